@@ -1,0 +1,60 @@
+"""Leader election over ZooKeeper for asyncio services: exactly one of N replicas leads, and never two.
+
+    import asyncio, leader_async
+
+    async def make_reports(term):
+        while True:
+            print("making reports under token", term.token)
+            await asyncio.sleep(60)
+
+    async def main():
+        async with leader_async.connect("zk1:2181,zk2:2181,zk3:2181") as zk:
+            await zk.election("reports").run(make_reports)
+
+    asyncio.run(main())
+
+`connect` gives a `Connection`, that gives an `Election`, that gives a `Term` to your work. Errors are in `errors`.
+"""
+
+from .election.connection import Connection, connect
+from .election.election import Candidate, Election, Status
+from .election.term import Term
+from .errors import (
+    BadVersion,
+    ConnectionLost,
+    LeaderAsyncError,
+    NodeExists,
+    NoNode,
+    NotConnected,
+    RecordError,
+    ServerError,
+    SessionClosed,
+    SessionExpired,
+    TermEnded,
+    UsageError,
+    ZooKeeperError,
+)
+from .zookeeper.client import SessionStatus
+
+__all__ = (
+    "BadVersion",
+    "Candidate",
+    "Connection",
+    "ConnectionLost",
+    "Election",
+    "LeaderAsyncError",
+    "NoNode",
+    "NodeExists",
+    "NotConnected",
+    "RecordError",
+    "ServerError",
+    "SessionClosed",
+    "SessionExpired",
+    "SessionStatus",
+    "Status",
+    "Term",
+    "TermEnded",
+    "UsageError",
+    "ZooKeeperError",
+    "connect",
+)

@@ -1,0 +1,101 @@
+"""What a candidate wants done; the shell carries it out, in order."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ..zookeeper.messages import Request
+
+
+class Purpose(enum.Enum):
+    """Why a request is sent, which says what its answer means."""
+
+    PARENT = "make the election's znode"
+    CREATE = "join the queue"
+    SYNC = "catch up before looking"
+    LIST = "read the queue"
+    OWNER = "see whose znode it is"
+    WATCH = "watch a znode"
+    RECORD = "read the record"
+    CLAIM = "claim"
+    LEAVE = "leave"
+    DELETE = "delete a znode"
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send this request, and bring its answer back with it.
+
+    Attributes:
+        about: the znode's name or path that it is about, or the role in which it is asked.
+        within: seconds that the answer may take, None for the session's rule.
+    """
+
+    purpose: Purpose
+    request: Request
+    about: str = ""
+    within: float | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Hold:
+    """A version of the record that is ours, and the lease on it.
+
+    Attributes:
+        holder: name of our znode, as the record names it.
+        version: the record's version that we hold.
+        number: the term's number.
+        token: the term's fencing token: the zxid of the claim.
+        until: reading of the clock at which the lease ends.
+        over: why the term is over for good, "" while it is not.
+        forfeited: the record is, or may be, no longer ours to write.
+    """
+
+    holder: str
+    version: int
+    number: int
+    token: int
+    until: float = float("-inf")
+    over: str = ""
+    forfeited: bool = False
+
+    def leads(self, now: float) -> bool:
+        """Whether this process leads by it: computed when asked, never stored."""
+        return not self.over and now < self.until
+
+
+@dataclass(frozen=True, slots=True)
+class StartWork:
+    """The work of this term may begin, or begin again after a suspension."""
+
+    hold: Hold
+
+
+@dataclass(frozen=True, slots=True)
+class StopWork:
+    """The work must end; `Candidacy.work_ended` is told when it has."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmNow:
+    """Do not wait for the period's end with the next confirm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """The place in the queue has been given up, and nothing of it is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A line for the log; `level` is one of `logging`'s numbers."""
+
+    level: int
+    text: str
+
+
+Command: TypeAlias = Send | StartWork | StopWork | ConfirmNow | Left | Note

@@ -1,0 +1,209 @@
+"""One session shared by any number of elections; their confirms travel together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import socket
+from types import TracebackType
+
+from .. import clock
+from ..errors import ConnectionLost, NotConnected, SessionClosed, TermEnded, UsageError
+from ..waking import Alarm
+from ..zookeeper import hosts
+from ..zookeeper import messages as m
+from ..zookeeper.client import Client
+from .candidacy import CONFIRMS, WAIT_OUT
+from .commands import Hold
+from .election import Election
+from .keeper import Keeper, Round
+
+log = logging.getLogger("leader_async")
+
+_forks = 0
+
+
+def _count_fork() -> None:
+    global _forks
+    _forks += 1
+
+
+# A child inherits the memory of a leader, but not its session: there nobody leads.
+os.register_at_fork(after_in_child=_count_fork)
+
+
+def connect(servers: str, *, timeout: float = 6.0) -> Connection:
+    """Open a session with ZooKeeper, for use as `async with connect(...) as zk`.
+
+    It does not wait: servers are dialled in the background for as long as the block lasts, whether they are there yet
+    or not. `Connection.wait_connected` waits.
+
+    Args:
+        servers: `host:port,host:port/chroot`; IPv6 addresses in brackets, the default port is 2181.
+        timeout: the session timeout to ask for, in seconds. The server may grant another one.
+
+    Raises:
+        UsageError: the address or the timeout cannot be used.
+    """
+    if not (math.isfinite(timeout) and 0.1 <= timeout <= 86400):
+        raise UsageError(f"a session timeout of {timeout!r} s: give 0.1 to 86400 seconds (6 is a good start)")
+    return Connection(hosts.parse(servers), timeout)
+
+
+class Connection:
+    """One session with ZooKeeper. Made by `connect`."""
+
+    def __init__(self, ensemble: hosts.Ensemble, timeout: float) -> None:
+        self.client = Client(ensemble, timeout)
+        self._elections: dict[str, Election] = {}
+        self._keeper = Keeper()
+        self._alarm = Alarm(self.confirm_due)
+        self._waiting: list[tuple[Hold, float, asyncio.Future[None]]] = []
+        self._forks = _forks
+        self._closed = False
+
+    async def __aenter__(self) -> Connection:
+        self.client.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def own_process(self) -> bool:
+        """False in a child that was forked off: it has no session and must connect by itself."""
+        return self._forks == _forks
+
+    async def wait_connected(self) -> None:
+        """Return once a server serves the session.
+
+        Raises:
+            SessionClosed: the connection was closed.
+        """
+        await self.client.wait_connected()
+
+    def election(
+        self,
+        name: str,
+        *,
+        identity: str | None = None,
+        address: str = "",
+        lease: float = 3.0,
+        root: str = "/ELECTION",
+    ) -> Election:
+        """The election of this name; nothing is sent before it is used.
+
+        Args:
+            name: the election's name, a znode below `root`.
+            identity: who this process is, for people; the host's name if None.
+            address: where this process is reached, for people.
+            lease: how long a confirmed leader leads without another confirm, in seconds. All candidates of an election
+                may differ: the holder's counts.
+            root: the znode below which elections live (itself below the connect string's chroot).
+
+        Raises:
+            UsageError: an argument cannot be used, or this connection has an election of this name already.
+        """
+        if self._closed:
+            raise SessionClosed("this connection was closed; open another one with leader_async.connect()")
+        if not name or "/" in name:
+            raise UsageError(f"an election's name is one part of a path, not {name!r}; use root= for the path above it")
+        parent = hosts.check_path(f"{self.client.ensemble.chroot}{hosts.check_path(root)}/{name}")
+        if parent in self._elections:
+            raise UsageError(f"this connection has an election at {parent} already: use that object")
+        if not (math.isfinite(lease) and 0.1 <= lease <= 86400):
+            raise UsageError(f"a lease of {lease!r} s: give 0.1 to 86400 seconds (half the session timeout is usual)")
+        identity = socket.gethostname() if identity is None else identity
+        for what, text in (("identity", identity), ("address", address)):
+            if not text.isprintable():
+                raise UsageError(f"{what} {text!r} has characters that cannot be shown in one line")
+        election = Election(self, parent, identity, address, lease)
+        self._elections[parent] = election
+        self.client.listen(parent, election)
+        self.client.patience = min(self.client.patience, lease / CONFIRMS)
+        asked = self.client.timeout
+        if lease > asked:
+            log.info(
+                "election %s: its lease of %g s is longer than the session timeout of %g s. That is safe, but after a "
+                "crash the next leader waits out %g s more; a shorter lease takes over sooner",
+                name,
+                lease,
+                asked,
+                WAIT_OUT * lease,
+            )
+        return election
+
+    async def close(self) -> None:
+        """Leave all elections (their work is stopped and awaited first), then end the session."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            await asyncio.gather(*(election.shut() for election in self._elections.values()))
+        finally:
+            await self.client.close()
+            self._alarm.cancel()
+
+    # -- confirms ------------------------------------------------------------------------------------------------------
+
+    async def confirm(self, hold: Hold) -> None:
+        """See `Term.confirm`."""
+        if hold.over:
+            raise TermEnded(f"term {hold.number} is over: {hold.over}")
+        if not self.client.connected:
+            raise NotConnected("no ZooKeeper server is connected")
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((hold, clock.now(), done))
+        self.confirm_now()
+        await done
+
+    def confirm_now(self) -> None:
+        """Send a confirm of all terms at once."""
+        self._keeper.hurry()
+        self.confirm_due()
+
+    def confirm_due(self) -> None:
+        """Send a confirm if it is time, and see to it that the next one is sent in time."""
+        candidacies = [election.candidacy for election in self._elections.values()]
+        due_round = self._keeper.round(candidacies, clock.now()) if self.client.connected else None
+        if due_round is not None:
+            self._send(due_round)
+        # While no server is connected nothing can be sent; the next connection begins with a confirm.
+        self._alarm.set(self._keeper.due(candidacies) if self.client.connected else None)
+
+    def _send(self, due_round: Round) -> None:
+        def taken(answer: m.Answer) -> None:
+            self._keeper.answered(due_round, answer, sent, clock.now())
+            for candidacy, _ in due_round.terms:
+                self._elections[candidacy.settings.parent].carry_out()
+            self._answer_waiting(sent, answer)
+            self.confirm_due()
+
+        try:
+            sent = self.client.send(due_round.request, taken, due_round.within)
+        except NotConnected:
+            pass  # the connection ended in this very instant; the next one begins with a confirm
+
+    def _answer_waiting(self, sent: float, answer: m.Answer) -> None:
+        waiting, self._waiting = self._waiting, []
+        for hold, asked, done in waiting:
+            if done.done():
+                continue
+            if hold.over:
+                done.set_exception(TermEnded(f"term {hold.number} is over: {hold.over}"))
+            elif asked <= sent and isinstance(answer, m.Lost):
+                done.set_exception(ConnectionLost("the connection ended before the confirm was answered"))
+            elif asked <= sent and isinstance(answer, m.Transacted) and answer.ok:
+                done.set_result(None)
+            else:
+                self._waiting.append((hold, asked, done))
+
+    def term_over(self) -> None:
+        """A term has ended: nobody need wait for its confirm."""
+        for hold, _, done in self._waiting:
+            if hold.over and not done.done():
+                done.set_exception(TermEnded(f"term {hold.number} is over: {hold.over}"))

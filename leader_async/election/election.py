@@ -1,0 +1,499 @@
+"""An election as this process sees it: carries a candidacy's commands out over asyncio, and drives the work.
+
+Rules:
+- `is_leader` is computed from the lease's deadline whenever it is asked; nobody stores it. In a forked child, and once
+  the candidacy has died of a bug, it is False.
+- One place starts and stops work (`carry_out`). State is published before anybody is told of a change.
+- All inputs reach the candidacy in the order in which they happened, in the event loop; no locks are needed.
+
+It does not promise that a process frozen between asking `is_leader` and acting acts in time: that is what the token is
+for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from .. import clock
+from ..errors import LeaderAsyncError, NoNode, NotConnected, SessionClosed, UsageError
+from ..waking import Alarm, Pulse
+from ..zookeeper import messages as m
+from . import queue as q
+from . import record as r
+from .candidacy import Candidacy, Settings
+from .commands import ConfirmNow, Hold, Left, Note, Send, StartWork, StopWork
+from .jobs import Call, Handout, Job
+from .term import Term
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+log = logging.getLogger("leader_async.election")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One candidate in the queue, as ZooKeeper has it.
+
+    Attributes:
+        identity: who it is.
+        address: where it is reached.
+        znode: name of its znode.
+        started_at: wall-clock time at which it started, seconds since the epoch (0.0: unknown).
+        position: its place in the queue, 0 for the first.
+        is_leader: the record names its znode as the holder. Its lease may have run out: only it knows.
+        term: the number of its term, None if it does not lead.
+        token: the fencing token of its term, None if it does not lead.
+    """
+
+    identity: str
+    address: str
+    znode: str
+    started_at: float
+    position: int
+    is_leader: bool
+    term: int | None
+    token: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What this process knows of itself in the election, from memory.
+
+    Attributes:
+        election: the election's name.
+        identity: who this process is.
+        address: where it is reached.
+        state: `idle`, `joining`, `queued`, `waiting out`, `claiming`, `leading`, `suspended`, `ending` or `leaving`.
+        is_leader: whether it leads, at the instant of the call.
+        in_queue: it has a znode.
+        position: how many may stand before it, None when unknown.
+        predecessor: name of the znode that it watches.
+        term: the number of its term, None without one.
+        token: the fencing token of its term.
+        lease: the lease in seconds.
+        lease_left: seconds until the lease ends unless it is renewed, 0.0 when it does not lead.
+        leader: identity of the holder when the record was last read.
+        leader_address: address of that holder.
+        leader_seen: wall-clock time of that reading.
+        overdue: seconds that the work runs past the end of its lease, normally 0.0.
+        healed: how often a periodic look found something that no event had told of.
+        since: wall-clock time of the last change of `state`.
+        alive: False when the candidacy has died of a bug.
+    """
+
+    election: str
+    identity: str
+    address: str
+    state: str
+    is_leader: bool
+    in_queue: bool
+    position: int | None
+    predecessor: str | None
+    term: int | None
+    token: int | None
+    lease: float
+    lease_left: float
+    leader: str | None
+    leader_address: str | None
+    leader_seen: float | None
+    overdue: float
+    healed: int
+    since: float
+    alive: bool
+
+
+class Election:
+    """One election on one connection. Made by `Connection.election`."""
+
+    def __init__(self, connection: Connection, parent: str, identity: str, address: str, lease: float) -> None:
+        self.name = parent.rpartition("/")[2]
+        self.identity, self.address, self.lease = identity, address, lease
+        settings = Settings(parent, identity, address, lease, time.time())
+        self.candidacy = Candidacy(settings, _uuids(), random.random())
+        self._connection = connection
+        self._client = connection.client
+        self._parent = parent
+        self._alarm = Alarm(self._tick)
+        self._news = Pulse()
+        self._job: Job | None = None
+        self._term: Term | None = None
+        self._stopped_at = 0.0
+        self._died: Exception | None = None
+        self._busy = False
+        self._was = self.candidacy.state(clock.now())
+        self._since = time.time()
+
+    # -- asking --------------------------------------------------------------------------------------------------------
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether this process leads now: computed from the lease's deadline at each call, from any thread."""
+        return self._died is None and self._connection.own_process and self.candidacy.is_leader(clock.now())
+
+    @property
+    def term(self) -> Term | None:
+        """The term under which this process leads now, None if it does not lead."""
+        return self._term if self.is_leader else None
+
+    def status(self) -> Status:
+        """What this process knows of itself, from memory: never waits for ZooKeeper."""
+        now, candidacy = clock.now(), self.candidacy
+        hold, leads = candidacy.hold, self.is_leader
+        record, seen = candidacy.seen or (None, 0.0)
+        held = record if record is not None and record.state is r.State.HELD else None
+        return Status(
+            election=self.name,
+            identity=self.identity,
+            address=self.address,
+            state=candidacy.state(now),
+            is_leader=leads,
+            in_queue=candidacy.znode is not None,
+            position=candidacy.queue.position if candidacy.queue.known else None,
+            predecessor=candidacy.queue.predecessor,
+            term=hold.number if hold is not None else None,
+            token=hold.token if hold is not None else None,
+            lease=self.lease,
+            lease_left=max(0.0, hold.until - now) if hold is not None and leads else 0.0,
+            leader=held.identity if held is not None else None,
+            leader_address=held.address if held is not None else None,
+            leader_seen=time.time() - (now - seen) if record is not None else None,
+            overdue=self._overdue(now, hold),
+            healed=candidacy.healed,
+            since=self._since,
+            alive=self._died is None,
+        )
+
+    async def leader(self) -> Candidate | None:
+        """Who holds the lead, read from ZooKeeper; None if nobody alive does.
+
+        Raises:
+            ZooKeeperError: ZooKeeper cannot be asked.
+            RecordError: the record is not this library's.
+        """
+        return next((candidate for candidate in await self._read(all_candidates=False) if candidate.is_leader), None)
+
+    async def candidates(self) -> list[Candidate]:
+        """All candidates in the order of the queue, read from ZooKeeper.
+
+        Raises:
+            ZooKeeperError: ZooKeeper cannot be asked.
+            RecordError: the record is not this library's.
+        """
+        return await self._read(all_candidates=True)
+
+    async def wait_for_leader(self, timeout: float | None = None) -> Candidate:
+        """Return as soon as somebody, this process or another, holds the lead. One need not be a candidate.
+
+        Args:
+            timeout: seconds to wait at most, None for no limit. An absent ZooKeeper is waited for.
+
+        Raises:
+            TimeoutError: nobody led in time.
+            SessionClosed: the connection was closed.
+        """
+        async with asyncio.timeout(timeout):
+            while True:
+                await self._client.wait_connected()
+                try:
+                    leader = await self._watch_for_leader()
+                    if leader is not None:
+                        return leader
+                    await self._news.wait()
+                except (SessionClosed, UsageError):
+                    raise
+                except LeaderAsyncError as error:
+                    log.debug("%s: waiting for a leader: %s", self.name, error)
+                    await asyncio.sleep(0)
+
+    # -- taking part ---------------------------------------------------------------------------------------------------
+
+    async def run(self, work: Callable[[Term], Awaitable[T]]) -> T:
+        """Be a candidate, and call `work` while this process leads.
+
+        `work(term)` is started when this process leads, cancelled and awaited when it does not, and started again when
+        it leads again (with the same term if that was only suspended). When it returns or raises by itself, the place
+        is given up, and this returns or raises the same. Cancelling this stops the work, awaits its end, and gives the
+        place up.
+
+        Args:
+            work: a coroutine function; it gets the `Term`.
+
+        Raises:
+            UsageError: this election is being run already.
+            SessionClosed: the connection was closed.
+        """
+        job = Call(work, self._ended)
+        async with self._campaign(job):
+            return await job.result
+
+    async def terms(self) -> AsyncIterator[Term]:
+        """Be a candidate, and give each term of this process as it begins.
+
+            async for term in election.terms():
+                async with term:              # cancelled when leadership is lost
+                    await work(term.token)
+
+        Asking for the next term says that the work of the last one has ended; if this process still leads, it hands
+        over and queues again at the back. Leaving the loop gives the place up as soon as the generator is closed; use
+        `contextlib.aclosing` to have that awaited.
+
+        Raises:
+            UsageError: this election is being run already.
+            SessionClosed: the connection was closed.
+        """
+        job = Handout(self._ended)
+        async with self._campaign(job):
+            while True:
+                term = await job.next()
+                try:
+                    yield term
+                finally:
+                    if self.candidacy.is_leader(clock.now()):
+                        self._feed(lambda now: self.candidacy.resign(now, "the work is done"))
+                    job.give_back()
+
+    async def resign(self, timeout: float | None = None) -> bool:
+        """Give up the lead, or the place in the queue. A running `run` or `terms` queues again at the back.
+
+        The work is stopped and awaited first.
+
+        Args:
+            timeout: seconds to wait at most, None for no limit. The resignation itself cannot be taken back.
+
+        Returns:
+            True once the place has been given up, False if this process had none.
+
+        Raises:
+            TimeoutError: the work has not ended, or ZooKeeper has not answered, in time.
+        """
+        if self.candidacy.idle:
+            return False
+        given_up = self.candidacy.places_given_up
+        self._feed(self.candidacy.resign)
+        async with asyncio.timeout(timeout):
+            while self.candidacy.places_given_up == given_up:
+                self._raise_if_dead()
+                await self._news.wait()
+        return True
+
+    @asynccontextmanager
+    async def _campaign(self, job: Job) -> AsyncIterator[None]:
+        if self._job is not None:
+            raise UsageError(f"{self.name} is being run already; one run() or terms() at a time")
+        self._raise_if_dead()
+        self._job = job
+        self._feed(self.candidacy.join)
+        try:
+            yield
+        finally:
+            try:
+                self._feed(self.candidacy.leave)
+                await self._wait_left()
+            finally:
+                self._job = None
+
+    async def _wait_left(self) -> None:
+        """Wait for the work's end without a limit, then for ZooKeeper for as long as the session can live."""
+        while self.candidacy.working:
+            await self._news.wait()
+        try:
+            async with asyncio.timeout(self._client.timeout):
+                while not self.candidacy.idle and self._died is None:
+                    await self._news.wait()
+        except TimeoutError:
+            log.warning("%s: ZooKeeper is away: our place ends with the session", self.name)
+
+    async def shut(self) -> None:
+        """The connection is being closed: stop the work, leave, and tell whoever runs this election."""
+        if self._job is not None:
+            self._job.fail(SessionClosed("the connection was closed while this election was being run"))
+        self._feed(self.candidacy.leave)
+        await self._wait_left()
+        self._alarm.cancel()
+
+    # -- carrying out --------------------------------------------------------------------------------------------------
+
+    def session_event(self, event: m.SessionEvent) -> None:
+        """See `client.Listener`."""
+        match event:
+            case m.Connected(session_id, timeout):
+                self._feed(lambda now: self.candidacy.connected(session_id, timeout, now))
+            case m.Disconnected():
+                self._feed(self.candidacy.disconnected)
+            case m.Expired() | m.Ended():
+                self._feed(self.candidacy.expired)
+        self._news.fire()
+
+    def watch_event(self, event: m.Watched) -> None:
+        """See `client.Listener`."""
+        self._feed(lambda now: self.candidacy.watched(event, now))
+        self._news.fire()
+
+    def carry_out(self) -> None:
+        """Do what the candidacy wants done. The one place that starts and stops work."""
+        self._feed(lambda now: None)
+
+    def _feed(self, step: Callable[[float], None]) -> None:
+        if self._died is not None:
+            return
+        try:
+            step(clock.now())
+            if self._busy:
+                return  # an outer call carries it out
+            self._busy = True
+            try:
+                while (command := self.candidacy.next_command()) is not None:
+                    self._do(command)
+            finally:
+                self._busy = False
+        except Exception as error:  # the supervisor: a candidacy that has broken its own rules must not lead
+            self._die(error)
+            return
+        self._alarm.set(self.candidacy.deadline())
+        self._note_state()
+
+    def _do(self, command: object) -> None:
+        match command:
+            case Send():
+                self._send(command)
+            case StartWork(hold):
+                self._start(hold)
+            case StopWork(reason):
+                self._stopped_at = clock.now()
+                log.info("%s: %s no longer leads: %s", self.name, self.identity, reason)
+                self._connection.term_over()
+                if self._job is not None:
+                    self._job.stop()
+                else:
+                    self.candidacy.work_ended(clock.now())
+            case ConfirmNow():
+                self._connection.confirm_now()
+            case Left():
+                self._news.fire()
+            case Note(level, text):
+                log.log(level, "%s: %s", self.name, text)
+
+    def _send(self, command: Send) -> None:
+        def taken(answer: m.Answer) -> None:
+            self._feed(lambda now: self.candidacy.answered(command, answer, sent, now))
+
+        try:
+            sent = self._client.send(command.request, taken, command.within)
+        except NotConnected:
+            self.candidacy.unsent(command)
+
+    def _start(self, hold: Hold) -> None:
+        resumed = self._term is not None and self._term.token == hold.token
+        if not resumed:
+            self._term = Term(self._connection, hold)
+        assert self._term is not None
+        assert self._job is not None
+        words = "leads again" if resumed else "leads"
+        log.info("%s: %s %s, term %d, token %d", self.name, self.identity, words, hold.number, hold.token)
+        self._job.start(self._term)
+        self._connection.confirm_due()  # the lease is to be renewed from now on
+
+    def _ended(self, *, final: bool, reason: str) -> None:
+        if final:
+            self._feed(lambda now: self.candidacy.leave(now, reason))
+        self._feed(self.candidacy.work_ended)
+        self._news.fire()
+
+    def _tick(self) -> None:
+        self._feed(self.candidacy.tick)
+
+    def _note_state(self) -> None:
+        state = self.candidacy.state(clock.now())
+        if state != self._was:
+            log.debug("%s: %s is %s", self.name, self.identity, state)
+            self._was, self._since = state, time.time()
+        if self.candidacy.idle:
+            self._news.fire()
+
+    def _die(self, error: Exception) -> None:
+        self._died = error
+        log.critical("%s: the candidacy has died of a bug; this process leads no more", self.name, exc_info=error)
+        if self._job is not None:
+            if self.candidacy.working:
+                self._job.stop()
+            self._job.fail(error)
+        self._news.fire()
+
+    def _raise_if_dead(self) -> None:
+        if self._died is not None:
+            raise self._died
+
+    def _overdue(self, now: float, hold: Hold | None) -> float:
+        if hold is None or not self.candidacy.working or hold.leads(now):
+            return 0.0
+        return max(0.0, now - (self._stopped_at if hold.forfeited else hold.until))
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    async def _read(self, *, all_candidates: bool) -> list[Candidate]:
+        try:
+            children, data = await asyncio.gather(
+                self._client.request(m.GetChildren(self._parent)), self._client.request(m.GetData(self._parent))
+            )
+        except NoNode:
+            return []
+        assert isinstance(children, m.Children)
+        assert isinstance(data, m.Data)
+        record = r.decode(data.data, data.stat.version)
+        holder = record.holder if record.state is r.State.HELD else None
+        names = q.in_order(children.names)
+        wanted = [name for name in names if all_candidates or name == holder]
+        cards = await asyncio.gather(*(self._card(name) for name in wanted))
+        return [
+            Candidate(
+                identity=card[0],
+                address=card[1],
+                znode=name,
+                started_at=card[2],
+                position=names.index(name),
+                is_leader=name == holder,
+                term=record.term if name == holder else None,
+                token=data.stat.mzxid if name == holder else None,
+            )
+            for name, card in zip(wanted, cards, strict=True)
+            if card is not None
+        ]
+
+    async def _card(self, name: str) -> tuple[str, str, float] | None:
+        try:
+            data = await self._client.request(m.GetData(f"{self._parent}/{name}"))
+        except NoNode:
+            return None
+        assert isinstance(data, m.Data)
+        try:
+            card = json.loads(data.data)
+            return str(card["identity"]), str(card["address"]), float(card["started_at"])
+        except (ValueError, KeyError, TypeError):
+            return name, "", 0.0  # not ours to refuse: it stands in the queue
+
+    async def _watch_for_leader(self) -> Candidate | None:
+        """Who leads; if nobody does, with a watch on the record so that the next claim wakes us."""
+        try:
+            await self._client.request(m.GetData(self._parent, watch=True))
+        except NoNode:
+            try:
+                await self._client.request(m.Exists(self._parent, watch=True))
+            except NoNode:
+                return None
+        return await self.leader()
+
+
+def _uuids() -> Iterator[str]:
+    while True:
+        yield uuid.uuid4().hex

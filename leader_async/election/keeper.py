@@ -1,0 +1,99 @@
+"""The keeper: renews the leases of all elections that one session leads, with one transaction a period.
+
+Pure. Each round is `multi[check(own znode), check(record, v), …]`, two checks for each term that stands: a quorum write
+that changes nothing. Rules:
+1. A round counts from the instant at which it was *sent*, and only for the terms that were in it.
+2. One failed check fails them all. The first one that failed belongs to its election, whose term is over; for the
+   others the round counts for nothing, and is sent again at once without it.
+3. The period is a fifth of the shortest lease, and an answer may take no longer: an unanswered round means that the
+   server is not to be trusted, so that the connection is dropped while three fifths of the lease are left.
+
+It does not promise that a lease holds: without an answer it runs out, whatever the keeper does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..zookeeper.messages import Answer, Failed, Lost, Multi, Operation, Transacted
+from .candidacy import CONFIRMS, Candidacy
+from .commands import Hold
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One confirm, for every term that stood when it was made.
+
+    Attributes:
+        request: the transaction.
+        terms: whose checks it has, two operations each, in order.
+        within: seconds in which it must be answered.
+    """
+
+    request: Multi
+    terms: tuple[tuple[Candidacy, Hold], ...]
+    within: float
+
+
+class Keeper:
+    """See the module's docstring."""
+
+    def __init__(self) -> None:
+        self._last = float("-inf")
+        self._urgent = False
+
+    def hurry(self) -> None:
+        """Send the next round at once: a term needs one that is sent after now."""
+        self._urgent = True
+
+    def round(self, candidates: Iterable[Candidacy], now: float) -> Round | None:
+        """The round to send now, None if nothing is led or the period has not passed.
+
+        Args:
+            candidates: all of the session's.
+            now: the time.
+        """
+        terms: list[tuple[Candidacy, Hold]] = []
+        operations: list[Operation] = []
+        for candidate in candidates:
+            checks = candidate.checks()
+            if checks is not None and candidate.hold is not None:
+                terms.append((candidate, candidate.hold))
+                operations += checks
+        if not terms:
+            self._urgent = False
+            return None
+        period = min(candidate.settings.lease for candidate, _ in terms) / CONFIRMS
+        if not self._urgent and now < self._last + period:
+            return None
+        self._urgent = False
+        self._last = now
+        return Round(Multi(tuple(operations)), tuple(terms), period)
+
+    def due(self, candidates: Iterable[Candidacy]) -> float | None:
+        """When `round` will give one, None while nothing is led."""
+        leases = [candidate.settings.lease for candidate in candidates if candidate.checks() is not None]
+        if not leases:
+            return None
+        return float("-inf") if self._urgent else self._last + min(leases) / CONFIRMS
+
+    def answered(self, sent_round: Round, answer: Answer, sent: float, now: float) -> None:
+        """The answer to a round came; tells the candidates what it means for them.
+
+        Args:
+            sent_round: what was sent.
+            answer: what came.
+            sent: the clock's reading before the round was encoded.
+            now: the time.
+        """
+        match answer:
+            case Transacted() as transacted if transacted.ok:
+                for candidate, hold in sent_round.terms:
+                    candidate.confirmed(hold, sent, now)
+            case Transacted(failure=(index, code)):
+                candidate, hold = sent_round.terms[index // 2]
+                self.hurry()
+                candidate.refused(hold, index % 2, code, now)
+            case Failed() | Lost() | _:
+                pass  # it counts for nothing; the period or the next connection brings the next one

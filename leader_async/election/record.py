@@ -1,0 +1,121 @@
+"""The record: who holds the lead, written where every candidate reads it.
+
+It is the data of the election's parent znode, a few bytes of JSON. Its ZooKeeper version v carries meaning:
+
+    version     state                 next by a claim        next by a leave
+    0           none (as created)     setData twice, v + 2   -
+    even > 0    held                  setData twice, v + 2   setData once, v + 1
+    odd         left                  setData once,  v + 1   -
+
+Rules:
+1. `held` stands at even versions and `left` at odd ones, so that a claim sent blindly on v + 1 (by the heir that saw
+   `held` at v) can only meet the leave of the very term it saw.
+2. A claim checks the claimant's own znode in the same transaction: who is not alive in the queue cannot claim.
+3. Version -1 is never sent for the record.
+
+It does not promise anything about who may claim when: that is `candidacy`'s.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+from dataclasses import asdict, dataclass
+
+from ..errors import RecordError
+from ..zookeeper.messages import Check, Delete, Multi, Operation, SetData
+
+
+class State(enum.StrEnum):
+    """What the record says of the lead."""
+
+    NONE = "none"
+    HELD = "held"
+    LEFT = "left"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The record's contents.
+
+    Attributes:
+        term: counts the terms of this election, from 1.
+        holder: name (not path) of the holder's znode.
+        state: whether the holder holds the lead or has left it.
+        lease: the holder's lease in seconds, for the whole term.
+        identity: who the holder is, for people.
+        address: where the holder is reached, for people.
+    """
+
+    term: int = 0
+    holder: str = ""
+    state: State = State.NONE
+    lease: float = 0.0
+    identity: str = ""
+    address: str = ""
+
+
+def encode(record: Record) -> bytes:
+    """The record as the znode's data."""
+    return json.dumps(asdict(record), separators=(",", ":")).encode()
+
+
+def decode(data: bytes, version: int) -> Record:
+    """The record that stands in the znode at this version.
+
+    Raises:
+        RecordError: this library did not write it: it cannot be read, or its state stands at the wrong parity.
+    """
+    if version == 0:
+        return Record()
+    try:
+        fields = json.loads(data)
+        record = Record(
+            term=int(fields["term"]),
+            holder=str(fields["holder"]),
+            state=State(fields["state"]),
+            lease=float(fields["lease"]),
+            identity=str(fields["identity"]),
+            address=str(fields["address"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise RecordError(f"no record at version {version}: {data[:200]!r}") from error
+    if record.state is not (State.LEFT if version % 2 else State.HELD):
+        raise RecordError(f"{record.state} at version {version}, which another program wrote: {data[:200]!r}")
+    return record
+
+
+def claim(parent: str, record: Record, version: int) -> Multi:
+    """The transaction that takes the lead.
+
+    Args:
+        parent: path of the election's znode.
+        record: what to write, `held` by the claimant's own znode.
+        version: the record's version that the claim rests on.
+    """
+    data = encode(record)
+    writes: tuple[Operation, ...] = (SetData(parent, data, version),)
+    if version % 2 == 0:  # on `held` or `none`: stay even
+        writes += (SetData(parent, data, version + 1),)
+    return Multi((Check(f"{parent}/{record.holder}"), *writes))
+
+
+def version_after_claim(version: int) -> int:
+    """The record's version once a claim that rests on `version` has succeeded."""
+    return version + (1 if version % 2 else 2)
+
+
+def confirm(parent: str, holder: str, version: int) -> tuple[Check, Check]:
+    """The checks that show a term to stand, for a transaction that changes nothing."""
+    return Check(f"{parent}/{holder}"), Check(parent, version)
+
+
+def leave(parent: str, record: Record, version: int) -> Multi:
+    """The transaction by which a holder gives the lead and its place away.
+
+    Args:
+        parent: path of the election's znode.
+        record: what to write, `left` by the holder.
+        version: the version that the holder holds.
+    """
+    return Multi((Delete(f"{parent}/{record.holder}"), SetData(parent, encode(record), version)))

@@ -1,0 +1,87 @@
+"""A term: one stretch of leading, with its fencing token.
+
+Rules: the token is the zxid of the claim, so it rises from term to term for the life of the ensemble. A term may be
+suspended (its lease ran out) and go on with the same token; once it is over it never comes back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from .. import clock
+
+if TYPE_CHECKING:
+    from .commands import Hold
+    from .connection import Connection
+
+
+class Term:
+    """What the work gets to know of the term that it works under.
+
+    As an async context manager it ties the body to the term: when leadership is lost, the body is cancelled, and the
+    `async with` ends quietly.
+    """
+
+    def __init__(self, connection: Connection, hold: Hold) -> None:
+        self._connection = connection
+        self._hold = hold
+        self._body: asyncio.Task[object] | None = None
+        self._cancelling = 0
+        self._stopped = False
+
+    @property
+    def token(self) -> int:
+        """The fencing token: give it to whatever the work writes to, which must refuse a lower one than it has seen."""
+        return self._hold.token
+
+    @property
+    def number(self) -> int:
+        """Counts the election's terms, from 1; for people."""
+        return self._hold.number
+
+    @property
+    def valid_until(self) -> float:
+        """Reading of `leader_async.clock.now` at which the lease ends unless it is renewed; -inf once it is over."""
+        return float("-inf") if self._hold.over else self._hold.until
+
+    @property
+    def is_current(self) -> bool:
+        """Whether this process leads under this term now."""
+        return self._connection.own_process and self._hold.leads(clock.now())
+
+    async def confirm(self) -> None:
+        """Prove by a quorum write, begun after this call, that this term still stands.
+
+        Raises:
+            TermEnded: it does not.
+            NotConnected: no server is connected; nothing is known.
+            ConnectionLost: the answer was lost; nothing is known.
+        """
+        await self._connection.confirm(self._hold)
+
+    def __repr__(self) -> str:
+        return f"<Term {self.number}, token {self.token}{', ' + self._hold.over if self._hold.over else ''}>"
+
+    async def __aenter__(self) -> Term:
+        task = asyncio.current_task()
+        assert task is not None
+        self._body, self._cancelling, self._stopped = task, task.cancelling(), False
+        if not self.is_current:
+            self.stop()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        task, self._body = self._body, None
+        assert task is not None
+        # As asyncio.timeout does: only our own cancellation is ours to end.
+        return self._stopped and task.uncancel() <= self._cancelling and kind is asyncio.CancelledError
+
+    def stop(self) -> None:
+        """Cancel the body, if there is one."""
+        if self._body is not None and not self._stopped:
+            self._stopped = True
+            self._body.cancel()

@@ -1,0 +1,160 @@
+"""Every exception that leader_async raises.
+
+    LeaderAsyncError
+    ├── UsageError (also a ValueError)      the caller asked for something that cannot be
+    ├── TermEnded                           the term that was used is over
+    ├── RecordError                         the election's record holds something that no version of this library writes
+    └── ZooKeeperError
+        ├── NotConnected                    nothing was sent
+        ├── ConnectionLost                  sent, and no answer: it may have happened
+        ├── SessionClosed                   this client was closed
+        ├── ProtocolError                   a server sent bytes that are not ZooKeeper's protocol
+        └── ServerError                     the server answered with an error code
+            ├── NoNode, NodeExists, BadVersion, NotEmpty, NoAuth, AuthFailed
+            └── SessionExpired, SessionMoved, NoChildrenForEphemerals
+
+Rule: each class says by `definite` whether the outcome is known. Definite: the request had no effect. Indefinite: it
+may have had its effect, or may still have it; whoever gets it must look before doing it again.
+"""
+
+from __future__ import annotations
+
+
+class LeaderAsyncError(Exception):
+    """The base of all errors of this library.
+
+    Attributes:
+        definite: True when the operation certainly had no effect, False when it may have had one.
+    """
+
+    definite: bool = True
+
+
+class UsageError(LeaderAsyncError, ValueError):
+    """An argument or a call that cannot work, whatever the servers do. The message says what to do instead."""
+
+
+class TermEnded(LeaderAsyncError):
+    """A term was used after it had ended: this process no longer leads under its token."""
+
+
+class RecordError(LeaderAsyncError):
+    """An election's znode holds data that this library did not write, so nobody can tell who may lead."""
+
+
+class ZooKeeperError(LeaderAsyncError):
+    """The base of everything that goes wrong between this client and ZooKeeper."""
+
+
+class NotConnected(ZooKeeperError):
+    """Raised at once while no server is connected: nothing was sent, nothing is queued."""
+
+
+class ConnectionLost(ZooKeeperError):
+    """The connection ended between the request and its answer: it may have happened."""
+
+    definite = False
+
+
+class SessionClosed(ZooKeeperError):
+    """The client was closed by its owner; it can not be used again."""
+
+
+class ProtocolError(ZooKeeperError):
+    """A server sent something that is not ZooKeeper's protocol; its connection is dropped."""
+
+    definite = False
+
+
+class ServerError(ZooKeeperError):
+    """The server answered with an error code: the request had no effect.
+
+    Attributes:
+        code: ZooKeeper's number (`KeeperException.Code`), below zero.
+    """
+
+    code: int = 0
+
+    def __init__(self, code: int | None = None, about: str = "") -> None:
+        self.code = self.code if code is None else code
+        super().__init__(f"{type(self).__name__} (ZooKeeper error {self.code})" + (f": {about}" if about else ""))
+
+
+class NoNode(ServerError):
+    """The znode does not exist."""
+
+    code = -101
+
+
+class NoAuth(ServerError):
+    """The znode's ACL does not allow this to this session."""
+
+    code = -102
+
+
+class BadVersion(ServerError):
+    """The znode's version is not the expected one."""
+
+    code = -103
+
+
+class NoChildrenForEphemerals(ServerError):
+    """An ephemeral znode cannot have children."""
+
+    code = -108
+
+
+class NodeExists(ServerError):
+    """The znode exists already."""
+
+    code = -110
+
+
+class NotEmpty(ServerError):
+    """The znode has children."""
+
+    code = -111
+
+
+class SessionExpired(ServerError):
+    """The session is over: its ephemeral znodes are gone or going."""
+
+    code = -112
+
+
+class AuthFailed(ServerError):
+    """The server does not accept the credentials."""
+
+    code = -115
+
+
+class SessionMoved(ServerError):
+    """The session lives on another connection now."""
+
+    code = -118
+
+
+_BY_CODE: dict[int, type[ServerError]] = {
+    error.code: error
+    for error in (
+        NoNode,
+        NoAuth,
+        BadVersion,
+        NoChildrenForEphemerals,
+        NodeExists,
+        NotEmpty,
+        SessionExpired,
+        AuthFailed,
+        SessionMoved,
+    )
+}
+
+
+def server_error(code: int, about: str = "") -> ServerError:
+    """The exception for an error code of ZooKeeper's.
+
+    Args:
+        code: the number in the reply.
+        about: what was asked, for the message.
+    """
+    return _BY_CODE.get(code, ServerError)(code, about)

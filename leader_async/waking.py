@@ -1,0 +1,69 @@
+"""Two small things that the asyncio shells share: an alarm on our clock, and a pulse to wait for.
+
+The event loop's clock stands still while a machine sleeps and `clock.now` does not, so an alarm looks at ours when it
+rings; who is rung checks what is due.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from . import clock
+
+
+class Alarm:
+    """Rings once at an instant of `clock.now`, or a little after it.
+
+    Args:
+        ring: called in the event loop; it finds out for itself what is due, and may find nothing.
+    """
+
+    def __init__(self, ring: Callable[[], None]) -> None:
+        self._ring = ring
+        self._timer: asyncio.TimerHandle | None = None
+
+    def set(self, due: float | None) -> None:
+        """Ring at `due`, instead of whatever was set before; None for not at all.
+
+        An earlier setting is left to ring in vain: events are many, and timers should be few.
+        """
+        if due is None:
+            self.cancel()
+            return
+        loop = asyncio.get_running_loop()
+        delay = max(0.0, due - clock.now())
+        if self._timer is not None:
+            if self._timer.when() <= loop.time() + delay:
+                return
+            self._timer.cancel()
+        self._timer = loop.call_later(delay, self._fire)
+
+    def cancel(self) -> None:
+        """Do not ring."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _fire(self) -> None:
+        self._timer = None
+        self._ring()
+
+
+class Pulse:
+    """Wakes all that wait for something to change; they look for themselves at what it was."""
+
+    def __init__(self) -> None:
+        self._waiting: asyncio.Future[None] | None = None
+
+    def fire(self) -> None:
+        """Wake everybody who waits now."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None and not waiting.done():
+            waiting.set_result(None)
+
+    async def wait(self) -> None:
+        """Return at the next `fire`."""
+        if self._waiting is None:
+            self._waiting = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._waiting)

@@ -1,0 +1,383 @@
+"""One session kept alive over asyncio: dials servers, moves bytes, fires the session's timers.
+
+Rules:
+- Replies, watch events and session events reach their takers synchronously, in the order in which the server sent them,
+  inside the event-loop iteration in which they arrived. Nothing is awaited on the way, so nothing overtakes.
+- What takers send in answer leaves in that same iteration, in one write.
+- One handshake at a time: with two, the session would move to and fro between servers.
+- A connection that ended is dialled again at once, then with growing, jittered pauses, for as long as the client lives.
+
+It does not queue requests while disconnected and does not resend any.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from .. import clock
+from ..errors import ConnectionLost, SessionClosed, server_error
+from ..waking import Alarm, Pulse
+from . import dialling, hosts
+from . import messages as m
+from .session import Phase, Session
+
+log = logging.getLogger("leader_async.zookeeper")
+
+OnAnswer = Callable[[m.Answer], None]
+
+
+class Listener(Protocol):
+    """Who wants to hear of the session and of the watches below one path."""
+
+    def session_event(self, event: m.SessionEvent) -> None:
+        """The session began, was resumed, lost its connection, or ended."""
+
+    def watch_event(self, event: m.Watched) -> None:
+        """A watch fired on the listener's path or on a child of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStatus:
+    """What a client knows of its session, from memory.
+
+    Attributes:
+        connected: a server serves the session now.
+        since: wall-clock time of the last change of `connected`, in seconds since the epoch.
+        server: `host:port` of the server, None when not connected.
+        session_id: ZooKeeper's id of the session, 0 for none.
+        timeout_asked: the session timeout asked for, in seconds.
+        timeout: the session timeout that the server granted, None before the first connection.
+        last_error: why the last connection ended or could not be made, "" if that never happened.
+    """
+
+    connected: bool
+    since: float
+    server: str | None
+    session_id: int
+    timeout_asked: float
+    timeout: float | None
+    last_error: str
+
+
+class Client:
+    """See the module's docstring.
+
+    Args:
+        ensemble: whom to dial.
+        timeout: the session timeout to ask for, in seconds.
+    """
+
+    def __init__(self, ensemble: hosts.Ensemble, timeout: float) -> None:
+        self.ensemble = ensemble
+        self.patience = timeout / 3
+        """Seconds that a server has to take over a session at the first round of dialling; holders of leases lower it,
+        because a server that hangs must not cost them what is left of the lease. Later rounds are more patient."""
+        self._session = Session(timeout)
+        self._resolver = dialling.Resolver(ensemble.servers)
+        self._answers: dict[int, OnAnswer] = {}
+        self._listeners: dict[str, Listener] = {}
+        self._link: _Link | None = None
+        self._alarm = Alarm(self._tick)
+        self._busy = False
+        self._changed = Pulse()
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+        self._since = time.time()
+        self._granted: float | None = None
+        self._last_error = ""
+        self._failed_last: tuple[str, int] | None = None
+
+    # -- life ----------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to dial, in the background."""
+        self._task = asyncio.get_running_loop().create_task(self._keep_connected(), name="zookeeper")
+        self._task.add_done_callback(_report)
+
+    async def close(self) -> None:
+        """End the session and forget it; bounded by a third of the session timeout."""
+        if self._task is None or self._closing:
+            return
+        self._closing = True
+        self._session.close(clock.now())
+        self._pump()
+        try:
+            while self._session.phase is not Phase.OVER:
+                await self._changed.wait()
+        finally:
+            self._session.drop("closed by ourselves")
+            self._pump()
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def wait_connected(self) -> None:
+        """Return once a server serves the session.
+
+        Raises:
+            SessionClosed: the client was closed.
+        """
+        while not self.connected:
+            if self._closing:
+                raise SessionClosed("this client was closed")
+            await self._changed.wait()
+
+    # -- what it knows -------------------------------------------------------------------------------------------------
+
+    @property
+    def connected(self) -> bool:
+        """A server serves the session now."""
+        return self._session.phase is Phase.UP
+
+    @property
+    def session_id(self) -> int:
+        """ZooKeeper's id of the session, 0 for none."""
+        return self._session.session_id
+
+    @property
+    def timeout(self) -> float:
+        """The session timeout in seconds: as granted, before that as asked."""
+        return self._session.timeout
+
+    def status(self) -> SessionStatus:
+        """What is known of the session, from memory."""
+        return SessionStatus(
+            connected=self.connected,
+            since=self._since,
+            server=self._link.peer if self._link and self.connected else None,
+            session_id=self.session_id,
+            timeout_asked=self._session.timeout_asked,
+            timeout=self._granted,
+            last_error=self._last_error,
+        )
+
+    # -- asking --------------------------------------------------------------------------------------------------------
+
+    def listen(self, path: str, listener: Listener) -> None:
+        """Give session events, and watch events of `path` and its children, to `listener`."""
+        self._listeners[path] = listener
+
+    def unlisten(self, path: str) -> None:
+        """Give that listener nothing any more."""
+        self._listeners.pop(path, None)
+
+    def send(self, request: m.Request, on_answer: OnAnswer, within: float | None = None) -> float:
+        """Send a request; its answer is given to `on_answer`, a lost connection as `Lost`.
+
+        Args:
+            request: what to ask.
+            on_answer: called exactly once, unless this raises.
+            within: seconds for the answer, after which the connection is dropped; a third of the timeout if None.
+
+        Returns:
+            The instant read before the request was encoded, from which a lease may be counted.
+
+        Raises:
+            NotConnected: nothing was sent.
+        """
+        sent = clock.now()
+        xid = self._session.send(request, sent, within)
+        self._answers[xid] = on_answer
+        if not self._busy:
+            self._pump()
+        return sent
+
+    async def request(self, request: m.Request) -> m.Reply:
+        """Send a request and await its answer.
+
+        Raises:
+            NotConnected: nothing was sent.
+            ConnectionLost: it may have happened.
+            ServerError: the server refused it.
+        """
+        answer: asyncio.Future[m.Answer] = asyncio.get_running_loop().create_future()
+        self.send(request, lambda reply: None if answer.done() else answer.set_result(reply))
+        reply = await answer
+        match reply:
+            case m.Lost():
+                raise ConnectionLost(f"the connection ended before the answer to {type(request).__name__}")
+            case m.Failed(code):
+                raise server_error(code, str(request))
+            case _:
+                return reply
+
+    # -- carrying out --------------------------------------------------------------------------------------------------
+
+    def _pump(self) -> None:
+        """Hand out events, write bytes, set the timer, until nothing is left to do."""
+        self._busy = True
+        try:
+            while (event := self._session.next_event()) is not None:
+                self._hand_out(event)
+        finally:
+            self._busy = False
+        data = self._session.data_to_send()
+        if data and self._link is not None:
+            self._link.write(data)
+        self._alarm.set(self._session.deadline())
+
+    def _hand_out(self, event: m.Event) -> None:
+        match event:
+            case m.Answered(xid, answer):
+                # A close has no taker.
+                taker = self._answers.pop(xid, None)
+                if taker is not None:
+                    taker(answer)
+            case m.Watched(path=path):
+                listener = self._listeners.get(path) or self._listeners.get(path.rpartition("/")[0])
+                if listener is not None:
+                    listener.watch_event(event)
+            case m.Connected() | m.Disconnected() | m.Expired() | m.Ended():
+                self._note(event)
+                for listener in list(self._listeners.values()):
+                    listener.session_event(event)
+
+    def _note(self, event: m.SessionEvent) -> None:
+        match event:
+            case m.Connected(session_id, granted, resumed):
+                self._since = time.time()
+                if granted != self._granted and granted != self._session.timeout_asked:
+                    log.warning(
+                        "the server granted a session timeout of %g s, not the %g s asked for (its limits are "
+                        "minSessionTimeout and maxSessionTimeout, by default 2 and 20 ticks)",
+                        granted,
+                        self._session.timeout_asked,
+                    )
+                self._granted = granted
+                server = self._link.peer if self._link else "?"
+                log.info("session 0x%x %s by %s", session_id, "resumed" if resumed else "begun", server)
+            case m.Disconnected(reason):
+                self._since = time.time()
+                self._last_error = reason
+                if self._link is not None:
+                    log.log(
+                        logging.INFO if self._closing else logging.WARNING,
+                        "connection to %s ended: %s",
+                        self._link.peer,
+                        reason,
+                    )
+                    self._failed_last = self._link.address
+                    self._link.abort()
+                    self._link = None
+            case m.Expired(session_id):
+                log.warning("session 0x%x expired", session_id)
+        self._changed.fire()
+
+    def _tick(self) -> None:
+        self._session.tick(clock.now())
+        self._pump()
+
+    # -- dialling ------------------------------------------------------------------------------------------------------
+
+    async def _keep_connected(self) -> None:
+        lost, patience = clock.now(), self.patience
+        while not self._closing:
+            expiring = self.session_id
+            if await self._dial_round(patience):
+                while self._link is not None:
+                    await self._changed.wait()
+                lost, patience = clock.now(), self.patience
+                continue
+            if expiring and not self.session_id:
+                continue  # the server told us that the session is over: begin a new one at once
+            patience = self._session.timeout_asked / 3
+            await asyncio.sleep(dialling.backoff(clock.now() - lost))
+
+    async def _dial_round(self, patience: float) -> bool:
+        """Dial every server once; whether one serves the session now."""
+        addresses, problems = await self._resolver.resolve(self._failed_last)
+        for problem in problems:
+            self._trouble(f"cannot look up {problem}")
+        while addresses and not self._closing:
+            try:
+                async with asyncio.timeout(self._session.timeout_asked / 3):
+                    sock = await dialling.dial(addresses)
+                link = _Link(self, sock.getpeername()[:2], patience)
+                await asyncio.get_running_loop().create_connection(functools.partial(_same, link), sock=sock)
+            except OSError as error:
+                names = ",".join(map(str, self.ensemble.servers))
+                self._trouble(f"no server of {names} takes a connection: {error or 'no answer'}")
+                return False
+            addresses = [info for info in addresses if info[4][:2] != link.address]
+            while self._link is link and self._session.phase is Phase.SHAKING:
+                await self._changed.wait()
+            if self._link is link:
+                return True
+        return False
+
+    def _trouble(self, text: str) -> None:
+        # The same words once: an outage of an hour is one line, not thousands.
+        if text != self._last_error:
+            log.warning("%s; trying again", text)
+        self._last_error = text
+
+    # -- called by the link --------------------------------------------------------------------------------------------
+
+    def link_made(self, link: _Link) -> None:
+        """A connection was made; the handshake begins."""
+        self._link = link
+        # Making a session takes a quorum write, resuming one does not: no hurry with the former.
+        self._session.open(clock.now(), link.patience if self.session_id else self._session.timeout_asked / 3)
+        self._pump()
+
+    def link_received(self, link: _Link, data: bytes) -> None:
+        """Bytes came; those of an old connection count for nothing."""
+        if link is self._link:
+            self._session.receive_data(data, clock.now())
+            self._pump()
+
+    def link_lost(self, link: _Link, error: Exception | None) -> None:
+        """The connection ended; the server's doing, since our own abort has cleared `_link` before."""
+        if link is self._link:
+            if error is None:
+                self._session.receive_eof()
+            else:
+                self._session.drop(str(error))
+            self._pump()
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.critical("dialling has died of a bug: no connection will be made again", exc_info=error)
+
+
+def _same(link: _Link) -> _Link:
+    return link
+
+
+class _Link(asyncio.Protocol):
+    """One TCP connection."""
+
+    def __init__(self, client: Client, address: tuple[str, int], patience: float) -> None:
+        self._client = client
+        self.patience = patience
+        self._transport: asyncio.Transport | None = None
+        self.address = address
+        self.peer = str(hosts.Server(*address))
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._client.link_made(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._client.link_received(self, data)
+
+    def eof_received(self) -> None:
+        self._client.link_lost(self, None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._client.link_lost(self, exc)
+
+    def write(self, data: bytes) -> None:
+        assert self._transport is not None
+        self._transport.write(data)
+
+    def abort(self) -> None:
+        assert self._transport is not None
+        self._transport.abort()

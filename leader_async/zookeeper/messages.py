@@ -1,0 +1,319 @@
+"""What a client and a server say to each other, as values.
+
+Requests are nouns of ZooKeeper's operations, replies are past participles, a failed operation is `Failed`. Paths are
+absolute, data is bytes, times are seconds, versions are ZooKeeper's 32-bit data versions.
+
+It does not promise that a value fits on the wire: `wire` says so when it encodes it.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+ANY_VERSION = -1
+"""For `Check` and `Delete`: the znode must exist, whatever its version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """A znode's metadata (ZooKeeper guide, "ZooKeeper Stat Structure").
+
+    Attributes:
+        czxid: zxid of the transaction that created it.
+        mzxid: zxid of the last change of its data.
+        version: how often its data was set.
+        ephemeral_owner: the session that it lives and dies with, 0 for a persistent one.
+        children: how many children it has.
+    """
+
+    czxid: int = 0
+    mzxid: int = 0
+    version: int = 0
+    ephemeral_owner: int = 0
+    children: int = 0
+
+
+# -- requests ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """The first frame of a connection: begin a session (`session_id` 0) or resume one."""
+
+    last_zxid: int
+    timeout: float
+    session_id: int
+    password: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Create a znode; a sequential one gets ten digits behind `path`."""
+
+    path: str
+    data: bytes = b""
+    ephemeral: bool = False
+    sequential: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete a znode if its version is the expected one."""
+
+    path: str
+    version: int = ANY_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class SetData:
+    """Set a znode's data if its version is the expected one."""
+
+    path: str
+    data: bytes
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Inside a `Multi`: fail unless the znode exists at this version."""
+
+    path: str
+    version: int = ANY_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class GetData:
+    """Read a znode; `watch` asks for one event when its data changes or it is deleted."""
+
+    path: str
+    watch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GetChildren:
+    """List a znode's children; `watch` asks for one event when they change or it is deleted."""
+
+    path: str
+    watch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Exists:
+    """Ask whether a znode exists; `watch` asks for one event when it is created, changed or deleted."""
+
+    path: str
+    watch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """Bring the server up to what the ensemble's leader had proposed when this reached it."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """A sign of life."""
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """End the session, and its ephemeral znodes with it."""
+
+
+Operation: TypeAlias = Create | Delete | SetData | Check
+
+
+@dataclass(frozen=True, slots=True)
+class Multi:
+    """A transaction: all of its operations happen, or none does."""
+
+    operations: tuple[Operation, ...]
+
+
+Request: TypeAlias = Operation | GetData | GetChildren | Exists | Sync | Multi | Ping | Close
+
+
+# -- replies -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The answer to `Connect`. A `session_id` other than the asked one means that the asked one has expired."""
+
+    session_id: int
+    timeout: float
+    password: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """The znode exists now, under this path."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """The znode is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """The data was set; `stat.mzxid` is the zxid of this very transaction."""
+
+    stat: Stat
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The check held."""
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """A znode's data."""
+
+    data: bytes
+    stat: Stat
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """The names (not paths) of a znode's children, in no order."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The znode exists."""
+
+    stat: Stat
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """The server has caught up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ponged:
+    """The server lives; nothing else follows from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The session has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The server refused with this error code: nothing happened."""
+
+    code: int
+
+
+OperationReply: TypeAlias = Created | Deleted | DataSet | Checked | Failed
+
+ROLLED_BACK = 0
+RUNTIME_INCONSISTENCY = -2
+
+
+@dataclass(frozen=True, slots=True)
+class Transacted:
+    """The answer to a `Multi`, one result an operation.
+
+    A failed transaction has header error 0 too: only the results tell. Those before the culprit are `ROLLED_BACK`,
+    those behind it `RUNTIME_INCONSISTENCY` (seen on ZooKeeper 3.8).
+    """
+
+    results: tuple[OperationReply, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every part of it happened."""
+        return not any(isinstance(result, Failed) for result in self.results)
+
+    @property
+    def failure(self) -> tuple[int, int] | None:
+        """Index and error code of the operation that refused, None when all happened."""
+        failed = [(index, result.code) for index, result in enumerate(self.results) if isinstance(result, Failed)]
+        real = [entry for entry in failed if entry[1] not in (ROLLED_BACK, RUNTIME_INCONSISTENCY)]
+        return next(iter(real or failed), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The connection ended before the answer: it may have happened."""
+
+
+Reply: TypeAlias = OperationReply | Data | Children | Found | Synced | Transacted | Ponged | Closed
+Answer: TypeAlias = Reply | Lost
+
+
+# -- events ------------------------------------------------------------------------------------------------------------
+
+
+class Change(enum.IntEnum):
+    """What a watch saw (ZooKeeper's event types)."""
+
+    CREATED = 1
+    DELETED = 2
+    DATA = 3
+    CHILDREN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A watch fired; it is used up."""
+
+    change: Change
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A server serves the session: a new one, or the old one `resumed`.
+
+    Attributes:
+        timeout: the session timeout that the server granted, in seconds.
+    """
+
+    session_id: int
+    timeout: float
+    resumed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """The connection is gone, the session perhaps not. All that was not answered is `Lost`."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """The server said that the session is over."""
+
+    session_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The session was closed by ourselves; nothing follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The answer to the request with this xid, in the order of the requests."""
+
+    xid: int
+    answer: Answer = field(default_factory=Lost)
+
+
+SessionEvent: TypeAlias = Connected | Disconnected | Expired | Ended
+Event: TypeAlias = SessionEvent | Watched | Answered

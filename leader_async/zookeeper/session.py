@@ -1,0 +1,260 @@
+"""One client's session with ZooKeeper, as a state machine without I/O.
+
+The owner feeds it bytes and the time, and takes from it bytes to send, events, and the instant at which it wants to be
+ticked. It lives through many connections: each begins with `open`, each ends with a `Disconnected` event, after which
+the owner must close the connection and dial again.
+
+           open            Accepted               close
+    DOWN ────────► SHAKING ────────► UP ───────────────────► CLOSING
+      ▲               │               │                         │
+      └───────────────┴── any end, deadline, bad byte ──────────┴──► OVER (after close)
+
+Rules:
+1. Replies come in the order of the requests; anything else ends the connection. So does a malformed byte.
+2. Each request has an instant by which it must be answered; the first one missed ends the connection.
+3. What was not answered when the connection ended is `Lost`, exactly once. Nothing of an old connection is ever heard
+   again: the owner feeds bytes of the current one only.
+4. While it is not UP a request is refused at once (`NotConnected`), nothing is queued.
+5. A session other than the one we asked to resume means that ours has expired.
+6. A silent connection is pinged after a third of the session timeout.
+
+It never raises for what a server does, only `UsageError` and `NotConnected` for what the caller does. It does not
+promise that a session which is UP is alive: a server that is cut off from its ensemble answers pings for a while.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from typing import NamedTuple
+
+from ..errors import NotConnected, ProtocolError, UsageError
+from . import messages as m
+from . import wire
+
+MAX_XID = 2**31 - 1
+
+
+class Phase(enum.Enum):
+    """Where a session is with its connection."""
+
+    DOWN = "down"
+    SHAKING = "shaking hands"
+    UP = "up"
+    CLOSING = "closing"
+    OVER = "over"
+
+
+class _Asked(NamedTuple):
+    xid: int
+    request: m.Request
+
+
+class Session:
+    """See the module's docstring.
+
+    Args:
+        timeout: the session timeout to ask for, in seconds.
+        frame_limit: bytes of the largest frame to take from a server.
+    """
+
+    def __init__(self, timeout: float, *, frame_limit: int = wire.FRAME_LIMIT) -> None:
+        self.phase = Phase.DOWN
+        self.timeout_asked = timeout
+        self.timeout = timeout  # as granted, once a server has answered
+        self.session_id = 0
+        self.last_zxid = 0
+        self._password = bytes(16)
+        self._frame_limit = frame_limit
+        self._xid = 0
+        self._frames = wire.FrameReader(frame_limit)
+        self._asked: deque[_Asked] = deque()
+        # (xid, instant), both ascending: a request that may wait longer than a later one is left out, since the later
+        # one's answer cannot come first. So the head is the next deadline, found without looking at all of them.
+        self._due: deque[tuple[int, float]] = deque()
+        self._ping_due: float | None = None
+        self._handshake_due = 0.0
+        self._last_sent = 0.0
+        self._out = bytearray()
+        self._events: deque[m.Event] = deque()
+
+    # -- the connection ------------------------------------------------------------------------------------------------
+
+    def open(self, now: float, patience: float) -> None:
+        """A connection to a server was made: begin the handshake.
+
+        Args:
+            now: the time.
+            patience: seconds that the server has for its answer.
+        """
+        if self.phase is not Phase.DOWN:
+            raise UsageError(f"open() while {self.phase.value}")
+        self.phase = Phase.SHAKING
+        self._frames = wire.FrameReader(self._frame_limit)
+        self._handshake_due = now + patience
+        self._out += wire.encode_connect(m.Connect(self.last_zxid, self.timeout_asked, self.session_id, self._password))
+
+    def receive_data(self, data: bytes, now: float) -> None:
+        """Take bytes from the server."""
+        try:
+            for frame in self._frames.feed(data):
+                self._receive_frame(frame, now)
+                if self.phase not in (Phase.UP, Phase.CLOSING):
+                    return
+        except ProtocolError as error:
+            self.drop(f"the server broke the protocol: {error}")
+
+    def receive_eof(self) -> None:
+        """The server ended the connection."""
+        what = "inside the handshake" if self.phase is Phase.SHAKING else "of the connection"
+        partial = f", inside a frame ({self._frames.pending} bytes of it came)" if self._frames.pending else ""
+        self.drop(f"end of stream {what}{partial}")
+
+    def drop(self, reason: str) -> None:
+        """The connection is of no use any more; what is unanswered is lost."""
+        if self.phase in (Phase.DOWN, Phase.OVER):
+            return
+        closing = self.phase is Phase.CLOSING
+        self.phase = Phase.OVER if closing else Phase.DOWN
+        self._out.clear()
+        self._due.clear()
+        self._ping_due = None
+        lost, self._asked = self._asked, deque()
+        self._events.append(m.Disconnected(reason))
+        self._events.extend(m.Answered(asked.xid, m.Lost()) for asked in lost)
+        if closing:
+            self._events.append(m.Ended())
+
+    # -- what the caller wants -----------------------------------------------------------------------------------------
+
+    def send(self, request: m.Request, now: float, within: float | None = None) -> int:
+        """Send a request.
+
+        Args:
+            request: what to ask.
+            now: the time, read before this call.
+            within: seconds in which the answer must come, a third of the session timeout if None.
+
+        Returns:
+            The xid under which an `Answered` event will follow.
+
+        Raises:
+            NotConnected: nothing was sent.
+            UsageError: it cannot be encoded.
+        """
+        if self.phase is not Phase.UP:
+            raise NotConnected(f"no ZooKeeper server is connected ({self.phase.value})")
+        xid = self._xid % MAX_XID + 1
+        frame = wire.encode_request(xid, request)
+        self._xid = xid
+        self._out += frame
+        self._asked.append(_Asked(xid, request))
+        due = now + (self.timeout / 3 if within is None else within)
+        while self._due and self._due[-1][1] >= due:
+            self._due.pop()
+        self._due.append((xid, due))
+        self._last_sent = now
+        return xid
+
+    def close(self, now: float) -> None:
+        """End the session: the server deletes its ephemeral znodes. `Ended` follows, at once if none is connected."""
+        if self.phase is Phase.UP:
+            self.send(m.Close(), now)
+            self.phase = Phase.CLOSING
+        elif self.phase is Phase.SHAKING:
+            self.phase = Phase.CLOSING
+            self.drop("closed by ourselves")
+        elif self.phase is Phase.DOWN:
+            self.phase = Phase.OVER
+            self._events.append(m.Ended())
+
+    def data_to_send(self) -> bytes:
+        """The bytes to write to the current connection; empties the store."""
+        data = bytes(self._out)
+        self._out.clear()
+        return data
+
+    def next_event(self) -> m.Event | None:
+        """The oldest event not yet taken."""
+        return self._events.popleft() if self._events else None
+
+    # -- time ----------------------------------------------------------------------------------------------------------
+
+    def deadline(self) -> float | None:
+        """When `tick` wants to be called next."""
+        if self.phase is Phase.SHAKING:
+            return self._handshake_due
+        if self.phase not in (Phase.UP, Phase.CLOSING):
+            return None
+        waiting = [due for due in (self._answer_due(), self._ping_due) if due is not None]
+        return min(waiting) if waiting else self._last_sent + self.timeout / 3
+
+    def tick(self, now: float) -> None:
+        """Time has passed."""
+        due = self.deadline()
+        if due is None or now < due:
+            return
+        if self.phase is Phase.SHAKING:
+            self.drop("no answer to the handshake")
+        elif self._ping_due is not None or self._asked:
+            what = type(self._asked[0].request).__name__ if self._asked else "Ping"
+            self.drop(f"no answer to {what}, the oldest request, in time")
+        else:
+            self._out += wire.encode_request(wire.PING_XID, m.Ping())
+            self._last_sent = now
+            self._ping_due = now + self.timeout / 3
+
+    def _answer_due(self) -> float | None:
+        return self._due[0][1] if self._due else None
+
+    # -- what the server says ------------------------------------------------------------------------------------------
+
+    def _receive_frame(self, frame: bytes, now: float) -> None:
+        if self.phase is Phase.SHAKING:
+            self._receive_accepted(wire.decode_accepted(frame), now)
+            return
+        xid, zxid, _ = wire.decode_header(frame)
+        if xid == wire.WATCH_XID:
+            watched = wire.decode_watched(frame)
+            if watched is not None:
+                self._events.append(watched)
+            return
+        self.last_zxid = max(self.last_zxid, zxid)
+        if xid == wire.PING_XID:
+            if self._ping_due is None:
+                raise ProtocolError("an answer to a ping that was not sent")
+            self._ping_due = None
+            return
+        self._receive_reply(xid, frame)
+
+    def _receive_reply(self, xid: int, frame: bytes) -> None:
+        if not self._asked:
+            raise ProtocolError(f"a reply to request {xid}, and nothing was asked")
+        asked = self._asked[0]
+        if xid != asked.xid:
+            raise ProtocolError(f"a reply to request {xid} where {asked.xid} is next")
+        reply = wire.decode_reply(asked.request, frame)
+        self._asked.popleft()
+        if self._due and self._due[0][0] == xid:
+            self._due.popleft()
+        self._events.append(m.Answered(xid, reply))
+        if isinstance(asked.request, m.Close):
+            self.drop("closed by ourselves")
+
+    def _receive_accepted(self, accepted: m.Accepted, now: float) -> None:
+        ours = self.session_id
+        same = accepted.session_id == ours and accepted.password == self._password
+        if ours and not same:
+            self._forget()
+            self._events.append(m.Expired(ours))
+        if accepted.session_id == 0 or accepted.timeout <= 0:
+            self.drop("the server refused the session: it has expired" if ours else "the server refused a session")
+            return
+        self.phase = Phase.UP
+        self.session_id, self._password = accepted.session_id, accepted.password
+        self.timeout = accepted.timeout
+        self._last_sent = now
+        self._events.append(m.Connected(self.session_id, self.timeout, resumed=bool(ours) and same))
+
+    def _forget(self) -> None:
+        self.session_id, self._password = 0, bytes(16)
