@@ -15,10 +15,10 @@ from ..waking import Alarm
 from ..zookeeper import hosts
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
-from .candidacy import CONFIRMS, WAIT_OUT
 from .commands import Hold
 from .election import Election
 from .keeper import Keeper, Round
+from .standing import CONFIRMS, WAIT_OUT
 
 log = logging.getLogger("leader_async")
 

@@ -29,9 +29,10 @@ from ..waking import Alarm, Pulse
 from ..zookeeper import messages as m
 from . import queue as q
 from . import record as r
-from .candidacy import Candidacy, Settings
+from .candidacy import Candidacy
 from .commands import ConfirmNow, Hold, Left, Note, Send, StartWork, StopWork
 from .jobs import Call, Handout, Job
+from .standing import Settings
 from .term import Term
 
 if TYPE_CHECKING:

@@ -15,10 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from ..zookeeper.messages import Answer, Failed, Lost, Multi, Operation, Transacted
-from .candidacy import CONFIRMS, Candidacy
+from .candidacy import Candidacy
 from .commands import Hold
+from .standing import CONFIRMS
+
+_Terms: TypeAlias = list[tuple[Candidacy, Hold]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,10 @@ class Round:
     request: Multi
     terms: tuple[tuple[Candidacy, Hold], ...]
     within: float
+
+
+def _period(terms: _Terms) -> float:
+    return min(candidate.settings.lease for candidate, _ in terms) / CONFIRMS
 
 
 class Keeper:
@@ -54,7 +62,7 @@ class Keeper:
             candidates: all of the session's.
             now: the time.
         """
-        terms: list[tuple[Candidacy, Hold]] = []
+        terms: _Terms = []
         operations: list[Operation] = []
         for candidate in candidates:
             checks = candidate.checks()
@@ -64,19 +72,27 @@ class Keeper:
         if not terms:
             self._urgent = False
             return None
-        period = min(candidate.settings.lease for candidate, _ in terms) / CONFIRMS
-        if not self._urgent and now < self._last + period:
+        if now < self._due(terms):
             return None
         self._urgent = False
         self._last = now
-        return Round(Multi(tuple(operations)), tuple(terms), period)
+        return Round(Multi(tuple(operations)), tuple(terms), _period(terms))
 
     def due(self, candidates: Iterable[Candidacy]) -> float | None:
         """When `round` will give one, None while nothing is led."""
-        leases = [candidate.settings.lease for candidate in candidates if candidate.checks() is not None]
-        if not leases:
-            return None
-        return float("-inf") if self._urgent else self._last + min(leases) / CONFIRMS
+        terms = [
+            (candidate, candidate.hold)
+            for candidate in candidates
+            if candidate.hold is not None and candidate.checks() is not None
+        ]
+        return self._due(terms) if terms else None
+
+    def _due(self, terms: _Terms) -> float:
+        if self._urgent:
+            return float("-inf")
+        # A claim is a confirm too: a lease says for itself when it was last renewed. One round at a time.
+        renewed = min(hold.until - candidate.settings.lease for candidate, hold in terms)
+        return max(self._last, renewed) + _period(terms)
 
     def answered(self, sent_round: Round, answer: Answer, sent: float, now: float) -> None:
         """The answer to a round came; tells the candidates what it means for them.

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import enum
 import json
+import math
 from dataclasses import asdict, dataclass
 
 from ..errors import RecordError
@@ -80,6 +81,10 @@ def decode(data: bytes, version: int) -> Record:
         )
     except (ValueError, KeyError, TypeError) as error:
         raise RecordError(f"no record at version {version}: {data[:200]!r}") from error
+    if not (math.isfinite(record.lease) and record.lease > 0):
+        raise RecordError(
+            f"a lease of {record.lease} s at version {version}, which another program wrote: {data[:200]!r}"
+        )
     if record.state is not (State.LEFT if version % 2 else State.HELD):
         raise RecordError(f"{record.state} at version {version}, which another program wrote: {data[:200]!r}")
     return record

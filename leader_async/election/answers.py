@@ -1,0 +1,184 @@
+"""What each answer means for where we stand; one function for each `Purpose`.
+
+Rules: a failed transaction answers inside its body, so only its results tell; an error that no rule expects is logged,
+and everything waits a moment before it is tried again. `Lost` never comes here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from ..errors import BadVersion, NodeExists, NoNode, RecordError
+from ..zookeeper import messages as m
+from . import queue as q
+from . import record as r
+from .commands import Hold, Purpose, Send
+from .standing import AUDIT, Standing, View
+
+_NO_NODE = m.Failed(NoNode.code)
+
+
+def _take_parent(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+    if isinstance(answer, m.Failed) and answer.code != NodeExists.code:
+        own.trouble(asked, answer, now)
+
+
+def _take_created(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+    if isinstance(answer, m.Created):
+        own.znode = answer.path.rpartition("/")[2]
+    elif answer == _NO_NODE:
+        parts = own.settings.parent.split("/")[1:]
+        for depth in range(len(parts)):
+            path = "/" + "/".join(parts[: depth + 1])
+            own.ask(Purpose.PARENT, m.Create(path), path)
+    else:
+        own.trouble(asked, answer, now)
+
+
+def _take_synced(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+    if isinstance(answer, m.Failed) and answer.code != NoNode.code:
+        own.trouble(asked, answer, now)
+
+
+def _take_listed(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+    names: tuple[str, ...] = ()
+    if isinstance(answer, m.Children):
+        names = answer.names
+    elif answer != _NO_NODE:
+        own.trouble(asked, answer, now)
+        return
+    mine = [name for name in q.in_order(names) if name.startswith(q.prefix(own.uuid))]
+    if asked.about == "look":
+        _take_look(own, mine)
+    elif own.znode not in names:
+        own.znode = None
+        own.end_join("our znode was deleted by somebody else", forfeited=True)
+        own.note(logging.WARNING, "our znode is not in the queue: somebody deleted it; joining again")
+    else:
+        _take_queue(own, names, mine, now)
+
+
+def _take_look(own: Standing, mine: list[str]) -> None:
+    """What a lost reply left behind; rule 6."""
+    if own.departing:
+        own.uncertain = False
+        own.znode = mine[0] if mine else None
+        if own.hold is not None:
+            if own.hold.holder in mine:
+                own.znode = own.hold.holder
+            own.hold.forfeited |= own.hold.holder not in mine
+        own.delete_twins(mine)
+    elif mine:
+        own.ask(Purpose.OWNER, m.GetData(own.path(mine[0])), mine[0])
+    else:
+        own.uncertain = False
+
+
+def _take_queue(own: Standing, names: tuple[str, ...], mine: list[str], now: float) -> None:
+    if own.hold is None and not own.asking(Purpose.CLAIM):
+        own.znode = mine[0]  # of twins the lowest is kept
+    own.delete_twins(mine)
+    assert own.znode is not None
+    gone, unexplained = own.queue.listed(names, own.znode)
+    if own.armed in gone or unexplained:
+        own.heal(f"the queue had changed unseen: {sorted(unexplained) or own.armed}")
+    for name in gone:
+        own.gone.setdefault(name, now)
+    if own.armed in gone:
+        own.armed = None
+    own.listed = True
+    own.audit_at = now + own.timeout * (AUDIT[0] + AUDIT[1] * own.jitter)
+
+
+def _take_owner(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+    if isinstance(answer, m.Data):
+        own.uncertain = False
+        if answer.stat.ephemeral_owner == own.session_id:
+            own.znode = asked.about
+        else:
+            # CURATOR-498: it will die with a session that is not ours.
+            own.uuid = next(own.uuids)
+    elif answer != _NO_NODE:
+        own.trouble(asked, answer, now)
+
+
+def _take_watch(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+    if isinstance(answer, m.Children):
+        own.armed = asked.about
+    elif answer == _NO_NODE:
+        own.learn_gone(asked.about, now)
+        if own.queue.position:
+            own.listed = False  # more may have gone unseen: one listing instead of a walk through the dead
+    else:
+        own.trouble(asked, answer, now)
+
+
+def _take_record(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+    if isinstance(answer, m.Data):
+        record: r.Record | None = None
+        try:
+            record = r.decode(answer.data, answer.stat.version)
+            own.seen = record, now
+        except RecordError as error:
+            remedy = "nobody leads until it is put right or the election's znode is deleted with all below it"
+            own.note(logging.ERROR, f"{error}; {remedy}")
+        own.view = View(record, answer.stat.version, answer.stat.mzxid, asked.about)
+        before, own.audited = own.audited, None
+        if before is not None and before.role == asked.about == "first" and before.version != own.view.version:
+            own.heal(f"the record had changed unseen, from version {before.version} to {own.view.version}")
+    elif answer == _NO_NODE:
+        own.listed = False  # our znode must be gone as well; the listing will tell
+    else:
+        own.trouble(asked, answer, now)
+
+
+def _take_claim(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+    own.view = None
+    failure = answer.failure if isinstance(answer, m.Transacted) else None
+    if isinstance(answer, m.Transacted) and failure is None:
+        written = answer.results[-1]
+        assert isinstance(written, m.DataSet)
+        holder, term, version = asked.about.split()
+        own.seen = own.record(int(term), holder, r.State.HELD), now
+        own.hold = Hold(holder, r.version_after_claim(int(version)), int(term), written.stat.mzxid)
+        own.hold.until = sent + own.settings.lease
+        if own.departing:
+            own.end_join("resigned while claiming")
+    elif failure is not None and failure[1] == NoNode.code:
+        own.listed = False  # the listing will tell that our znode is gone
+    elif failure is None or failure[1] != BadVersion.code:
+        own.trouble(asked, answer, now)
+
+
+def _take_left(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+    failure = answer.failure if isinstance(answer, m.Transacted) else None
+    if isinstance(answer, m.Transacted) and failure is None:
+        own.znode = None
+    elif failure is not None and failure == (0, NoNode.code):
+        own.znode = None
+    elif failure is not None and own.hold is not None:
+        own.hold.forfeited = True  # refused for its version: a plain delete follows
+    else:
+        own.trouble(asked, answer, now)
+
+
+def _take_deleted(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+    if isinstance(answer, m.Failed) and answer.code != NoNode.code:
+        own.trouble(asked, answer, now)
+    elif asked.about == own.znode:
+        own.znode = None
+
+
+TAKERS: dict[Purpose, Callable[[Standing, Send, m.Answer, float, float], None]] = {
+    Purpose.PARENT: _take_parent,
+    Purpose.CREATE: _take_created,
+    Purpose.SYNC: _take_synced,
+    Purpose.LIST: _take_listed,
+    Purpose.OWNER: _take_owner,
+    Purpose.WATCH: _take_watch,
+    Purpose.RECORD: _take_record,
+    Purpose.CLAIM: _take_claim,
+    Purpose.LEAVE: _take_left,
+    Purpose.DELETE: _take_deleted,
+}
