@@ -83,12 +83,6 @@ class Candidacy(Standing):
         """Work was started and has not ended."""
         return self.work is not Work.NONE
 
-    def checks(self) -> tuple[m.Check, m.Check] | None:
-        """What a confirm must check, None if there is no term to confirm."""
-        if self.hold is None or self.hold.over or not self.session_id:
-            return None
-        return r.confirm(self.settings.parent, self.hold.holder, self.hold.version)
-
     def deadline(self) -> float | None:
         """When `tick` wants to be called."""
         due: list[float] = []
@@ -126,7 +120,7 @@ class Candidacy(Standing):
     def connected(self, session_id: int, timeout: float, now: float) -> None:
         """A server serves the session; a new one is preceded by `expired` if there was one before."""
         self.session_id, self.timeout = session_id, timeout
-        if self.checks() is not None:
+        if self.hold is not None and not self.hold.over:
             self.commands.append(ConfirmNow())
         self._advance(now)
 

@@ -17,7 +17,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ..zookeeper.messages import Answer, Failed, Lost, Multi, Operation, Transacted
+from ..zookeeper.messages import Answer, Failed, Lost, Multi, Transacted
+from . import record
 from .candidacy import Candidacy
 from .commands import Hold
 from .standing import CONFIRMS
@@ -44,6 +45,10 @@ def _period(terms: _Terms) -> float:
     return min(candidate.settings.lease for candidate, _ in terms) / CONFIRMS
 
 
+def _standing(candidates: Iterable[Candidacy]) -> _Terms:
+    return [(c, c.hold) for c in candidates if c.hold is not None and not c.hold.over and c.session_id]
+
+
 class Keeper:
     """See the module's docstring."""
 
@@ -62,13 +67,7 @@ class Keeper:
             candidates: all of the session's.
             now: the time.
         """
-        terms: _Terms = []
-        operations: list[Operation] = []
-        for candidate in candidates:
-            checks = candidate.checks()
-            if checks is not None and candidate.hold is not None:
-                terms.append((candidate, candidate.hold))
-                operations += checks
+        terms = _standing(candidates)
         if not terms:
             self._urgent = False
             return None
@@ -76,15 +75,16 @@ class Keeper:
             return None
         self._urgent = False
         self._last = now
-        return Round(Multi(tuple(operations)), tuple(terms), _period(terms))
+        checks = [
+            check
+            for candidate, hold in terms
+            for check in record.confirm(candidate.settings.parent, hold.holder, hold.version)
+        ]
+        return Round(Multi(tuple(checks)), tuple(terms), _period(terms))
 
     def due(self, candidates: Iterable[Candidacy]) -> float | None:
         """When `round` will give one, None while nothing is led."""
-        terms = [
-            (candidate, candidate.hold)
-            for candidate in candidates
-            if candidate.hold is not None and candidate.checks() is not None
-        ]
+        terms = _standing(candidates)
         return self._due(terms) if terms else None
 
     def _due(self, terms: _Terms) -> float:
