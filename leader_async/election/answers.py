@@ -14,7 +14,7 @@ from ..zookeeper import messages as m
 from . import queue as q
 from . import record as r
 from .commands import Hold, Purpose, Send
-from .standing import AUDIT, Standing, View
+from .standing import AUDIT, Role, Standing, View
 
 _NO_NODE = m.Failed(NoNode.code)
 
@@ -123,9 +123,10 @@ def _take_record(own: Standing, asked: Send, answer: m.Answer, sent: float, now:
         except RecordError as error:
             remedy = "nobody leads until it is put right or the election's znode is deleted with all below it"
             own.note(logging.ERROR, f"{error}; {remedy}")
-        own.view = View(record, answer.stat.version, answer.stat.mzxid, asked.about)
+        own.view = View(record, answer.stat.version, answer.stat.mzxid, Role(asked.about))
         before, own.audited = own.audited, None
-        if before is not None and before.role == asked.about == "first" and before.version != own.view.version:
+        watched = before is not None and before.role is own.view.role is Role.FIRST
+        if before is not None and watched and before.version != own.view.version:
             own.heal(f"the record had changed unseen, from version {before.version} to {own.view.version}")
     elif answer == _NO_NODE:
         own.listed = False  # our znode must be gone as well; the listing will tell

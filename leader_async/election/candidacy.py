@@ -36,7 +36,7 @@ from . import queue as q
 from . import record as r
 from .answers import TAKERS
 from .commands import Command, ConfirmNow, Hold, Purpose, Send, StartWork, StopWork
-from .standing import CHANGES, Standing, Work
+from .standing import CHANGES, Role, Standing, Work
 
 
 class Candidacy(Standing):
@@ -238,18 +238,31 @@ class Candidacy(Standing):
             return
         elif self.queue.predecessor is not None:
             self.watch(self.queue.predecessor)
-            self.read_record("heir" if self.queue.position == 1 else "follower")
+            self._follow(self.queue.predecessor)
         elif not self.asking(Purpose.CLAIM):
             self._take_lead(now)
 
+    def _follow(self, predecessor: str) -> None:
+        """Somebody is ahead of us: know what the record says; the heir must know it of its predecessor (rule 5)."""
+        view = self.view
+        if self.queue.position > 1:
+            if view is None:
+                self.read_record(Role.FOLLOWER)
+        elif view is None or view.role not in (Role.HEIR, Role.EARLY_HEIR):
+            self.read_record(Role.HEIR)
+        elif view.role is Role.HEIR and not view.held_by(predecessor):
+            self.read_record(Role.EARLY_HEIR)
+
     def _take_lead(self, now: float) -> None:
         """Nobody is ahead of us: hold, wait out, or claim; rule 2."""
-        self.read_record("first")
         view = self.view
-        if view is None or view.role != "first" or view.record is None:
+        if view is None or view.role is not Role.FIRST:
+            self.read_record(Role.FIRST)
             return
         record = view.record
-        if record.state is r.State.HELD and record.holder == self.znode:
+        if record is None:
+            return
+        if view.held_by(self.znode):
             # A claim's reply was lost: it had succeeded. The lease begins with the next confirm.
             self.hold = Hold(record.holder, view.version, record.term, view.mzxid)
             self.commands.append(ConfirmNow())

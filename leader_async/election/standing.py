@@ -52,7 +52,18 @@ class Settings:
     started_at: float
 
 
+class Role(enum.Enum):
+    """In which role the record is read; the last two ask to be told when it changes."""
+
+    FOLLOWER = "follower"
+    HEIR = "heir"
+    EARLY_HEIR = "heir of somebody who has not claimed yet"
+    FIRST = "first in the queue"
+
+
 class Work(enum.Enum):
+    """What has become of the work that was started."""
+
     NONE = "none"
     RUNNING = "running"
     STOPPING = "stopping"
@@ -65,7 +76,11 @@ class View:
     record: r.Record | None
     version: int
     mzxid: int
-    role: str
+    role: Role
+
+    def held_by(self, name: str | None) -> bool:
+        """Whether that znode holds the lead."""
+        return self.record is not None and self.record.state is r.State.HELD and self.record.holder == name
 
 
 class Standing:
@@ -107,7 +122,7 @@ class Standing:
     def wait_out_end(self) -> float | None:
         """When the holder that is gone must have stopped leading; None if nothing is waited out."""
         view = self.view
-        if view is None or view.record is None or view.role != "first" or self.hold is not None:
+        if view is None or view.record is None or view.role is not Role.FIRST or self.hold is not None:
             return None
         since = self.gone.get(view.record.holder)
         if since is None or view.record.state is not r.State.HELD or self.asking(Purpose.CLAIM):
@@ -145,9 +160,9 @@ class Standing:
         if not self.queue.gone(name) or self.queue.position or self.departing or self.hold is not None:
             return
         view, self.view = self.view, None
-        if view is not None and view.record is not None and view.role == "heir" and self.listed:
-            if view.record.state is r.State.HELD and view.record.holder == name:
-                self.claim(view.record.term + 1, view.version + 1)  # rule 5
+        if view is not None and view.role in (Role.HEIR, Role.EARLY_HEIR) and view.held_by(name) and self.listed:
+            assert view.record is not None
+            self.claim(view.record.term + 1, view.version + 1)  # rule 5
 
     # -- small helpers -------------------------------------------------------------------------------------------------
 
@@ -170,10 +185,10 @@ class Standing:
         if self.armed != name and not self.asking(Purpose.WATCH):
             self.ask(Purpose.WATCH, m.GetChildren(self.path(name), watch=True), name)
 
-    def read_record(self, role: str) -> None:
-        wanted = self.view is None or (role != "follower" and self.view.role != role)
-        if wanted and not self.asking(Purpose.RECORD):
-            self.ask(Purpose.RECORD, m.GetData(self.settings.parent, watch=role == "first"), role)
+    def read_record(self, role: Role) -> None:
+        if not self.asking(Purpose.RECORD):
+            watch = role in (Role.FIRST, Role.EARLY_HEIR)
+            self.ask(Purpose.RECORD, m.GetData(self.settings.parent, watch), role.value)
 
     def delete_twins(self, mine: list[str]) -> None:
         for name in mine:

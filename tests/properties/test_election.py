@@ -1,0 +1,195 @@
+"""The election's order and safety, whatever happens in whatever order."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from leader_async.election.standing import Work
+from leader_async.zookeeper import messages as m
+
+from .world import PARENT, Process, World
+
+pytestmark = pytest.mark.timeout(120)
+index = st.integers(0, 3)
+
+
+class Elections(RuleBasedStateMachine):
+    """Candidates come, go, lose connections and sessions; every message may be delayed."""
+
+    @initialize(
+        count=st.integers(2, 4),
+        rates=st.tuples(*[st.sampled_from([1.0, 1.0, 1.02, 0.98])] * 4),
+        joined=st.booleans(),
+    )
+    def begin(self, count: int, rates: tuple[float, ...], joined: bool) -> None:
+        self.world = World(count, rates=rates)
+        for process in self.world.processes:
+            process.connect()
+            process.candidacy.join(process.now)
+            process.carry_out()
+        if joined:
+            self.world.settle(wait=1.0)
+
+    def pick(self, number: int) -> Process:
+        return self.world.processes[number % len(self.world.processes)]
+
+    @rule(number=index, count=st.integers(1, 4))
+    def serve(self, number: int, count: int) -> None:
+        process = self.pick(number)
+        if process.connection is None:
+            return
+        for _ in range(min(count, len(process.connection.up))):
+            process.serve()
+
+    @rule(number=index, count=st.integers(1, 4))
+    def receive(self, number: int, count: int) -> None:
+        process = self.pick(number)
+        if process.connection is None:
+            return
+        for _ in range(min(count, len(process.connection.down))):
+            process.receive()
+            self.world.check()
+
+    @rule(number=index, ahead=st.integers(1, 5))
+    def catch_up(self, number: int, ahead: int) -> None:
+        process = self.pick(number)
+        if process.connection is None:
+            return
+        process.catch_up(process.connection, min(process.connection.applied + ahead, self.world.ensemble.zxid))
+
+    @rule()
+    def deliver_all(self) -> None:
+        self.world.deliver()
+
+    @rule(number=index, executed=st.integers(0, 3))
+    def cut(self, number: int, executed: int) -> None:
+        process = self.pick(number)
+        if process.connection is None:
+            return
+        process.cut(executed)
+
+    @rule(number=index)
+    def connect(self, number: int) -> None:
+        process = self.pick(number)
+        if process.connection is not None:
+            return
+        process.connect()
+
+    @rule(number=index)
+    def expire(self, number: int) -> None:
+        """ZooKeeper ends a session whenever it likes, also right behind a confirm."""
+        self.world.ensemble.expire(self.pick(number).session)
+
+    @rule(number=index)
+    def delete_by_a_stranger(self, number: int) -> None:
+        names = self.world.ensemble.now.children(PARENT)
+        if not names:
+            return
+        self.world.ensemble.commit([(f"{PARENT}/{names[number % len(names)]}", None)])
+
+    @rule(number=index)
+    def resign(self, number: int) -> None:
+        process = self.pick(number)
+        process.candidacy.resign(process.now)
+        process.carry_out()
+
+    @rule(number=index)
+    def leave_and_join(self, number: int) -> None:
+        process = self.pick(number)
+        process.candidacy.leave(process.now)
+        process.carry_out()
+        process.candidacy.join(process.now)
+        process.carry_out()
+
+    @rule(number=index, obedient=st.booleans())
+    def temper(self, number: int, obedient: bool) -> None:
+        process = self.pick(number)
+        process.obedient = obedient
+        if obedient and process.candidacy.work is Work.STOPPING:
+            process.candidacy.work_ended(process.now)
+            process.carry_out()
+
+    @rule(seconds=st.sampled_from([0.1, 0.6, 1.0, 3.0, 3.3, 7.0, 30.0]))
+    def wait(self, seconds: float) -> None:
+        self.world.step(seconds)
+
+    @precondition(lambda self: hasattr(self, "world"))
+    @invariant()
+    def never_two(self) -> None:
+        self.world.check()
+
+    def teardown(self) -> None:
+        """After healing, the first in the queue leads and each other one watches exactly its predecessor."""
+        if not hasattr(self, "world"):
+            return
+        for process in self.world.processes:
+            process.obedient = True
+            if process.candidacy.work is Work.STOPPING:
+                process.candidacy.work_ended(process.now)
+                process.carry_out()
+        self.world.settle()
+        assert_settled(self.world)
+
+
+def assert_settled(world: World) -> None:
+    queue = world.queue()
+    assert sorted(queue) == sorted(process.name for process in world.processes)
+    by_name = {process.name: process for process in world.processes}
+    assert [process.name for process in world.processes if process.leads] == [queue[0]]
+    for before, name in zip([None, *queue], queue, strict=False):
+        znode = by_name[before].candidacy.znode if before is not None else None
+        process = by_name[name]
+        assert process.candidacy.armed == znode
+        assert process.connection is not None
+        assert znode is None or f"{PARENT}/{znode}" in process.connection.replica.child_watches
+
+
+TestElections = Elections.TestCase
+TestElections.settings = settings(
+    max_examples=300, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
+)
+
+
+@pytest.mark.parametrize("leaving", range(5))
+def test_a_departure_wakes_exactly_one(leaving: int) -> None:
+    world = World(5)
+    for process in world.processes:
+        process.connect()
+        process.candidacy.join(process.now)
+        process.carry_out()
+    world.settle(wait=1.0)
+    before = world.queue()
+    woken = {process.name: process.woken for process in world.processes}
+    gone = next(process for process in world.processes if process.name == before[leaving])
+    world.ensemble.expire(gone.session)
+    gone.connection = None
+    world.deliver()
+    awake = [process.name for process in world.processes if process.woken != woken[process.name]]
+    assert awake == before[leaving + 1 : leaving + 2]
+
+
+def test_a_handover_is_the_leave_one_event_and_the_claim() -> None:
+    world = World(3)
+    for process in world.processes:
+        process.connect()
+        process.candidacy.join(process.now)
+        process.carry_out()
+    world.settle(wait=1.0)
+    first, heir, _ = (next(p for p in world.processes if p.name == name) for name in world.queue())
+    commits = world.ensemble.zxid
+    first.candidacy.leave(first.now)
+    first.carry_out()
+    first.serve()
+    assert world.ensemble.zxid == commits + 1
+    assert heir.connection is not None
+    heir.catch_up(heir.connection, world.ensemble.zxid)
+    heir.receive()
+    assert [type(request) for request, _ in heir.connection.up] == [m.Multi]
+    heir.serve()
+    while heir.connection.down:
+        heir.receive()
+    assert heir.leads
+    assert world.ensemble.zxid == commits + 2
