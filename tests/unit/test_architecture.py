@@ -1,0 +1,140 @@
+"""The layers, the public names and the imports are what they are said to be."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import leader_async
+
+PACKAGE = Path(leader_async.__file__).parent
+MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+
+# What each place may import of the package, besides itself; arrows point down only.
+LAYERS: dict[str, set[str]] = {
+    "errors": set(),
+    "clock": set(),
+    "waking": {"clock"},
+    "zookeeper/messages": {"errors"},
+    "zookeeper/hosts": {"errors"},
+    "zookeeper/wire": {"errors", "zookeeper/messages"},
+    "zookeeper/session": {"errors", "zookeeper/messages", "zookeeper/wire"},
+    "zookeeper/dialling": {"zookeeper/hosts"},
+    "zookeeper/client": {
+        "errors",
+        "clock",
+        "waking",
+        "zookeeper/messages",
+        "zookeeper/hosts",
+        "zookeeper/dialling",
+        "zookeeper/session",
+    },
+    "election/queue": {"errors"},
+    "election/record": {"errors", "zookeeper/messages"},
+    "election/commands": {"zookeeper/messages"},
+    "election/standing": {"errors", "zookeeper/messages", "election/queue", "election/record", "election/commands"},
+}
+PURE_ELECTION = LAYERS["election/standing"] | {"election/standing"}
+LAYERS["election/answers"] = PURE_ELECTION
+LAYERS["election/candidacy"] = PURE_ELECTION | {"election/answers"}
+LAYERS["election/keeper"] = PURE_ELECTION | {"election/candidacy"}
+PURE = {
+    place for place in LAYERS if place not in ("clock", "waking", "zookeeper/dialling", "zookeeper/client")
+}
+LAYERS["election"] = PURE_ELECTION | {
+    "election/candidacy",
+    "election/keeper",
+    "zookeeper/hosts",
+    "zookeeper/client",
+    "clock",
+    "waking",
+    "election",
+}
+LAYERS["web"] = {"election", "zookeeper/client", "clock", "errors", "web", ""}
+LAYERS["cli"] = {"election", "zookeeper", "web", "clock", "errors", "cli", ""}
+LAYERS[""] = {"election", "errors", "zookeeper/client", "cli"}
+IMPURE = {"asyncio", "socket", "time", "random", "threading", "datetime", "uuid", "selectors", "os"}
+
+
+def place_of(path: Path) -> str:
+    """The entry of LAYERS that a module falls under: its own, or that of its folder."""
+    own = path.with_suffix("").as_posix().removesuffix("__init__").strip("/")
+    return own if own in LAYERS else path.parent.as_posix().strip(".")
+
+
+def imports_of(path: Path) -> tuple[set[str], set[str]]:
+    """The modules of the package, and the others, that a module imports (not those it needs for types only)."""
+    inner: set[str] = set()
+    outer: set[str] = set()
+    tree = ast.parse((PACKAGE / path).read_text())
+    typing_only = {
+        id(inside)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        for inside in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            outer |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            base = path.parents[node.level - 1] / Path(*(node.module or "").split("."))
+            for alias in node.names:
+                module = base / alias.name
+                found = module if (PACKAGE / module).with_suffix(".py").exists() or (PACKAGE / module).is_dir() else base
+                inner.add(found.as_posix().strip("."))
+        elif isinstance(node, ast.ImportFrom):
+            outer.add((node.module or "").partition(".")[0])
+    return inner, outer
+
+
+def within(module: str, allowed: set[str]) -> bool:
+    return any(module == place or (place and module.startswith(place + "/")) for place in allowed)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_arrows_point_down_only(path: Path) -> None:
+    place = place_of(path)
+    inner, outer = imports_of(path)
+    assert not outer & {"leader_async"}, "relative imports only"
+    strangers = {module for module in inner if not within(module, LAYERS[place])}
+    assert not strangers, f"{path} is {place or 'the package'} and may not import {strangers}"
+
+
+@pytest.mark.parametrize("place", sorted(PURE))
+def test_pure_modules_have_no_io_clock_or_chance(place: str) -> None:
+    _, outer = imports_of(Path(place + ".py"))
+    assert not outer & IMPURE
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_aiozk_is_known_to_one_module_only(path: Path) -> None:
+    _, outer = imports_of(path)
+    assert ("aiozk" in outer) == (path.as_posix() == "zookeeper/wire.py")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_each_module_says_what_it_is(path: Path) -> None:
+    assert ast.get_docstring(ast.parse((PACKAGE / path).read_text())), f"{path} has no docstring"
+
+
+def test_every_public_name_is_there_once_and_explained() -> None:
+    assert list(leader_async.__all__) == sorted(set(leader_async.__all__), key=leader_async.__all__.index)
+    for name in leader_async.__all__:
+        assert getattr(leader_async, name).__doc__, name
+    public = {name for name in vars(leader_async) if not name.startswith("_")}
+    modules = {path.stem for path in MODULES} | {path.parts[0] for path in MODULES}
+    assert public - modules == set(leader_async.__all__)
+
+
+def test_importing_the_library_loads_neither_the_web_nor_the_command_line() -> None:
+    script = "import sys, leader_async; print(sorted({'aiohttp', 'click'} & set(sys.modules)))"
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=PACKAGE.parent
+    )
+    assert result.stdout.strip() == "[]"

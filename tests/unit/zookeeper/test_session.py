@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from leader_async.errors import NotConnected, UsageError
+from leader_async.zookeeper import messages as m
+from leader_async.zookeeper.session import MAX_XID, Phase, Session
+
+PASSWORD = b"0123456789abcdef"
+
+
+def framed(payload: bytes) -> bytes:
+    return struct.pack("!i", len(payload)) + payload
+
+
+def accepted(session_id: int = 7, timeout: int = 6000, password: bytes = PASSWORD) -> bytes:
+    return framed(struct.pack("!iiqi", 0, timeout, session_id, len(password)) + password + b"\0")
+
+
+def reply(xid: int, zxid: int = 1, error: int = 0, body: bytes = b"") -> bytes:
+    return framed(struct.pack("!iqi", xid, zxid, error) + body)
+
+
+PONG = reply(-2)
+DELETED = framed(struct.pack("!iqi", -1, -1, 0) + struct.pack("!ii", 2, 3) + b"\0\0\0\2/a")
+STATE_ONLY = framed(struct.pack("!iqi", -1, -1, 0) + struct.pack("!ii", -1, 3) + b"\0\0\0\0")
+
+
+def events(session: Session) -> list[m.Event]:
+    found = []
+    while (event := session.next_event()) is not None:
+        found.append(event)
+    return found
+
+
+@pytest.fixture
+def session() -> Session:
+    """One that is up, with nothing left to take."""
+    session = Session(6.0)
+    session.open(0.0, 2.0)
+    session.receive_data(accepted(), 0.0)
+    session.data_to_send()
+    events(session)
+    return session
+
+
+def reason(session: Session) -> str:
+    (first, *_) = events(session)
+    assert isinstance(first, m.Disconnected)
+    return first.reason
+
+
+def test_a_new_session() -> None:
+    session = Session(6.0)
+    assert session.deadline() is None
+    session.open(10.0, 2.0)
+    assert session.deadline() == 12.0
+    assert struct.unpack_from("!iiqiq", session.data_to_send()) == (44 + 1, 0, 0, 6000, 0)
+    session.receive_data(accepted(timeout=4000), 10.5)
+    assert events(session) == [m.Connected(7, 4.0, resumed=False)]
+    assert session.phase is Phase.UP
+    assert session.timeout == 4.0
+
+
+def test_a_handshake_is_not_waited_for_for_ever() -> None:
+    session = Session(6.0)
+    session.open(10.0, 2.0)
+    session.tick(11.9)
+    assert events(session) == []
+    session.tick(12.0)
+    assert reason(session) == "no answer to the handshake"
+    assert session.phase is Phase.DOWN
+
+
+def test_open_twice_is_the_callers_mistake(session: Session) -> None:
+    with pytest.raises(UsageError, match="open"):
+        session.open(1.0, 1.0)
+
+
+def test_resuming_tells_id_password_and_zxid(session: Session) -> None:
+    session.send(m.Delete("/a"), 1.0)
+    session.receive_data(reply(1, zxid=55), 1.0)
+    session.drop("cut")
+    session.data_to_send()
+    session.open(2.0, 2.0)
+    sent = session.data_to_send()
+    assert struct.unpack_from("!iiqiq", sent)[2:] == (55, 6000, 7)
+    assert PASSWORD in sent
+    session.receive_data(accepted(), 2.0)
+    assert events(session)[-1] == m.Connected(7, 6.0, resumed=True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (accepted(0, 0, bytes(16)), [m.Expired(7), m.Disconnected("the server refused the session: it has expired")]),
+        (accepted(8), [m.Expired(7), m.Connected(8, 6.0, resumed=False)]),
+        (accepted(7, password=b"other"), [m.Expired(7), m.Connected(7, 6.0, resumed=False)]),
+    ],
+    ids=["refused", "a new one", "another password"],
+)
+def test_expiry_is_any_session_but_ours(session: Session, answer: bytes, expected: list[m.Event]) -> None:
+    session.drop("cut")
+    events(session)
+    session.open(9.0, 2.0)
+    session.receive_data(answer, 9.0)
+    assert events(session) == expected
+
+
+def test_a_server_that_refuses_a_new_session() -> None:
+    session = Session(6.0)
+    session.open(0.0, 1.0)
+    session.receive_data(accepted(0, 0), 0.0)
+    assert reason(session) == "the server refused a session"
+    assert session.session_id == 0
+
+
+def test_replies_and_watch_events_in_one_order(session: Session) -> None:
+    first, second = session.send(m.Delete("/a"), 1.0), session.send(m.GetData("/b"), 1.0)
+    session.receive_data(DELETED + STATE_ONLY + reply(first) + reply(second, error=-101), 1.1)
+    assert events(session) == [
+        m.Watched(m.Change.DELETED, "/a"),
+        m.Answered(first, m.Deleted()),
+        m.Answered(second, m.Failed(-101)),
+    ]
+
+
+def test_one_byte_at_a_time(session: Session) -> None:
+    xid = session.send(m.Delete("/a"), 1.0)
+    for byte in DELETED + reply(xid):
+        session.receive_data(bytes([byte]), 1.1)
+    assert [type(event) for event in events(session)] == [m.Watched, m.Answered]
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (reply(2), "a reply to request 2 where 1 is next"),
+        (reply(1, body=b"x"), "1 bytes too many"),
+        (PONG, "a ping that was not sent"),
+        (framed(b"short"), "no reply header"),
+        (struct.pack("!i", -5), "a frame of -5 bytes"),
+        (struct.pack("!i", 2**30), "a frame of 1073741824 bytes"),
+    ],
+)
+def test_a_broken_protocol_ends_the_connection_and_loses_what_is_unanswered(
+    session: Session, data: bytes, complaint: str
+) -> None:
+    xid = session.send(m.Delete("/a"), 1.0)
+    session.receive_data(data, 1.1)
+    first, *rest = events(session)
+    assert isinstance(first, m.Disconnected)
+    assert complaint in first.reason
+    assert rest == [m.Answered(xid, m.Lost())]
+    assert session.deadline() is None
+
+
+def test_a_reply_to_nothing(session: Session) -> None:
+    session.receive_data(reply(1), 1.0)
+    assert "nothing was asked" in reason(session)
+
+
+def test_an_end_of_stream_says_where(session: Session) -> None:
+    session.receive_data(b"\0\0", 1.0)
+    session.receive_eof()
+    assert reason(session) == "end of stream of the connection, inside a frame (2 bytes of it came)"
+    session.open(2.0, 1.0)
+    session.receive_eof()
+    assert reason(session) == "end of stream inside the handshake"
+
+
+def test_nothing_is_heard_of_a_connection_that_is_down(session: Session) -> None:
+    session.drop("cut")
+    events(session)
+    session.drop("again")
+    assert events(session) == []
+
+
+def test_a_request_while_disconnected_fails_at_once() -> None:
+    with pytest.raises(NotConnected, match="down"):
+        Session(6.0).send(m.Delete("/a"), 0.0)
+
+
+def test_a_request_that_cannot_be_encoded_leaves_no_trace(session: Session) -> None:
+    with pytest.raises(UsageError):
+        session.send(m.SetData("/a", b"", 2**40), 1.0)
+    assert session.data_to_send() == b""
+    assert session.send(m.Delete("/a"), 1.0) == 1
+
+
+def test_xids_begin_again_before_they_overflow(session: Session) -> None:
+    session._xid = MAX_XID
+    assert session.send(m.Delete("/a"), 1.0) == 1
+
+
+def test_a_silent_connection_is_pinged_and_a_ping_must_be_answered(session: Session) -> None:
+    assert session.deadline() == 2.0
+    session.tick(2.0)
+    assert struct.unpack("!iii", session.data_to_send()) == (8, -2, 11)
+    session.tick(3.9)
+    session.receive_data(PONG, 3.95)
+    assert session.deadline() == 4.0
+    session.tick(4.0)
+    session.tick(6.0)
+    assert reason(session) == "no answer to Ping, the oldest request, in time"
+
+
+def test_a_request_counts_as_a_sign_of_life(session: Session) -> None:
+    xid = session.send(m.Delete("/a"), 1.5)
+    session.receive_data(reply(xid), 1.6)
+    assert session.deadline() == 3.5
+
+
+def test_each_request_has_its_deadline_and_the_first_one_missed_ends_the_connection(session: Session) -> None:
+    slow, quick = session.send(m.Delete("/a"), 1.0), session.send(m.Multi((m.Check("/a"),)), 1.0, within=0.6)
+    assert session.deadline() == 1.6
+    session.receive_data(reply(slow), 1.1)
+    assert session.deadline() == 1.6
+    session.tick(1.6)
+    assert events(session) == [
+        m.Answered(slow, m.Deleted()),
+        m.Disconnected("no answer to Multi, the oldest request, in time"),
+        m.Answered(quick, m.Lost()),
+    ]
+
+
+def test_deadlines_in_order_are_all_kept(session: Session) -> None:
+    first, second = session.send(m.Delete("/a"), 1.0), session.send(m.Delete("/b"), 2.0)
+    assert session.deadline() == 3.0
+    session.receive_data(reply(first), 2.5)
+    assert session.deadline() == 4.0
+    session.receive_data(reply(second), 2.5)
+    assert session.deadline() == 4.0  # a ping, two seconds after the last request
+
+
+def test_closing_sends_close_and_ends(session: Session) -> None:
+    session.close(1.0)
+    assert struct.unpack("!iii", session.data_to_send()) == (8, 1, -11)
+    session.receive_data(reply(1), 1.1)
+    assert events(session) == [m.Answered(1, m.Closed()), m.Disconnected("closed by ourselves"), m.Ended()]
+    assert session.phase is Phase.OVER
+    with pytest.raises(NotConnected, match="over"):
+        session.send(m.Delete("/a"), 2.0)
+
+
+def test_closing_does_not_wait_for_ever(session: Session) -> None:
+    session.close(1.0)
+    session.tick(3.0)
+    assert [type(event) for event in events(session)] == [m.Disconnected, m.Answered, m.Ended]
+    session.close(4.0)
+    assert events(session) == []
+
+
+def test_closing_without_a_connection() -> None:
+    session = Session(6.0)
+    session.close(0.0)
+    assert events(session) == [m.Ended()]
+    shaking = Session(6.0)
+    shaking.open(0.0, 1.0)
+    shaking.close(0.5)
+    assert events(shaking) == [m.Disconnected("closed by ourselves"), m.Ended()]
+
+
+def test_bytes_behind_the_end_count_for_nothing(session: Session) -> None:
+    session.close(1.0)
+    session.receive_data(reply(1) + DELETED, 1.1)
+    assert [type(event) for event in events(session)] == [m.Answered, m.Disconnected, m.Ended]

@@ -1,0 +1,179 @@
+"""Frames as bytes; what is true of all of them is in tests/properties/test_wire.py."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from aiozk import protocol as zk
+
+from leader_async.errors import ProtocolError, UsageError
+from leader_async.zookeeper import messages as m
+from leader_async.zookeeper import wire
+
+
+def header(error: int = 0, xid: int = 1, zxid: int = 7) -> bytes:
+    return struct.pack("!iqi", xid, zxid, error)
+
+
+STAT = struct.pack("!qqqqiiiqiiq", 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
+PARSED = m.Stat(czxid=1, mzxid=2, version=5, ephemeral_owner=8, children=10)
+
+
+def text(value: str) -> bytes:
+    return struct.pack("!i", len(value)) + value.encode()
+
+
+REPLIES: list[tuple[m.Request, bytes, m.Reply]] = [
+    (m.Create("/a"), text("/a"), m.Created("/a")),
+    (m.Delete("/a"), b"", m.Deleted()),
+    (m.SetData("/a", b"x", 1), STAT, m.DataSet(PARSED)),
+    (m.Check("/a", 1), b"", m.Checked()),
+    (m.GetData("/a"), text("data") + STAT, m.Data(b"data", PARSED)),
+    (m.GetData("/a"), struct.pack("!i", -1) + STAT, m.Data(b"", PARSED)),
+    (m.GetChildren("/a"), struct.pack("!i", 2) + text("b") + text("c"), m.Children(("b", "c"))),
+    (m.Exists("/a"), STAT, m.Found(PARSED)),
+    (m.Sync("/a"), text("/a"), m.Synced()),
+    (m.Ping(), b"", m.Ponged()),
+    (m.Close(), b"", m.Closed()),
+]
+
+
+@pytest.mark.parametrize(("request_", "body", "reply"), REPLIES, ids=lambda value: type(value).__name__)
+def test_replies(request_: m.Request, body: bytes, reply: m.Reply) -> None:
+    assert wire.decode_reply(request_, header() + body) == reply
+
+
+@pytest.mark.parametrize("request_", [entry[0] for entry in REPLIES], ids=lambda value: type(value).__name__)
+def test_an_error_in_the_header_fails_any_request(request_: m.Request) -> None:
+    assert wire.decode_reply(request_, header(-101)) == m.Failed(-101)
+
+
+def part(kind: int, done: bool = False, error: int = 0) -> bytes:
+    return struct.pack("!i?i", kind, done, error)
+
+
+END = part(-1, True, -1)
+TRANSACTION = m.Multi((m.Check("/a/b"), m.SetData("/a", b"x", 1)))
+
+
+def test_a_transaction_that_happened() -> None:
+    reply = wire.decode_reply(TRANSACTION, header() + part(13) + part(5) + STAT + END)
+    assert reply == m.Transacted((m.Checked(), m.DataSet(PARSED)))
+    assert isinstance(reply, m.Transacted)
+    assert reply.ok
+    assert reply.failure is None
+
+
+def test_a_refused_transaction_answers_in_its_body_with_header_error_0() -> None:
+    failed = b"".join(part(-1, False, code) + struct.pack("!i", code) for code in (0, -103))
+    reply = wire.decode_reply(TRANSACTION, header() + failed + END)
+    assert isinstance(reply, m.Transacted)
+    assert not reply.ok
+    assert reply.failure == (1, -103)
+
+
+@pytest.mark.parametrize(
+    ("codes", "failure"),
+    [((0, -103, -2), (1, -103)), ((-101, -2, -2), (0, -101)), ((0, 0, -110), (2, -110)), ((-2, -2, -2), (0, -2))],
+)
+def test_the_culprit_is_neither_the_rolled_back_nor_the_inconsistent(
+    codes: tuple[int, ...], failure: tuple[int, int]
+) -> None:
+    assert m.Transacted(tuple(map(m.Failed, codes))).failure == failure
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        (part(13) + part(13) + END, "a result of type 13 for SetData"),
+        (part(13) + END, "1 results for 2"),
+        (part(13) + part(5) + STAT + part(13) + END, "more results"),
+        (part(-1), "ends too early"),
+        (part(13) + part(5) + STAT, "malformed MultiHeader"),
+    ],
+)
+def test_transactions_that_do_not_answer_what_was_asked(body: bytes, complaint: str) -> None:
+    with pytest.raises(ProtocolError, match=complaint):
+        wire.decode_reply(TRANSACTION, header() + body)
+
+
+@pytest.mark.parametrize(
+    ("request_", "body", "complaint"),
+    [
+        (m.Delete("/a"), b"x", "1 bytes too many"),
+        (m.Create("/a"), struct.pack("!i", -1), "null string"),
+        (m.Create("/a"), struct.pack("!i", -7), "malformed CreateResponse"),
+        (m.Create("/a"), struct.pack("!i", 2) + b"\xff\xff", "malformed CreateResponse"),
+        (m.GetChildren("/a"), struct.pack("!i", -1), "a list of -1 names"),
+        (m.GetChildren("/a"), b"", "ends too early"),
+        (m.GetChildren("/a"), struct.pack("!i", 2**31 - 1), "malformed GetChildrenResponse"),
+        (m.Exists("/a"), STAT[:-1], "malformed ExistsResponse"),
+    ],
+)
+def test_malformed_replies(request_: m.Request, body: bytes, complaint: str) -> None:
+    with pytest.raises(ProtocolError, match=complaint):
+        wire.decode_reply(request_, header() + body)
+
+
+def test_a_frame_without_a_header() -> None:
+    with pytest.raises(ProtocolError, match="no reply header"):
+        wire.decode_header(b"123")
+
+
+@pytest.mark.parametrize("tail", [b"", b"\x00"])
+def test_the_handshake_with_and_without_its_read_only_byte(tail: bytes) -> None:
+    frame = struct.pack("!iiq", 0, 4000, 99) + struct.pack("!i", 2) + b"pw" + tail
+    assert wire.decode_accepted(frame) == m.Accepted(99, 4.0, b"pw")
+    with pytest.raises(ProtocolError, match="too many"):
+        wire.decode_accepted(frame + b"xx")
+
+
+def watch_event(kind: int, path: bytes = b"\x00\x00\x00\x02/a") -> bytes:
+    return header(0, -1, -1) + struct.pack("!ii", kind, 3) + path
+
+
+def test_watch_events() -> None:
+    assert wire.decode_watched(watch_event(2)) == m.Watched(m.Change.DELETED, "/a")
+    assert wire.decode_watched(watch_event(-1)) is None
+    assert wire.decode_watched(watch_event(3, struct.pack("!i", -1))) == m.Watched(m.Change.DATA, "")
+    with pytest.raises(ProtocolError, match="of type 77"):
+        wire.decode_watched(watch_event(77))
+    with pytest.raises(ProtocolError, match="malformed"):
+        wire.decode_watched(watch_event(2)[:-1])
+
+
+def test_requests_are_what_aiozk_reads() -> None:
+    frame = wire.encode_request(5, m.Create("/a", b"x", ephemeral=True, sequential=True))
+    length, xid, opcode = struct.unpack_from("!iii", frame)
+    assert (length, xid, opcode) == (len(frame) - 4, 5, 1)
+    part, offset = zk.CreateRequest.parse(frame, 12)
+    assert (part.path, part.data, part.flags, offset) == ("/a", b"x", 3, len(frame))
+    assert wire.encode_request(5, m.Close())[4:] == struct.pack("!ii", 5, -11)
+    connect = wire.encode_connect(m.Connect(9, 6.0, 3, b"pw"))
+    part, offset = zk.ConnectRequest.parse(connect, 4)
+    assert (part.last_seen_zxid, part.timeout, part.session_id, part.password) == (9, 6000, 3, b"pw")
+
+
+def test_requests_that_cannot_be_sent() -> None:
+    with pytest.raises(UsageError, match="cannot be sent"):
+        wire.encode_request(1, m.SetData("/a", b"", 2**40))
+    with pytest.raises(UsageError, match="cannot be sent"):
+        wire.encode_request(1, m.Check("/\ud800"))
+    with pytest.raises(UsageError, match="bytes at most|at most"):
+        wire.encode_request(1, m.SetData("/a", bytes(wire.FRAME_LIMIT), 0))
+
+
+def test_a_stream_is_cut_into_frames() -> None:
+    reader = wire.FrameReader(limit=10)
+    assert list(reader.feed(struct.pack("!i", 3) + b"ab")) == []
+    assert reader.pending == 6
+    assert list(reader.feed(b"c" + struct.pack("!i", 0) + struct.pack("!i", 1))) == [b"abc", b""]
+    assert list(reader.feed(b"x")) == [b"x"]
+    assert reader.pending == 0
+
+
+@pytest.mark.parametrize("length", [-1, 11, 2**31 - 1])
+def test_lengths_below_zero_and_above_the_limit(length: int) -> None:
+    with pytest.raises(ProtocolError, match=f"{length} bytes"):
+        list(wire.FrameReader(limit=10).feed(struct.pack("!i", length)))
