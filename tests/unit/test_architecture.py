@@ -42,9 +42,7 @@ PURE_ELECTION = LAYERS["election/standing"] | {"election/standing"}
 LAYERS["election/answers"] = PURE_ELECTION
 LAYERS["election/candidacy"] = PURE_ELECTION | {"election/answers"}
 LAYERS["election/keeper"] = PURE_ELECTION | {"election/candidacy"}
-PURE = {
-    place for place in LAYERS if place not in ("clock", "waking", "zookeeper/dialling", "zookeeper/client")
-}
+PURE = {place for place in LAYERS if place not in ("clock", "waking", "zookeeper/dialling", "zookeeper/client")}
 LAYERS["election"] = PURE_ELECTION | {
     "election/candidacy",
     "election/keeper",
@@ -86,7 +84,9 @@ def imports_of(path: Path) -> tuple[set[str], set[str]]:
             base = path.parents[node.level - 1] / Path(*(node.module or "").split("."))
             for alias in node.names:
                 module = base / alias.name
-                found = module if (PACKAGE / module).with_suffix(".py").exists() or (PACKAGE / module).is_dir() else base
+                found = (
+                    module if (PACKAGE / module).with_suffix(".py").exists() or (PACKAGE / module).is_dir() else base
+                )
                 inner.add(found.as_posix().strip("."))
         elif isinstance(node, ast.ImportFrom):
             outer.add((node.module or "").partition(".")[0])

@@ -160,7 +160,7 @@ def test_requests_that_cannot_be_sent() -> None:
         wire.encode_request(1, m.SetData("/a", b"", 2**40))
     with pytest.raises(UsageError, match="cannot be sent"):
         wire.encode_request(1, m.Check("/\ud800"))
-    with pytest.raises(UsageError, match="bytes at most|at most"):
+    with pytest.raises(UsageError, match="at most"):
         wire.encode_request(1, m.SetData("/a", bytes(wire.FRAME_LIMIT), 0))
 
 
