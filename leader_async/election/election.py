@@ -132,6 +132,7 @@ class Election:
         self._stopped_at = 0.0
         self._died: Exception | None = None
         self._busy = False
+        self._gave_up = False  # ZooKeeper did not let us leave in time
         self._was = self.candidacy.state(clock.now())
         self._since = time.time()
 
@@ -293,7 +294,7 @@ class Election:
         if self._job is not None:
             raise UsageError(f"{self.name} is being run already; one run() or terms() at a time")
         self._raise_if_dead()
-        self._job = job
+        self._job, self._gave_up = job, False
         self._feed(self.candidacy.join)
         try:
             yield
@@ -313,6 +314,7 @@ class Election:
                 while not self.candidacy.idle and self._died is None:
                     await self._news.wait()
         except TimeoutError:
+            self._gave_up = True
             log.warning("%s: ZooKeeper is away: our place ends with the session", self.name)
 
     async def shut(self) -> None:
@@ -320,7 +322,8 @@ class Election:
         if self._job is not None:
             self._job.fail(SessionClosed("the connection was closed while this election was being run"))
         self._feed(self.candidacy.leave)
-        await self._wait_left()
+        if not self._gave_up:
+            await self._wait_left()
         self._alarm.cancel()
 
     # -- carrying out --------------------------------------------------------------------------------------------------

@@ -1,0 +1,91 @@
+"""The settings of one replica, validated once. Pure: files and the environment are read by `main`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from ..errors import UsageError
+from ..zookeeper import hosts
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All settings of `leader-async serve`; times in seconds.
+
+    Attributes:
+        zookeeper: the connect string.
+        election: the election's name.
+        root: the znode below which elections live.
+        identity: who this replica is.
+        address: where it is reached, for people; made of `host` and `port` if empty.
+        host: the address to listen on.
+        port: the port to listen on, 0 for any free one.
+        shared_port: a port to listen on together with the other replicas of this machine, None for none.
+        session_timeout: the session timeout to ask ZooKeeper for.
+        lease: the lease.
+        stop_timeout: the bound of a graceful stop.
+        resign_token: the bearer token of `POST /resign`, None to forbid it.
+        log_level: the least severe messages to log.
+
+    Raises:
+        UsageError: a value cannot be used; the message names the flag and says what to do.
+    """
+
+    zookeeper: str = "127.0.0.1:2181"
+    election: str = "leader"
+    root: str = "/ELECTION"
+    identity: str = ""
+    address: str = ""
+    host: str = "127.0.0.1"
+    port: int = 8080
+    shared_port: int | None = None
+    session_timeout: float = 6.0
+    lease: float = 3.0
+    stop_timeout: float = 10.0
+    resign_token: str | None = field(default=None, repr=False)
+    log_level: str = "info"
+
+    def __post_init__(self) -> None:
+        _named("--zookeeper", hosts.parse, self.zookeeper)
+        _named("--root", hosts.check_path, self.root)
+        if not self.election or "/" in self.election:
+            raise UsageError(
+                f"--election is one name without '/', not {self.election!r}; use --root for the path above"
+            )
+        _named("--election", hosts.check_path, f"/{self.election}")
+        for flag, text in (("--identity", self.identity), ("--address", self.address)):
+            if not text.isprintable():
+                raise UsageError(f"{flag} {text!r} has characters that cannot be shown in one line")
+        if self.address and urlsplit(self.address).scheme not in ("http", "https"):
+            raise UsageError(f"--address {self.address!r} is not a URL; write http://host:port")
+        for flag, port in (("--port", self.port), ("--shared-port", self.shared_port)):
+            if port is not None and not 0 <= port <= 65535:
+                raise UsageError(f"{flag} {port} is no port; give 1 to 65535" + (", or 0" if flag == "--port" else ""))
+        if self.shared_port == 0 or (self.shared_port is not None and self.shared_port == self.port):
+            raise UsageError(f"--shared-port {self.shared_port} must be a port of its own, other than --port")
+        for flag, seconds in (("--session-timeout", self.session_timeout), ("--lease", self.lease)):
+            if not (math.isfinite(seconds) and 0.1 <= seconds <= 86400):
+                raise UsageError(f"{flag} {seconds:g} s cannot be used; give 0.1 to 86400 seconds")
+        if not (math.isfinite(self.stop_timeout) and 0 < self.stop_timeout <= 86400):
+            raise UsageError(f"--stop-timeout {self.stop_timeout:g} s cannot be used; give up to 86400 seconds")
+        if self.resign_token is not None and len(self.resign_token) < 16:
+            raise UsageError("the resign token is too easy to guess: give at least 16 characters")
+        if self.log_level not in LOG_LEVELS:
+            raise UsageError(f"--log-level {self.log_level!r} is none of {', '.join(LOG_LEVELS)}")
+
+    def url(self, port: int) -> str:
+        """Where this replica is reached, if it listens on `port`."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.address or f"http://{host}:{port}"
+
+
+def _named(flag: str, check: object, value: str) -> None:
+    assert callable(check)
+    try:
+        check(value)
+    except UsageError as error:
+        raise UsageError(f"{flag}: {error}") from error

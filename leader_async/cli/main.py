@@ -1,0 +1,115 @@
+"""The command line: flags and variables to a `Config`, results to exit codes."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+import click
+
+from ..errors import UsageError
+from . import config as settings
+from .config import Config
+from .serve import Exit, run
+
+DEFAULTS = Config()
+
+EPILOG = """\b
+Example, two replicas on one machine:
+  leader-async serve --zookeeper zk1,zk2,zk3 --identity a --port 8081
+  leader-async serve --zookeeper zk1,zk2,zk3 --identity b --port 8082
+  curl localhost:8081/api/LeaderElection/is-leader
+
+Every flag has an environment variable, LEADER_ASYNC_ and the flag's name: --session-timeout is
+LEADER_ASYNC_SESSION_TIMEOUT. A flag wins over its variable.
+
+\b
+Exit codes:
+   0  stopped by SIGTERM or SIGINT
+   2  a flag or variable cannot be used
+   3  the port cannot be listened on
+   4  the graceful stop took longer than --stop-timeout
+  70  a bug; the log says where
+"""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "LEADER_ASYNC"})
+@click.version_option(package_name="leader_async", prog_name="leader-async")
+def cli() -> None:
+    """Elect one leader among the replicas of a service, over ZooKeeper."""
+
+
+@cli.command(epilog=EPILOG, context_settings={"auto_envvar_prefix": "LEADER_ASYNC", "max_content_width": 100})
+@click.option("--zookeeper", default=DEFAULTS.zookeeper, show_default=True, metavar="HOSTS",
+              help="The ensemble: host:port,host:port/chroot; IPv6 addresses in brackets.")  # fmt: skip
+@click.option("--election", default=DEFAULTS.election, show_default=True, metavar="NAME",
+              help="The election to take part in. Replicas that give the same name elect one leader.")  # fmt: skip
+@click.option("--root", default=DEFAULTS.root, show_default=True, metavar="PATH",
+              help="The znode below which elections live.")  # fmt: skip
+@click.option("--identity", default="", metavar="NAME", help="Who this replica is.  [default: the host's name]")
+@click.option("--address", default="", metavar="URL",
+              help="Where people reach this replica.  [default: http://HOST:PORT]")  # fmt: skip
+@click.option("--host", default=DEFAULTS.host, show_default=True, metavar="ADDRESS",
+              help="Listen on this address; 0.0.0.0 or :: for all.")  # fmt: skip
+@click.option("--port", default=DEFAULTS.port, show_default=True, type=int, metavar="N",
+              help="Listen on this port; 0 for any free one, which the log tells.")  # fmt: skip
+@click.option("--shared-port", default=None, type=int, metavar="N",
+              help="Listen on this port as well, together with the other replicas of this machine: the kernel spreads "
+              "connections over them (SO_REUSEPORT).")  # fmt: skip
+@click.option("--session-timeout", default=DEFAULTS.session_timeout, show_default=True, type=float, metavar="SECONDS",
+              help="How long ZooKeeper keeps the place of a replica that it does not hear of. The server may grant "
+              "another one; the log and /status tell.")  # fmt: skip
+@click.option("--lease", default=DEFAULTS.lease, show_default=True, type=float, metavar="SECONDS",
+              help="How long a leader leads without another confirm. Longer rides out longer outages; shorter lets "
+              "another one lead sooner after a crash.")  # fmt: skip
+@click.option("--stop-timeout", default=DEFAULTS.stop_timeout, show_default=True, type=float, metavar="SECONDS",
+              help="The bound of a graceful stop: handing over, answering what is under way, closing the "
+              "session.")  # fmt: skip
+@click.option("--resign-token-file", default=None, metavar="FILE",
+              help="File with the bearer token that POST /resign asks for; or the variable LEADER_ASYNC_RESIGN_TOKEN. "
+              "Without either nobody may.")  # fmt: skip
+@click.option("--log-level", default=DEFAULTS.log_level, show_default=True, metavar="LEVEL",
+              help=f"One of {', '.join(settings.LOG_LEVELS)}.")  # fmt: skip
+@click.pass_context
+def serve(
+    context: click.Context, /, resign_token_file: str | None, identity: str, log_level: str, **rest: object
+) -> None:
+    """Run one replica: take part in the election and serve its status over HTTP."""
+    try:
+        config = Config(
+            **rest,  # type: ignore[arg-type]
+            identity=identity or socket.gethostname(),
+            log_level=log_level.lower(),
+            resign_token=_token(resign_token_file),
+        )
+    except UsageError as error:
+        raise click.UsageError(str(error)) from error
+    context.exit(run(config))
+
+
+def _token(file: str | None) -> str | None:
+    """The bearer token, from the file or the environment: never from a flag, which every process list shows."""
+    if file is None:
+        return os.environ.get("LEADER_ASYNC_RESIGN_TOKEN", "").strip() or None
+    try:
+        token = Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not text"
+        raise UsageError(f"--resign-token-file {file!r} cannot be read: {reason}") from error
+    if not token:
+        raise UsageError(f"--resign-token-file {file!r} is empty: put the token into it")
+    return token
+
+
+def main() -> None:
+    """The entry point of the `leader-async` command."""
+    try:
+        cli(prog_name="leader-async")
+    except Exception:
+        import logging
+
+        logging.basicConfig(stream=sys.stderr)
+        logging.getLogger("leader_async").critical("leader-async has died of a bug", exc_info=True)
+        sys.exit(Exit.BUG)

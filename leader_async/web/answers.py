@@ -1,0 +1,71 @@
+"""What the status service says, as plain data and text; nothing here knows HTTP handlers or waits for anything.
+
+Rules: `is_leader` in an answer is computed from the lease's deadline when the answer is made. Times that are shown to
+people are wall-clock seconds since the epoch; durations are seconds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from http import HTTPStatus
+from importlib import metadata
+
+from aiohttp import web
+
+from ..election.election import Candidate, Status
+from ..zookeeper.client import SessionStatus
+
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+def as_json(data: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """An answer in JSON that nobody may keep."""
+    return web.Response(
+        text=json.dumps(data, indent=2) + "\n",
+        status=status,
+        content_type="application/json",
+        headers={**NO_STORE, **(headers or {})},
+    )
+
+
+def error(status: int, text: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    """An error in JSON: what went wrong, in words for whoever asked."""
+    return as_json({"error": text, "status": status, "reason": HTTPStatus(status).phrase}, status, headers)
+
+
+def leadership(identity: str, is_leader: bool) -> str:
+    """The line of `GET /api/LeaderElection/is-leader`, kept as the service that this replaces had it."""
+    return f"{identity} - {is_leader}"
+
+
+def role(status: Status) -> dict[str, object]:
+    """Who we are and who leads as far as we know."""
+    return {
+        "identity": status.identity,
+        "is_leader": status.is_leader,
+        "state": status.state,
+        "term": status.term if status.is_leader else None,
+        "token": status.token if status.is_leader else None,
+        "lease_left": round(status.lease_left, 3),
+        "leader": status.identity if status.is_leader else status.leader,
+        "leader_address": status.address if status.is_leader else status.leader_address,
+        "leader_seen": status.leader_seen,
+    }
+
+
+def everything(status: Status, session: SessionStatus) -> dict[str, object]:
+    """All that this replica knows, for `GET /status`."""
+    return {
+        "version": metadata.version("leader_async"),
+        **asdict(status),
+        "lease_left": round(status.lease_left, 3),
+        "overdue": round(status.overdue, 3),
+        "session": {**asdict(session), "session_id": f"0x{session.session_id:x}"},
+    }
+
+
+def candidate(one: Candidate) -> dict[str, object]:
+    """One candidate, for `GET /candidates`."""
+    return asdict(one)

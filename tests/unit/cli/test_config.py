@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from leader_async.cli.config import Config
+from leader_async.errors import UsageError
+
+
+def test_the_defaults_can_be_used() -> None:
+    config = Config()
+    assert config.url(8080) == "http://127.0.0.1:8080"
+    assert Config(host="::1").url(1) == "http://[::1]:1"
+    assert Config(address="https://me").url(1) == "https://me"
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"zookeeper": "a,,b"}, "--zookeeper: an empty host"),
+        ({"root": "ELECTION"}, "--root: 'ELECTION' is not a znode's path"),
+        ({"election": ""}, "--election is one name"),
+        ({"election": "a/b"}, "use --root for the path above"),
+        ({"election": ".."}, "--election: '/..' is not"),
+        ({"identity": "a\nb"}, "--identity"),
+        ({"address": "me\n"}, "--address"),
+        ({"address": "me:80"}, "is not a URL"),
+        ({"port": -1}, "--port -1 is no port; give 1 to 65535, or 0"),
+        ({"port": 65536}, "--port 65536"),
+        ({"shared_port": 70000}, "--shared-port 70000 is no port; give 1 to 65535"),
+        ({"shared_port": 0}, "a port of its own"),
+        ({"shared_port": 8080}, "a port of its own"),
+        ({"session_timeout": 0.0}, "--session-timeout 0 s"),
+        ({"session_timeout": float("nan")}, "--session-timeout nan s"),
+        ({"lease": -3.0}, "--lease -3 s"),
+        ({"stop_timeout": 0.0}, "--stop-timeout 0 s"),
+        ({"stop_timeout": float("inf")}, "--stop-timeout inf s"),
+        ({"resign_token": "short"}, "at least 16 characters"),
+        ({"log_level": "loud"}, "none of debug, info, warning, error"),
+    ],
+)
+def test_what_cannot_be_used_is_named_with_what_to_do(settings: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        Config(**settings)
+
+
+def test_a_lease_longer_than_the_session_timeout_is_allowed() -> None:
+    assert Config(lease=10.0, session_timeout=6.0).lease == 10.0
+
+
+def test_the_token_does_not_show() -> None:
+    assert "very secret" not in repr(Config(resign_token="a very secret token"))
