@@ -1,8 +1,13 @@
-"""The settings of one replica, validated once. Pure: files and the environment are read by `main`."""
+"""The settings of one replica, validated once. Pure: files and the environment are read by `main`.
+
+Rules: a `Config` that exists can be used; what cannot is refused with the name of its flag and what to do. It does not
+promise that a server answers at an address, or that a port is free.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -60,7 +65,7 @@ class Config:
         for flag, text in (("--identity", self.identity), ("--address", self.address)):
             if not text.isprintable():
                 raise UsageError(f"{flag} {text!r} has characters that cannot be shown in one line")
-        if self.address and urlsplit(self.address).scheme not in ("http", "https"):
+        if self.address and not _is_url(self.address):
             raise UsageError(f"--address {self.address!r} is not a URL; write http://host:port")
         for flag, port in (("--port", self.port), ("--shared-port", self.shared_port)):
             if port is not None and not 0 <= port <= 65535:
@@ -74,18 +79,32 @@ class Config:
             raise UsageError(f"--stop-timeout {self.stop_timeout:g} s cannot be used; give up to 86400 seconds")
         if self.resign_token is not None and len(self.resign_token) < 16:
             raise UsageError("the resign token is too easy to guess: give at least 16 characters")
+        if self.resign_token is not None and not (self.resign_token.isascii() and self.resign_token.isprintable()):
+            raise UsageError("the resign token cannot be sent in a header: give one line of printable ASCII")
         if self.log_level not in LOG_LEVELS:
             raise UsageError(f"--log-level {self.log_level!r} is none of {', '.join(LOG_LEVELS)}")
 
-    def url(self, port: int) -> str:
-        """Where this replica is reached, if it listens on `port`."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return self.address or f"http://{host}:{port}"
+    def url(self, port: int, machine: str) -> str:
+        """Where this replica is reached, if it listens on `port` of the machine of that name."""
+        host = machine if self.host in ("0.0.0.0", "::") else self.host
+        return self.address or f"http://{authority(host, port)}"
 
 
-def _named(flag: str, check: object, value: str) -> None:
-    assert callable(check)
+def authority(host: str, port: int) -> str:
+    """`host:port`, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _named(flag: str, check: Callable[[str], object], value: str) -> None:
     try:
         check(value)
     except UsageError as error:
         raise UsageError(f"{flag}: {error}") from error
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)

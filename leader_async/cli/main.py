@@ -1,18 +1,26 @@
-"""The command line: flags and variables to a `Config`, results to exit codes."""
+"""The command line: flags and variables to a `Config`, results to exit codes.
+
+Rules: a flag wins over its variable; a secret is never a flag, which every process list shows. Wrong usage is told in
+one line with what to do, never as a traceback.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import socket
 import sys
 from pathlib import Path
+from typing import Any, NoReturn
 
 import click
 
 from ..errors import UsageError
-from . import config as settings
-from .config import Config
-from .serve import Exit, run
+from . import logs
+from .config import LOG_LEVELS, Config
+from .serve import CannotListen, Exit
+from .serve import serve as serve_replica
 
 DEFAULTS = Config()
 
@@ -23,19 +31,24 @@ Example, two replicas on one machine:
   curl localhost:8081/api/LeaderElection/is-leader
 
 Every flag has an environment variable, LEADER_ASYNC_ and the flag's name: --session-timeout is
-LEADER_ASYNC_SESSION_TIMEOUT. A flag wins over its variable.
+LEADER_ASYNC_SESSION_TIMEOUT. A flag wins over its variable. The bearer token itself is a variable
+only, LEADER_ASYNC_RESIGN_TOKEN; a file wins over it.
+
+ZooKeeper need not be there at the start. SIGTERM and SIGINT stop gracefully: the lead is handed over
+while the requests under way are answered. A second signal ends the process at once.
 
 \b
 Exit codes:
    0  stopped by SIGTERM or SIGINT
    2  a flag or variable cannot be used
-   3  the port cannot be listened on
-   4  the graceful stop took longer than --stop-timeout
+   3  a port cannot be listened on: it is taken, or not allowed
+   4  the graceful stop did not end within --stop-timeout, or a second signal came
   70  a bug; the log says where
 """
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "LEADER_ASYNC"})
+# No variables here: LEADER_ASYNC_VERSION may well be set for something else.
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="leader_async", prog_name="leader-async")
 def cli() -> None:
     """Elect one leader among the replicas of a service, over ZooKeeper."""
@@ -50,7 +63,8 @@ def cli() -> None:
               help="The znode below which elections live.")  # fmt: skip
 @click.option("--identity", default="", metavar="NAME", help="Who this replica is.  [default: the host's name]")
 @click.option("--address", default="", metavar="URL",
-              help="Where people reach this replica.  [default: http://HOST:PORT]")  # fmt: skip
+              help="Where people reach this replica.  [default: http://HOST:PORT, or with the machine's name if HOST "
+              "is all addresses]")  # fmt: skip
 @click.option("--host", default=DEFAULTS.host, show_default=True, metavar="ADDRESS",
               help="Listen on this address; 0.0.0.0 or :: for all.")  # fmt: skip
 @click.option("--port", default=DEFAULTS.port, show_default=True, type=int, metavar="N",
@@ -71,22 +85,26 @@ def cli() -> None:
               help="File with the bearer token that POST /resign asks for; or the variable LEADER_ASYNC_RESIGN_TOKEN. "
               "Without either nobody may.")  # fmt: skip
 @click.option("--log-level", default=DEFAULTS.log_level, show_default=True, metavar="LEVEL",
-              help=f"One of {', '.join(settings.LOG_LEVELS)}.")  # fmt: skip
-@click.pass_context
-def serve(
-    context: click.Context, /, resign_token_file: str | None, identity: str, log_level: str, **rest: object
-) -> None:
+              help=f"One of {', '.join(LOG_LEVELS)}.")  # fmt: skip
+def serve(resign_token_file: str | None, identity: str, log_level: str, **rest: Any) -> None:
     """Run one replica: take part in the election and serve its status over HTTP."""
     try:
         config = Config(
-            **rest,  # type: ignore[arg-type]
+            **rest,
             identity=identity or socket.gethostname(),
             log_level=log_level.lower(),
             resign_token=_token(resign_token_file),
         )
     except UsageError as error:
         raise click.UsageError(str(error)) from error
-    context.exit(run(config))
+    logs.to_stderr(config.log_level)
+    try:
+        # Not asyncio.run, which in the end waits for the threads as well; see `_end`.
+        code = asyncio.new_event_loop().run_until_complete(serve_replica(config))
+    except CannotListen as error:
+        click.echo(f"leader-async: {error}", err=True)
+        code = Exit.PORT
+    _end(code)
 
 
 def _token(file: str | None) -> str | None:
@@ -103,13 +121,18 @@ def _token(file: str | None) -> str | None:
     return token
 
 
+def _end(code: Exit) -> NoReturn:
+    # Not sys.exit: it waits for threads, and a name that is being looked up in one would break the bound of a stop.
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 def main() -> None:
     """The entry point of the `leader-async` command."""
     try:
         cli(prog_name="leader-async")
-    except Exception:
-        import logging
-
-        logging.basicConfig(stream=sys.stderr)
+    except Exception:  # the boundary: a bug has an exit code of its own
+        logs.to_stderr(DEFAULTS.log_level)
         logging.getLogger("leader_async").critical("leader-async has died of a bug", exc_info=True)
-        sys.exit(Exit.BUG)
+        _end(Exit.BUG)

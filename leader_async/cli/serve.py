@@ -3,8 +3,11 @@
 Rules:
 - The HTTP port is bound before anything else is done: a replica that cannot be asked does not become a candidate.
 - ZooKeeper need not be there: the service answers False, and `/status` says since when.
-- A stop first ends the work and gives the lead up while requests are still answered, then drains them and closes the
-  session; all inside one bound. A second signal does not wait.
+- A stop gives the lead up and answers the requests under way at the same time, then closes the session; all inside one
+  bound. A second signal does not wait.
+- A bug in the election ends the process: another replica leads, and whoever supervises this one starts it again.
+
+It does not promise that the place in the queue ends with the process: without ZooKeeper it ends with the session.
 """
 
 from __future__ import annotations
@@ -12,12 +15,12 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
+import os
 import signal
 import socket
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import suppress
 from dataclasses import replace
+from types import FrameType
 
 from aiohttp import web
 
@@ -25,12 +28,13 @@ from ..election.connection import Connection, connect
 from ..election.election import Election
 from ..election.term import Term
 from ..web import create_app
-from .config import Config
+from .config import Config, authority
 
 log = logging.getLogger("leader_async.serve")
 
-DRAIN_SHARE = 0.3
-"""Of the bound of a stop: what is kept for requests under way and for closing the session."""
+LEAVE_SHARE, CLOSE_SHARE = 0.65, 0.25
+"""Of the bound of a stop: how long ZooKeeper may take to hear that we leave, and then to close the session. A ZooKeeper
+that does not answer is no failure of ours: the place ends with the session."""
 
 
 class Exit(enum.IntEnum):
@@ -56,98 +60,125 @@ async def serve(config: Config) -> Exit:
     Raises:
         CannotListen: a port is taken or may not be used.
     """
-    stop = _stop_on_signals()
-    with _bind(config.host, config.port, shared=False) as own:
-        port: int = own.getsockname()[1]
-        sockets = [own]
-        if config.shared_port is not None:
-            sockets.append(_bind(config.host, config.shared_port, shared=True))
-        config = replace(config, address=config.url(port))
-        connection = connect(config.zookeeper, timeout=config.session_timeout)
-        election = connection.election(
+    told_to_stop = _first_signal()
+    sockets = [bind(config.host, config.port)]
+    if config.shared_port is not None:
+        sockets.append(bind(config.host, config.shared_port, shared=True))
+    port: int = sockets[0].getsockname()[1]
+    replica = Replica(replace(config, address=config.url(port, socket.gethostname())))
+    await replica.listen(sockets)
+    log.info(
+        "%s listens on %s for election %s/%s at ZooKeeper %s",
+        config.identity, authority(config.host, port), config.root, config.election, config.zookeeper,
+    )  # fmt: skip
+    running = replica.run()
+    await asyncio.wait([running, told_to_stop], return_when=asyncio.FIRST_COMPLETED)
+    return await replica.stop()
+
+
+class Replica:
+    """The parts of one replica, and the order in which they begin and end."""
+
+    def __init__(self, config: Config) -> None:
+        self._bound = config.stop_timeout
+        self.connection: Connection = connect(config.zookeeper, timeout=config.session_timeout)
+        self.election: Election = self.connection.election(
             config.election, identity=config.identity, address=config.address, lease=config.lease, root=config.root
         )
-        async with _served(election, connection, config, sockets) as runner:
-            connection.client.start()
-            log.info(
-                "%s listens on %s:%d for election %s/%s at ZooKeeper %s",
-                config.identity, config.host, port, config.root, config.election, config.zookeeper,
-            )  # fmt: skip
-            running = asyncio.get_running_loop().create_task(election.run(_hold))
-            await asyncio.wait([running, stop], return_when=asyncio.FIRST_COMPLETED)
-            return await _stop(running, election, connection, runner, config.stop_timeout)
+        app = create_app(self.election, self.connection, resign_token=config.resign_token, trouble=self._trouble)
+        # No route reads a body, so nobody is waited for to send the rest of one. What outlasts the stop's bound is not
+        # cut off within it: that stop was not graceful.
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=self._bound, lingering_time=0)
+        self._running: asyncio.Task[None] | None = None
+        self._died = False
+
+    async def listen(self, sockets: list[socket.socket]) -> None:
+        """Answer requests on these sockets."""
+        await self._runner.setup()
+        for sock in sockets:
+            await web.SockSite(self._runner, sock).start()
+
+    def run(self) -> asyncio.Task[None]:
+        """Connect and be a candidate; the task ends by itself only of a bug."""
+        self.connection.client.start()
+        self._running = asyncio.get_running_loop().create_task(self.election.run(hold), name="election")
+        self._running.add_done_callback(self._ended)
+        return self._running
+
+    async def stop(self) -> Exit:
+        """Give the lead up and drain at the same time, then close the session, inside the bound."""
+        try:
+            async with asyncio.timeout(self._bound):
+                await asyncio.gather(self._runner.cleanup(), self._leave())
+        except TimeoutError:
+            log.error("the stop took longer than its bound of %g s: what is left ends with the process", self._bound)
+            return Exit.BUG if self._died else Exit.STOP_TIMEOUT
+        log.info("stopped")
+        return Exit.BUG if self._died else Exit.STOPPED
+
+    async def _leave(self) -> None:
+        running = self._running
+        assert running is not None
+        running.cancel()
+        await asyncio.wait([running], timeout=self._bound * LEAVE_SHARE)
+        if not running.done():
+            log.warning("ZooKeeper does not answer: our place ends with the session")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._bound * CLOSE_SHARE):
+                await self.connection.client.close()
+        await asyncio.wait([running])
+
+    def _ended(self, running: asyncio.Task[None]) -> None:
+        if running.cancelled() and running.cancelling():
+            return  # by our own stop
+        self._died = True
+        error = None if running.cancelled() else running.exception()
+        log.critical("the election has died of a bug; this replica ends", exc_info=error)
+
+    def _trouble(self) -> str | None:
+        return "the election has died of a bug, see the log; this replica ends" if self._died else None
 
 
-async def _hold(term: Term) -> None:
+async def hold(term: Term) -> None:
     """The work of a replica that only shows who leads: nothing, for as long as it leads."""
     await asyncio.get_running_loop().create_future()
 
 
-async def _stop(
-    running: asyncio.Task[None], election: Election, connection: Connection, runner: web.AppRunner, bound: float
-) -> Exit:
-    died = running.done() and not running.cancelled()
-    try:
-        async with asyncio.timeout(bound):
-            running.cancel()
-            await asyncio.wait([running], timeout=bound * (1 - DRAIN_SHARE))
-            late = election.candidacy.working
-            if not running.done() and not late:
-                log.warning("ZooKeeper is away: our place ends with the session")
-            # Draining waits for requests under way, not for idle connections; it goes on beside closing the session.
-            await asyncio.gather(runner.cleanup(), connection.client.close())
-    except TimeoutError:
-        late = True
-    if died:
-        log.critical("the election has died of a bug; this replica ends", exc_info=running.exception())
-        return Exit.BUG
-    if late:
-        log.error("the stop took longer than its bound of %g s: what is left ends with the process", bound)
-        return Exit.STOP_TIMEOUT
-    log.info("stopped")
-    return Exit.STOPPED
-
-
-def _stop_on_signals() -> asyncio.Future[None]:
-    """Done at the first SIGTERM or SIGINT; the second one ends the process as it would have done without us."""
+def _first_signal() -> asyncio.Future[None]:
+    """Done at the first SIGTERM or SIGINT; the second one ends the process there and then."""
     loop = asyncio.get_running_loop()
-    stop: asyncio.Future[None] = loop.create_future()
+    told_to_stop: asyncio.Future[None] = loop.create_future()
+    came: list[int] = []
 
-    def told(number: signal.Signals) -> None:
-        log.info("%s: stopping", number.name)
-        for each in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(each)
-            signal.signal(each, signal.SIG_DFL)
-        if not stop.done():
-            stop.set_result(None)
+    def heard(number: int) -> None:
+        log.info("%s: stopping", signal.Signals(number).name)
+        told_to_stop.set_result(None)
+
+    def told(number: int, frame: FrameType | None) -> None:
+        # Not by the loop's own handlers: they would not hear a second signal while the loop is busy with the first.
+        # Not SIG_DFL: the first process of a container would never get it.
+        if came:
+            os._exit(Exit.STOP_TIMEOUT)
+        came.append(number)
+        loop.call_soon_threadsafe(heard, number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told, number)
-    return stop
+        signal.signal(number, told)
+    return told_to_stop
 
 
-@asynccontextmanager
-async def _served(
-    election: Election, connection: Connection, config: Config, sockets: list[socket.socket]
-) -> AsyncIterator[web.AppRunner]:
-    app = create_app(election, connection, resign_token=config.resign_token)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=config.stop_timeout * DRAIN_SHARE)
-    await runner.setup()
-    try:
-        for sock in sockets:
-            await web.SockSite(runner, sock).start()
-        yield runner
-    finally:
-        await runner.cleanup()
+def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """A listening socket; with `shared`, one of several on the same port.
 
-
-def _bind(host: str, port: int, *, shared: bool) -> socket.socket:
+    Raises:
+        CannotListen: it cannot be had.
+    """
     try:
         infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = infos[0]
         sock = socket.socket(family, socket.SOCK_STREAM)
-    except OSError as error:
-        raise CannotListen(f"cannot listen on {host}: {error}; give another --host") from error
+    except (OSError, UnicodeError) as error:
+        raise CannotListen(f"cannot listen on {host!r}: {error}; give another --host") from error
     try:
         # SO_REUSEADDR: a restarted replica need not wait for its predecessor's closed connections.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -159,21 +190,6 @@ def _bind(host: str, port: int, *, shared: bool) -> socket.socket:
         sock.close()
         flag = "--shared-port" if shared else "--port"
         raise CannotListen(
-            f"cannot listen on {host}:{port}: {error.strerror}; free it or give another {flag}"
+            f"cannot listen on {authority(host, port)}: {error.strerror}; free it or give another {flag}"
         ) from error
     return sock
-
-
-def run(config: Config) -> Exit:
-    """Run `serve` in an event loop of its own, with a log on stderr."""
-    logging.basicConfig(
-        level=config.log_level.upper(),
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)-8s %(name)s: %(message)s",
-    )
-    logging.getLogger("aiozk").setLevel(logging.WARNING)
-    try:
-        return asyncio.run(serve(config))
-    except CannotListen as error:
-        sys.stderr.write(f"leader-async: {error}\n")
-        return Exit.PORT

@@ -124,6 +124,8 @@ class Connection:
         election = Election(self, parent, identity, address, lease)
         self._elections[parent] = election
         self.client.listen(parent, election)
+        if self.client.connected:  # it has missed the event
+            election.session_event(m.Connected(self.client.session_id, self.client.timeout, resumed=True))
         self.client.patience = min(self.client.patience, lease / CONFIRMS)
         asked = self.client.timeout
         if lease > asked:

@@ -18,7 +18,7 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -239,7 +239,7 @@ class Election:
         async with self._campaign(job):
             return await job.result
 
-    async def terms(self) -> AsyncIterator[Term]:
+    async def terms(self) -> AsyncGenerator[Term, None]:
         """Be a candidate, and give each term of this process as it begins.
 
             async for term in election.terms():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import cache
 from http import HTTPStatus
 from importlib import metadata
 
@@ -18,6 +19,15 @@ from ..election.election import Candidate, Status
 from ..zookeeper.client import SessionStatus
 
 NO_STORE = {"Cache-Control": "no-store"}
+
+
+@cache
+def version() -> str:
+    """This library's version; "unknown" in a checkout that was never installed."""
+    try:
+        return metadata.version("leader_async")
+    except metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def as_json(data: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
@@ -58,11 +68,15 @@ def role(status: Status) -> dict[str, object]:
 def everything(status: Status, session: SessionStatus) -> dict[str, object]:
     """All that this replica knows, for `GET /status`."""
     return {
-        "version": metadata.version("leader_async"),
+        "version": version(),
         **asdict(status),
         "lease_left": round(status.lease_left, 3),
         "overdue": round(status.overdue, 3),
-        "session": {**asdict(session), "session_id": f"0x{session.session_id:x}"},
+        "session": {
+            **asdict(session),
+            "session_id": f"0x{session.session_id:x}",
+            "away_since": None if session.connected else session.since,
+        },
     }
 
 

@@ -2,7 +2,7 @@
 
     GET  /api/LeaderElection/is-leader   200, `<identity> - True` or `<identity> - False`; JSON if asked for
     GET  /leader, /follower              200 or 503, for load balancers; `/leader/<path>` is `/<path>`, of the leader
-    GET  /healthz                        503: the candidacy is dead, or its work runs past its lease; restart it
+    GET  /healthz                        503: the candidacy is dead, or its work runs past its lease by more than GRACE
     GET  /readyz                         503: not connected or not in the queue
     GET  /status                         all that this replica knows
     GET  /candidates                     the queue, read from ZooKeeper
@@ -13,6 +13,8 @@ Rules:
   never waits for ZooKeeper, and `is_leader` can not be true past the lease.
 - `/healthz` does not depend on ZooKeeper: an outage there must not restart a whole fleet.
 - Nothing may be cached; errors are JSON and tell strangers nothing of what went wrong inside.
+
+HEAD is answered wherever GET is; OPTIONS by /leader and /follower, for load balancers that check with it.
 
 It does not promise that whoever asked acts in time: the answer is as old as its way through the network.
 """
@@ -29,12 +31,14 @@ from aiohttp import web
 
 from ..election.connection import Connection
 from ..election.election import Election
-from ..errors import LeaderAsyncError
+from ..errors import LeaderAsyncError, RecordError
 from . import answers
+from .accept import prefers_json
 
 log = logging.getLogger("leader_async.web")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Trouble = Callable[[], str | None]
 
 GRACE = 1.0
 """Seconds that work may run past the end of its lease before `/healthz` calls for a restart."""
@@ -51,21 +55,29 @@ class _Service:
     election: Election
     connection: Connection
     resign_token: str | None
+    trouble: Trouble
 
 
 _SERVICE = web.AppKey("service", _Service)
 
 
-def create_app(election: Election, connection: Connection, *, resign_token: str | None = None) -> web.Application:
+def create_app(
+    election: Election,
+    connection: Connection,
+    *,
+    resign_token: str | None = None,
+    trouble: Trouble = lambda: None,
+) -> web.Application:
     """The status service of one replica, to be served alone or mounted in an application of your own.
 
     Args:
         election: whose status is served.
         connection: the connection that the election lives on.
         resign_token: the bearer token that `POST /resign` asks for; None forbids it to everybody.
+        trouble: asked at each `/healthz` for a reason of your own to restart this process; None if there is none.
     """
     app = web.Application(middlewares=[_errors_as_json], client_max_size=BODY_LIMIT)
-    app[_SERVICE] = _Service(election, connection, resign_token or None)
+    app[_SERVICE] = _Service(election, connection, resign_token or None, trouble)
     pages: dict[str, Handler] = {
         "/api/LeaderElection/is-leader": is_leader,
         "/follower": follower,
@@ -80,8 +92,8 @@ def create_app(election: Election, connection: Connection, *, resign_token: str 
     app.router.add_get("/leader", leader)
     app.router.add_post("/resign", resign)
     app.router.add_post("/leader/resign", leader_only(resign))
-    for path in ("/leader", "/follower"):
-        app.router.add_options(path, leader if path == "/leader" else follower)
+    app.router.add_options("/leader", leader)
+    app.router.add_options("/follower", follower)
     return app
 
 
@@ -91,7 +103,7 @@ def create_app(election: Election, connection: Connection, *, resign_token: str 
 async def is_leader(request: web.Request) -> web.Response:
     """The poll: who we are, and whether we lead."""
     election = request.app[_SERVICE].election
-    if _prefers_json(request):
+    if prefers_json(",".join(request.headers.getall("Accept", ()))):
         return answers.as_json({"host": election.identity, "is_leader": election.is_leader})
     return web.Response(text=answers.leadership(election.identity, election.is_leader), headers=answers.NO_STORE)
 
@@ -121,13 +133,16 @@ def leader_only(handler: Handler) -> Handler:
 
 async def healthz(request: web.Request) -> web.Response:
     """Whether this process is worth keeping; ZooKeeper's absence does not count."""
-    known = request.app[_SERVICE].election.status()
+    service = request.app[_SERVICE]
+    known, trouble = service.election.status(), service.trouble()
     if not known.alive:
         return answers.error(503, "the candidacy has died of a bug, see the log; restart this replica")
     if known.overdue > GRACE:
         return answers.error(
             503, f"the work runs {known.overdue:.1f} s past the end of its lease; restart this replica"
         )
+    if trouble is not None:
+        return answers.error(503, trouble)
     return answers.as_json({"status": "ok"})
 
 
@@ -153,6 +168,9 @@ async def candidates(request: web.Request) -> web.Response:
     try:
         async with asyncio.timeout(ASK_LIMIT):
             queue = await request.app[_SERVICE].election.candidates()
+    except RecordError as problem:
+        log.warning("the queue cannot be read: %s", problem)
+        return answers.error(503, "the election's record is not this library's; the log of this replica says more")
     except (LeaderAsyncError, TimeoutError) as problem:
         log.info("the queue cannot be read: %s", problem or "no answer in time")
         return answers.error(503, "ZooKeeper cannot be asked now; /status says since when", {"Retry-After": "1"})
@@ -169,6 +187,9 @@ async def resign(request: web.Request) -> web.Response:
     term = service.election.term
     if term is None:
         return answers.error(409, "this replica does not lead; /leader/resign reaches the one that does")
+    if not service.connection.client.connected:
+        # The lead would be gone at once, and nobody could take it over.
+        return answers.error(503, "nothing was done: ZooKeeper is away; /status says since when", {"Retry-After": "1"})
     log.info("%s was asked over HTTP to resign", service.election.identity)
     try:
         await service.election.resign(timeout=RESIGN_LIMIT)
@@ -180,31 +201,12 @@ async def resign(request: web.Request) -> web.Response:
 # -- helpers -----------------------------------------------------------------------------------------------------------
 
 
-def _prefers_json(request: web.Request) -> bool:
-    """Whether the request asks for JSON rather than for text; by its q values, text if they tie."""
-    header = request.headers.get("Accept")
-    if not header:
-        return False
-    weights = {"application/json": 0.0, "text/plain": 0.0, "*/*": 0.0}
-    for part in header.split(","):
-        kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
-        weight = 1.0
-        for parameter in parameters:
-            if parameter.startswith("q="):
-                try:
-                    weight = float(parameter[2:])
-                except ValueError:
-                    weight = 0.0
-        for known in weights:
-            if kind == known or kind == known.partition("/")[0] + "/*":
-                weights[known] = max(weights[known], weight)
-    return weights["application/json"] > max(weights["text/plain"], weights["*/*"])
-
-
 def _has_token(request: web.Request, token: str) -> bool:
     kind, _, given = request.headers.get("Authorization", "").partition(" ")
     # Compared as bytes and in constant time: the answer's delay tells nothing of the token.
-    return kind.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())
+    # Bytes that are not text arrive as surrogates.
+    bearer = given.strip().encode(errors="surrogateescape")
+    return kind.lower() == "bearer" and hmac.compare_digest(bearer, token.encode())
 
 
 @web.middleware
@@ -219,5 +221,5 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
     except web.HTTPException as problem:
         return answers.error(problem.status, problem.reason)
     except Exception:  # the boundary: a stranger must not see what broke
-        log.exception("%s %s failed", request.method, request.path)
+        log.exception("%s %s failed", request.method, request.raw_path)
         return answers.error(500, "this replica could not answer; its log says why")

@@ -1,3 +1,5 @@
+"""What settings can be used, and what is said of those that cannot."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -9,10 +11,22 @@ from leader_async.errors import UsageError
 
 
 def test_the_defaults_can_be_used() -> None:
-    config = Config()
-    assert config.url(8080) == "http://127.0.0.1:8080"
-    assert Config(host="::1").url(1) == "http://[::1]:1"
-    assert Config(address="https://me").url(1) == "https://me"
+    assert Config().stop_timeout == 10.0
+
+
+@pytest.mark.parametrize(
+    ("settings", "url"),
+    [
+        ({}, "http://127.0.0.1:81"),
+        ({"host": "::1"}, "http://[::1]:81"),
+        ({"host": "0.0.0.0"}, "http://machine:81"),
+        ({"host": "::"}, "http://machine:81"),
+        ({"address": "https://me"}, "https://me"),
+        ({"address": "https://me", "host": "::"}, "https://me"),
+    ],
+)
+def test_where_people_reach_a_replica(settings: dict[str, Any], url: str) -> None:
+    assert Config(**settings).url(81, "machine") == url
 
 
 @pytest.mark.parametrize(
@@ -26,6 +40,8 @@ def test_the_defaults_can_be_used() -> None:
         ({"identity": "a\nb"}, "--identity"),
         ({"address": "me\n"}, "--address"),
         ({"address": "me:80"}, "is not a URL"),
+        ({"address": "http://"}, "is not a URL"),
+        ({"address": "http://[x"}, "is not a URL"),
         ({"port": -1}, "--port -1 is no port; give 1 to 65535, or 0"),
         ({"port": 65536}, "--port 65536"),
         ({"shared_port": 70000}, "--shared-port 70000 is no port; give 1 to 65535"),
@@ -37,6 +53,8 @@ def test_the_defaults_can_be_used() -> None:
         ({"stop_timeout": 0.0}, "--stop-timeout 0 s"),
         ({"stop_timeout": float("inf")}, "--stop-timeout inf s"),
         ({"resign_token": "short"}, "at least 16 characters"),
+        ({"resign_token": "one line of it\nand another"}, "one line of printable ASCII"),
+        ({"resign_token": "t\u00f6ken t\u00f6ken t\u00f6ken"}, "one line of printable ASCII"),
         ({"log_level": "loud"}, "none of debug, info, warning, error"),
     ],
 )

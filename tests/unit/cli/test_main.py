@@ -25,8 +25,47 @@ def environment(**variables: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": root, **{f"LEADER_ASYNC_{name}": value for name, value in variables.items()}}
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "leader_async", *arguments]
+AS_IT_IS = "pass"
+STUBBORN = """
+import asyncio
+from leader_async.election.election import Election
+
+async def run(self, work):
+    while True:
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            pass
+
+Election.run = run
+"""
+BROKEN = """
+from leader_async.election.candidacy import Candidacy
+
+def join(self, now):
+    raise RuntimeError("broken on purpose")
+
+Candidacy.join = join
+"""
+NAMES_HANG = """
+import socket, sys, threading
+real = socket.getaddrinfo
+
+def hang(host, *arguments, **options):
+    if host == "hangs.example":
+        print("looking it up", file=sys.stderr, flush=True)
+        threading.Event().wait()
+    return real(host, *arguments, **options)
+
+socket.getaddrinfo = hang
+"""
+
+
+def command(*arguments: str, world: str = AS_IT_IS) -> list[str]:
+    """The command, in a process in which `world` was run before."""
+    if world == AS_IT_IS:
+        return [sys.executable, "-m", "leader_async", *arguments]
+    return [sys.executable, "-c", f"{world}\nfrom leader_async.cli import main\nmain()", *arguments]
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -36,10 +75,10 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def serving(*arguments: str, **variables: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def serving(*arguments: str, world: str = AS_IT_IS, **variables: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """A replica that listens, and its port."""
     process = subprocess.Popen(
-        command("serve", "--port", "0", "--identity", "me", "--zookeeper", NOWHERE, *arguments),
+        command("serve", "--port", "0", "--identity", "me", "--zookeeper", NOWHERE, *arguments, world=world),
         stderr=subprocess.PIPE,
         text=True,
         env=environment(**variables),
@@ -56,6 +95,12 @@ def serving(*arguments: str, **variables: str) -> Iterator[tuple[subprocess.Pope
         process.kill()
         process.wait()
         process.stderr.close()
+
+
+def wait_for(process: subprocess.Popen[str], text: str) -> None:
+    """Read the log up to a line with `text`."""
+    assert process.stderr is not None
+    assert any(text in line for line in process.stderr), f"the log ended without {text!r}"
 
 
 def poll(port: int) -> str:
@@ -77,6 +122,8 @@ def test_help_teaches() -> None:
         (("serve", "--lease", "-1"), "--lease -1 s cannot be used"),
         (("serve", "--port", "x"), "'x' is not a valid integer"),
         (("serve", "--resign-token-file", "/nowhere/token"), "cannot be read: No such file"),
+        (("serve", "--address", "http://[x"), "is not a URL"),
+        (("serve", "reports"), "unexpected extra argument"),
         (("lead",), "No such command 'lead'"),
     ],
 )
@@ -91,6 +138,28 @@ def test_variables_are_read_and_flags_win_over_them() -> None:
     assert "--lease -7 s" in run("serve", LEASE="-7").stderr
     assert "--lease -8 s" in run("serve", "--lease", "-8", LEASE="-7").stderr
     assert "too easy to guess" in run("serve", RESIGN_TOKEN="short").stderr
+    assert "--lease -7 s" in run("serve", LEASE="-7", VERSION="0.1.0", PORT="", RESIGN_TOKEN="").stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "complaint"),
+    [
+        ("ZOOKEEPER", "a,,b", "--zookeeper: an empty host"),
+        ("ELECTION", "a/b", "--election is one name"),
+        ("ROOT", "no", "--root: 'no' is not a znode's path"),
+        ("IDENTITY", "a\nb", "--identity"),
+        ("ADDRESS", "me", "--address 'me' is not a URL"),
+        ("PORT", "70000", "--port 70000 is no port"),
+        ("SHARED_PORT", "8080", "--shared-port 8080 must be a port of its own"),
+        ("SESSION_TIMEOUT", "0", "--session-timeout 0 s"),
+        ("STOP_TIMEOUT", "nan", "--stop-timeout nan s"),
+        ("RESIGN_TOKEN_FILE", "/nowhere/token", "cannot be read"),
+        ("LOG_LEVEL", "loud", "--log-level 'loud' is none of"),
+    ],
+)
+def test_each_flag_has_its_variable(variable: str, value: str, complaint: str) -> None:
+    result = run("serve", **{variable: value})
+    assert (result.returncode, complaint in result.stderr) == (2, True), result.stderr
 
 
 @pytest.mark.parametrize(("content", "complaint"), [(b"", "is empty"), (b"\xff\xfe", "not text")])
@@ -122,6 +191,34 @@ def test_a_replica_answers_false_and_stops_when_told_without_zookeeper(number: s
         assert poll(port) == "me - False"
         process.send_signal(number)
         assert process.wait(20) == 0
+
+
+def test_a_name_that_is_being_looked_up_does_not_hold_up_the_stop() -> None:
+    with serving("--zookeeper", "hangs.example", world=NAMES_HANG) as (process, _):
+        wait_for(process, "looking it up")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+
+
+def test_a_stop_that_takes_too_long_ends_with_4() -> None:
+    with serving("--stop-timeout", "0.1", world=STUBBORN) as (process, _):
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 4
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_does_not_wait(second: signal.Signals) -> None:
+    with serving("--stop-timeout", "600", world=STUBBORN) as (process, _):
+        process.send_signal(signal.SIGTERM)
+        wait_for(process, "SIGTERM: stopping")
+        process.send_signal(second)
+        assert process.wait(20) == 4
+
+
+def test_a_bug_ends_with_70_and_is_logged() -> None:
+    with serving(world=BROKEN) as (process, _):
+        wait_for(process, "RuntimeError: broken on purpose")
+        assert process.wait(20) == 70
 
 
 def test_a_shared_port_is_answered_too() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 
@@ -9,15 +10,17 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from leader_async import Connection, Election, clock, connect
+from leader_async import Candidate, Connection, Election, RecordError, clock, connect
 from leader_async.election.commands import Hold
 from leader_async.election.standing import Work
+from leader_async.election.term import Term
 from leader_async.web import create_app
 from leader_async.web.app import BODY_LIMIT
 
 TOKEN = "a token that is long enough"
 Client = TestClient[web.Request, web.Application]
 
+BEARER = {"Authorization": "Bearer " + TOKEN}
 READS = ["/api/LeaderElection/is-leader", "/leader", "/follower", "/healthz", "/readyz", "/status", "/candidates"]
 
 
@@ -58,26 +61,12 @@ async def test_the_poll_turns_false_by_itself_when_the_lease_ends(client: Client
     assert await (await client.get("/api/LeaderElection/is-leader")).text() == "replica-3 - False"
 
 
-@pytest.mark.parametrize(
-    ("accept", "json_wanted"),
-    [
-        ("application/json", True),
-        ("application/*", True),
-        ("text/plain;q=0.5, application/json", True),
-        ("application/json;q=0.3, text/plain;q=0.8", False),
-        ("text/html, */*;q=0.8", False),
-        ("application/json;q=nonsense", False),
-        ("application/json;level=1", True),
-        ("*/*", False),
-        ("", False),
-    ],
-)
-async def test_the_poll_in_json(client: Client, accept: str, json_wanted: bool) -> None:
-    answer = await client.get("/api/LeaderElection/is-leader", headers={"Accept": accept})
-    if json_wanted:
-        assert await answer.json() == {"host": "replica-3", "is_leader": False}
-    else:
-        assert await answer.text() == "replica-3 - False"
+async def test_the_poll_in_json(client: Client) -> None:
+    answer = await client.get("/api/LeaderElection/is-leader", headers={"Accept": "application/json"})
+    assert await answer.json() == {"host": "replica-3", "is_leader": False}
+    assert answer.headers["Cache-Control"] == "no-store"
+    several = [("Accept", "text/html"), ("Accept", "application/json")]
+    assert (await client.get("/api/LeaderElection/is-leader", headers=several)).content_type == "application/json"
 
 
 async def test_leader_and_follower_for_load_balancers(client: Client, election: Election) -> None:
@@ -93,12 +82,16 @@ async def test_leader_and_follower_for_load_balancers(client: Client, election: 
     assert (role["leader"], role["term"], role["token"]) == ("replica-3", 7, 4711)
 
 
-async def test_what_only_the_leader_answers(client: Client, election: Election) -> None:
-    path = "/leader/api/LeaderElection/is-leader"
-    assert (await client.get(path)).status == 503
+@pytest.mark.parametrize("path", [path for path in READS if path != "/leader"])
+async def test_what_only_the_leader_answers(client: Client, election: Election, path: str) -> None:
+    for method in ("GET", "HEAD"):
+        answer = await client.request(method, "/leader" + path)
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
     lead(election)
-    assert await (await client.get(path)).text() == "replica-3 - True"
-    assert (await client.get("/leader/status")).status == 200
+    for method in ("GET", "HEAD"):
+        there, plain = await client.request(method, "/leader" + path), await client.request(method, path)
+        assert (there.status, there.content_type) == (plain.status, plain.content_type)
+    assert (await client.get("/leader/nowhere")).status == 404
 
 
 async def test_health_does_not_depend_on_zookeeper(client: Client, election: Election) -> None:
@@ -115,6 +108,12 @@ async def test_work_past_its_lease_is_unhealthy(client: Client, election: Electi
     answer = await client.get("/healthz")
     assert answer.status == 503
     assert "past the end of its lease" in await answer.text()
+
+
+async def test_a_trouble_of_ones_own_is_unhealthy(election: Election, connection: Connection) -> None:
+    async with TestClient(TestServer(create_app(election, connection, trouble=lambda: "out of paper"))) as client:
+        answer = await client.get("/healthz")
+        assert (answer.status, (await answer.json())["error"]) == (503, "out of paper")
 
 
 async def test_a_dead_candidacy_is_unhealthy_and_does_not_lead(client: Client, election: Election) -> None:
@@ -140,8 +139,9 @@ async def test_status_tells_everything_and_since_when_zookeeper_is_away(client: 
     assert known["election"] == "reports"
     assert known["state"] == "leading"
     assert 2.0 < known["lease_left"] <= 3.0
+    assert known["version"].count(".") == 2
     assert known["session"]["connected"] is False
-    assert known["session"]["since"] > 1_700_000_000
+    assert known["session"]["away_since"] == known["session"]["since"] > 1_700_000_000
     assert known["session"]["timeout_asked"] == 6.0
     assert known["session"]["timeout"] is None
 
@@ -150,6 +150,46 @@ async def test_the_queue_cannot_be_read_while_zookeeper_is_away(client: Client) 
     answer = await client.get("/candidates")
     assert answer.status == 503
     assert (await answer.json())["error"] == "ZooKeeper cannot be asked now; /status says since when"
+
+
+async def test_a_zookeeper_that_does_not_answer_is_not_waited_for(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(self: Election) -> list[Candidate]:
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError("nobody answers")
+
+    monkeypatch.setattr(Election, "candidates", silent)
+    monkeypatch.setattr("leader_async.web.app.ASK_LIMIT", 0.01)
+    assert (await client.get("/candidates")).status == 503
+
+
+async def test_a_record_of_somebody_else(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def strange(self: Election) -> list[Candidate]:
+        raise RecordError("no record of ours")
+
+    monkeypatch.setattr(Election, "candidates", strange)
+    answer = await client.get("/candidates")
+    assert (answer.status, "record" in (await answer.json())["error"]) == (503, True)
+
+
+async def test_the_queue(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def queue(self: Election) -> list[Candidate]:
+        return [Candidate("replica-1", "http://replica-1", "u-n_0000000004", 5.0, 0, True, 3, 99)]
+
+    monkeypatch.setattr(Election, "candidates", queue)
+    assert await (await client.get("/candidates")).json() == [
+        {
+            "identity": "replica-1",
+            "address": "http://replica-1",
+            "znode": "u-n_0000000004",
+            "started_at": 5.0,
+            "position": 0,
+            "is_leader": True,
+            "term": 3,
+            "token": 99,
+        }
+    ]
 
 
 @pytest.mark.parametrize(
@@ -161,6 +201,14 @@ async def test_resigning_needs_the_token(client: Client, election: Election, hea
     assert answer.status == 403
     assert TOKEN not in await answer.text()
     assert election.is_leader
+
+
+async def test_a_token_that_is_not_text_is_refused(client: Client) -> None:
+    reader, writer = await asyncio.open_connection(client.server.host, client.server.port)
+    writer.write(b"POST /resign HTTP/1.1\r\nHost: me\r\nAuthorization: Bearer t\xf6ken\r\n\r\n")
+    assert (await reader.readline()).split()[1] == b"403"
+    writer.close()
+    await writer.wait_closed()
 
 
 async def test_resigning_is_off_without_a_configured_token(election: Election, connection: Connection) -> None:
@@ -176,14 +224,37 @@ async def test_only_the_leader_can_resign(client: Client) -> None:
     assert (await client.post("/leader/resign", headers=headers)).status == 503
 
 
+async def test_a_lead_that_nobody_could_take_over_is_kept(
+    client: Client, connection: Connection, election: Election
+) -> None:
+    election._term = Term(connection, lead(election))
+    answer = await client.post("/resign", headers=BEARER)
+    assert (answer.status, "nothing was done" in await answer.text()) == (503, True)
+    assert election.is_leader
+
+
+async def test_resigning_tells_what_happened(
+    client: Client, connection: Connection, election: Election, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def resign(self: Election, timeout: float | None = None) -> bool:
+        return True
+
+    monkeypatch.setattr(Election, "resign", resign)
+    monkeypatch.setattr(type(connection.client), "connected", True)
+    election._term = Term(connection, lead(election))
+    answer = await client.post("/resign", headers=BEARER)
+    assert (answer.status, await answer.json()) == (200, {"resigned": True, "identity": "replica-3", "term": 7})
+
+
 async def test_a_resignation_that_zookeeper_does_not_hear(
-    client: Client, election: Election, monkeypatch: pytest.MonkeyPatch
+    client: Client, connection: Connection, election: Election, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("leader_async.web.app.RESIGN_LIMIT", 0.01)
-    election._term = election.candidacy.hold = lead(election)  # type: ignore[assignment]
+    monkeypatch.setattr(type(connection.client), "connected", True)
+    election._term = Term(connection, lead(election))
     election.candidacy.wanted, election.candidacy.znode = True, "u-n_0000000001"
-    answer = await client.post("/resign", headers={"Authorization": "Bearer " + TOKEN})
-    assert answer.status == 503
+    answer = await client.post("/resign", headers=BEARER)
+    assert (answer.status, "not answered yet" in await answer.text()) == (503, True)
     assert not election.is_leader
 
 
@@ -223,3 +294,4 @@ async def test_the_service_can_be_mounted_in_another_application(election: Elect
         answer = await client.get("/election/api/LeaderElection/is-leader")
         assert await answer.text() == "replica-3 - False"
         assert (await client.get("/election/leader")).status == 503
+        assert (await client.get("/election/nowhere")).content_type == "application/json"
