@@ -62,8 +62,12 @@ class Pulse:
         if waiting is not None and not waiting.done():
             waiting.set_result(None)
 
-    async def wait(self) -> None:
-        """Return at the next `fire`."""
+    def next(self) -> asyncio.Future[None]:
+        """Done at the next `fire`, counted from this call: ask before you look, if looking takes more than a moment."""
         if self._waiting is None:
             self._waiting = asyncio.get_running_loop().create_future()
-        await asyncio.shield(self._waiting)
+        return self._waiting
+
+    async def wait(self) -> None:
+        """Return at the next `fire`."""
+        await asyncio.shield(self.next())

@@ -62,10 +62,18 @@ class Candidacy(Standing):
             self.end_join(reason)
         self._advance(now)
 
-    def work_ended(self, now: float) -> None:
-        """The work that `StartWork` began has ended, for whatever reason."""
+    def work_ended(self, now: float, leaving: str = "") -> None:
+        """The work that `StartWork` began has ended, for whatever reason.
+
+        Args:
+            now: the time.
+            leaving: why no further term is wanted: leave, as `leave` does. "" if one is.
+        """
         self.work = Work.NONE
-        self._advance(now)
+        if leaving:
+            self.leave(now, leaving)
+        else:
+            self._advance(now)
 
     # -- what is asked of it -------------------------------------------------------------------------------------------
 

@@ -207,11 +207,12 @@ class Election:
         async with asyncio.timeout(timeout):
             while True:
                 await self._client.wait_connected()
+                news = self._news.next()
                 try:
                     leader = await self._watch_for_leader()
                     if leader is not None:
                         return leader
-                    await self._news.wait()
+                    await asyncio.shield(news)
                 except (SessionClosed, UsageError):
                     raise
                 except LeaderAsyncError as error:
@@ -307,7 +308,7 @@ class Election:
 
     async def _wait_left(self) -> None:
         """Wait for the work's end without a limit, then for ZooKeeper for as long as the session can live."""
-        while self.candidacy.working:
+        while self.candidacy.working and self._died is None:
             await self._news.wait()
         try:
             async with asyncio.timeout(self._client.timeout):
@@ -409,9 +410,7 @@ class Election:
         self._connection.confirm_due()  # the lease is to be renewed from now on
 
     def _ended(self, *, final: bool, reason: str) -> None:
-        if final:
-            self._feed(lambda now: self.candidacy.leave(now, reason))
-        self._feed(self.candidacy.work_ended)
+        self._feed(lambda now: self.candidacy.work_ended(now, reason if final else ""))
         self._news.fire()
 
     def _tick(self) -> None:

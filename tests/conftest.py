@@ -1,0 +1,28 @@
+"""Loud skips and measured figures, for all tests."""
+
+from __future__ import annotations
+
+import pytest
+
+from .support import reporting
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if reporting.MEASURED:
+        terminalreporter.section("measured on this machine; nothing is judged by these")
+        for line in reporting.lines():
+            terminalreporter.line(line)
+    if reporting.NOT_RUN:
+        terminalreporter.section("NOT RUN", red=True, bold=True)
+        for what, remedy in reporting.NOT_RUN.items():
+            terminalreporter.line(f"{what}: {remedy}")
+
+
+def need(problem: str | None, what: str, remedy: str) -> None:
+    """Skip, loudly, where something is missing; fail where nothing may be (in CI)."""
+    if problem is None:
+        return
+    reporting.NOT_RUN[what] = f"{problem}; {remedy}"
+    if reporting.IN_CI:
+        pytest.fail(f"{what}: {problem}; {remedy}")
+    pytest.skip(f"{what}: {problem}")

@@ -1,0 +1,387 @@
+"""The election on a real standalone ZooKeeper that nobody harms."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from contextlib import AsyncExitStack, aclosing
+
+import pytest
+
+from leader_async import (
+    Connection,
+    SessionClosed,
+    Term,
+    TermEnded,
+    UsageError,
+    clock,
+    connect,
+)
+from leader_async.zookeeper import messages as m
+
+from ..support.proxy import Proxy
+from ..support.replica import Replica
+from ..support.reporting import measured
+from ..support.zookeeper import Server
+from .playing import idle, leads, running, until
+
+pytestmark = pytest.mark.timeout(60)
+
+
+async def test_the_first_leads_and_the_second_waits(near: Connection, far: Connection, name: str) -> None:
+    first, second = near.election(name, identity="one", address="http://one"), far.election(name, identity="two")
+    async with running(first, second):
+        term = await leads(first)
+        assert not second.is_leader
+        assert second.term is None
+        queue = await second.candidates()
+        assert [(c.identity, c.is_leader, c.position) for c in queue] == [("one", True, 0), ("two", False, 1)]
+        assert (queue[0].token, queue[0].term, queue[0].address) == (term.token, term.number, "http://one")
+        leader = await second.leader()
+        assert leader == queue[0]
+        assert second.status().leader == "one"
+        assert second.status().state == "queued"
+    assert await first.candidates() == []
+
+
+async def test_tokens_and_numbers_rise(near: Connection, name: str) -> None:
+    election = near.election(name)
+    tokens, numbers = [], []
+    for _ in range(5):
+        async with running(election):
+            term = await leads(election)
+            tokens.append(term.token)
+            numbers.append(term.number)
+    assert tokens == sorted(set(tokens))
+    assert numbers == [1, 2, 3, 4, 5]
+
+
+async def test_leadership_is_handed_over_in_the_order_of_the_queue(standalone: Server, name: str) -> None:
+    async with AsyncExitStack() as stack:
+        elections = []
+        for number in range(5):
+            zk = await stack.enter_async_context(connect(standalone.address, timeout=4.0))
+            elections.append(zk.election(name, identity=f"r{number}"))
+        async with running(*elections):
+            for round_ in range(10):
+                leader = elections[round_ % 5]
+                await leads(leader)
+                assert sum(election.is_leader for election in elections) == 1
+                assert await leader.resign()
+
+
+async def test_handovers_are_measured(standalone: Server, name: str) -> None:
+    async with (
+        connect(standalone.address, timeout=4.0) as one,
+        connect(standalone.address, timeout=4.0) as two,
+    ):
+        elections = [one.election(name, identity="a"), two.election(name, identity="b")]
+        took = []
+        async with running(*elections):
+            await leads(elections[0])
+            for number in range(50):
+                old, new = elections[number % 2], elections[1 - number % 2]
+                await until(lambda new=new: new.status().state == "queued")  # type: ignore[misc]
+                begin = clock.now()
+                resigning = asyncio.create_task(old.resign())
+                await leads(new)
+                took.append(clock.now() - begin)
+                await resigning
+        measured("handover: resign() until the other leads, standalone", *took)
+
+
+async def test_resign_and_join_again_50_times_on_the_same_object(near: Connection, name: str) -> None:
+    election = near.election(name)
+    async with running(election):
+        for _ in range(50):
+            await leads(election)
+            assert await election.resign()
+        await leads(election)
+        assert election.status().healed == 0
+    assert not await election.resign()
+
+
+async def test_several_elections_confirm_in_one_transaction(far: Connection, proxy: Proxy, name: str) -> None:
+    elections = [far.election(f"{name}-{number}", lease=1.0) for number in range(5)]
+    async with running(*elections):
+        for election in elections:
+            await leads(election)
+        proxy.transactions.clear()
+        begin = clock.now()
+        await until(lambda: len(proxy.transactions) >= 8)
+        took = clock.now() - begin
+        assert set(proxy.transactions) == {10}, "two checks an election, all in one transaction"
+        assert took > 8 * 0.2 * 0.5, "one a period"
+        assert all(election.is_leader for election in elections)
+
+
+async def test_one_election_ends_and_the_others_on_its_session_go_on(near: Connection, name: str) -> None:
+    one, other = near.election(f"{name}-1", lease=1.0), near.election(f"{name}-2", lease=1.0)
+    async with running(one, other):
+        await leads(one)
+        term = await leads(other)
+        znode = one.status()
+        assert znode.in_queue
+        await near.client.request(m.Delete(f"/ELECTION/{name}-1/{one.candidacy.znode}"))
+        await until(lambda: one.term is None)
+        assert (await leads(one)).number == 2
+        assert other.term is term
+
+
+async def test_a_crash_is_followed_by_the_next_within_its_bound(
+    standalone: Server, near: Connection, name: str
+) -> None:
+    timeout, tick, lease = 4.0, 0.5, 1.5
+    crashing = Replica(standalone.address, name, "crashing", timeout=timeout, lease=lease)
+    middle = Replica(standalone.address, name, "middle", timeout=timeout, lease=lease)
+    try:
+        await crashing.start()
+        await crashing.line("leads")
+        await middle.start()
+        heir = near.election(name, lease=lease)
+        async with running(heir):
+            assert heir.status().position == 2
+            middle.signal(signal.SIGKILL)
+            await until(lambda: heir.status().position == 1)
+            assert not heir.is_leader
+            crashing.signal(signal.SIGKILL)
+            begin = clock.now()
+            await leads(heir)
+            took = clock.now() - begin
+        measured("crash (kill -9) until the next leads, timeout 4 s, lease 1.5 s, no guardian", took)
+        assert took <= timeout + 2 * tick + 1.1 * lease + 1.0
+    finally:
+        await crashing.kill()
+        await middle.kill()
+
+
+async def test_a_strangers_delete_costs_the_place_and_nobody_idles(
+    near: Connection, far: Connection, name: str
+) -> None:
+    first, second = near.election(name, lease=1.0), far.election(name, lease=1.0)
+    async with running(first, second):
+        old = await leads(first)
+        await near.client.request(m.Delete(f"/ELECTION/{name}/{first.candidacy.znode}"))
+        await until(lambda: not first.is_leader)
+        term = await leads(second)
+        assert term.token > old.token
+        await until(lambda: first.status().state == "queued")
+        assert old.valid_until == float("-inf")
+        with pytest.raises(TermEnded):
+            await old.confirm()
+
+
+async def test_a_deleted_parent_is_made_again(near: Connection, name: str) -> None:
+    election = near.election(name, lease=1.0)
+    async with running(election):
+        await leads(election)
+        for one in await election.candidates():
+            await near.client.request(m.Delete(f"/ELECTION/{name}/{one.znode}"))
+        await near.client.request(m.Delete(f"/ELECTION/{name}"))
+        await until(lambda: not election.is_leader)
+        await leads(election)
+
+
+async def test_a_term_can_be_confirmed_on_demand(near: Connection, name: str) -> None:
+    election = near.election(name, lease=3.0)
+    async with running(election):
+        term = await leads(election)
+        before = term.valid_until
+        await term.confirm()
+        assert term.valid_until > before
+        assert term.is_current
+
+
+async def test_what_the_work_returns_or_raises_is_what_run_gives(near: Connection, name: str) -> None:
+    election = near.election(name)
+
+    async def returning(term: Term) -> int:
+        return term.number
+
+    async def raising(term: Term) -> None:
+        raise KeyError(term.number)
+
+    async def cancelling(term: Term) -> None:
+        raise asyncio.CancelledError
+
+    assert await election.run(returning) == 1
+    with pytest.raises(KeyError, match="2"):
+        await election.run(raising)
+    with pytest.raises(asyncio.CancelledError):
+        await election.run(cancelling)
+    assert await election.candidates() == []
+    assert election.status().state == "idle"
+
+
+async def test_work_that_does_not_end_keeps_the_place(near: Connection, far: Connection, name: str) -> None:
+    release = asyncio.Event()
+
+    async def stubborn(term: Term) -> None:
+        try:
+            await idle(term)
+        except asyncio.CancelledError:
+            await release.wait()
+
+    first, second = near.election(name, lease=1.0), far.election(name, lease=1.0)
+    task = asyncio.create_task(first.run(stubborn))
+    await leads(first)
+    async with running(second):
+        with pytest.raises(TimeoutError):
+            await first.resign(timeout=2.0)
+        assert not first.is_leader
+        assert first.status().state == "ending"
+        assert first.status().overdue > 0
+        assert not second.is_leader
+        release.set()
+        await leads(second)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def test_terms_in_a_loop(near: Connection, far: Connection, name: str) -> None:
+    first, second = near.election(name, lease=1.0), far.election(name, lease=1.0)
+    seen = []
+    async with aclosing(first.terms()) as terms:
+        async for term in terms:
+            async with term:
+                seen.append(term.number)
+                assert term.is_current
+            if len(seen) == 3:
+                break
+    assert seen == [1, 2, 3]
+    assert await first.candidates() == []
+
+    async with running(second), aclosing(first.terms()) as terms:
+        await leads(second)
+        waiting = asyncio.ensure_future(anext(terms))
+        await until(lambda: first.status().state == "queued")
+        await second.resign()
+        term = await waiting
+        async with term:
+            await near.client.request(m.Delete(f"/ELECTION/{name}/{first.candidacy.znode}"))
+            await asyncio.get_running_loop().create_future()  # ended by the loss of leadership
+        assert not term.is_current
+
+
+async def test_a_foreign_cancellation_is_not_swallowed_by_a_term(near: Connection, name: str) -> None:
+    election = near.election(name)
+
+    async def loop() -> None:
+        async with aclosing(election.terms()) as terms:
+            async for term in terms:
+                async with term:
+                    await idle(term)
+
+    task = asyncio.create_task(loop())
+    await leads(election)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await election.candidates() == []
+
+
+async def test_observers_wait_for_a_leader_without_joining(near: Connection, far: Connection, name: str) -> None:
+    observer, candidate = near.election(name), far.election(name, identity="the one")
+    with pytest.raises(TimeoutError):
+        await observer.wait_for_leader(timeout=0.05)
+    waiting = asyncio.create_task(observer.wait_for_leader(timeout=10))
+    await asyncio.sleep(0)
+    async with running(candidate):
+        assert (await waiting).identity == "the one"
+        assert (await observer.wait_for_leader()).is_leader
+        assert observer.status().state == "idle"
+    assert await observer.leader() is None
+
+
+async def test_misuse_is_told_at_once(near: Connection, name: str) -> None:
+    election = near.election(name)
+    with pytest.raises(UsageError, match="already"):
+        near.election(name)
+    async with running(election):
+        with pytest.raises(UsageError, match="being run already"):
+            await election.run(idle)
+    for wrong in ("", "a/b", "..", "\n"):
+        with pytest.raises(UsageError):
+            near.election(wrong)
+    for lease in (0.0, -1.0, float("nan")):
+        with pytest.raises(UsageError, match="lease"):
+            near.election(name + "x", lease=lease)
+    with pytest.raises(UsageError, match="identity"):
+        near.election(name + "x", identity="a\nb")
+    for timeout in (0.0, float("inf")):
+        with pytest.raises(UsageError, match="session timeout"):
+            connect("localhost", timeout=timeout)
+
+
+async def test_closing_the_connection_stops_the_work_leaves_and_tells_whoever_runs(
+    standalone: Server, near: Connection, name: str
+) -> None:
+    stopped = asyncio.Event()
+
+    async def work(term: Term) -> None:
+        try:
+            await idle(term)
+        finally:
+            stopped.set()
+
+    async with connect(standalone.address, timeout=4.0) as zk:
+        election = zk.election(name)
+        task = asyncio.create_task(election.run(work))
+        await leads(election)
+    assert stopped.is_set()
+    with pytest.raises(SessionClosed):
+        await task
+    assert await near.election(name).candidates() == []
+    with pytest.raises(SessionClosed):
+        zk.election("another")
+    with pytest.raises(SessionClosed):
+        await zk.wait_connected()
+    await zk.close()
+
+
+async def test_below_a_chroot_that_does_not_exist_yet(standalone: Server, near: Connection, name: str) -> None:
+    async with connect(f"{standalone.address}/apps/{name}", timeout=4.0) as zk:
+        election = zk.election("deep", root="/some/where")
+        async with running(election):
+            await leads(election)
+            reply = await near.client.request(m.GetChildren(f"/apps/{name}/some/where/deep"))
+            assert isinstance(reply, m.Children)
+            assert reply.names == (election.candidacy.znode,)
+
+
+async def test_another_timeout_than_the_asked_one_is_told(standalone: Server, caplog: pytest.LogCaptureFixture) -> None:
+    async with connect(standalone.address, timeout=0.3) as zk:
+        await zk.wait_connected()
+        assert zk.client.status().timeout == 1.0
+        assert zk.client.status().timeout_asked == 0.3
+    assert "granted a session timeout of 1 s, not the 0.3 s" in caplog.text
+
+
+async def test_a_lease_longer_than_the_timeout_is_allowed_and_explained(
+    standalone: Server, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with connect(standalone.address, timeout=2.0) as zk:
+        election = zk.election(name, lease=5.0)
+        async with running(election):
+            await leads(election)
+    assert "waits out 5.5 s more" in caplog.text
+
+
+async def test_nobody_leads_under_a_record_that_another_program_wrote(
+    near: Connection, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    election = near.election(name, lease=0.5)
+    async with running(election):
+        await leads(election)
+    data = await near.client.request(m.GetData(f"/ELECTION/{name}"))
+    assert isinstance(data, m.Data)
+    await near.client.request(m.SetData(f"/ELECTION/{name}", b"scribble", data.stat.version))
+    async with running(election):
+        await until(lambda: "nobody leads until it is put right" in caplog.text)
+        assert not election.is_leader
+        await near.client.request(m.SetData(f"/ELECTION/{name}", data.data, data.stat.version + 1))
+        await leads(election)
