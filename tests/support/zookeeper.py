@@ -125,9 +125,13 @@ class Server:
 
     async def mode(self) -> str:
         """`standalone`, `leader` or `follower`; "" if it does not say."""
-        answer = await self._ask(b"srvr")
+        answer = await self.word(b"srvr")
         lines = [line for line in answer.decode().splitlines() if line.startswith("Mode: ")]
         return lines[0].removeprefix("Mode: ") if lines else ""
+
+    async def word(self, command: bytes) -> bytes:
+        """The answer to a four-letter word."""
+        return await self._ask(command)
 
     async def _serves(self) -> bool:
         # A session of our own: four-letter words may be forbidden, and prove less.
@@ -143,7 +147,7 @@ class Server:
                 reader, writer = await asyncio.open_connection(self.host, self.port)
                 try:
                     writer.write(data)
-                    if data == b"srvr":
+                    if len(data) == 4:
                         return await reader.read(-1)
                     answer = await reader.readexactly(24)
                     # Close the session, so that it does not linger until its timeout.
