@@ -17,8 +17,9 @@
 """
 
 from .election.connection import Connection, connect
-from .election.election import Candidate, Election, Status
+from .election.election import Election
 from .election.term import Term
+from .election.views import Candidate, Status
 from .errors import (
     BadVersion,
     ConnectionLost,
@@ -34,7 +35,7 @@ from .errors import (
     UsageError,
     ZooKeeperError,
 )
-from .zookeeper.client import SessionStatus
+from .zookeeper.status import SessionStatus
 
 __all__ = (
     "BadVersion",

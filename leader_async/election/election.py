@@ -13,105 +13,31 @@ for.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import random
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from .. import clock
-from ..errors import LeaderAsyncError, NoNode, NotConnected, SessionClosed, UsageError
+from ..errors import LeaderAsyncError, NotConnected, SessionClosed, UsageError
 from ..waking import Alarm, Pulse
 from ..zookeeper import messages as m
-from . import queue as q
 from . import record as r
 from .candidacy import Candidacy
 from .commands import ConfirmNow, Hold, Left, Note, Send, StartWork, StopWork
 from .jobs import Call, Handout, Job
 from .standing import Settings
 from .term import Term
+from .views import Candidate, Status, read_queue, watch_record
 
 if TYPE_CHECKING:
     from .connection import Connection
 
 log = logging.getLogger("leader_async.election")
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One candidate in the queue, as ZooKeeper has it.
-
-    Attributes:
-        identity: who it is.
-        address: where it is reached.
-        znode: name of its znode.
-        started_at: wall-clock time at which it started, seconds since the epoch (0.0: unknown).
-        position: its place in the queue, 0 for the first.
-        is_leader: the record names its znode as the holder. Its lease may have run out: only it knows.
-        term: the number of its term, None if it does not lead.
-        token: the fencing token of its term, None if it does not lead.
-    """
-
-    identity: str
-    address: str
-    znode: str
-    started_at: float
-    position: int
-    is_leader: bool
-    term: int | None
-    token: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What this process knows of itself in the election, from memory.
-
-    Attributes:
-        election: the election's name.
-        identity: who this process is.
-        address: where it is reached.
-        state: `idle`, `joining`, `queued`, `waiting out`, `claiming`, `leading`, `suspended`, `ending` or `leaving`.
-        is_leader: whether it leads, at the instant of the call.
-        in_queue: it has a znode.
-        position: how many may stand before it, None when unknown.
-        predecessor: name of the znode that it watches.
-        term: the number of its term, None without one.
-        token: the fencing token of its term.
-        lease: the lease in seconds.
-        lease_left: seconds until the lease ends unless it is renewed, 0.0 when it does not lead.
-        leader: identity of the holder when the record was last read.
-        leader_address: address of that holder.
-        leader_seen: wall-clock time of that reading.
-        overdue: seconds that the work runs past the end of its lease, normally 0.0.
-        healed: how often a periodic look found something that no event had told of.
-        since: wall-clock time of the last change of `state`.
-        alive: False when the candidacy has died of a bug.
-    """
-
-    election: str
-    identity: str
-    address: str
-    state: str
-    is_leader: bool
-    in_queue: bool
-    position: int | None
-    predecessor: str | None
-    term: int | None
-    token: int | None
-    lease: float
-    lease_left: float
-    leader: str | None
-    leader_address: str | None
-    leader_seen: float | None
-    overdue: float
-    healed: int
-    since: float
-    alive: bool
 
 
 class Election:
@@ -173,7 +99,7 @@ class Election:
             overdue=self._overdue(now, hold),
             healed=candidacy.healed,
             since=self._since,
-            alive=self._died is None,
+            alive=self._died is None and self._client.died is None,
         )
 
     async def leader(self) -> Candidate | None:
@@ -183,7 +109,14 @@ class Election:
             ZooKeeperError: ZooKeeper cannot be asked.
             RecordError: the record is not this library's.
         """
-        return next((candidate for candidate in await self._read(all_candidates=False) if candidate.is_leader), None)
+        return next(
+            (
+                candidate
+                for candidate in await read_queue(self._client, self._parent, all_candidates=False)
+                if candidate.is_leader
+            ),
+            None,
+        )
 
     async def candidates(self) -> list[Candidate]:
         """All candidates in the order of the queue, read from ZooKeeper.
@@ -192,7 +125,7 @@ class Election:
             ZooKeeperError: ZooKeeper cannot be asked.
             RecordError: the record is not this library's.
         """
-        return await self._read(all_candidates=True)
+        return await read_queue(self._client, self._parent, all_candidates=True)
 
     async def wait_for_leader(self, timeout: float | None = None) -> Candidate:
         """Return as soon as somebody, this process or another, holds the lead. One need not be a candidate.
@@ -209,7 +142,8 @@ class Election:
                 await self._client.wait_connected()
                 news = self._news.next()
                 try:
-                    leader = await self._watch_for_leader()
+                    await watch_record(self._client, self._parent)
+                    leader = await self.leader()
                     if leader is not None:
                         return leader
                     await asyncio.shield(news)
@@ -441,60 +375,6 @@ class Election:
         if hold is None or not self.candidacy.working or hold.leads(now):
             return 0.0
         return max(0.0, now - (self._stopped_at if hold.forfeited else hold.until))
-
-    # -- reading -------------------------------------------------------------------------------------------------------
-
-    async def _read(self, *, all_candidates: bool) -> list[Candidate]:
-        try:
-            children, data = await asyncio.gather(
-                self._client.request(m.GetChildren(self._parent)), self._client.request(m.GetData(self._parent))
-            )
-        except NoNode:
-            return []
-        assert isinstance(children, m.Children)
-        assert isinstance(data, m.Data)
-        record = r.decode(data.data, data.stat.version)
-        holder = record.holder if record.state is r.State.HELD else None
-        names = q.in_order(children.names)
-        wanted = [name for name in names if all_candidates or name == holder]
-        cards = await asyncio.gather(*(self._card(name) for name in wanted))
-        return [
-            Candidate(
-                identity=card[0],
-                address=card[1],
-                znode=name,
-                started_at=card[2],
-                position=names.index(name),
-                is_leader=name == holder,
-                term=record.term if name == holder else None,
-                token=data.stat.mzxid if name == holder else None,
-            )
-            for name, card in zip(wanted, cards, strict=True)
-            if card is not None
-        ]
-
-    async def _card(self, name: str) -> tuple[str, str, float] | None:
-        try:
-            data = await self._client.request(m.GetData(f"{self._parent}/{name}"))
-        except NoNode:
-            return None
-        assert isinstance(data, m.Data)
-        try:
-            card = json.loads(data.data)
-            return str(card["identity"]), str(card["address"]), float(card["started_at"])
-        except (ValueError, KeyError, TypeError):
-            return name, "", 0.0  # not ours to refuse: it stands in the queue
-
-    async def _watch_for_leader(self) -> Candidate | None:
-        """Who leads; if nobody does, with a watch on the record so that the next claim wakes us."""
-        try:
-            await self._client.request(m.GetData(self._parent, watch=True))
-        except NoNode:
-            try:
-                await self._client.request(m.Exists(self._parent, watch=True))
-            except NoNode:
-                return None
-        return await self.leader()
 
 
 def _uuids() -> Iterator[str]:

@@ -15,8 +15,8 @@ from importlib import metadata
 
 from aiohttp import web
 
-from ..election.election import Candidate, Status
-from ..zookeeper.client import SessionStatus
+from ..election.views import Candidate, Status
+from ..zookeeper.status import SessionStatus
 
 NO_STORE = {"Cache-Control": "no-store"}
 

@@ -13,11 +13,9 @@ It does not queue requests while disconnected and does not resend any.
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from .. import clock
@@ -25,7 +23,9 @@ from ..errors import ConnectionLost, SessionClosed, server_error
 from ..waking import Alarm, Pulse
 from . import dialling, hosts
 from . import messages as m
+from .link import Link
 from .session import Phase, Session
+from .status import SessionStatus
 
 log = logging.getLogger("leader_async.zookeeper")
 
@@ -42,29 +42,6 @@ class Listener(Protocol):
         """A watch fired on the listener's path or on a child of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class SessionStatus:
-    """What a client knows of its session, from memory.
-
-    Attributes:
-        connected: a server serves the session now.
-        since: wall-clock time of the last change of `connected`, in seconds since the epoch.
-        server: `host:port` of the server, None when not connected.
-        session_id: ZooKeeper's id of the session, 0 for none.
-        timeout_asked: the session timeout asked for, in seconds.
-        timeout: the session timeout that the server granted, None before the first connection.
-        last_error: why the last connection ended or could not be made, "" if that never happened.
-    """
-
-    connected: bool
-    since: float
-    server: str | None
-    session_id: int
-    timeout_asked: float
-    timeout: float | None
-    last_error: str
-
-
 class Client:
     """See the module's docstring.
 
@@ -78,11 +55,13 @@ class Client:
         self.patience = timeout / 3
         """Seconds that a server has to take over a session at the first round of dialling; holders of leases lower it,
         because a server that hangs must not cost them what is left of the lease. Later rounds are more patient."""
+        self.died: BaseException | None = None
+        """The bug that ended the dialling, after which no connection is made any more."""
         self._session = Session(timeout)
         self._resolver = dialling.Resolver(ensemble.servers)
         self._answers: dict[int, OnAnswer] = {}
         self._listeners: dict[str, Listener] = {}
-        self._link: _Link | None = None
+        self._link: Link | None = None
         self._alarm = Alarm(self._tick)
         self._busy = False
         self._changed = Pulse()
@@ -98,7 +77,7 @@ class Client:
     def start(self) -> None:
         """Begin to dial, in the background."""
         self._task = asyncio.get_running_loop().create_task(self._keep_connected(), name="zookeeper")
-        self._task.add_done_callback(_report)
+        self._task.add_done_callback(self._report)
 
     async def close(self) -> None:
         """End the session and forget it; bounded by a third of the session timeout."""
@@ -288,6 +267,11 @@ class Client:
             patience = self._session.timeout_asked / 3
             await asyncio.sleep(dialling.backoff(clock.now() - lost))
 
+    def _report(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.died = error
+            log.critical("dialling has died of a bug: no connection will be made again", exc_info=error)
+
     async def _dial_round(self, patience: float) -> bool:
         """Dial every server once; whether one serves the session now."""
         addresses, problems = await self._resolver.resolve(self._failed_last)
@@ -297,8 +281,8 @@ class Client:
             try:
                 async with asyncio.timeout(self._session.timeout_asked / 3):
                     sock = await dialling.dial(addresses)
-                link = _Link(self, sock.getpeername()[:2], patience)
-                await asyncio.get_running_loop().create_connection(functools.partial(_same, link), sock=sock)
+                link = Link(self, sock.getpeername()[:2], patience)
+                await link.attach(sock)
             except OSError as error:
                 names = ",".join(map(str, self.ensemble.servers))
                 self._trouble(f"no server of {names} takes a connection: {error or 'no answer'}")
@@ -318,20 +302,20 @@ class Client:
 
     # -- called by the link --------------------------------------------------------------------------------------------
 
-    def link_made(self, link: _Link) -> None:
+    def link_made(self, link: Link) -> None:
         """A connection was made; the handshake begins."""
         self._link = link
         # Making a session takes a quorum write, resuming one does not: no hurry with the former.
         self._session.open(clock.now(), link.patience if self.session_id else self._session.timeout_asked / 3)
         self._pump()
 
-    def link_received(self, link: _Link, data: bytes) -> None:
+    def link_received(self, link: Link, data: bytes) -> None:
         """Bytes came; those of an old connection count for nothing."""
         if link is self._link:
             self._session.receive_data(data, clock.now())
             self._pump()
 
-    def link_lost(self, link: _Link, error: Exception | None) -> None:
+    def link_lost(self, link: Link, error: Exception | None) -> None:
         """The connection ended; the server's doing, since our own abort has cleared `_link` before."""
         if link is self._link:
             if error is None:
@@ -339,45 +323,3 @@ class Client:
             else:
                 self._session.drop(str(error))
             self._pump()
-
-
-def _report(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.critical("dialling has died of a bug: no connection will be made again", exc_info=error)
-
-
-def _same(link: _Link) -> _Link:
-    return link
-
-
-class _Link(asyncio.Protocol):
-    """One TCP connection."""
-
-    def __init__(self, client: Client, address: tuple[str, int], patience: float) -> None:
-        self._client = client
-        self.patience = patience
-        self._transport: asyncio.Transport | None = None
-        self.address = address
-        self.peer = str(hosts.Server(*address))
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._client.link_made(self)
-
-    def data_received(self, data: bytes) -> None:
-        self._client.link_received(self, data)
-
-    def eof_received(self) -> None:
-        self._client.link_lost(self, None)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._client.link_lost(self, exc)
-
-    def write(self, data: bytes) -> None:
-        assert self._transport is not None
-        self._transport.write(data)
-
-    def abort(self) -> None:
-        assert self._transport is not None
-        self._transport.abort()

@@ -24,6 +24,8 @@ LAYERS: dict[str, set[str]] = {
     "zookeeper/wire": {"errors", "zookeeper/messages"},
     "zookeeper/session": {"errors", "zookeeper/messages", "zookeeper/wire"},
     "zookeeper/dialling": {"zookeeper/hosts"},
+    "zookeeper/link": {"zookeeper/hosts"},
+    "zookeeper/status": set(),
     "zookeeper/client": {
         "errors",
         "clock",
@@ -31,7 +33,9 @@ LAYERS: dict[str, set[str]] = {
         "zookeeper/messages",
         "zookeeper/hosts",
         "zookeeper/dialling",
+        "zookeeper/link",
         "zookeeper/session",
+        "zookeeper/status",
     },
     "election/queue": {"errors"},
     "election/record": {"errors", "zookeeper/messages"},
@@ -42,7 +46,11 @@ PURE_ELECTION = LAYERS["election/standing"] | {"election/standing"}
 LAYERS["election/answers"] = PURE_ELECTION
 LAYERS["election/candidacy"] = PURE_ELECTION | {"election/answers"}
 LAYERS["election/keeper"] = PURE_ELECTION | {"election/candidacy"}
-PURE = {place for place in LAYERS if place not in ("clock", "waking", "zookeeper/dialling", "zookeeper/client")}
+PURE = {
+    place
+    for place in LAYERS
+    if place not in ("clock", "waking", "zookeeper/dialling", "zookeeper/link", "zookeeper/client")
+}
 LAYERS["election"] = PURE_ELECTION | {
     "election/candidacy",
     "election/keeper",
@@ -52,9 +60,9 @@ LAYERS["election"] = PURE_ELECTION | {
     "waking",
     "election",
 }
-LAYERS["web"] = {"election", "zookeeper/client", "clock", "errors", "web", ""}
+LAYERS["web"] = {"election", "zookeeper/client", "zookeeper/status", "clock", "errors", "web", ""}
 LAYERS["cli"] = {"election", "zookeeper", "web", "clock", "errors", "cli", ""}
-LAYERS[""] = {"election", "errors", "zookeeper/client", "cli"}
+LAYERS[""] = {"election", "errors", "zookeeper/client", "zookeeper/status", "cli"}
 IMPURE = {"asyncio", "socket", "time", "random", "threading", "datetime", "uuid", "selectors", "os"}
 
 

@@ -1,0 +1,142 @@
+"""What can be seen of an election: this process's own status, and the queue as ZooKeeper has it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from dataclasses import dataclass
+
+from ..errors import NoNode
+from ..zookeeper import messages as m
+from ..zookeeper.client import Client
+from . import queue as q
+from . import record as r
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One candidate in the queue, as ZooKeeper has it.
+
+    Attributes:
+        identity: who it is.
+        address: where it is reached.
+        znode: name of its znode.
+        started_at: wall-clock time at which it started, seconds since the epoch (0.0: unknown).
+        position: its place in the queue, 0 for the first.
+        is_leader: the record names its znode as the holder. Its lease may have run out: only it knows.
+        term: the number of its term, None if it does not lead.
+        token: the fencing token of its term, None if it does not lead.
+    """
+
+    identity: str
+    address: str
+    znode: str
+    started_at: float
+    position: int
+    is_leader: bool
+    term: int | None
+    token: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What this process knows of itself in the election, from memory.
+
+    Attributes:
+        election: the election's name.
+        identity: who this process is.
+        address: where it is reached.
+        state: `idle`, `joining`, `queued`, `waiting out`, `claiming`, `leading`, `suspended`, `ending` or `leaving`.
+        is_leader: whether it leads, at the instant of the call.
+        in_queue: it has a znode.
+        position: how many may stand before it, None when unknown.
+        predecessor: name of the znode that it watches.
+        term: the number of its term, None without one.
+        token: the fencing token of its term.
+        lease: the lease in seconds.
+        lease_left: seconds until the lease ends unless it is renewed, 0.0 when it does not lead.
+        leader: identity of the holder when the record was last read.
+        leader_address: address of that holder.
+        leader_seen: wall-clock time of that reading.
+        overdue: seconds that the work runs past the end of its lease, normally 0.0.
+        healed: how often a periodic look found something that no event had told of.
+        since: wall-clock time of the last change of `state`.
+        alive: False when the candidacy has died of a bug.
+    """
+
+    election: str
+    identity: str
+    address: str
+    state: str
+    is_leader: bool
+    in_queue: bool
+    position: int | None
+    predecessor: str | None
+    term: int | None
+    token: int | None
+    lease: float
+    lease_left: float
+    leader: str | None
+    leader_address: str | None
+    leader_seen: float | None
+    overdue: float
+    healed: int
+    since: float
+    alive: bool
+
+
+async def read_queue(client: Client, parent: str, *, all_candidates: bool) -> list[Candidate]:
+    """The candidates in the order of the queue, or the one that holds the lead.
+
+    Raises:
+    ZooKeeperError: ZooKeeper cannot be asked.
+    RecordError: the record is not this library's.
+    """
+    try:
+        children, data = await asyncio.gather(client.request(m.GetChildren(parent)), client.request(m.GetData(parent)))
+    except NoNode:
+        return []
+    assert isinstance(children, m.Children)
+    assert isinstance(data, m.Data)
+    record = r.decode(data.data, data.stat.version)
+    holder = record.holder if record.state is r.State.HELD else None
+    names = q.in_order(children.names)
+    wanted = [name for name in names if all_candidates or name == holder]
+    cards = await asyncio.gather(*(_card(client, parent, name) for name in wanted))
+    return [
+        Candidate(
+            identity=card[0],
+            address=card[1],
+            znode=name,
+            started_at=card[2],
+            position=names.index(name),
+            is_leader=name == holder,
+            term=record.term if name == holder else None,
+            token=data.stat.mzxid if name == holder else None,
+        )
+        for name, card in zip(wanted, cards, strict=True)
+        if card is not None
+    ]
+
+
+async def _card(client: Client, parent: str, name: str) -> tuple[str, str, float] | None:
+    try:
+        data = await client.request(m.GetData(f"{parent}/{name}"))
+    except NoNode:
+        return None
+    assert isinstance(data, m.Data)
+    try:
+        card = json.loads(data.data)
+        return str(card["identity"]), str(card["address"]), float(card["started_at"])
+    except (ValueError, KeyError, TypeError):
+        return name, "", 0.0  # not ours to refuse: it stands in the queue
+
+
+async def watch_record(client: Client, parent: str) -> None:
+    """See to it that the record's next change is told, or its creation if there is none yet."""
+    try:
+        await client.request(m.GetData(parent, watch=True))
+    except NoNode:
+        with contextlib.suppress(NoNode):
+            await client.request(m.Exists(parent, watch=True))

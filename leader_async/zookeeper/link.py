@@ -1,0 +1,65 @@
+"""One TCP connection to a server, as asyncio has it. Knows nothing of what the bytes mean."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Protocol
+
+from . import hosts
+
+
+class Owner(Protocol):
+    """Who is told of what happens on a link; after `abort` that may still be its end."""
+
+    def link_made(self, link: Link) -> None:
+        """The connection stands."""
+
+    def link_received(self, link: Link, data: bytes) -> None:
+        """Bytes came."""
+
+    def link_lost(self, link: Link, error: Exception | None) -> None:
+        """The connection ended, by an error or by an end of stream."""
+
+
+class Link(asyncio.Protocol):
+    """Carries bytes between a socket and its owner, and says whose they are.
+
+    Args:
+        owner: told of everything that happens.
+        address: host and port of the server.
+        patience: seconds that the server has to take a session over.
+    """
+
+    def __init__(self, owner: Owner, address: tuple[str, int], patience: float) -> None:
+        self._owner = owner
+        self.patience = patience
+        self._transport: asyncio.Transport | None = None
+        self.address = address
+        self.peer = str(hosts.Server(*address))
+
+    async def attach(self, sock: socket.socket) -> None:
+        """Take over a connected socket."""
+        await asyncio.get_running_loop().create_connection(lambda: self, sock=sock)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._owner.link_made(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._owner.link_received(self, data)
+
+    def eof_received(self) -> None:
+        self._owner.link_lost(self, None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._owner.link_lost(self, exc)
+
+    def write(self, data: bytes) -> None:
+        assert self._transport is not None
+        self._transport.write(data)
+
+    def abort(self) -> None:
+        assert self._transport is not None
+        self._transport.abort()
