@@ -231,7 +231,8 @@ def _reply(request: m.Request, frame: bytes, offset: int) -> tuple[m.Reply, int]
             return _transacted(request, frame, offset)
         case m.Ping():
             return m.Ponged(), offset
-        case m.Close():
+        case _:
+            assert isinstance(request, m.Close)
             return m.Closed(), offset
 
 

@@ -288,6 +288,7 @@ def test_a_living_holder_is_watched_for_as_long_as_it_lives(stage: Stage) -> Non
     stage.first(held("z-n_0000000009"), 2)
     (watch,) = stage.sends(Purpose.WATCH)
     stage.answer(watch, m.Children(()))
+    assert stage.candidacy.deadline() == stage.now + 30, "the next audit"
     stage.candidacy.tick(stage.now + 20)
     assert stage.take() == []
     stage.candidacy.watched(m.Watched(m.Change.DELETED, f"{PARENT}/z-n_0000000009"), stage.now + 20)
@@ -712,3 +713,36 @@ def test_a_term_that_ends_before_its_work_began_asks_for_no_stop(stage: Stage) -
     assert isinstance(leave.request, m.Multi)
     assert leave.request.operations[0] == m.Delete(f"{PARENT}/{znode}")
     assert not any(isinstance(command, StopWork) for command in stage.commands)
+
+
+# -- what is left ------------------------------------------------------------------------------------------------------
+
+
+def test_work_that_ends_by_itself_leaves_without_being_told_to_stop(stage: Stage) -> None:
+    stage.lead()
+    stage.candidacy.work_ended(stage.now, leaving="the work is done")
+    stage.sends(Purpose.LEAVE)
+    assert stage.candidacy.hold is not None
+    assert stage.candidacy.hold.over == "the work is done"
+
+
+def test_a_candidate_without_a_listing_is_joining(stage: Stage) -> None:
+    stage.candidacy.join(stage.now)
+    assert stage.candidacy.state(stage.now) == "joining"
+
+
+def test_other_changes_of_znodes_mean_nothing(stage: Stage) -> None:
+    stage.enter("a-n_0000000001")
+    stage.take()
+    stage.candidacy.watched(m.Watched(m.Change.CHILDREN, f"{PARENT}/a-n_0000000001"), stage.now)
+    assert stage.candidacy.queue.predecessor == "a-n_0000000001"
+    assert stage.take() == []
+
+
+def test_nothing_is_waited_out_while_the_record_is_unread(stage: Stage) -> None:
+    stage.first(held("z-n_0000000001"), 2)
+    (watch,) = stage.sends(Purpose.WATCH)
+    stage.answer(watch, NO_NODE)
+    assert stage.candidacy.wait_out_end() is not None
+    stage.candidacy.disconnected(stage.now)
+    assert stage.candidacy.wait_out_end() is None
