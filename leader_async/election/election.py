@@ -229,6 +229,7 @@ class Election:
         if self._job is not None:
             raise UsageError(f"{self.name} is being run already; one run() or terms() at a time")
         self._raise_if_dead()
+        self._client.check_open()
         self._job, self._gave_up = job, False
         self._feed(self.candidacy.join)
         try:

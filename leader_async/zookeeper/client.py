@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from .. import clock
-from ..errors import ConnectionLost, SessionClosed, server_error
+from ..errors import ConnectionLost, SessionClosed, UsageError, server_error
 from ..waking import Alarm, Pulse
 from . import dialling, hosts
 from . import messages as m
@@ -95,15 +95,28 @@ class Client:
             self._task.cancel()
             await asyncio.wait([self._task])
 
+    def check_open(self) -> None:
+        """Return if this client dials, or will be dialling until it is closed.
+
+        Raises:
+            UsageError: it was never started: nothing would ever happen.
+            SessionClosed: it was closed.
+        """
+        if self._closing:
+            raise SessionClosed("this connection was closed; open another one with leader_async.connect()")
+        if self._task is None:
+            raise UsageError("this connection was not entered; write `async with leader_async.connect(...) as zk:`")
+
     async def wait_connected(self) -> None:
         """Return once a server serves the session.
 
         Raises:
+            UsageError: the client was never started.
             SessionClosed: the client was closed.
         """
+        self.check_open()
         while not self.connected:
-            if self._closing:
-                raise SessionClosed("this client was closed")
+            self.check_open()
             await self._changed.wait()
 
     # -- what it knows -------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ nothing. The server that failed us last comes last. Dials are staggered (RFC 830
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import random
 import socket
 from collections.abc import Sequence
@@ -58,11 +59,7 @@ class Resolver:
             The addresses, and for each name that did not resolve a line that says why. Such a name's last known
             addresses are used: an outage of the name service is no reason to lose ZooKeeper as well.
         """
-        loop = asyncio.get_running_loop()
-        asked = {
-            server: asyncio.ensure_future(loop.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM))
-            for server in self._servers
-        }
+        asked = {server: asyncio.ensure_future(_look_up(server)) for server in self._servers}
         try:
             await asyncio.wait(asked.values(), timeout=LOOK_UP_LIMIT)
         finally:
@@ -81,6 +78,16 @@ class Resolver:
         random.shuffle(found)
         found.sort(key=lambda info: info[4][:2] == last)
         return found, problems
+
+
+async def _look_up(server: Server) -> list[AddrInfoType]:
+    try:
+        ipaddress.ip_address(server.host)
+    except ValueError:
+        loop = asyncio.get_running_loop()
+        return [*await loop.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)]
+    # A numeric address needs no thread and no name service.
+    return [*socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)]
 
 
 async def dial(addresses: Sequence[AddrInfoType]) -> socket.socket:

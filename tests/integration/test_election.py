@@ -296,6 +296,13 @@ async def test_observers_wait_for_a_leader_without_joining(near: Connection, far
     assert await observer.leader() is None
 
 
+async def test_a_connection_that_was_not_entered_says_so() -> None:
+    with pytest.raises(UsageError, match="async with"):
+        await connect("localhost").election("x").run(idle)
+    with pytest.raises(UsageError, match="async with"):
+        await connect("localhost").wait_connected()
+
+
 async def test_misuse_is_told_at_once(near: Connection, name: str) -> None:
     election = near.election(name)
     with pytest.raises(UsageError, match="already"):
