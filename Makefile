@@ -1,0 +1,53 @@
+# `make` alone says what there is. Set on the command line: N, PORT, CLUSTER=local|docker, ZOOKEEPER=host:port, ARGS, PYTHON.
+
+PYTHON ?= python3
+CLUSTER_PY := .venv/bin/python -m deploy.cluster
+OLD := leader_async needs Python 3.11 or newer, and $(PYTHON) is none: make PYTHON=python3.12
+
+.PHONY: help up down ps logs poll restart-leader kill-leader test lint types format deps clean
+
+help:
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+up: deps  ## start ZooKeeper, N=5 replicas and a load balancer on PORT=5001; in Docker if there is one
+	@$(CLUSTER_PY) up $(N)
+
+down: deps  ## stop what `make up` started
+	@$(CLUSTER_PY) down
+
+ps: deps  ## what runs, and who leads
+	@$(CLUSTER_PY) ps
+
+logs: deps  ## the ends of the logs; ARGS=-f goes on, ARGS=replica-1 shows one
+	@$(CLUSTER_PY) logs $(ARGS)
+
+poll: deps  ## ask the load balancer N=10 times who leads
+	@$(CLUSTER_PY) poll $(N)
+
+restart-leader: deps  ## restart the leader gracefully, and time the handover
+	@$(CLUSTER_PY) restart-leader
+
+kill-leader: deps  ## kill the leader, and time the failover
+	@$(CLUSTER_PY) kill-leader
+
+test: deps  ## run the tests; ARGS="-k queue -x" chooses
+	.venv/bin/pytest $(ARGS)
+
+lint: deps  ## check style and formatting
+	.venv/bin/ruff check . && .venv/bin/ruff format --check .
+
+types: deps  ## check the types
+	.venv/bin/mypy leader_async tests deploy
+
+format: deps  ## format the code
+	.venv/bin/ruff check --fix . && .venv/bin/ruff format .
+
+deps: .venv/installed  ## make the virtual environment .venv, with PYTHON=python3
+
+clean:  ## stop the cluster; delete its data, .venv and whatever else was made
+	@$(PYTHON) -m deploy.cluster down --forget && rm -rf .venv build dist *.egg-info .coverage .hypothesis .*_cache
+
+.venv/installed: setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo '$(OLD)' >&2; exit 1; }
+	@echo 'making the virtual environment .venv …' && $(PYTHON) -m venv .venv
+	@.venv/bin/pip install --quiet --disable-pip-version-check --editable '.[test]' && touch $@
