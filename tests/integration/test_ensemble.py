@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from contextlib import AsyncExitStack
 
 import pytest
 
-from leader_async import Connection, Election, clock, connect
+from leader_async import Connection, Election, NodeExists, ZooKeeperError, clock, connect
+from leader_async.zookeeper import messages as m
 
 from ..support.history import Recorder, overlaps
 from ..support.reporting import measured
@@ -18,8 +20,26 @@ from .playing import leads, running, until
 pytestmark = pytest.mark.timeout(240)
 
 
-async def test_any_one_server_may_die_without_a_change_of_leader(ensemble: Ensemble, name: str) -> None:
+async def load(zk: Connection, path: str) -> None:
+    """Write without a pause, whatever happens."""
+    while True:
+        try:
+            await zk.wait_connected()
+            with contextlib.suppress(NodeExists):
+                await zk.client.request(m.Create(path))
+            data = await zk.client.request(m.GetData(path))
+            assert isinstance(data, m.Data)
+            await zk.client.request(m.SetData(path, bytes(1000), data.stat.version))
+        except ZooKeeperError:
+            await asyncio.sleep(0)
+
+
+async def test_any_one_server_may_die_under_load_without_a_change_of_leader(ensemble: Ensemble, name: str) -> None:
     async with AsyncExitStack() as stack:
+        loads = []
+        for number in range(4):
+            zk = await stack.enter_async_context(connect(ensemble.address, timeout=6.0))
+            loads.append(asyncio.create_task(load(zk, f"/load-{number}")))
         elections = []
         for number in range(3):
             zk = await stack.enter_async_context(connect(ensemble.address, timeout=6.0))
@@ -40,7 +60,8 @@ async def test_any_one_server_may_die_without_a_change_of_leader(ensemble: Ensem
                 measured("one ZooKeeper server killed and restarted: confirmed again after", clock.now() - begin)
                 if server is not leading:
                     assert term.is_current
-        recording.cancel()
+        for task in (recording, *loads):
+            task.cancel()
     led = recorder.led()
     assert {name for name, times in led.items() if times} == {"r0"}, "the leader did not change"
 
