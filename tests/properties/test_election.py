@@ -193,3 +193,44 @@ def test_a_handover_is_the_leave_one_event_and_the_claim() -> None:
         heir.receive()
     assert heir.leads
     assert world.ensemble.zxid == commits + 2
+
+
+def test_an_answer_that_comes_late_renews_no_more_than_its_sending_did() -> None:
+    """ZooKeeper expires the session right behind the confirm, and the answer takes a second to arrive."""
+    world = World(2)
+    for process in world.processes:
+        process.connect()
+        process.candidacy.join(process.now)
+        process.carry_out()
+    world.settle(wait=1.0)
+    old, new = (next(p for p in world.processes if p.name == name) for name in world.queue())
+    old.keeper.hurry()
+    old.confirm()
+    old.serve()
+    world.ensemble.expire(old.session)
+    world.deliver_to(new)
+    world.step(1.0)
+    assert old.connection is not None
+    while old.connection.down:
+        old.receive()
+    for _ in range(30):
+        world.step(0.1)
+        world.deliver_to(new)
+    assert new.leads
+    assert not old.leads
+
+
+def test_disobedient_work_keeps_its_place() -> None:
+    world = World(2)
+    for process in world.processes:
+        process.connect()
+        process.candidacy.join(process.now)
+        process.carry_out()
+    world.settle(wait=1.0)
+    leader = next(process for process in world.processes if process.leads)
+    leader.obedient = False
+    leader.candidacy.resign(leader.now)
+    leader.carry_out()
+    world.settle(wait=30.0)
+    assert not any(process.leads for process in world.processes)
+    assert world.queue()[0] == leader.name

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from leader_async.election import record as r
 from leader_async.election.candidacy import Candidacy
 from leader_async.election.commands import ConfirmNow, Left, Note, Send, StartWork, StopWork
 from leader_async.election.keeper import Keeper, Round
@@ -354,8 +355,14 @@ class World:
             assert hold is not None
             assert self.led.setdefault(hold.token, process.name) == process.name, "a token belongs to one process"
             assert hold.token >= max(self.led), "tokens rise"
+        record = self.ensemble.now.nodes.get(PARENT)
         for process in self.processes:
             assert process.tokens == sorted(process.tokens)
+            hold = process.candidacy.hold
+            if process.candidacy.working and record is not None and hold is not None:
+                left = r.decode(record.data, record.stat.version)
+                given_up = left.state is r.State.LEFT and left.holder == hold.holder
+                assert not given_up, "the place is given up only after the work has ended"
 
     def step(self, seconds: float) -> None:
         self.time += seconds
@@ -373,6 +380,20 @@ class World:
             self.deliver()
             self.step(0.2)
         self.deliver()
+
+    def deliver_to(self, process: Process) -> None:
+        """Let everything that is on its way to and from this one arrive."""
+        connection = process.connection
+        assert connection is not None
+        while True:
+            process.catch_up(connection, self.ensemble.zxid)
+            if connection.up:
+                process.serve()
+            elif connection.down:
+                process.receive()
+            else:
+                return
+            self.check()
 
     def deliver(self) -> None:
         busy = True
