@@ -134,6 +134,17 @@ class Elections(RuleBasedStateMachine):
         assert_settled(self.world)
 
 
+def joined(count: int) -> World:
+    """A world whose processes all stand in the queue, and the first leads."""
+    world = World(count)
+    for process in world.processes:
+        process.connect()
+        process.candidacy.join(process.now)
+        process.carry_out()
+    world.settle(wait=1.0)
+    return world
+
+
 def assert_settled(world: World) -> None:
     queue = world.queue()
     assert sorted(queue) == sorted(process.name for process in world.processes)
@@ -155,12 +166,7 @@ TestElections.settings = settings(
 
 @pytest.mark.parametrize("leaving", range(5))
 def test_a_departure_wakes_exactly_one(leaving: int) -> None:
-    world = World(5)
-    for process in world.processes:
-        process.connect()
-        process.candidacy.join(process.now)
-        process.carry_out()
-    world.settle(wait=1.0)
+    world = joined(5)
     before = world.queue()
     woken = {process.name: process.woken for process in world.processes}
     gone = next(process for process in world.processes if process.name == before[leaving])
@@ -172,12 +178,7 @@ def test_a_departure_wakes_exactly_one(leaving: int) -> None:
 
 
 def test_a_handover_is_the_leave_one_event_and_the_claim() -> None:
-    world = World(3)
-    for process in world.processes:
-        process.connect()
-        process.candidacy.join(process.now)
-        process.carry_out()
-    world.settle(wait=1.0)
+    world = joined(3)
     first, heir, _ = (next(p for p in world.processes if p.name == name) for name in world.queue())
     commits = world.ensemble.zxid
     first.candidacy.leave(first.now)
@@ -197,12 +198,7 @@ def test_a_handover_is_the_leave_one_event_and_the_claim() -> None:
 
 def test_an_answer_that_comes_late_renews_no_more_than_its_sending_did() -> None:
     """ZooKeeper expires the session right behind the confirm, and the answer takes a second to arrive."""
-    world = World(2)
-    for process in world.processes:
-        process.connect()
-        process.candidacy.join(process.now)
-        process.carry_out()
-    world.settle(wait=1.0)
+    world = joined(2)
     old, new = (next(p for p in world.processes if p.name == name) for name in world.queue())
     old.keeper.hurry()
     old.confirm()
@@ -221,12 +217,7 @@ def test_an_answer_that_comes_late_renews_no_more_than_its_sending_did() -> None
 
 
 def test_disobedient_work_keeps_its_place() -> None:
-    world = World(2)
-    for process in world.processes:
-        process.connect()
-        process.candidacy.join(process.now)
-        process.carry_out()
-    world.settle(wait=1.0)
+    world = joined(2)
     leader = next(process for process in world.processes if process.leads)
     leader.obedient = False
     leader.candidacy.resign(leader.now)
