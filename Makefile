@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 CLUSTER_PY := .venv/bin/python -m deploy.cluster
+CODE := leader_async tests deploy
 OLD := leader_async needs Python 3.11 or newer, and $(PYTHON) is none: make PYTHON=python3.12
 
 .PHONY: help up down ps logs poll restart-leader kill-leader test lint types format deps clean
@@ -34,18 +35,18 @@ test: deps  ## run the tests; ARGS="-k queue -x" chooses
 	.venv/bin/pytest $(ARGS)
 
 lint: deps  ## check style and formatting
-	.venv/bin/ruff check . && .venv/bin/ruff format --check .
+	.venv/bin/ruff check $(CODE) && .venv/bin/ruff format --check $(CODE)
 
 types: deps  ## check the types
-	.venv/bin/mypy leader_async tests deploy
+	.venv/bin/mypy $(CODE)
 
 format: deps  ## format the code
-	.venv/bin/ruff check --fix . && .venv/bin/ruff format .
+	.venv/bin/ruff check --fix $(CODE) && .venv/bin/ruff format $(CODE)
 
 deps: .venv/installed  ## make the virtual environment .venv, with PYTHON=python3
 
 clean:  ## stop the cluster; delete its data, .venv and whatever else was made
-	@$(PYTHON) -m deploy.cluster down --forget && rm -rf .venv build dist *.egg-info .coverage .hypothesis .*_cache
+	@$(PYTHON) -m deploy.cluster down --forget && rm -rf .venv build dist *.egg-info .coverage .hypothesis .*_cache; find $(CODE) -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/installed: setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo '$(OLD)' >&2; exit 1; }

@@ -1,0 +1,49 @@
+"""The Makefile: what it offers, and how it refuses."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ..conftest import need
+from .launching import ROOT
+
+TARGETS = "up down ps logs poll restart-leader kill-leader test lint types format deps clean".split()
+
+
+@pytest.fixture(autouse=True)
+def _make() -> None:
+    need(None if shutil.which("make") else "no make here", "tests of the Makefile", "install make")
+
+
+def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["make", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_alone_it_says_what_there_is() -> None:
+    lines = make(ROOT).stdout.splitlines()
+    assert [line.split()[1] for line in lines] == TARGETS
+    assert all(len(line.split()) > 4 for line in lines)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_targets_are_a_line_each(target: str) -> None:
+    text = (ROOT / "Makefile").read_text()
+    rule = re.search(rf"^{target}:.*\n((?:\t.*\n)*)", text, re.MULTILINE)
+    assert rule is not None
+    assert rule[1].count("\n") <= 1
+    assert re.search(rf"^\.PHONY:.* {target}\b", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("python", ["false", "there-is-no-such-python"])
+def test_a_python_that_cannot_be_used_is_told(tmp_path: Path, python: str) -> None:
+    for name in ("Makefile", "setup.cfg", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    result = make(tmp_path, "deps", f"PYTHON={python}")
+    assert result.returncode != 0
+    assert f"Python 3.11 or newer, and {python} is none" in result.stderr
+    assert not (tmp_path / ".venv").exists()
