@@ -36,6 +36,9 @@ LEAVE_SHARE, CLOSE_SHARE = 0.65, 0.25
 """Of the bound of a stop: how long ZooKeeper may take to hear that we leave, and then to close the session. A ZooKeeper
 that does not answer is no failure of ours: the place ends with the session."""
 
+SETTLE = 0.01
+"""Seconds between not accepting connections any more and draining those that there are."""
+
 
 class Exit(enum.IntEnum):
     """The exit codes of `leader-async serve`."""
@@ -109,12 +112,20 @@ class Replica:
         """Give the lead up and drain at the same time, then close the session, inside the bound."""
         try:
             async with asyncio.timeout(self._bound):
-                await asyncio.gather(self._runner.cleanup(), self._leave())
+                await asyncio.gather(self._drain(), self._leave())
         except TimeoutError:
             log.error("the stop took longer than its bound of %g s: what is left ends with the process", self._bound)
             return Exit.BUG if self._died else Exit.STOP_TIMEOUT
         log.info("stopped")
         return Exit.BUG if self._died else Exit.STOPPED
+
+    async def _drain(self) -> None:
+        for site in [*self._runner.sites]:
+            await site.stop()
+        # A connection that was accepted in this very instant must have begun to be served: aiohttp 3.14 drops what comes
+        # on one that it marks as closing before that, and then waits for it until the bound.
+        await asyncio.sleep(SETTLE)
+        await self._runner.cleanup()
 
     async def _leave(self) -> None:
         running = self._running

@@ -194,7 +194,7 @@ async def resign(request: web.Request) -> web.Response:
     try:
         await service.election.resign(timeout=RESIGN_LIMIT)
     except (LeaderAsyncError, TimeoutError):
-        return answers.error(503, "resigned, but the work has not ended or ZooKeeper has not answered yet")
+        return answers.error(504, "resigned, but the work has not ended or ZooKeeper has not answered yet")
     return answers.as_json({"resigned": True, "identity": service.election.identity, "term": term.number})
 
 

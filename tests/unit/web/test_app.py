@@ -254,7 +254,8 @@ async def test_a_resignation_that_zookeeper_does_not_hear(
     election._term = Term(connection, lead(election))
     election.candidacy.wanted, election.candidacy.znode = True, "u-n_0000000001"
     answer = await client.post("/resign", headers=BEARER)
-    assert (answer.status, "not answered yet" in await answer.text()) == (503, True)
+    # 504, not 503: that would tell a load balancer that nothing was done, and to ask the next replica.
+    assert (answer.status, "not answered yet" in await answer.text()) == (504, True)
     assert not election.is_leader
 
 
