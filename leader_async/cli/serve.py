@@ -122,8 +122,8 @@ class Replica:
     async def _drain(self) -> None:
         for site in [*self._runner.sites]:
             await site.stop()
-        # A connection that was accepted in this very instant must have begun to be served: aiohttp 3.14 drops what comes
-        # on one that it marks as closing before that, and then waits for it until the bound.
+        # A connection that was accepted in this very instant must have begun to be served: aiohttp 3.14 drops what
+        # comes on one that it marks as closing before that, and then waits for it until the bound.
         await asyncio.sleep(SETTLE)
         await self._runner.cleanup()
 
