@@ -29,13 +29,13 @@ BACKOFF_FLOOR, BACKOFF_CAP = 0.05, 2.0
 def backoff(away: float) -> float:
     """Seconds to wait before the next round of dialling.
 
-    Full jitter below a bound that grows with the outage (a quarter of it, 50 ms to 2 s): a server that comes back after
-    a second is found within a quarter of a second, and one that stays away for an hour is asked once a second.
+    Full jitter below a bound that grows with the outage (an eighth of it, 50 ms to 2 s): a server that comes back after
+    four seconds is found within half a second, and one that stays away for an hour is asked once a second.
 
     Args:
         away: seconds since the connection was lost.
     """
-    return random.uniform(0, min(BACKOFF_CAP, max(BACKOFF_FLOOR, away / 4)))
+    return random.uniform(0, min(BACKOFF_CAP, max(BACKOFF_FLOOR, away / 8)))
 
 
 class Resolver:
