@@ -79,7 +79,8 @@ class Candidacy(Standing):
 
     def is_leader(self, now: float) -> bool:
         """Whether this process leads at `now` (rule 1)."""
-        return self.hold is not None and self.hold.leads(now)
+        hold = self.hold  # read once: other threads may ask
+        return hold is not None and hold.leads(now)
 
     @property
     def idle(self) -> bool:

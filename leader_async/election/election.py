@@ -22,7 +22,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from .. import clock
-from ..errors import LeaderAsyncError, NotConnected, SessionClosed, UsageError
+from ..errors import ConnectionLost, NotConnected, SessionClosed, UsageError
 from ..waking import Alarm, Pulse
 from ..zookeeper import messages as m
 from . import record as r
@@ -109,14 +109,8 @@ class Election:
             ZooKeeperError: ZooKeeper cannot be asked.
             RecordError: the record is not this library's.
         """
-        return next(
-            (
-                candidate
-                for candidate in await read_queue(self._client, self._parent, all_candidates=False)
-                if candidate.is_leader
-            ),
-            None,
-        )
+        holder = await read_queue(self._client, self._parent, all_candidates=False)
+        return next((candidate for candidate in holder if candidate.is_leader), None)
 
     async def candidates(self) -> list[Candidate]:
         """All candidates in the order of the queue, read from ZooKeeper.
@@ -136,6 +130,8 @@ class Election:
         Raises:
             TimeoutError: nobody led in time.
             SessionClosed: the connection was closed.
+            ServerError: ZooKeeper refuses to tell.
+            RecordError: the record is not this library's.
         """
         async with asyncio.timeout(timeout):
             while True:
@@ -147,11 +143,8 @@ class Election:
                     if leader is not None:
                         return leader
                     await asyncio.shield(news)
-                except (SessionClosed, UsageError):
-                    raise
-                except LeaderAsyncError as error:
-                    log.debug("%s: waiting for a leader: %s", self.name, error)
-                    await asyncio.sleep(0)
+                except (NotConnected, ConnectionLost):
+                    await asyncio.sleep(0)  # the client dials; wait for that
 
     # -- taking part ---------------------------------------------------------------------------------------------------
 
