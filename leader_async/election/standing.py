@@ -130,12 +130,14 @@ class Standing:
         return since + WAIT_OUT * view.record.lease
 
     def end_join(self, reason: str, *, forfeited: bool = False) -> None:
+        """This join, and its term if there is one, is over for good; `forfeited` if the record is not ours any more."""
         self.departing = True
         if self.hold is not None:
             self.hold.over = self.hold.over or reason
             self.hold.forfeited |= forfeited
 
     def over(self) -> None:
+        """Nothing of this join is left: forget all that was known of it."""
         self.departing = False
         self.places_given_up += 1
         self.hold = None
@@ -147,6 +149,7 @@ class Standing:
         self.commands.append(Left())
 
     def claim(self, term: int, version: int) -> None:
+        """Ask for the lead, resting on this version of the record."""
         assert self.znode is not None
         record = self.record(term, self.znode, r.State.HELD)
         within = self.settings.lease / CONFIRMS
@@ -154,6 +157,7 @@ class Standing:
         self.ask(Purpose.CLAIM, r.claim(self.settings.parent, record, version), about, within)
 
     def learn_gone(self, name: str, now: float) -> None:
+        """This znode does not exist any more; the heir claims at once."""
         self.gone.setdefault(name, now)
         if self.armed == name:
             self.armed = None
@@ -167,53 +171,65 @@ class Standing:
     # -- small helpers -------------------------------------------------------------------------------------------------
 
     def asking(self, *purposes: Purpose) -> bool:
+        """Whether a request for one of these purposes is unanswered."""
         return any(purpose in purposes for purpose, _ in self.pending)
 
     def ask(self, purpose: Purpose, request: m.Request, about: str = "", within: float | None = None) -> None:
+        """Send a request, unless the same one is under way."""
         if (purpose, about) not in self.pending:
             self.pending.add((purpose, about))
             self.commands.append(Send(purpose, request, about, within))
 
     def look(self) -> None:
+        """Find out what a lost reply left behind, as of now and not of some time ago."""
         if not self.asking(Purpose.LIST, Purpose.OWNER):
             self.ask(Purpose.SYNC, m.Sync(self.settings.parent))
             self.ask(Purpose.LIST, m.GetChildren(self.settings.parent), "look")
 
     def watch(self, name: str) -> None:
+        """Ask to be told of this znode's end."""
         # An ephemeral has no children: this watch fires only when the znode is deleted, and a missing znode leaves none
         # behind.
         if self.armed != name and not self.asking(Purpose.WATCH):
             self.ask(Purpose.WATCH, m.GetChildren(self.path(name), watch=True), name)
 
     def read_record(self, role: Role) -> None:
+        """Read the record, with a watch where the role needs one."""
         if not self.asking(Purpose.RECORD):
             watch = role in (Role.FIRST, Role.EARLY_HEIR)
             self.ask(Purpose.RECORD, m.GetData(self.settings.parent, watch), role.value)
 
     def delete_twins(self, mine: list[str]) -> None:
+        """Delete what else this join created."""
         for name in mine:
             if name != self.znode:
                 self.ask(Purpose.DELETE, m.Delete(self.path(name)), name)
 
     def path(self, name: str) -> str:
+        """The path of a candidate's znode."""
         return f"{self.settings.parent}/{name}"
 
     def record(self, term: int, holder: str, state: r.State) -> r.Record:
+        """A record of ours."""
         own = self.settings
         return r.Record(term, holder, state, own.lease, own.identity, own.address)
 
     def card(self) -> bytes:
+        """Who we are, as our znode's data."""
         own = self.settings
         return json.dumps({"identity": own.identity, "address": own.address, "started_at": own.started_at}).encode()
 
     def note(self, level: int, text: str) -> None:
+        """A line for the log."""
         self.commands.append(Note(level, text))
 
     def heal(self, text: str) -> None:
+        """Something was found that an event should have told: a bug of ours, or somebody's doing."""
         self.healed += 1
         self.note(logging.WARNING, f"healed: {text}")
 
     def trouble(self, asked: Send, answer: m.Answer, now: float) -> None:
+        """The server refused what no rule expects it to refuse: wait a moment."""
         failure = answer.failure if isinstance(answer, m.Transacted) else None
         code = failure[1] if failure is not None else answer.code if isinstance(answer, m.Failed) else 0
         self.note(logging.ERROR, f"cannot {asked.purpose.value}: {server_error(code)}; trying again in {HOLD_OFF:g} s")

@@ -154,10 +154,6 @@ class Client:
         """Give session events, and watch events of `path` and its children, to `listener`."""
         self._listeners[path] = listener
 
-    def unlisten(self, path: str) -> None:
-        """Give that listener nothing any more."""
-        self._listeners.pop(path, None)
-
     def send(self, request: m.Request, on_answer: OnAnswer, within: float | None = None) -> float:
         """Send a request; its answer is given to `on_answer`, a lost connection as `Lost`.
 
@@ -271,11 +267,14 @@ class Client:
         while not self._closing:
             expiring = self.session_id
             if await self._dial_round(patience):
+                since = clock.now()
                 while self._link is not None:
                     await self._changed.wait()
-                lost, patience = clock.now(), self.patience
-                continue
-            if expiring and not self.session_id:
+                if clock.now() - since >= dialling.STEADY:
+                    lost, patience = clock.now(), self.patience
+                    continue
+                # Taken up and dropped at once is still the same outage: no tight loop on a server that does so.
+            elif expiring and not self.session_id:
                 continue  # the server told us that the session is over: begin a new one at once
             patience = self._session.timeout_asked / 3
             await asyncio.sleep(dialling.backoff(clock.now() - lost))
@@ -317,6 +316,9 @@ class Client:
 
     def link_made(self, link: Link) -> None:
         """A connection was made; the handshake begins."""
+        if self._closing:
+            link.abort()
+            return
         self._link = link
         # Making a session takes a quorum write, resuming one does not: no hurry with the former.
         self._session.open(clock.now(), link.patience if self.session_id else self._session.timeout_asked / 3)

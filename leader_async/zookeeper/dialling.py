@@ -25,6 +25,9 @@ LOOK_UP_LIMIT = 1.0
 BACKOFF_FLOOR, BACKOFF_CAP = 0.05, 2.0
 """Seconds; see `backoff`."""
 
+STEADY = 1.0
+"""Seconds after which a connection counts as one: its end is dialled again without a pause."""
+
 
 def backoff(away: float) -> float:
     """Seconds to wait before the next round of dialling.

@@ -282,3 +282,14 @@ async def test_closing_does_not_wait_for_a_zookeeper_that_is_not_there() -> None
     async with connect(f"127.0.0.1:{closed}", timeout=30.0) as zk:
         zk.election("x")
     assert clock.now() - begin < 5
+
+
+async def test_a_server_that_takes_sessions_and_drops_them_is_not_hammered(proxy: Proxy, far: Connection) -> None:
+    await far.wait_connected()
+    begin, sessions = clock.now(), 0
+    while clock.now() < begin + 1.5:
+        await until(lambda: far.client.connected)
+        proxy.cut()
+        await until(lambda: not far.client.connected)
+        sessions += 1
+    assert sessions < 60, "pauses grow although each dial succeeds"
