@@ -26,6 +26,11 @@ class Stat:
         version: how often its data was set.
         ephemeral_owner: the session that it lives and dies with, 0 for a persistent one.
         children: how many children it has.
+        pzxid: zxid of the last change of its children.
+        ctime, mtime: wall-clock times of its creation and of the last change of its data, in seconds.
+        cversion: how often children came or went.
+        aversion: how often its access list was set.
+        length: how many bytes of data it has.
     """
 
     czxid: int = 0
@@ -33,6 +38,42 @@ class Stat:
     version: int = 0
     ephemeral_owner: int = 0
     children: int = 0
+    pzxid: int = 0
+    ctime: float = 0.0
+    mtime: float = 0.0
+    cversion: int = 0
+    aversion: int = 0
+    length: int = 0
+
+
+class Permission(enum.IntFlag):
+    """What an entry of an access list allows."""
+
+    READ = 1
+    WRITE = 2
+    CREATE = 4
+    DELETE = 8
+    ADMIN = 16
+    ALL = 31
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One entry of a znode's access list: whom it is about, and what they may do.
+
+    Attributes:
+        permissions: the bits of `Permission`.
+        scheme: how one proves to be it: `world`, `digest`, `ip`, or in a request `auth`.
+        id: who it is, as the scheme writes it: `anyone`, `user:base64(sha1(user:password))`, an address.
+    """
+
+    permissions: int
+    scheme: str
+    id: str
+
+
+OPEN = (Access(int(Permission.ALL), "world", "anyone"),)
+"""The access list of a znode with which anybody may do anything."""
 
 
 # -- requests ----------------------------------------------------------------------------------------------------------
@@ -50,12 +91,14 @@ class Connect:
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """Create a znode; a sequential one gets ten digits behind `path`."""
+    """Create a znode; a sequential one gets ten digits behind `path`. With `stat` the answer has one."""
 
     path: str
     data: bytes = b""
     ephemeral: bool = False
     sequential: bool = False
+    access: tuple[Access, ...] = OPEN
+    stat: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +140,7 @@ class GetChildren:
 
     path: str
     watch: bool = False
+    stat: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +149,40 @@ class Exists:
 
     path: str
     watch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GetAccess:
+    """Read a znode's access list."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetAccess:
+    """Set a znode's access list if the version of that list is the expected one."""
+
+    path: str
+    access: tuple[Access, ...]
+    version: int = ANY_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticate:
+    """Prove to be somebody, for the rest of this connection."""
+
+    scheme: str
+    credentials: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SetWatches:
+    """Set watches again after a reconnect; what has changed since `zxid` is told at once."""
+
+    zxid: int
+    data: tuple[str, ...] = ()
+    exists: tuple[str, ...] = ()
+    children: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +212,8 @@ class Multi:
     operations: tuple[Operation, ...]
 
 
-Request: TypeAlias = Operation | GetData | GetChildren | Exists | Sync | Multi | Ping | Close
+Read: TypeAlias = GetData | GetChildren | Exists | GetAccess
+Request: TypeAlias = Operation | Read | SetAccess | Authenticate | SetWatches | Sync | Multi | Ping | Close
 
 
 # -- replies -----------------------------------------------------------------------------------------------------------
@@ -154,6 +233,7 @@ class Created:
     """The znode exists now, under this path."""
 
     path: str
+    stat: Stat | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +266,7 @@ class Children:
     """The names (not paths) of a znode's children, in no order."""
 
     names: tuple[str, ...]
+    stat: Stat | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +277,35 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessList:
+    """A znode's access list."""
+
+    access: tuple[Access, ...]
+    stat: Stat
+
+
+@dataclass(frozen=True, slots=True)
+class AccessSet:
+    """The access list was set."""
+
+    stat: Stat
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticated:
+    """The proof was accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchesSet:
+    """The watches are set."""
+
+
+@dataclass(frozen=True, slots=True)
 class Synced:
     """The server has caught up."""
+
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +359,10 @@ class Lost:
     """The connection ended before the answer: it may have happened."""
 
 
-Reply: TypeAlias = OperationReply | Data | Children | Found | Synced | Transacted | Ponged | Closed
+ReadReply: TypeAlias = Data | Children | Found | AccessList
+Reply: TypeAlias = (
+    OperationReply | ReadReply | AccessSet | Authenticated | WatchesSet | Synced | Transacted | Ponged | Closed
+)
 Answer: TypeAlias = Reply | Lost
 
 

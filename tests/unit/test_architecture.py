@@ -21,7 +21,11 @@ LAYERS: dict[str, set[str]] = {
     "waking": {"clock"},
     "zookeeper/messages": {"errors"},
     "zookeeper/hosts": {"errors"},
-    "zookeeper/wire": {"errors", "zookeeper/messages"},
+    "zookeeper/wire/frames": {"errors"},
+    "zookeeper/wire/parts": {"zookeeper/messages", "zookeeper/wire/frames"},
+    "zookeeper/wire/client": {"errors", "zookeeper/messages", "zookeeper/wire/frames", "zookeeper/wire/parts"},
+    "zookeeper/wire/server": {"errors", "zookeeper/messages", "zookeeper/wire"},
+    "zookeeper/wire": {"zookeeper/wire"},
     "zookeeper/session": {"errors", "zookeeper/messages", "zookeeper/wire"},
     "zookeeper/dialling": {"zookeeper/hosts"},
     "zookeeper/link": {"zookeeper/hosts"},
@@ -42,6 +46,15 @@ LAYERS: dict[str, set[str]] = {
     "election/commands": {"zookeeper/messages"},
     "election/standing": {"errors", "zookeeper/messages", "election/queue", "election/record", "election/commands"},
 }
+PURE_EMBEDDED = {"errors", "zookeeper/messages", "zookeeper/wire", "embedded/access", "embedded/tree"}
+LAYERS |= {
+    "embedded/access": {"zookeeper/messages"},
+    "embedded/tree": {"errors", "zookeeper/messages", "embedded/access"},
+    "embedded/watches": {"zookeeper/messages", "embedded/tree"},
+    "embedded/expiry": set(),
+    "embedded/host": PURE_EMBEDDED | {"embedded/watches"},
+    "embedded/alone": {"embedded/expiry", "embedded/host", "embedded/tree"},
+}
 PURE_ELECTION = LAYERS["election/standing"] | {"election/standing"}
 LAYERS["election/answers"] = PURE_ELECTION
 LAYERS["election/candidacy"] = PURE_ELECTION | {"election/answers"}
@@ -49,7 +62,7 @@ LAYERS["election/keeper"] = PURE_ELECTION | {"election/candidacy"}
 PURE = {
     place
     for place in LAYERS
-    if place not in ("clock", "waking", "zookeeper/dialling", "zookeeper/link", "zookeeper/client")
+    if place not in ("clock", "waking", "zookeeper/wire", "zookeeper/dialling", "zookeeper/link", "zookeeper/client")
 }
 LAYERS["election"] = PURE_ELECTION | {
     "election/candidacy",
@@ -60,10 +73,14 @@ LAYERS["election"] = PURE_ELECTION | {
     "waking",
     "election",
 }
+LAYERS["embedded"] = {"errors", "clock", "waking", "embedded"}
 LAYERS["web"] = {"election", "zookeeper/client", "zookeeper/status", "clock", "errors", "web", ""}
 LAYERS["cli"] = {"election", "zookeeper", "web", "clock", "errors", "cli", ""}
 LAYERS[""] = {"election", "errors", "zookeeper/client", "zookeeper/status", "cli"}
 IMPURE = {"asyncio", "socket", "time", "random", "threading", "datetime", "uuid", "selectors", "os"}
+
+
+AIOZK = {f"zookeeper/wire/{module}.py" for module in ("parts", "client", "server")}
 
 
 def place_of(path: Path) -> str:
@@ -121,9 +138,9 @@ def test_pure_modules_have_no_io_clock_or_chance(place: str) -> None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=str)
-def test_aiozk_is_known_to_one_module_only(path: Path) -> None:
+def test_aiozk_is_known_to_one_package_only(path: Path) -> None:
     _, outer = imports_of(path)
-    assert ("aiozk" in outer) == (path.as_posix() == "zookeeper/wire.py")
+    assert ("aiozk" in outer) == (path.as_posix() in AIOZK)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=str)

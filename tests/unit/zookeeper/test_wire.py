@@ -17,7 +17,20 @@ def header(error: int = 0, xid: int = 1, zxid: int = 7) -> bytes:
 
 
 STAT = struct.pack("!qqqqiiiqiiq", 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
-PARSED = m.Stat(czxid=1, mzxid=2, version=5, ephemeral_owner=8, children=10)
+PARSED = m.Stat(
+    czxid=1,
+    mzxid=2,
+    ctime=0.003,
+    mtime=0.004,
+    version=5,
+    cversion=6,
+    aversion=7,
+    ephemeral_owner=8,
+    length=9,
+    children=10,
+    pzxid=11,
+)
+ACCESS = struct.pack("!ii", 1, 31) + struct.pack("!i5si6s", 5, b"world", 6, b"anyone")
 
 
 def text(value: str) -> bytes:
@@ -33,7 +46,13 @@ REPLIES: list[tuple[m.Request, bytes, m.Reply]] = [
     (m.GetData("/a"), struct.pack("!i", -1) + STAT, m.Data(b"", PARSED)),
     (m.GetChildren("/a"), struct.pack("!i", 2) + text("b") + text("c"), m.Children(("b", "c"))),
     (m.Exists("/a"), STAT, m.Found(PARSED)),
-    (m.Sync("/a"), text("/a"), m.Synced()),
+    (m.Sync("/a"), text("/a"), m.Synced("/a")),
+    (m.Create("/a", stat=True), text("/a") + STAT, m.Created("/a", PARSED)),
+    (m.GetChildren("/a", stat=True), struct.pack("!i", 1) + text("b") + STAT, m.Children(("b",), PARSED)),
+    (m.GetAccess("/a"), ACCESS + STAT, m.AccessList(m.OPEN, PARSED)),
+    (m.SetAccess("/a", m.OPEN), STAT, m.AccessSet(PARSED)),
+    (m.Authenticate("digest", b"a:b"), b"", m.Authenticated()),
+    (m.SetWatches(1), b"", m.WatchesSet()),
     (m.Ping(), b"", m.Ponged()),
     (m.Close(), b"", m.Closed()),
 ]
@@ -105,7 +124,7 @@ def test_transactions_that_do_not_answer_what_was_asked(body: bytes, complaint: 
         (m.Create("/a"), struct.pack("!i", -1), "null string"),
         (m.Create("/a"), struct.pack("!i", -7), "malformed CreateResponse"),
         (m.Create("/a"), struct.pack("!i", 2) + b"\xff\xff", "malformed CreateResponse"),
-        (m.GetChildren("/a"), struct.pack("!i", -1), "a list of -1 names"),
+        (m.GetChildren("/a"), struct.pack("!i", -1), "a list of -1 entries"),
         (m.GetChildren("/a"), b"", "ends too early"),
         (m.GetChildren("/a"), struct.pack("!i", 2**31 - 1), "malformed GetChildrenResponse"),
         (m.Exists("/a"), STAT[:-1], "malformed ExistsResponse"),

@@ -1,0 +1,64 @@
+"""A host on its own: it orders its writes itself, at once, and ends the sessions that have gone silent.
+
+Pure; time and passwords come from outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from .expiry import Expiry
+from .host import Host, Ticket
+from .tree import CloseSession, Entry, Tree
+
+
+class Alone:
+    """A `Quorum` of one.
+
+    Args:
+        tick: seconds; sessions last 2 to 20 of them, and end on one.
+        start: the zxid and the session id to count from. Greater than those of any server that the clients may have
+            known before, or they would refuse this one for being behind.
+        passwords: a new one for each session.
+        wall: the wall clock.
+    """
+
+    def __init__(self, *, tick: float, start: int, passwords: Iterator[bytes], wall: Callable[[], float]) -> None:
+        self._expiry = Expiry(tick)
+        self._sessions = start
+        self._passwords = passwords
+        self._wall = wall
+        self.host = Host(Tree(start), self, timeouts=(2 * tick, 20 * tick), wall=wall)
+
+    def submit(self, entry: Entry, ticket: Ticket) -> None:
+        """See `Quorum`."""
+        if isinstance(entry.write, CloseSession):
+            self._expiry.forget(entry.session)
+        self.host.committed(entry, ticket)
+
+    def sync(self, ticket: Ticket) -> None:
+        """See `Quorum`."""
+        self.host.synced(ticket)
+
+    def touch(self, session: int, timeout: float, now: float) -> None:
+        """See `Quorum`."""
+        self._expiry.touch(session, timeout, now)
+
+    def new_session(self) -> tuple[int, bytes]:
+        """See `Quorum`."""
+        self._sessions += 1
+        return self._sessions, next(self._passwords)
+
+    def deadline(self) -> float | None:
+        """When `tick` wants to be called."""
+        return self._expiry.deadline()
+
+    def tick(self, now: float) -> None:
+        """Time has passed: end the sessions that have gone silent."""
+        for session in self._expiry.due(now):
+            self.expire(session)
+
+    def expire(self, session: int) -> None:
+        """End this session, as if it had gone silent."""
+        self._expiry.forget(session)
+        self.host.committed(Entry(session, CloseSession(), at=self._wall()), None)

@@ -1,0 +1,359 @@
+"""One server: what it says to its clients, as a state machine without I/O.
+
+The owner feeds it bytes of numbered connections and the time; what is to be written, or closed, is taken by `take`.
+Writes go to a `Quorum`, which may be shared with other hosts, and come back by `committed` in the one order that all of
+them see; reads are answered from this host's own tree.
+
+Rules:
+1. The requests of one connection are answered in their order; a read waits for the writes before it.
+2. A watch event leaves before any reply that shows the change.
+3. A session lives on one connection: whoever resumes it closes the other.
+4. A client that has seen more than this host has, or that breaks the protocol, is hung up on without a word.
+5. The end of a session ends its connection.
+
+It does not promise that what it answers to a read is the newest there is, as ZooKeeper does not.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol, TypeAlias
+
+from ..errors import AuthFailed, NoNode, ProtocolError
+from ..zookeeper import messages as m
+from ..zookeeper.wire import server as wire
+from ..zookeeper.wire.frames import FRAME_LIMIT, FrameReader
+from ..zookeeper.wire.parts import AUTH_XID
+from .access import Proofs, allows, digest_of
+from .tree import CloseSession, Entry, Happened, OpenSession, Refused, Tree, Write
+from .watches import Watches, told
+
+UNIMPLEMENTED = -6
+"""Error code of an operation that the server does not know."""
+
+WORDS = {b"ruok", b"srvr"}
+
+
+class Ticket(NamedTuple):
+    """Whose write it is: of which connection of this host, under which xid."""
+
+    connection: int
+    xid: int
+
+
+class Quorum(Protocol):
+    """Who decides in which order writes happen, and which sessions are alive."""
+
+    def submit(self, entry: Entry, ticket: Ticket) -> None:
+        """Order this write; `Host.committed` or `Host.refused` follows, perhaps at once, perhaps never."""
+
+    def sync(self, ticket: Ticket) -> None:
+        """Let the host catch up with what is ordered by now; `Host.synced` follows, perhaps never."""
+
+    def touch(self, session: int, timeout: float, now: float) -> None:
+        """This session gave a sign of life."""
+
+    def new_session(self) -> tuple[int, bytes]:
+        """An id that no session has had, and a password."""
+
+
+@dataclass(slots=True)
+class _Connection:
+    frames: FrameReader
+    peer: str
+    proofs: Proofs
+    start: bytes = b""
+    session: int = 0
+    greeted: bool = False  # the handshake has been read
+    modern: bool = True
+    waiting: bool = False  # for a write or a sync of its own
+    syncing: str = ""
+    serving: bool = False
+    asked: deque[tuple[int, m.Request | wire.Unknown]] = field(default_factory=deque)
+
+
+Output: TypeAlias = tuple[int, bytes | None]
+"""Bytes for a connection; None: close it."""
+
+
+class Host:
+    """See the module's docstring.
+
+    Args:
+        tree: what this host knows.
+        quorum: who orders the writes.
+        timeouts: the shortest and the longest session timeout granted, in seconds.
+        wall: the wall clock, for znodes' times.
+    """
+
+    def __init__(self, tree: Tree, quorum: Quorum, *, timeouts: tuple[float, float], wall: Callable[[], float]) -> None:
+        self.tree = tree
+        self._quorum = quorum
+        self._timeouts = timeouts
+        self._wall = wall
+        self._watches = Watches()
+        self._connections: dict[int, _Connection] = {}
+        self._numbers = 0
+        self._out: list[Output] = []
+        self.received = self.sent = 0
+
+    # -- connections ---------------------------------------------------------------------------------------------------
+
+    def open(self, peer: str) -> int:
+        """A client has connected from this address; returns the connection's number."""
+        self._numbers += 1
+        self._connections[self._numbers] = _Connection(FrameReader(FRAME_LIMIT), peer, (("ip", peer),))
+        return self._numbers
+
+    def receive(self, number: int, data: bytes, now: float) -> None:
+        """Take bytes from a client."""
+        connection = self._connections.get(number)
+        if connection is None:
+            return
+        if not connection.greeted and len(connection.start) < 4:
+            connection.start += data[: 4 - len(connection.start)]
+            if connection.start in WORDS:
+                self._out.append((number, self._word(connection.start)))
+                self.hang_up(number)
+                return
+        try:
+            for frame in connection.frames.feed(data):
+                self._receive_frame(number, connection, frame, now)
+                if number not in self._connections:
+                    return
+        except ProtocolError:
+            self.hang_up(number)
+
+    def lost(self, number: int) -> None:
+        """The client's end of the connection is gone."""
+        if self._connections.pop(number, None) is not None:
+            self._watches.forget(number)
+
+    def hang_up(self, number: int) -> None:
+        """End this connection."""
+        if number in self._connections:
+            self._out.append((number, None))
+            self.lost(number)
+
+    def take(self) -> list[Output]:
+        """What is to be written and closed, in order."""
+        out, self._out = self._out, []
+        return out
+
+    def greeted(self, number: int) -> bool:
+        """Whether this client has a session."""
+        connection = self._connections.get(number)
+        return connection is not None and connection.session != 0
+
+    @property
+    def connections(self) -> Iterator[tuple[int, int]]:
+        """The numbers of all connections, with their sessions."""
+        return ((number, connection.session) for number, connection in self._connections.items())
+
+    @property
+    def watches(self) -> int:
+        """How many watches wait here."""
+        return self._watches.count
+
+    # -- frames --------------------------------------------------------------------------------------------------------
+
+    def _receive_frame(self, number: int, connection: _Connection, frame: bytes, now: float) -> None:
+        self.received += 1
+        if not connection.greeted:
+            self._greet(number, connection, wire.decode_connect(frame), now)
+            return
+        xid, request = wire.decode_request(frame)
+        connection.asked.append((xid, request))
+        self._touch(connection, now)
+        self._serve(number, connection)
+
+    def _greet(self, number: int, connection: _Connection, hello: wire.Hello, now: float) -> None:
+        request = hello.connect
+        connection.greeted, connection.modern = True, hello.modern
+        if request.last_zxid > self.tree.zxid:
+            self.hang_up(number)
+            return
+        if request.session_id:
+            self._resume(number, connection, request, now)
+            return
+        timeout = min(max(request.timeout, self._timeouts[0]), self._timeouts[1])
+        session, password = self._quorum.new_session()
+        connection.session, connection.waiting = session, True
+        self._quorum.touch(session, timeout, now)
+        self._submit(number, 0, OpenSession(timeout, password), connection)
+
+    def _resume(self, number: int, connection: _Connection, request: m.Connect, now: float) -> None:
+        known = self.tree.sessions.get(request.session_id)
+        if known is None or known.password != request.password:
+            self._say(number, wire.encode_accepted(m.Accepted(0, 0.0, bytes(16)), modern=connection.modern))
+            self.hang_up(number)
+            return
+        for other, session in list(self.connections):
+            if session == request.session_id:
+                self.hang_up(other)
+        connection.session = request.session_id
+        self._touch(connection, now)
+        self._accept(number, connection)
+
+    def _accept(self, number: int, connection: _Connection) -> None:
+        known = self.tree.sessions[connection.session]
+        accepted = m.Accepted(connection.session, known.timeout, known.password)
+        self._say(number, wire.encode_accepted(accepted, modern=connection.modern))
+
+    def _touch(self, connection: _Connection, now: float) -> None:
+        known = self.tree.sessions.get(connection.session)
+        if known is not None:
+            self._quorum.touch(connection.session, known.timeout, now)
+
+    # -- requests ------------------------------------------------------------------------------------------------------
+
+    def _serve(self, number: int, connection: _Connection) -> None:
+        if connection.serving:
+            return  # `submit` came back at once: the loop below goes on
+        connection.serving = True
+        while connection.asked and not connection.waiting and number in self._connections:
+            xid, request = connection.asked.popleft()
+            match request:
+                case m.Create() | m.Delete() | m.SetData() | m.Multi() | m.SetAccess():
+                    connection.waiting = True
+                    self._submit(number, xid, request, connection)
+                case m.Close():
+                    connection.waiting = True
+                    self._submit(number, xid, CloseSession(), connection)
+                case m.Check() | wire.Unknown():
+                    self._answer(number, xid, m.Failed(UNIMPLEMENTED))
+                case m.Authenticate(scheme, credentials):
+                    self._authenticate(number, connection, scheme, credentials)
+                case m.SetWatches():
+                    self._set_watches(number, connection, request)
+                    self._answer(number, xid, m.WatchesSet())
+                case m.Sync(path):
+                    connection.waiting, connection.syncing = True, path
+                    self._quorum.sync(Ticket(number, xid))
+                case m.Ping():
+                    self._answer(number, xid, m.Ponged())
+                case m.GetData() | m.GetChildren() | m.Exists() | m.GetAccess():
+                    self._answer(number, xid, self._read(number, connection, request))
+        connection.serving = False
+
+    def _submit(self, number: int, xid: int, write: Write, connection: _Connection) -> None:
+        self._quorum.submit(Entry(connection.session, write, connection.proofs, self._wall()), Ticket(number, xid))
+
+    def _read(self, number: int, connection: _Connection, request: m.Read) -> m.Reply:
+        try:
+            reply = self.tree.read(request, connection.proofs)
+        except Refused as refused:
+            if refused.code == NoNode.code and isinstance(request, m.Exists) and request.watch:
+                self._watches.on_data(request.path, number)
+            return m.Failed(refused.code)
+        match request:
+            case m.GetData(path, True) | m.Exists(path, True):
+                self._watches.on_data(path, number)
+            case m.GetChildren(path, True):
+                self._watches.on_children(path, number)
+        return reply
+
+    def _authenticate(self, number: int, connection: _Connection, scheme: str, credentials: bytes) -> None:
+        proof = digest_of(credentials) if scheme == "digest" else None
+        if proof is None:
+            self._answer(number, AUTH_XID, m.Failed(AuthFailed.code))
+            self.hang_up(number)
+            return
+        connection.proofs = tuple(dict.fromkeys((*connection.proofs, ("digest", proof))))
+        self._say(number, wire.encode_reply(AUTH_XID, 0, m.Authenticated()))
+
+    def _set_watches(self, number: int, connection: _Connection, request: m.SetWatches) -> None:
+        """Set each watch again, or tell at once what it would have told."""
+        find = self.tree.find
+        for path in request.data:
+            node = find(path)
+            if node is None:
+                self._tell(number, Happened(m.Change.DELETED, path))
+            elif node.mzxid > request.zxid:
+                self._tell(number, Happened(m.Change.DATA, path, node.access))
+            else:
+                self._watches.on_data(path, number)
+        for path in request.exists:
+            if (node := find(path)) is not None:
+                self._tell(number, Happened(m.Change.CREATED, path, node.access))
+            else:
+                self._watches.on_data(path, number)
+        for path in request.children:
+            node = find(path)
+            if node is None:
+                self._tell(number, Happened(m.Change.DELETED, path))
+            elif node.pzxid > request.zxid:
+                self._tell(number, Happened(m.Change.CHILDREN, path, node.access))
+            else:
+                self._watches.on_children(path, number)
+
+    # -- what the quorum says ------------------------------------------------------------------------------------------
+
+    def committed(self, entry: Entry, ticket: Ticket | None) -> None:
+        """The next entry of the log; `ticket` if it is this host's own."""
+        reply, happened = self.tree.apply(entry)
+        for number, one in list(self._watches.fire(happened)):
+            self._tell(number, one)
+        if ticket is not None and (connection := self._connections.get(ticket.connection)) is not None:
+            if isinstance(entry.write, OpenSession):
+                self._accept(ticket.connection, connection)
+            else:
+                self._answer(ticket.connection, ticket.xid, reply)
+        if isinstance(entry.write, CloseSession):
+            for number, session in list(self.connections):
+                if session == entry.session:
+                    self.hang_up(number)
+        if ticket is not None:
+            self._go_on(ticket)
+
+    def refused(self, ticket: Ticket, code: int) -> None:
+        """The quorum does not take this write."""
+        self._done(ticket, m.Failed(code))
+
+    def synced(self, ticket: Ticket) -> None:
+        """All that was ordered before this sync has been committed here."""
+        connection = self._connections.get(ticket.connection)
+        if connection is not None:
+            self._done(ticket, m.Synced(connection.syncing))
+
+    def _done(self, ticket: Ticket, reply: m.Reply) -> None:
+        if ticket.connection in self._connections:
+            self._answer(ticket.connection, ticket.xid, reply)
+            self._go_on(ticket)
+
+    def _go_on(self, ticket: Ticket) -> None:
+        connection = self._connections.get(ticket.connection)
+        if connection is not None:
+            connection.waiting = False
+            self._serve(ticket.connection, connection)
+
+    # -- saying --------------------------------------------------------------------------------------------------------
+
+    def _tell(self, number: int, happened: Happened) -> None:
+        connection = self._connections.get(number)
+        if connection is not None and allows(happened.access, connection.proofs, m.Permission.READ):
+            self._say(number, wire.encode_watched(told(happened)))
+
+    def _answer(self, number: int, xid: int, reply: m.Reply) -> None:
+        self._say(number, wire.encode_reply(xid, self.tree.zxid, reply))
+
+    def _say(self, number: int, data: bytes) -> None:
+        self.sent += 1
+        self._out.append((number, data))
+
+    def _word(self, word: bytes) -> bytes:
+        if word == b"ruok":
+            return b"imok"
+        lines = {
+            "Zookeeper version": "leader_async's embedded server, in memory",
+            "Received": self.received,
+            "Sent": self.sent,
+            "Connections": len(self._connections),
+            "Outstanding": 0,
+            "Zxid": hex(self.tree.zxid),
+            "Mode": "standalone",
+            "Node count": sum(1 for _ in self.tree.walk()),
+        }
+        return "".join(f"{name}: {value}\n" for name, value in lines.items()).encode()

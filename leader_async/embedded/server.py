@@ -1,0 +1,200 @@
+"""Carries the bytes between a host and its clients.
+
+Rules: what a client's bytes have caused leaves in the event-loop iteration in which they arrived, in the host's order.
+A client that does not read, or does not greet, is hung up on: nothing is kept for it without a bound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
+
+from .. import clock
+from ..errors import UsageError
+from ..waking import Alarm
+from .alone import Alone
+
+log = logging.getLogger("leader_async.embedded")
+
+GREETING_LIMIT = 10.0
+"""Seconds that a client has for its handshake."""
+
+UNREAD_LIMIT = 16 * 2**20
+"""Bytes that are kept for a client that does not read; as many frames as ZooKeeper's limit allows sixteen of."""
+
+EPOCH = 1577836800
+"""2020-01-01T00:00:00Z, from which zxids and session ids are counted."""
+
+
+class EmbeddedServer:
+    """A ZooKeeper for one machine, in memory; for use as `async with EmbeddedServer() as server`.
+
+    Args:
+        host: the address to listen on.
+        port: the port to listen on, 0 for any free one.
+        tick: seconds; sessions last 2 to 20 of them, and end on one.
+
+    Raises:
+        UsageError: the tick cannot be used.
+        OSError: the port cannot be listened on (when it is entered).
+    """
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 0, *, tick: float = 0.1) -> None:
+        if not 0.001 <= tick <= 60:
+            raise UsageError(f"a tick of {tick!r} s: give 0.001 to 60 seconds (ZooKeeper's is 2)")
+        self._listen = host, port
+        # A millionth of a millisecond a transaction: a server that is started later begins above all that an earlier
+        # one has reached, and so no client has seen more than it has.
+        start = int((time.time() - EPOCH) * 1000) << 20
+        self._alone = Alone(tick=tick, start=start, passwords=_passwords(), wall=time.time)
+        self._server: asyncio.Server | None = None
+        self._clients: dict[int, _Client] = {}
+        self._alarm = Alarm(self._tick)
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: _Client(self, self._alone), *self._listen)
+        log.info("serving at %s, in memory only: without replicas, and gone with this process", self.address)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Hang up on everybody, and forget everything."""
+        if self._server is None:
+            return
+        self._server.close()
+        for client in list(self._clients.values()):
+            client.abort()
+        self._alarm.cancel()
+        await self._server.wait_closed()
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        assert self._server is not None, "enter it first: async with EmbeddedServer() as server"
+        return int(self._server.sockets[0].getsockname()[1])
+
+    @property
+    def address(self) -> str:
+        """Where it is reached, as `connect` takes it."""
+        host = self._listen[0]
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+
+    # -- for tests: what a real server cannot be made to do at will ----------------------------------------------------
+
+    @property
+    def sessions(self) -> list[int]:
+        """The ids of the sessions that live."""
+        return list(self._alone.host.tree.sessions)
+
+    def expire(self, session: int) -> None:
+        """End this session now, whatever its client does. Its ephemeral znodes go with it.
+
+        Raises:
+            UsageError: there is no such session.
+        """
+        if session not in self._alone.host.tree.sessions:
+            raise UsageError(f"there is no session 0x{session:x}")
+        self._alone.expire(session)
+        self.flush()
+
+    def disconnect(self, session: int) -> None:
+        """Hang up on this session's client. The session lives on.
+
+        Raises:
+            UsageError: it is not connected.
+        """
+        numbers = [number for number, connected in self._alone.host.connections if connected == session]
+        if not numbers:
+            raise UsageError(f"session 0x{session:x} is not connected")
+        self._alone.host.hang_up(numbers[0])
+        self.flush()
+
+    # -- called by the clients' connections ----------------------------------------------------------------------------
+
+    def joined(self, number: int, client: _Client) -> None:
+        """A client has connected."""
+        self._clients[number] = client
+
+    def left(self, number: int) -> None:
+        """A client's connection has ended."""
+        self._clients.pop(number, None)
+        self._alone.host.lost(number)
+
+    def flush(self) -> None:
+        """Write what there is to write."""
+        for number, data in self._alone.host.take():
+            client = self._clients.get(number)
+            if client is None:
+                continue
+            if data is None:
+                client.close()
+            else:
+                client.write(data)
+        self._alarm.set(self._alone.deadline())
+
+    def _tick(self) -> None:
+        self._alone.tick(clock.now())
+        self.flush()
+
+
+class _Client(asyncio.Protocol):
+    """One client's connection."""
+
+    def __init__(self, server: EmbeddedServer, alone: Alone) -> None:
+        self._server, self._host = server, alone.host
+        self._number = 0
+        self._transport: asyncio.Transport | None = None
+        self._limit: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._number = self._host.open(str(transport.get_extra_info("peername")[0]))
+        self._server.joined(self._number, self)
+        self._limit = asyncio.get_running_loop().call_later(GREETING_LIMIT, self._check_greeted)
+
+    def data_received(self, data: bytes) -> None:
+        self._host.receive(self._number, data, clock.now())
+        self._server.flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
+        self._server.left(self._number)
+
+    def write(self, data: bytes) -> None:
+        """Send this."""
+        assert self._transport is not None
+        self._transport.write(data)
+        if self._transport.get_write_buffer_size() > UNREAD_LIMIT:
+            log.warning("a client does not read what it is sent; hanging up on it")
+            self.abort()
+
+    def close(self) -> None:
+        """End the connection when all has been sent."""
+        assert self._transport is not None
+        self._transport.close()
+
+    def abort(self) -> None:
+        """End the connection now."""
+        assert self._transport is not None
+        self._transport.abort()
+
+    def _check_greeted(self) -> None:
+        if not self._host.greeted(self._number):
+            self.abort()
+
+
+def _passwords() -> Iterator[bytes]:
+    while True:
+        yield secrets.token_bytes(16)

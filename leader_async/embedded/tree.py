@@ -1,0 +1,390 @@
+"""The znodes: a state machine that applies one ordered log of transactions, and answers reads of where it is.
+
+Rules, all of them ZooKeeper's (guides and `PrepRequestProcessor`, `DataTree` of 3.8):
+1. Each entry of the log takes the next zxid, refused ones too. The same entries make the same tree anywhere, so
+   replicas are trees that have applied more or less of the same log.
+2. A transaction happens as a whole or not at all; a refused one says which operation was the culprit.
+3. A sequential znode gets the number of znodes that were ever created below its parent.
+4. An ephemeral znode belongs to a session, ends with it, and has no children.
+5. What changed is told in the order in which it happened, with who may know of it.
+
+Pure: the time is part of an entry, chance is not needed. It keeps no watches and knows no clients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from ..errors import BadVersion, NoAuth, NoChildrenForEphemerals, NodeExists, NoNode, NotEmpty, SessionExpired
+from ..zookeeper import messages as m
+from .access import Proofs, allows, masked, settle
+
+BAD_ARGUMENTS, INVALID_ACL = -8, -114
+"""Error codes that have no exception of their own (`KeeperException.Code`)."""
+
+LAST_NUMBER = 2**31 - 1
+"""Where a parent's counter stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Znode:
+    """One znode; `created` is how many children it ever had, the rest is as in `Stat`."""
+
+    data: bytes = b""
+    access: tuple[m.Access, ...] = m.OPEN
+    czxid: int = 0
+    mzxid: int = 0
+    pzxid: int = 0
+    ctime: float = 0.0
+    mtime: float = 0.0
+    version: int = 0
+    aversion: int = 0
+    created: int = 0
+    owner: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """A session begins."""
+
+    timeout: float
+    password: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CloseSession:
+    """A session ends, by its client's wish or by its timeout."""
+
+
+Write: TypeAlias = m.Operation | m.Multi | m.SetAccess | OpenSession | CloseSession
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of the log.
+
+    Attributes:
+        session: who asks.
+        write: what is asked.
+        proofs: who that client has shown to be.
+        at: wall-clock time in seconds, for ctime and mtime.
+    """
+
+    session: int
+    write: Write
+    proofs: Proofs = ()
+    at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """What a watch may have waited for; `access` is the list that says who may be told."""
+
+    change: m.Change
+    path: str
+    access: tuple[m.Access, ...] = m.OPEN
+
+
+class Refused(Exception):
+    """An operation that cannot be done: nothing happened."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(slots=True)
+class _Doing:
+    """One entry while it is applied: what to undo, and what has happened."""
+
+    entry: Entry
+    undo: list[Callable[[], None]] = field(default_factory=list)
+    happened: list[Happened] = field(default_factory=list)
+
+
+class Tree:
+    """See the module's docstring.
+
+    Args:
+        zxid: that of the empty tree.
+    """
+
+    def __init__(self, zxid: int = 0) -> None:
+        self.zxid = zxid
+        self.sessions: dict[int, OpenSession] = {}
+        self._nodes: dict[str, Znode] = {}
+        self._children: dict[str, dict[str, None]] = {}  # a dict keeps the order, so that runs repeat exactly
+        self._owned: dict[int, dict[str, None]] = {}
+        for path in ("/", "/zookeeper", "/zookeeper/config", "/zookeeper/quota"):
+            self._nodes[path] = Znode()
+            self._children[path] = {}
+            if path != "/":
+                above, _, name = path.rpartition("/")
+                self._children[above or "/"][name] = None
+
+    def copy(self) -> Tree:
+        """Another tree that stands where this one stands."""
+        other = Tree(self.zxid)
+        other.sessions = dict(self.sessions)
+        other._nodes = dict(self._nodes)
+        other._children = {path: dict(names) for path, names in self._children.items()}
+        other._owned = {session: dict(paths) for session, paths in self._owned.items()}
+        return other
+
+    # -- writing -------------------------------------------------------------------------------------------------------
+
+    def apply(self, entry: Entry) -> tuple[m.Reply, list[Happened]]:
+        """Apply the next entry of the log; returns the answer, and what happened."""
+        self.zxid += 1
+        doing = _Doing(entry)
+        match entry.write:
+            case OpenSession() as session:
+                self.sessions[entry.session] = session
+                return m.Synced(), []
+            case CloseSession():
+                self._close(doing)
+                return m.Closed(), doing.happened
+            case write if entry.session not in self.sessions:
+                return m.Failed(SessionExpired.code), []
+            case m.Multi(operations):
+                return self._transact(doing, operations), doing.happened
+            case write:
+                try:
+                    return self._do(doing, write), doing.happened
+                except Refused as refused:
+                    return m.Failed(refused.code), []
+
+    def _transact(self, doing: _Doing, operations: tuple[m.Operation, ...]) -> m.Transacted:
+        results: list[m.OperationReply] = []
+        for index, operation in enumerate(operations):
+            try:
+                result = self._do(doing, operation)
+            except Refused as refused:
+                for undo in reversed(doing.undo):
+                    undo()
+                doing.happened.clear()
+                behind = len(operations) - index - 1
+                codes = [m.ROLLED_BACK] * index + [refused.code] + [m.RUNTIME_INCONSISTENCY] * behind
+                return m.Transacted(tuple(map(m.Failed, codes)))
+            assert isinstance(result, m.Created | m.Deleted | m.DataSet | m.Checked)
+            results.append(result)
+        return m.Transacted(tuple(results))
+
+    def _do(self, doing: _Doing, operation: m.Operation | m.SetAccess) -> m.OperationReply | m.AccessSet:
+        match operation:
+            case m.Create():
+                return self._create(doing, operation)
+            case m.Delete(path, version):
+                return self._delete(doing, path, version)
+            case m.SetData(path, data, version):
+                node = self._changeable(doing, path, m.Permission.WRITE)
+                _expect(node.version, version)
+                entry = doing.entry
+                node = replace(node, data=data, version=node.version + 1, mzxid=self.zxid, mtime=entry.at)
+                self._put(doing, path, node)
+                doing.happened.append(Happened(m.Change.DATA, path, node.access))
+                return m.DataSet(self._stat(path, node))
+            case m.SetAccess(path, access, version):
+                node = self._changeable(doing, path, m.Permission.ADMIN)
+                settled = settle(access, doing.entry.proofs)
+                if settled is None:
+                    raise Refused(INVALID_ACL)
+                _expect(node.aversion, version)
+                node = replace(node, access=settled, aversion=node.aversion + 1)
+                self._put(doing, path, node)
+                return m.AccessSet(self._stat(path, node))
+            case m.Check(path, version):
+                node = self._changeable(doing, path, m.Permission.READ)
+                _expect(node.version, version)
+                return m.Checked()
+
+    def _create(self, doing: _Doing, request: m.Create) -> m.Created:
+        entry, path = doing.entry, request.path
+        _check_path(path + "1" if request.sequential else path)
+        access = settle(request.access, entry.proofs)
+        if access is None:
+            raise Refused(INVALID_ACL)
+        above = path.rpartition("/")[0] or "/"
+        parent = self._node(above)
+        _allow(parent, entry.proofs, m.Permission.CREATE)
+        if request.sequential:
+            path = f"{path}{parent.created:010d}"
+        if path in self._nodes:
+            raise Refused(NodeExists.code)
+        if parent.owner:
+            raise Refused(NoChildrenForEphemerals.code)
+        node = Znode(
+            data=request.data,
+            access=access,
+            czxid=self.zxid,
+            mzxid=self.zxid,
+            pzxid=self.zxid,
+            ctime=entry.at,
+            mtime=entry.at,
+            owner=entry.session if request.ephemeral else 0,
+        )
+        self._put(doing, above, replace(parent, created=min(parent.created + 1, LAST_NUMBER), pzxid=self.zxid))
+        self._put(doing, path, node)
+        doing.happened += [Happened(m.Change.CREATED, path, node.access), _children_changed(above, parent)]
+        return m.Created(path, self._stat(path, node) if request.stat else None)
+
+    def _delete(self, doing: _Doing, path: str, version: int) -> m.Deleted:
+        if path in ("/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config") or not path.startswith("/"):
+            raise Refused(BAD_ARGUMENTS)
+        above = path.rpartition("/")[0] or "/"
+        parent = self._node(above)
+        _allow(parent, doing.entry.proofs, m.Permission.DELETE)
+        node = self._node(path)
+        _expect(node.version, version)
+        if self._children[path]:
+            raise Refused(NotEmpty.code)
+        self._remove(doing, path)
+        return m.Deleted()
+
+    def _close(self, doing: _Doing) -> None:
+        self.sessions.pop(doing.entry.session, None)
+        for path in list(self._owned.get(doing.entry.session, ())):
+            self._remove(doing, path)
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    def read(self, request: m.Read, proofs: Proofs = ()) -> m.ReadReply:
+        """Answer a read.
+
+        Raises:
+            Refused: it cannot be answered.
+        """
+        _check_path(request.path)
+        node = self._node(request.path)
+        stat = self._stat(request.path, node)
+        match request:
+            case m.Exists():
+                return m.Found(stat)
+            case m.GetData():
+                _allow(node, proofs, m.Permission.READ)
+                return m.Data(node.data, stat)
+            case m.GetChildren(stat=wanted):
+                _allow(node, proofs, m.Permission.READ)
+                return m.Children(tuple(self._children[request.path]), stat if wanted else None)
+            case m.GetAccess():
+                _allow(node, proofs, m.Permission.READ | m.Permission.ADMIN)
+                return m.AccessList(masked(node.access, proofs), stat)
+
+    def find(self, path: str) -> Znode | None:
+        """The znode at this path."""
+        return self._nodes.get(path)
+
+    def children(self, path: str) -> tuple[str, ...]:
+        """The names of its children; none if it does not exist."""
+        return tuple(self._children.get(path, ()))
+
+    def owned(self, session: int) -> tuple[str, ...]:
+        """The paths of the ephemeral znodes of this session."""
+        return tuple(self._owned.get(session, ()))
+
+    def walk(self) -> Iterator[tuple[str, Znode]]:
+        """All znodes with their paths."""
+        return iter(self._nodes.items())
+
+    # -- small steps ---------------------------------------------------------------------------------------------------
+
+    def _node(self, path: str) -> Znode:
+        node = self._nodes.get(path)
+        if node is None:
+            raise Refused(NoNode.code)
+        return node
+
+    def _changeable(self, doing: _Doing, path: str, wanted: m.Permission) -> Znode:
+        _check_path(path)
+        node = self._node(path)
+        _allow(node, doing.entry.proofs, wanted)
+        return node
+
+    def _put(self, doing: _Doing, path: str, node: Znode) -> None:
+        before = self._nodes.get(path)
+        self._nodes[path] = node
+        if before is not None:
+            doing.undo.append(lambda: self._nodes.__setitem__(path, before))
+            return
+        self._link(path, node)
+        doing.undo.append(lambda: self._unlink(path))
+
+    def _remove(self, doing: _Doing, path: str) -> None:
+        node = self._nodes[path]
+        above = path.rpartition("/")[0] or "/"
+        self._unlink(path)
+
+        def put_back() -> None:
+            self._nodes[path] = node
+            self._link(path, node)
+
+        doing.undo.append(put_back)
+        parent = self._nodes[above]
+        self._put(doing, above, replace(parent, pzxid=self.zxid))
+        doing.happened += [Happened(m.Change.DELETED, path, node.access), _children_changed(above, parent)]
+
+    def _link(self, path: str, node: Znode) -> None:
+        above, _, name = path.rpartition("/")
+        self._children[above or "/"][name] = None
+        self._children[path] = {}
+        if node.owner:
+            self._owned.setdefault(node.owner, {})[path] = None
+
+    def _unlink(self, path: str) -> None:
+        node = self._nodes.pop(path)
+        above, _, name = path.rpartition("/")
+        del self._children[above or "/"][name]
+        del self._children[path]
+        if node.owner:
+            del self._owned[node.owner][path]
+            if not self._owned[node.owner]:
+                del self._owned[node.owner]
+
+    def _stat(self, path: str, node: Znode) -> m.Stat:
+        children = len(self._children[path])
+        return m.Stat(
+            czxid=node.czxid,
+            mzxid=node.mzxid,
+            version=node.version,
+            ephemeral_owner=node.owner,
+            children=children,
+            pzxid=node.pzxid,
+            ctime=node.ctime,
+            mtime=node.mtime,
+            cversion=2 * node.created - children,  # comings and goings
+            aversion=node.aversion,
+            length=len(node.data),
+        )
+
+
+def _children_changed(path: str, node: Znode) -> Happened:
+    return Happened(m.Change.CHILDREN, path, node.access)
+
+
+def _expect(version: int, expected: int) -> None:
+    if expected not in (m.ANY_VERSION, version):
+        raise Refused(BadVersion.code)
+
+
+def _allow(node: Znode, proofs: Proofs, wanted: m.Permission) -> None:
+    if not allows(node.access, proofs, wanted):
+        raise Refused(NoAuth.code)
+
+
+def _check_path(path: str) -> None:
+    """ZooKeeper's `PathUtils.validatePath`."""
+    parts = path.split("/")
+    absolute = path == "/" or (parts[0] == "" and len(parts) > 1 and all(parts[1:]))
+    if not absolute or "." in parts or ".." in parts or any(_forbidden(character) for character in path):
+        raise Refused(BAD_ARGUMENTS)
+
+
+def _forbidden(character: str) -> bool:
+    return (
+        character <= "\u001f"
+        or "\u007f" <= character <= "\u009f"
+        or "\ud800" <= character <= "\uf8ff"
+        or "\ufff0" <= character <= "\uffff"
+    )

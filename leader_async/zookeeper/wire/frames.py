@@ -1,0 +1,110 @@
+"""Frames: cutting a stream into them, and taking one apart without trusting it."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+from ...errors import ProtocolError
+
+FRAME_LIMIT = 0xFFFFF + 1024
+"""Bytes of the largest frame taken: ZooKeeper's default `jute.maxbuffer` plus slack for the header."""
+
+INT = struct.Struct("!i")
+
+
+class FrameReader:
+    """Cuts a stream of bytes into frames."""
+
+    def __init__(self, limit: int = FRAME_LIMIT) -> None:
+        self._limit = limit
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Take bytes and give the frames that are complete.
+
+        Raises:
+            ProtocolError: a length below zero or above the limit; the stream cannot be followed any further.
+        """
+        self._buffer += data
+        start = 0
+        try:
+            while len(self._buffer) - start >= 4:
+                (length,) = INT.unpack_from(self._buffer, start)
+                if not 0 <= length <= self._limit:
+                    raise ProtocolError(f"a frame of {length} bytes (the limit is {self._limit})")
+                if len(self._buffer) - start - 4 < length:
+                    break
+                frame = bytes(self._buffer[start + 4 : start + 4 + length])
+                start += 4 + length
+                yield frame
+        finally:
+            del self._buffer[:start]
+
+    @property
+    def pending(self) -> int:
+        """How many bytes of an unfinished frame are kept."""
+        return len(self._buffer)
+
+
+def frame_of(payload: bytes) -> bytes:
+    """The payload with its length before it."""
+    return INT.pack(len(payload)) + payload
+
+
+def parse(part: Any, frame: bytes, offset: int) -> tuple[Any, int]:
+    """Read one of aiozk's parts; returns it and the offset behind it.
+
+    Raises:
+        ProtocolError: the bytes are not such a part.
+    """
+    try:
+        value, end = part.parse(frame, offset)
+    except (struct.error, UnicodeDecodeError, MemoryError, OverflowError) as problem:
+        raise ProtocolError(f"a malformed {part.__name__}: {problem}") from problem
+    return value, end
+
+
+def unpack(form: struct.Struct, frame: bytes, offset: int) -> tuple[Any, ...]:
+    """Read plain numbers.
+
+    Raises:
+        ProtocolError: the frame ends before.
+    """
+    try:
+        return form.unpack_from(frame, offset)
+    except struct.error as problem:
+        raise ProtocolError(f"a frame of {len(frame)} bytes ends too early") from problem
+
+
+def at_end(frame: bytes, offset: int) -> None:
+    """Return if the frame ends here.
+
+    Raises:
+        ProtocolError: it does not.
+    """
+    if offset != len(frame):
+        raise ProtocolError(f"{len(frame) - offset} bytes too many in a frame")
+
+
+def vector(frame: bytes, offset: int) -> None:
+    """Return if a list's length here is one: aiozk takes -1 for an empty one.
+
+    Raises:
+        ProtocolError: it is below zero.
+    """
+    (count,) = unpack(INT, frame, offset)
+    if count < 0:
+        raise ProtocolError(f"a list of {count} entries")
+
+
+def text(value: str | None) -> str:
+    """The string.
+
+    Raises:
+        ProtocolError: it is null.
+    """
+    if value is None:
+        raise ProtocolError("a null string where a name must be")
+    return value
