@@ -49,6 +49,15 @@ class Alone:
         self._sessions += 1
         return self._sessions, next(self._passwords)
 
+    def resume(self, session: int, password: bytes, ticket: Ticket, now: float) -> None:
+        """See `Quorum`."""
+        known = self.host.tree.sessions.get(session)
+        if known is not None and known.password == password:
+            self._expiry.touch(session, known.timeout, now)
+            self.host.resumed(session, ticket, known)
+        else:
+            self.host.resumed(session, ticket, None)
+
     def deadline(self) -> float | None:
         """When `tick` wants to be called."""
         return self._expiry.deadline()

@@ -58,6 +58,9 @@ class Quorum(Protocol):
     def new_session(self) -> tuple[int, bytes]:
         """An id that no session has had, and a password."""
 
+    def resume(self, session: int, password: bytes, ticket: Ticket, now: float) -> None:
+        """A client wants to go on with this session here; `Host.resumed` follows, perhaps never."""
+
 
 @dataclass(slots=True)
 class _Connection:
@@ -66,6 +69,7 @@ class _Connection:
     proofs: Proofs
     start: bytes = b""
     session: int = 0
+    timeout: float = 0.0  # 0: not accepted yet
     greeted: bool = False  # the handshake has been read
     modern: bool = True
     waiting: bool = False  # for a write or a sync of its own
@@ -145,7 +149,7 @@ class Host:
     def greeted(self, number: int) -> bool:
         """Whether this client has a session."""
         connection = self._connections.get(number)
-        return connection is not None and connection.session != 0
+        return connection is not None and connection.timeout != 0
 
     @property
     def connections(self) -> Iterator[tuple[int, int]]:
@@ -166,7 +170,8 @@ class Host:
             return
         xid, request = wire.decode_request(frame)
         connection.asked.append((xid, request))
-        self._touch(connection, now)
+        if connection.timeout:
+            self._quorum.touch(connection.session, connection.timeout, now)
         self._serve(number, connection)
 
     def _greet(self, number: int, connection: _Connection, hello: wire.Hello, now: float) -> None:
@@ -175,37 +180,20 @@ class Host:
         if request.last_zxid > self.tree.zxid:
             self.hang_up(number)
             return
+        ticket = Ticket(number, 0)
+        connection.waiting = True
         if request.session_id:
-            self._resume(number, connection, request, now)
+            self._quorum.resume(request.session_id, request.password, ticket, now)
             return
         timeout = min(max(request.timeout, self._timeouts[0]), self._timeouts[1])
-        session, password = self._quorum.new_session()
-        connection.session, connection.waiting = session, True
-        self._quorum.touch(session, timeout, now)
-        self._submit(number, 0, OpenSession(timeout, password), connection)
+        connection.session, password = self._quorum.new_session()
+        self._quorum.touch(connection.session, timeout, now)
+        self._submit(ticket, OpenSession(timeout, password), connection)
 
-    def _resume(self, number: int, connection: _Connection, request: m.Connect, now: float) -> None:
-        known = self.tree.sessions.get(request.session_id)
-        if known is None or known.password != request.password:
-            self._say(number, wire.encode_accepted(m.Accepted(0, 0.0, bytes(16)), modern=connection.modern))
-            self.hang_up(number)
-            return
-        for other, session in list(self.connections):
-            if session == request.session_id:
-                self.hang_up(other)
-        connection.session = request.session_id
-        self._touch(connection, now)
-        self._accept(number, connection)
-
-    def _accept(self, number: int, connection: _Connection) -> None:
-        known = self.tree.sessions[connection.session]
-        accepted = m.Accepted(connection.session, known.timeout, known.password)
+    def _accept(self, number: int, connection: _Connection, session: OpenSession) -> None:
+        connection.timeout = session.timeout
+        accepted = m.Accepted(connection.session, session.timeout, session.password)
         self._say(number, wire.encode_accepted(accepted, modern=connection.modern))
-
-    def _touch(self, connection: _Connection, now: float) -> None:
-        known = self.tree.sessions.get(connection.session)
-        if known is not None:
-            self._quorum.touch(connection.session, known.timeout, now)
 
     # -- requests ------------------------------------------------------------------------------------------------------
 
@@ -218,10 +206,10 @@ class Host:
             match request:
                 case m.Create() | m.Delete() | m.SetData() | m.Multi() | m.SetAccess():
                     connection.waiting = True
-                    self._submit(number, xid, request, connection)
+                    self._submit(Ticket(number, xid), request, connection)
                 case m.Close():
                     connection.waiting = True
-                    self._submit(number, xid, CloseSession(), connection)
+                    self._submit(Ticket(number, xid), CloseSession(), connection)
                 case m.Check() | wire.Unknown():
                     self._answer(number, xid, m.Failed(UNIMPLEMENTED))
                 case m.Authenticate(scheme, credentials):
@@ -238,8 +226,8 @@ class Host:
                     self._answer(number, xid, self._read(number, connection, request))
         connection.serving = False
 
-    def _submit(self, number: int, xid: int, write: Write, connection: _Connection) -> None:
-        self._quorum.submit(Entry(connection.session, write, connection.proofs, self._wall()), Ticket(number, xid))
+    def _submit(self, ticket: Ticket, write: Write, connection: _Connection) -> None:
+        self._quorum.submit(Entry(connection.session, write, connection.proofs, self._wall()), ticket)
 
     def _read(self, number: int, connection: _Connection, request: m.Read) -> m.Reply:
         try:
@@ -298,7 +286,7 @@ class Host:
             self._tell(number, one)
         if ticket is not None and (connection := self._connections.get(ticket.connection)) is not None:
             if isinstance(entry.write, OpenSession):
-                self._accept(ticket.connection, connection)
+                self._accept(ticket.connection, connection, entry.write)
             else:
                 self._answer(ticket.connection, ticket.xid, reply)
         if isinstance(entry.write, CloseSession):
@@ -307,6 +295,22 @@ class Host:
                     self.hang_up(number)
         if ticket is not None:
             self._go_on(ticket)
+
+    def resumed(self, session: int, ticket: Ticket, known: OpenSession | None) -> None:
+        """A client may go on with its session here; `known` is None if that is over, or not this client's."""
+        number, connection = ticket.connection, self._connections.get(ticket.connection)
+        if connection is None:
+            return
+        if known is None:
+            self._say(number, wire.encode_accepted(m.Accepted(0, 0.0, bytes(16)), modern=connection.modern))
+            self.hang_up(number)
+            return
+        for other, served in list(self.connections):
+            if served == session:
+                self.hang_up(other)
+        connection.session = session
+        self._accept(number, connection, known)
+        self._go_on(ticket)
 
     def refused(self, ticket: Ticket, code: int) -> None:
         """The quorum does not take this write."""
