@@ -1,11 +1,11 @@
-# `make` alone says what there is. Set on the command line: N, PORT, CLUSTER=local|docker, ZOOKEEPER=host:port, ARGS, PYTHON.
+# `make` alone says what there is. Set on the command line: N, SEEDS, PORT, CLUSTER=local|docker, ZOOKEEPER=host:port, ARGS, PYTHON.
 
 PYTHON ?= python3
 CLUSTER_PY := .venv/bin/python -m deploy.cluster
 CODE := leader_async tests deploy
 OLD := leader_async needs Python 3.11 or newer, and $(PYTHON) is none: make PYTHON=python3.12
 
-.PHONY: help up down ps logs poll restart-leader kill-leader test lint types format deps clean
+.PHONY: help up down ps logs poll restart-leader kill-leader test simulate lint types format deps clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -33,6 +33,9 @@ kill-leader: deps  ## kill the leader, and time the failover
 
 test: deps  ## run the tests; ARGS="-k queue -x" chooses
 	.venv/bin/pytest $(ARGS)
+
+simulate: deps  ## SEEDS=1000 simulated runs with faults; what was seen goes to build/simulate.json
+	.venv/bin/python -m tests.simulation --seeds $(or $(SEEDS),1000)
 
 lint: deps  ## check style and formatting
 	.venv/bin/ruff check $(CODE) && .venv/bin/ruff format --check $(CODE)

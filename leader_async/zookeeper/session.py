@@ -17,6 +17,8 @@ Rules:
 4. While it is not UP a request is refused at once (`NotConnected`), nothing is queued.
 5. A session other than the one we asked to resume means that ours has expired.
 6. A silent connection is pinged after a third of the session timeout.
+7. A server that says that the session has moved or expired is left: a handshake that we had given up may have reached
+   another server late and taken the session there (ZOOKEEPER-710). The next handshake brings it back, or tells its end.
 
 It never raises for what a server does, only `UsageError` and `NotConnected` for what the caller does. It does not
 promise that a session which is UP is alive: a server that is cut off from its ensemble answers pings for a while.
@@ -28,7 +30,7 @@ import enum
 from collections import deque
 from typing import NamedTuple
 
-from ..errors import NotConnected, ProtocolError, UsageError
+from ..errors import NotConnected, ProtocolError, SessionExpired, SessionMoved, UsageError, server_error
 from . import messages as m
 from . import wire
 
@@ -234,6 +236,9 @@ class Session:
         if xid != asked.xid:
             raise ProtocolError(f"a reply to request {xid} where {asked.xid} is next")
         reply = wire.decode_reply(asked.request, frame)
+        if isinstance(reply, m.Failed) and reply.code in (SessionMoved.code, SessionExpired.code):
+            self.drop(f"this server does not serve the session any more ({server_error(reply.code)})")
+            return
         self._asked.popleft()
         if self._due and self._due[0][0] == xid:
             self._due.popleft()

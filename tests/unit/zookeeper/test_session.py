@@ -162,6 +162,18 @@ def test_a_reply_to_nothing(session: Session) -> None:
     assert "nothing was asked" in reason(session)
 
 
+@pytest.mark.parametrize("code", [-118, -112])
+def test_a_server_that_does_not_serve_the_session_any_more_is_left(session: Session, code: int) -> None:
+    session.send(m.Delete("/a"), 1.0)
+    session.send(m.Delete("/b"), 1.0)
+    session.receive_data(reply(1, error=code), 1.1)
+    left, *lost = events(session)
+    assert isinstance(left, m.Disconnected)
+    assert "does not serve the session any more" in left.reason
+    assert lost == [m.Answered(1, m.Lost()), m.Answered(2, m.Lost())]
+    assert session.phase is Phase.DOWN
+
+
 def test_an_end_of_stream_says_where(session: Session) -> None:
     session.receive_data(b"\0\0", 1.0)
     session.receive_eof()

@@ -1,0 +1,154 @@
+"""Holds a run against the promises, after every step."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from leader_async import Term
+from leader_async.election import record as r
+from leader_async.zookeeper import messages as m
+
+from .process import PARENT, Process
+
+if TYPE_CHECKING:
+    from .ensemble import Ensemble
+
+
+class Violation(AssertionError):
+    """A promise was broken."""
+
+
+class Judge:
+    """Watches all processes.
+
+    Args:
+        ensemble: whose record is looked at.
+        processes: all that live; the caller keeps this list.
+    """
+
+    def __init__(self, ensemble: Ensemble, processes: Sequence[Process]) -> None:
+        self._ensemble, self._processes = ensemble, processes
+        self._led: dict[int, str] = {}
+        self._newest = 0
+        self._working: dict[str, Term] = {}
+        self._woken: Counter[str] = Counter()
+        self._seen = 0
+        self.terms = 0
+        self.violation = ""
+
+    def began(self, process: Process, term: Term) -> None:
+        """Work begins."""
+        if process.name in self._working:
+            self._note(Violation(f"{process.name} works twice at a time"))
+        self._working[process.name] = term
+        self.terms += 1
+
+    def ended(self, process: Process, term: Term) -> None:
+        """Work has ended."""
+        del self._working[process.name]
+
+    def died(self, process: Process) -> None:
+        """The process is gone, and so is its work."""
+        self._working.pop(process.name, None)
+
+    def leaders(self) -> list[Process]:
+        """Who says now that it leads, stopped ones as well: they would if they could."""
+        found = []
+        before = asyncio._get_running_loop()
+        for process in self._processes:
+            election = process.election
+            if election is None or election.candidacy.hold is None or process.loop.dead:
+                continue
+            asyncio._set_running_loop(process.loop)
+            if election.is_leader:
+                found.append(process)
+        asyncio._set_running_loop(before)
+        return found
+
+    def look(self) -> None:
+        """See whether everything is as promised.
+
+        Raises:
+            Violation: it is not. Kept in `violation` as well: the code under test may catch what is raised.
+        """
+        try:
+            self._look()
+        except Violation as violation:
+            self._note(violation)
+            raise
+
+    def _note(self, violation: Violation) -> None:
+        self.violation = self.violation or str(violation)
+
+    def _look(self) -> None:
+        leaders = self.leaders()
+        if len(leaders) > 1:
+            raise Violation(f"two leaders: {', '.join(process.name for process in leaders)}")
+        for process in leaders:
+            assert process.election is not None
+            hold = process.election.candidacy.hold
+            assert hold is not None
+            if self._led.setdefault(hold.token, process.name) != process.name:
+                raise Violation(f"token {hold.token} belongs to {self._led[hold.token]} and to {process.name}")
+            if hold.token < self._newest:
+                raise Violation(f"{process.name} leads with token {hold.token} after token {self._newest}")
+            self._newest = hold.token
+        for process in self._processes:
+            if process.loop.errors and not process.loop.dead:
+                raise Violation(f"{process.name}: {process.loop.errors[0]}")
+            if process.election is not None and process.election._died is not None:
+                raise Violation(f"{process.name} has died of {process.election._died!r}")
+        if len(self._ensemble.log) != self._seen:
+            self._seen = len(self._ensemble.log)
+            self._look_at_record()
+
+    def _look_at_record(self) -> None:
+        node = self._ensemble.tree.find(PARENT)
+        if node is None:
+            return
+        record = r.decode(node.data, node.version)
+        for process in self._processes:
+            term = self._working.get(process.name)
+            if record.state is r.State.LEFT and term is not None and term._hold.holder == record.holder:
+                raise Violation(f"{process.name} has left while its work runs")
+
+    def woken(self, process: Process, event: m.Watched) -> None:
+        """A watch event reaches a process."""
+        election = process.election
+        if election is None or event.change is not m.Change.DELETED:
+            return
+        candidacy, name = election.candidacy, event.path.rpartition("/")[2]
+        own = candidacy.znode
+        if candidacy.armed == name and own is not None and self._ensemble.tree.find(f"{PARENT}/{own}") is not None:
+            self._woken[name] += 1
+            if self._woken[name] > 1:
+                self._note(Violation(f"the end of {name} woke more than one candidate"))
+
+    def _state(self, process: Process) -> str:
+        return process.election.candidacy.state(process.clock()) if process.election is not None else "starting"
+
+    def problem(self) -> str | None:
+        """What is not as it must be once everything has healed; None if one leads and all others queue."""
+        leaders = self.leaders()
+        if len(leaders) != 1:
+            states = {process.name: self._state(process) for process in self._processes}
+            return f"{len(leaders)} lead; {states}"
+        if leaders[0].kind not in ("steady", "stubborn"):  # those that go on until they are told to end
+            return f"{leaders[0].name} does {leaders[0].kind} work"
+        owners = {}
+        for process in self._processes:
+            assert process.election is not None
+            candidacy = process.election.candidacy
+            state = candidacy.state(process.clock())
+            if state not in ("leading", "queued"):
+                return f"{process.name} is {state}"
+            owners[candidacy.znode] = process.name
+        strangers = set(self._ensemble.tree.children(PARENT)) - set(owners)
+        if strangers:
+            return f"znodes without an owner: {sorted(strangers)}"
+        if len(owners) != len(self._processes):
+            return "two share a znode"
+        return None

@@ -1,0 +1,99 @@
+"""What happens in a run: a few numbers and a list of faults. It prints as the Python that makes it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .process import WORK
+
+LEADER = -1
+"""As a fault's target: whoever leads at that instant."""
+
+# To a process, or to its connection, session or znode:
+BRIEF = ("cut", "expire session", "delete znode", "resign", "cancel")
+"""Faults that are over at once."""
+LASTING = ("stop", "kill", "terminate", "blackhole", "deaf", "mute")
+"""Faults of a process that last: SIGSTOP; SIGKILL or SIGTERM, and a new one afterwards; nothing gets to or from it."""
+REQUESTS = ("Create", "Delete", "Multi", "GetChildren", "GetData", "Sync", "Close")
+ARMED = tuple(f"{what} at {request}" for what in ("cut", "expire") for request in REQUESTS)
+"""Faults that wait until the process sends such a request, and hit it on its way, or its answer."""
+SERVERS = ("server lags", "server cut off", "server frozen", "server down")
+"""Faults of the server that the process is connected to."""
+WORLD = ("no quorum", "wall clock jumps")
+
+KINDS = (*BRIEF, *LASTING, *ARMED, *SERVERS, *WORLD)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that goes wrong.
+
+    Attributes:
+        kind: one of `KINDS`.
+        at: seconds after the begin.
+        target: the number of a process, or `LEADER`.
+        seconds: how long it lasts, if it does.
+    """
+
+    kind: str
+    at: float
+    target: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One run.
+
+    Attributes:
+        seed: all chance that is left: latencies, clocks' rates, who comes first.
+        processes: how many.
+        timeout: the session timeout, in seconds.
+        lease: the lease, in seconds.
+        works: for each process the kinds of work of its terms, the last for all further ones.
+        faults: what goes wrong, in the order of time.
+    """
+
+    seed: int
+    processes: int
+    timeout: float
+    lease: float
+    works: tuple[tuple[str, ...], ...]
+    faults: tuple[Fault, ...]
+
+
+def draw(integer: Callable[[int, int], int], choice: Callable[[Sequence[Any]], Any], seed: int) -> Plan:
+    """A plan, of whoever draws numbers and choices: `random`, or Hypothesis."""
+    processes = integer(2, 5)
+    timeout = choice((1.0, 2.0, 4.0))
+    lease = choice((0.5, 1.0, 2.0))
+    works = tuple(tuple(choice(WORK) for _ in range(integer(1, 3))) for _ in range(processes))
+    faults = []
+    at = 0.0
+    for _ in range(integer(1, 14)):
+        at += integer(0, 300) / 100
+        kind = choice(KINDS)
+        target = choice((LEADER, LEADER, *range(processes)))
+        faults.append(Fault(kind, round(at, 2), target, integer(1, 60) / 10))
+    return Plan(seed, processes, timeout, lease, works, tuple(faults))
+
+
+def of_seed(seed: int) -> Plan:
+    """The plan that this seed makes."""
+    rng = random.Random(seed)
+    return draw(rng.randint, rng.choice, seed)
+
+
+def program(plan: Plan) -> str:
+    """A program that runs it again."""
+    faults = "".join(f"            {fault!r},\n" for fault in plan.faults)
+    return (
+        "from tests.simulation.plan import Fault, Plan\n"
+        "from tests.simulation.run import replay\n\n"
+        "replay(\n    Plan(\n"
+        f"        seed={plan.seed},\n        processes={plan.processes},\n        timeout={plan.timeout},\n"
+        f"        lease={plan.lease},\n        works={plan.works!r},\n        faults=(\n{faults}        ),\n    )\n)\n"
+    )
