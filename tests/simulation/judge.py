@@ -35,6 +35,7 @@ class Judge:
         self._newest = 0
         self._working: dict[str, Term] = {}
         self._woken: Counter[str] = Counter()
+        self.strangers = False
         self._seen = 0
         self.terms = 0
         self.violation = ""
@@ -101,6 +102,8 @@ class Judge:
                 raise Violation(f"{process.name}: {process.loop.errors[0]}")
             if process.election is not None and process.election._died is not None:
                 raise Violation(f"{process.name} has died of {process.election._died!r}")
+            if process.election is not None and process.election.candidacy.healed and not self.strangers:
+                raise Violation(f"{process.name} found by looking what an event should have told it")
         if len(self._ensemble.log) != self._seen:
             self._seen = len(self._ensemble.log)
             self._look_at_record()

@@ -74,7 +74,7 @@ def draw(integer: Callable[[int, int], int], choice: Callable[[Sequence[Any]], A
     faults = []
     at = 0.0
     for _ in range(integer(1, 14)):
-        at += integer(0, 300) / 100
+        at += integer(0, choice((0, 10, 300))) / 100  # troubles seldom come alone
         kind = choice(KINDS)
         target = choice((LEADER, LEADER, *range(processes)))
         faults.append(Fault(kind, round(at, 2), target, integer(1, 60) / 10))

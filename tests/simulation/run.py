@@ -302,6 +302,7 @@ class World:
     def _delete_znode(self, process: Process) -> None:
         znode = process.election.candidacy.znode if process.election is not None else None
         if znode is not None:
+            self.judge.strangers = True  # what is healed from now on may be their doing
             self.ensemble.order(Ordered(Entry(FOREIGN, m.Delete(f"{PARENT}/{znode}")), None, None))
 
     def _bury(self, process: Process) -> None:
