@@ -334,7 +334,7 @@ class Client:
         """The connection ended; the server's doing, since our own abort has cleared `_link` before."""
         if link is self._link:
             if error is None:
-                self._session.receive_eof()
+                self._session.receive_eof(clock.now())
             else:
                 self._session.drop(str(error))
             self._pump()

@@ -17,7 +17,10 @@ Rules:
 4. While it is not UP a request is refused at once (`NotConnected`), nothing is queued.
 5. A session other than the one we asked to resume means that ours has expired.
 6. A silent connection is pinged after a third of the session timeout.
-7. A server that says that the session has moved or expired is left: a handshake that we had given up may have reached
+7. A server that hangs up on a handshake without a word is either not serving, or behind what we have seen, which may be
+   for good: ZooKeeper's data may have been lost (aiozk#28). So when that has gone on for a session timeout, every other
+   handshake asks for a new session; one that is granted shows that servers do serve, and ours is over.
+8. A server that says that the session has moved or expired is left: a handshake that we had given up may have reached
    another server late and taken the session there (ZOOKEEPER-710). The next handshake brings it back, or tells its end.
 
 It never raises for what a server does, only `UsageError` and `NotConnected` for what the caller does. It does not
@@ -76,6 +79,8 @@ class Session:
         self._due: deque[tuple[int, float]] = deque()
         self._ping_due: float | None = None
         self._handshake_due = 0.0
+        self._hung_up_since: float | None = None
+        self._anew = False  # this handshake is for a new session although we have one; rule 7
         self._last_sent = 0.0
         self._out = bytearray()
         self._events: deque[m.Event] = deque()
@@ -94,7 +99,10 @@ class Session:
         self.phase = Phase.SHAKING
         self._frames = wire.FrameReader(self._frame_limit)
         self._handshake_due = now + patience
-        self._out += wire.encode_connect(m.Connect(self.last_zxid, self.timeout_asked, self.session_id, self._password))
+        since = self._hung_up_since
+        self._anew = since is not None and now - since >= self.timeout and not self._anew
+        asked = (0, 0, bytes(16)) if self._anew else (self.last_zxid, self.session_id, self._password)
+        self._out += wire.encode_connect(m.Connect(asked[0], self.timeout_asked, *asked[1:]))
 
     def receive_data(self, data: bytes, now: float) -> None:
         """Take bytes from the server."""
@@ -106,8 +114,10 @@ class Session:
         except ProtocolError as error:
             self.drop(f"the server broke the protocol: {error}")
 
-    def receive_eof(self) -> None:
+    def receive_eof(self, now: float) -> None:
         """The server ended the connection."""
+        if self.phase is Phase.SHAKING and self.session_id and self._hung_up_since is None:
+            self._hung_up_since = now
         what = "inside the handshake" if self.phase is Phase.SHAKING else "of the connection"
         partial = f", inside a frame ({self._frames.pending} bytes of it came)" if self._frames.pending else ""
         self.drop(f"end of stream {what}{partial}")
@@ -249,17 +259,24 @@ class Session:
     def _receive_accepted(self, accepted: m.Accepted, now: float) -> None:
         ours = self.session_id
         same = accepted.session_id == ours and accepted.password == self._password
-        if ours and not same:
+        if ours and not same and not (self._anew and accepted.session_id == 0):
             self._forget()
             self._events.append(m.Expired(ours))
         if accepted.session_id == 0 or accepted.timeout <= 0:
-            self.drop("the server refused the session: it has expired" if ours else "the server refused a session")
+            self.drop(
+                "the server refused the session: it has expired"
+                if ours and not self._anew
+                else "the server refused a session"
+            )
             return
         self.phase = Phase.UP
         self.session_id, self._password = accepted.session_id, accepted.password
         self.timeout = accepted.timeout
         self._last_sent = now
+        self._hung_up_since, self._anew = None, False
         self._events.append(m.Connected(self.session_id, self.timeout, resumed=bool(ours) and same))
 
     def _forget(self) -> None:
         self.session_id, self._password = 0, bytes(16)
+        if self._anew:
+            self.last_zxid = 0

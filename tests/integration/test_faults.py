@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import struct
 from pathlib import Path
 
@@ -293,3 +294,21 @@ async def test_a_server_that_takes_sessions_and_drops_them_is_not_hammered(proxy
         await until(lambda: not far.client.connected)
         sessions += 1
     assert sessions < 60, "pauses grow although each dial succeeds"
+
+
+async def test_a_server_that_has_lost_its_data_is_led_on_again(own_server: Server, name: str) -> None:
+    """It is behind what we have seen, and hangs up on us without a word for as long as we insist on our session."""
+    await own_server.start_ready()
+    async with connect(own_server.address, timeout=1.0) as zk:
+        election = zk.election(name, lease=0.5)
+        async with running(election):
+            await leads(election)
+            own_server.kill()
+            shutil.rmtree(own_server.folder / "data" / "version-2")
+            own_server.start()
+            await own_server.ready()
+            begin = clock.now()
+            await until(lambda: not election.is_leader)
+            term = await leads(election, 30)
+            measured("ZooKeeper back without its data, session timeout 1 s: leads again after", clock.now() - begin)
+            assert term.number == 1, "the new tree knows of no terms"

@@ -109,6 +109,55 @@ def test_expiry_is_any_session_but_ours(session: Session, answer: bytes, expecte
     assert events(session) == expected
 
 
+def hung_up_on(session: Session, now: float) -> bytes:
+    """Greet a server that hangs up without a word; what it was asked."""
+    session.open(now, 2.0)
+    asked = session.data_to_send()
+    session.receive_eof(now)
+    events(session)
+    return asked
+
+
+def test_servers_that_have_lost_everything_are_asked_for_a_new_session_after_a_while(session: Session) -> None:
+    session.send(m.Delete("/a"), 1.0)
+    session.receive_data(reply(1, zxid=55), 1.0)
+    session.drop("cut")
+    session.data_to_send()
+    for now in (10.0, 15.9):
+        assert PASSWORD in hung_up_on(session, now)
+    # Every other time from now on, until one of the two is granted.
+    assert PASSWORD not in hung_up_on(session, 16.0)
+    assert PASSWORD in hung_up_on(session, 17.0)
+    session.open(18.0, 2.0)
+    assert struct.unpack_from("!iiqiq", session.data_to_send())[2:] == (0, 6000, 0)
+    session.receive_data(accepted(8, password=b"other"), 18.0)
+    assert events(session) == [m.Expired(7), m.Connected(8, 6.0, resumed=False)]
+    assert session.last_zxid == 0
+
+
+def test_a_session_is_kept_when_no_other_one_is_granted(session: Session) -> None:
+    session.drop("cut")
+    for now in (10.0, 20.0):
+        hung_up_on(session, now)
+    session.open(21.0, 2.0)
+    session.receive_data(accepted(), 21.0)
+    assert events(session)[-1] == m.Connected(7, 6.0, resumed=True)
+    # Its end was told: the next time is a first time.
+    session.drop("cut")
+    hung_up_on(session, 30.0)
+    assert PASSWORD in hung_up_on(session, 35.0)
+
+
+def test_a_server_that_grants_no_new_session_says_nothing_of_the_old_one(session: Session) -> None:
+    session.drop("cut")
+    hung_up_on(session, 10.0)
+    session.open(16.0, 2.0)
+    events(session)
+    session.receive_data(accepted(0, 0, bytes(16)), 16.0)
+    assert reason(session) == "the server refused a session"
+    assert session.session_id == 7
+
+
 def test_a_server_that_refuses_a_new_session() -> None:
     session = Session(6.0)
     session.open(0.0, 1.0)
@@ -176,10 +225,10 @@ def test_a_server_that_does_not_serve_the_session_any_more_is_left(session: Sess
 
 def test_an_end_of_stream_says_where(session: Session) -> None:
     session.receive_data(b"\0\0", 1.0)
-    session.receive_eof()
+    session.receive_eof(1.0)
     assert reason(session) == "end of stream of the connection, inside a frame (2 bytes of it came)"
     session.open(2.0, 1.0)
-    session.receive_eof()
+    session.receive_eof(1.0)
     assert reason(session) == "end of stream inside the handshake"
 
 
