@@ -3,6 +3,7 @@
 Rules:
 - `up` starts what is missing and stops what is too much; a command that fails stops whatever it started itself.
 - A replica that is started again gets its old port, so nginx knows it.
+- Without Java or ZooKeeper the embedded one is used, and what that means is said.
 - Without nginx the replicas share the port, and the kernel spreads connections over them: then /leader/... is answered
   by whoever gets it, not by the leader alone.
 """
@@ -77,28 +78,33 @@ class LocalFleet:
                 self._keeper.forget()
             raise
         entry = "which share the port (no nginx here)" if self._keeper.state.shared else "behind nginx"
-        return f"{count} replicas {entry}, as processes of this machine"
+        store = ", ZooKeeper embedded: no replication, nothing on disk" if self._keeper.state.embedded else ""
+        return f"{count} replicas {entry}, as processes of this machine{store}"
 
     def down(self, forget: bool) -> str:
         """Stop what was started."""
-        running = self._alive()
+        running, embedded = self._alive(), self._keeper.state.embedded
         killed = self._stop(running)
         self._keeper.forget()
         if not running:
             return "Nothing was up."
         late = f" ({', '.join(one.name for one in killed)} had to be killed)" if killed else ""
-        kept = f"\nLogs and ZooKeeper's data are kept in {self._keeper.folder}; `make clean` deletes them."
+        what = "Logs are" if embedded else "Logs and ZooKeeper's data are"
+        kept = f"\n{what} kept in {self._keeper.folder}; `make clean` deletes them."
         return f"Stopped {', '.join(one.name for one in running)}{late}.{'' if forget else kept}"
 
     def _begin(self, running: bool) -> None:
         settings, state = self._settings, self._keeper.state
         if running and settings.port_given and settings.port != state.port:
             raise ClusterError(f"the cluster is up at port {state.port}; `make down` first, or leave PORT out")
-        if running and settings.zookeeper and settings.zookeeper != state.zookeeper:
+        had = "embedded" if state.embedded else state.zookeeper
+        if running and settings.zookeeper and settings.zookeeper not in (had, state.zookeeper):
             raise ClusterError(f"the cluster is up with ZooKeeper {state.zookeeper}; `make down` first")
         if not running:
             shared = servers.find_nginx() is None
-            self._keeper.state = State("local", settings.port, settings.zookeeper, shared)
+            given = settings.zookeeper
+            embedded = "" if given not in ("", "embedded") else servers.why_embedded(given) or ""
+            self._keeper.state = State("local", settings.port, "" if embedded else given, shared, embedded)
             self._keeper.empty_logs()
         state = self._keeper.state
         entered = bool(self._replicas()) if state.shared else self._keeper.find("nginx") is not None
@@ -117,8 +123,12 @@ class LocalFleet:
             state.zookeeper = f"{HOST}:{state.ports['zookeeper']}"
         port = state.ports["zookeeper"]
         if keeper.find("zookeeper") is None:
-            command = servers.zookeeper_command(keeper.folder / "zookeeper", port)
-            say(f"starting ZooKeeper at {state.zookeeper} …")
+            if state.embedded:
+                command = servers.embedded_command(port)
+                say(servers.EMBEDDED.format(why=state.embedded, remedy=servers.REMEDY))
+            else:
+                command = servers.zookeeper_command(keeper.folder / "zookeeper", port)
+            say(f"starting {'the embedded ' if state.embedded else ''}ZooKeeper at {state.zookeeper} …")
             keeper.start("zookeeper", command, port, os.environ)
         if not wait_until(lambda: servers.serves(port) or keeper.find("zookeeper") is None, READY):
             raise ClusterError(f"ZooKeeper does not serve after {READY:g} s; its log {self._end_of('zookeeper')}")
@@ -241,7 +251,8 @@ class LocalFleet:
             answer = polls.get(one.name)
             role = ("leads" if answer.leads else "follows") if answer else "runs"
             state = role if one.alive else "down"
-            rows.append(f"{one.name:<12} {state:<8} pid {one.pid:<8} {HOST}:{one.port}")
+            note = "  embedded, in memory" if one.name == "zookeeper" and self._keeper.state.embedded else ""
+            rows.append(f"{one.name:<12} {state:<8} pid {one.pid:<8} {HOST}:{one.port}{note}")
         if "zookeeper" not in self._keeper.state.ports and rows:
             rows.append(f"{'zookeeper':<12} yours    {'':<12} {self._keeper.state.zookeeper}")
         return "\n".join(rows)

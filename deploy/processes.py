@@ -84,6 +84,7 @@ class State:
         port: where the cluster is reached.
         zookeeper: the connect string of its ZooKeeper.
         shared: whether the replicas share that port, because there is no nginx.
+        embedded: why that ZooKeeper is the embedded one, "" if it is a real one.
         ports: the port of each replica there ever was; one that is started again gets its old one.
         processes: what was started, in that order.
     """
@@ -92,6 +93,7 @@ class State:
     port: int = 0
     zookeeper: str = ""
     shared: bool = False
+    embedded: str = ""
     ports: dict[str, int] = field(default_factory=dict)
     processes: list[Process] = field(default_factory=list)
 

@@ -28,7 +28,14 @@ NO_ZOOKEEPER = """\
   apt install zookeeper             Debian, Ubuntu; brings Java along
   ZOOKEEPER_HOME=folder make up     an unpacked Apache ZooKeeper; needs Java
   ZOOKEEPER=host:port make up       one that runs already
+  ZOOKEEPER=embedded make up        leader_async's own, in memory
   start Docker                      then `make up` uses containers"""
+
+EMBEDDED = """\
+{why}: using the embedded one.
+It has NO REPLICATION and keeps NOTHING ON DISK: good for trying things, for nothing else.
+{remedy}"""
+REMEDY = "For a real one: apt install zookeeper, or ZOOKEEPER=host:port make up, or start Docker."
 
 
 # -- ZooKeeper ---------------------------------------------------------------------------------------------------------
@@ -54,6 +61,32 @@ def zookeeper_command(folder: Path, port: int) -> list[str]:
         "autopurge.purgeInterval=24\n"
     )
     return [java, "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classes, MAIN, str(config)]
+
+
+def embedded_command(port: int) -> list[str]:
+    """The command of the embedded ZooKeeper."""
+    return [find_leader_async(), "zookeeper", "--host", HOST, "--port", str(port), "--tick", f"{TICK:g}"]
+
+
+def why_embedded(wanted: str) -> str | None:
+    """Why the embedded ZooKeeper is used, None if a real one is to be started.
+
+    Args:
+        wanted: the variable ZOOKEEPER.
+
+    Raises:
+        ClusterError: there is none where ZOOKEEPER_HOME says, or no Java to run it with.
+    """
+    if wanted == "embedded":
+        return "ZOOKEEPER=embedded"
+    try:
+        find_java()
+        find_zookeeper()
+    except ClusterError as error:
+        if os.environ.get("ZOOKEEPER_HOME", "").strip():
+            raise
+        return str(error).partition(", so ZooKeeper")[0]
+    return None
 
 
 def find_java() -> str:
@@ -119,6 +152,19 @@ def check_reachable(connect: str) -> None:
     raise ClusterError(f"ZOOKEEPER={connect} cannot be reached ({told}); start it, or leave ZOOKEEPER out")
 
 
+def find_leader_async() -> str:
+    """The command of the environment that runs this one, whether it has been activated or not.
+
+    Raises:
+        ClusterError: it is not installed.
+    """
+    command = Path(sys.executable).with_name("leader-async")
+    found = str(command) if command.exists() else shutil.which("leader-async")
+    if found is None:
+        raise ClusterError("leader-async is not installed; run `make deps`")
+    return found
+
+
 # -- replicas ----------------------------------------------------------------------------------------------------------
 
 
@@ -128,11 +174,7 @@ def replica_command(name: str, port: int, zookeeper: str, shared_port: int | Non
     Raises:
         ClusterError: leader-async is not installed.
     """
-    # Of the environment that runs this command, whether it has been activated or not.
-    command = Path(sys.executable).with_name("leader-async")
-    found = str(command) if command.exists() else shutil.which("leader-async")
-    if found is None:
-        raise ClusterError("leader-async is not installed; run `make deps`")
+    found = find_leader_async()
     shared = ["--shared-port", str(shared_port)] if shared_port is not None else []
     return [
         found, "serve", "--zookeeper", zookeeper, "--identity", name, "--host", HOST, "--port", str(port), *shared,

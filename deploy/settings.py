@@ -2,7 +2,7 @@
 
     PORT           where the cluster is reached                                5001
     CLUSTER        local or docker                                             docker, if an engine answers
-    ZOOKEEPER      host:port of a ZooKeeper that runs already                  one is started
+    ZOOKEEPER      host:port of a ZooKeeper that runs already, or embedded     one is started
     NGINX          a path, or none to do without                               the one on PATH
     CLUSTER_STATE  the folder of what is running, its logs and data            build/cluster
 
@@ -37,7 +37,8 @@ class Settings:
         port: where the cluster is reached.
         port_given: whether somebody chose that port.
         mode: "local" or "docker", None to find out.
-        zookeeper: the connect string of a ZooKeeper that runs already, "" to start one.
+        zookeeper: the connect string of a ZooKeeper that runs already, "embedded" for the one in memory, "" to start
+            one, a real one if that is possible.
         state: the folder for what is running, its logs and data.
     """
 

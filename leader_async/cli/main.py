@@ -21,6 +21,7 @@ from . import logs
 from .config import LOG_LEVELS, Config
 from .serve import CannotListen, Exit
 from .serve import serve as serve_replica
+from .zookeeper import run as run_zookeeper
 
 DEFAULTS = Config()
 
@@ -101,6 +102,30 @@ def serve(resign_token_file: str | None, identity: str, log_level: str, **rest: 
     try:
         # Not asyncio.run, which in the end waits for the threads as well; see `_end`.
         code = asyncio.new_event_loop().run_until_complete(serve_replica(config))
+    except CannotListen as error:
+        click.echo(f"leader-async: {error}", err=True)
+        code = Exit.PORT
+    _end(code)
+
+
+@cli.command(context_settings={"auto_envvar_prefix": "LEADER_ASYNC_EMBEDDED", "max_content_width": 100})
+@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Listen on this address.")
+@click.option("--port", default=2181, show_default=True, type=click.IntRange(0, 65535), metavar="N",
+              help="Listen on this port; 0 for any free one, which the log tells.")  # fmt: skip
+@click.option("--tick", default=0.5, show_default=True, type=float, metavar="SECONDS",
+              help="Sessions last 2 to 20 ticks, and end on one.")  # fmt: skip
+@click.option("--log-level", default=DEFAULTS.log_level, show_default=True, type=click.Choice(LOG_LEVELS),
+              metavar="LEVEL", help=f"One of {', '.join(LOG_LEVELS)}.")  # fmt: skip
+def zookeeper(host: str, port: int, tick: float, log_level: str) -> None:
+    """Run a ZooKeeper for this machine, in memory, to try things.
+
+    It has no replicas and keeps nothing on disk: all is gone when it ends. Do not elect anything with it that matters.
+    """
+    logs.to_stderr(log_level)
+    try:
+        code = asyncio.run(run_zookeeper(host, port, tick))
+    except UsageError as error:
+        raise click.UsageError(str(error)) from error
     except CannotListen as error:
         click.echo(f"leader-async: {error}", err=True)
         code = Exit.PORT

@@ -7,12 +7,14 @@ A client that does not read, or does not greet, is hung up on: nothing is kept f
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import secrets
+import socket
 import time
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from .. import clock
 from ..errors import UsageError
@@ -38,16 +40,19 @@ class EmbeddedServer:
         host: the address to listen on.
         port: the port to listen on, 0 for any free one.
         tick: seconds; sessions last 2 to 20 of them, and end on one.
+        sock: a bound socket to listen on instead.
 
     Raises:
         UsageError: the tick cannot be used.
         OSError: the port cannot be listened on (when it is entered).
     """
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0, *, tick: float = 0.1) -> None:
+    def __init__(
+        self, host: str = "127.0.0.1", port: int = 0, *, tick: float = 0.1, sock: socket.socket | None = None
+    ) -> None:
         if not 0.001 <= tick <= 60:
             raise UsageError(f"a tick of {tick!r} s: give 0.001 to 60 seconds (ZooKeeper's is 2)")
-        self._listen = host, port
+        self._listen: dict[str, Any] = {"sock": sock} if sock is not None else {"host": host, "port": port}
         # A millionth of a millisecond a transaction: a server that is started later begins above all that an earlier
         # one has reached, and so no client has seen more than it has.
         start = int((time.time() - EPOCH) * 1000) << 20
@@ -58,8 +63,8 @@ class EmbeddedServer:
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Client(self, self._alone), *self._listen)
-        log.info("serving at %s, in memory only: without replicas, and gone with this process", self.address)
+        self._server = await loop.create_server(lambda: _Client(self, self._alone), **self._listen)
+        log.debug("serving at %s", self.address)
         return self
 
     async def __aexit__(
@@ -86,7 +91,8 @@ class EmbeddedServer:
     @property
     def address(self) -> str:
         """Where it is reached, as `connect` takes it."""
-        host = self._listen[0]
+        assert self._server is not None, "enter it first: async with EmbeddedServer() as server"
+        host = self._server.sockets[0].getsockname()[0]
         return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
 
     # -- for tests: what a real server cannot be made to do at will ----------------------------------------------------
@@ -132,14 +138,13 @@ class EmbeddedServer:
 
     def flush(self) -> None:
         """Write what there is to write."""
-        for number, data in self._alone.host.take():
+        for number, outputs in itertools.groupby(self._alone.host.take(), key=lambda output: output[0]):
             client = self._clients.get(number)
-            if client is None:
-                continue
-            if data is None:
-                client.close()
-            else:
-                client.write(data)
+            if client is not None:
+                parts = [data for _, data in outputs]
+                client.write(b"".join(part for part in parts if part is not None))
+                if None in parts:
+                    client.close()
         self._alarm.set(self._alone.deadline())
 
     def _tick(self) -> None:

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,19 +31,25 @@ FAILOVER = 2000 + 2 * 1000 + 1100 + 1500
 
 
 @pytest.fixture
-def launcher(tmp_path: Path) -> Iterator[Launcher]:
-    """A cluster of processes; nothing of it is left after the test."""
-    need(
-        None if classpath() else "no ZooKeeper server here",
-        "tests of make up without Docker",
-        "install Debian's package zookeeper (with Java), or set ZOOKEEPER_HOME",
-    )
+def bare(tmp_path: Path) -> Iterator[Launcher]:
+    """A cluster of processes that needs nothing but Python; nothing of it is left after the test."""
     one = Launcher(tmp_path / "a cluster", free_base(), {"CLUSTER": "local", **SHORT})
     try:
         yield one
     finally:
         one("down")
         assert one.processes() == []
+
+
+@pytest.fixture
+def launcher(bare: Launcher) -> Launcher:
+    """The same, with a real ZooKeeper."""
+    need(
+        None if classpath() else "no ZooKeeper server here",
+        "tests of make up without Docker",
+        "install Debian's package zookeeper (with Java), or set ZOOKEEPER_HOME",
+    )
+    return bare
 
 
 @pytest.fixture
@@ -140,11 +147,35 @@ def test_a_taken_port_is_told(launcher: Launcher) -> None:
     assert launcher.processes() == []
 
 
-def test_no_java_is_told(launcher: Launcher, tmp_path: Path) -> None:
-    told = launcher.refused("up", PATH=str(tmp_path), JAVA_HOME="", ZOOKEEPER_HOME="")
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("wanted", ["", "embedded"], ids=["no Java", "asked for"])
+def test_without_java_docker_and_nginx(bare: Launcher, tmp_path: Path, wanted: str) -> None:
+    # An empty PATH has none of them; with ZOOKEEPER=embedded they need not be missing.
+    missing = {"CLUSTER": "", "PATH": str(tmp_path), "JAVA_HOME": "", "ZOOKEEPER_HOME": ""}
+    chosen = {"ZOOKEEPER": wanted} if wanted else missing
+    own = Launcher(bare.state, bare.port, {**bare.environment, "NGINX": "none", **chosen})
+    begin = time.monotonic()
+    told = own.done("up")
+    measured("make up without Java, Docker and nginx: 5 replicas, one leads", time.monotonic() - begin)
+    assert ("There is no `java` on the PATH" if not wanted else "ZOOKEEPER=embedded") in told
+    assert "NO REPLICATION" in told
+    assert "NOTHING ON DISK" in told
+    assert "no replication, nothing on disk." in told
+    assert len(leaders(polls(own.port, 40))) <= 1
+    assert "embedded, in memory" in own.done("ps")
+    assert milliseconds(own.done("restart-leader")) < HANDOVER
+    assert milliseconds(own.done("kill-leader")) < FAILOVER
+    own.done("up")
+    assert "yours" not in own.done("ps")
+    assert "ZooKeeper's data" not in own.done("down")
+
+
+def test_no_java_for_ones_own_zookeeper_is_told(bare: Launcher, tmp_path: Path) -> None:
+    told = bare.refused("up", PATH=str(tmp_path), JAVA_HOME="", ZOOKEEPER_HOME=str(tmp_path))
     assert "no `java`" in told
     assert "apt install zookeeper" in told
-    assert launcher.processes() == []
+    assert "ZOOKEEPER=embedded" in told
+    assert bare.processes() == []
 
 
 def test_no_zookeeper_is_told(launcher: Launcher, tmp_path: Path) -> None:

@@ -74,8 +74,9 @@ LAYERS["election"] = PURE_ELECTION | {
     "election",
 }
 LAYERS["embedded"] = {"errors", "clock", "waking", "embedded"}
+LAYERS["testing"] = {"embedded", "errors"}
 LAYERS["web"] = {"election", "zookeeper/client", "zookeeper/status", "clock", "errors", "web", ""}
-LAYERS["cli"] = {"election", "zookeeper", "web", "clock", "errors", "cli", ""}
+LAYERS["cli"] = {"election", "zookeeper", "embedded", "web", "clock", "errors", "cli", ""}
 LAYERS[""] = {"election", "errors", "zookeeper/client", "zookeeper/status", "cli"}
 IMPURE = {"asyncio", "socket", "time", "random", "threading", "datetime", "uuid", "selectors", "os"}
 

@@ -1,0 +1,37 @@
+"""The embedded ZooKeeper in the foreground: to try things on one machine, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+
+from ..embedded import EmbeddedServer
+from .serve import Exit, bind
+
+log = logging.getLogger("leader_async.embedded")
+
+WARNING = "in memory, in one process: no replication, nothing on disk, gone when this process ends; not for production"
+
+
+async def run(host: str, port: int, tick: float) -> Exit:
+    """Serve until SIGTERM or SIGINT.
+
+    Args:
+        host: the address to listen on.
+        port: the port to listen on, 0 for any free one.
+        tick: seconds; sessions last 2 to 20 of them.
+
+    Raises:
+        UsageError: the tick cannot be used.
+        CannotListen: the port is taken or may not be used.
+    """
+    told_to_stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told_to_stop.set)
+    async with EmbeddedServer(tick=tick, sock=bind(host, port)) as server:
+        log.info("embedded ZooKeeper at %s (%s)", server.address, WARNING)
+        await told_to_stop.wait()
+    log.info("stopped; everything that was stored is gone")
+    return Exit.STOPPED

@@ -1,0 +1,152 @@
+"""A ZooKeeper for the tests of those who use this library: no Java, no Docker, no network but loopback.
+
+In `conftest.py`:
+
+    pytest_plugins = ["leader_async.testing"]
+
+In a test, of whatever kind (plain, pytest-asyncio, anyio):
+
+    async def test_that_somebody_leads(zookeeper):
+        async with leader_async.connect(zookeeper.address, timeout=1.0) as zk:
+            ...
+            zookeeper.expire_all()          # as if every session had gone silent for too long
+            with zookeeper.outage():        # nobody is there
+                ...
+
+The server runs in a thread of its own, so a blocked event loop does not block it. It is `leader_async.embedded`: in
+memory, alone; what that is not is said there. Without pytest: `with ZooKeeper() as zookeeper:`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Self, TypeVar
+
+import pytest
+
+from .embedded import EmbeddedServer
+from .errors import UsageError
+
+T = TypeVar("T")
+
+__all__ = ["ZooKeeper", "zookeeper"]
+
+
+class ZooKeeper:
+    """A server in a thread, for use as `with ZooKeeper() as zookeeper`. All of its methods may be called anywhere.
+
+    Args:
+        tick: seconds; sessions last 2 to 20 of them, so 0.1 to 1 s with the default.
+    """
+
+    def __init__(self, *, tick: float = 0.05) -> None:
+        self._tick = tick
+        self._port = 0
+        self._server: EmbeddedServer | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def address(self) -> str:
+        """Where it is reached, as `connect` takes it; it stays the same when it is stopped and started again."""
+        if not self._port:
+            raise UsageError("this ZooKeeper was not started; write `with ZooKeeper() as zookeeper:`")
+        return f"127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        """Begin to serve, with an empty tree."""
+        if self._thread is not None:
+            raise UsageError("this ZooKeeper runs already")
+        ready: Future[None] = Future()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(ready)), name="zookeeper", daemon=True)
+        self._thread.start()
+        try:
+            ready.result()
+        except BaseException:
+            self._thread = None
+            raise
+
+    async def _serve(self, ready: Future[None]) -> None:
+        try:
+            async with EmbeddedServer(port=self._port, tick=self._tick) as server:
+                self._loop, self._server, self._port = asyncio.get_running_loop(), server, server.port
+                self._stopping = asyncio.Event()
+                ready.set_result(None)
+                await self._stopping.wait()
+        except OSError as error:
+            ready.set_exception(error)
+
+    def stop(self) -> None:
+        """Hang up on everybody and forget everything. Nothing happens if it does not run."""
+        loop, thread = self._loop, self._thread
+        if loop is None or thread is None:
+            return
+        self._loop = self._server = self._thread = None
+        loop.call_soon_threadsafe(self._stopping.set)
+        thread.join()
+
+    @contextlib.contextmanager
+    def outage(self) -> Iterator[None]:
+        """Nobody serves inside the `with`; afterwards it is there again, at the same address, empty."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
+
+    @property
+    def sessions(self) -> list[int]:
+        """The ids of the sessions that live, oldest first."""
+        return self._call(lambda server: server.sessions)
+
+    def expire(self, session: int) -> None:
+        """End this session (`connection.client.session_id`) now, and its ephemeral znodes with it.
+
+        Raises:
+            UsageError: there is no such session.
+        """
+        self._call(lambda server: server.expire(session))
+
+    def expire_all(self) -> None:
+        """End every session now."""
+        for session in self.sessions:
+            self.expire(session)
+
+    def disconnect(self, session: int) -> None:
+        """Hang up on this session's client; the session lives on.
+
+        Raises:
+            UsageError: it is not connected.
+        """
+        self._call(lambda server: server.disconnect(session))
+
+    def _call(self, do: Callable[[EmbeddedServer], T]) -> T:
+        loop, server = self._loop, self._server
+        if loop is None or server is None:
+            raise UsageError("this ZooKeeper does not run; start() it")
+
+        async def call() -> T:
+            return do(server)
+
+        return asyncio.run_coroutine_threadsafe(call(), loop).result()
+
+
+@pytest.fixture
+def zookeeper() -> Iterator[ZooKeeper]:
+    """A ZooKeeper of this test's own, in memory."""
+    with ZooKeeper() as server:
+        yield server
