@@ -210,17 +210,20 @@ class Ensemble:
 
 
 class Lab:
-    """Three network namespaces on one bridge, which the machine reaches by an interface of its own.
+    """Network namespaces on one bridge, which the machine reaches by an interface of its own.
 
     Everything is named after this process, and goes when `close` is called.
+
+    Args:
+        hosts: how many; the first three are for the servers.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, hosts: int = 3) -> None:
         tag = f"la{os.getpid() % 100000}"
         self._net = f"10.{(os.getpid() >> 8) % 100 + 100}.{os.getpid() % 250 + 1}"
         self._hub = f"{tag}h"
         self._uplink = f"{tag}u"
-        self.names = [f"{tag}{n}" for n in range(3)]
+        self.names = [f"{tag}{n}" for n in range(hosts)]
 
     def address(self, number: int) -> str:
         return f"{self._net}.{number + 1}"

@@ -1,0 +1,90 @@
+"""One campaign: a system on a field, a nemesis, and the verdict."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from leader_async import NoNode, connect
+from leader_async.zookeeper import messages as m
+
+from .checker import Trouble, Verdict, judge
+from .field import ELECTION, TICK, TIMEOUT, Field
+from .history import History, read
+from .nemesis import Nemesis
+
+
+@dataclass(slots=True)
+class Campaign:
+    """What came of it.
+
+    Attributes:
+        orphans: znodes that were there after all replicas had left and their sessions had to be over.
+    """
+
+    system: str
+    minutes: float
+    seed: int
+    history: History
+    troubles: list[Trouble]
+    verdict: Verdict
+    orphans: list[str]
+
+
+async def campaign(
+    folder: Path,
+    system: str,
+    minutes: float,
+    seed: int,
+    tell: Callable[[str], None],
+    kinds: list[str] | None = None,
+) -> Campaign:
+    """Run it.
+
+    Args:
+        folder: a new one, for everything.
+        system: whose replicas.
+        minutes: how long; the fault under way at the end is brought to its end.
+        seed: what the nemesis draws by.
+        tell: gets a line for each fault.
+        kinds: faults to inflict in this order, instead of drawing.
+    """
+    field = Field(folder, system)
+    nemesis = Nemesis(field, seed)
+    began = time.monotonic()
+    try:
+        await field.open()
+        begin = time.monotonic()
+        while time.monotonic() - begin < minutes * 60 and (kinds is None or len(nemesis.troubles) < len(kinds)):
+            kind = kinds[len(nemesis.troubles)] if kinds is not None else nemesis.draw()
+            trouble = await nemesis.inflict(kind)
+            seconds = trouble.end - trouble.begin
+            tell(f"{time.monotonic() - began:6.1f} s  {kind}: {seconds:.1f} s, now {field.leader() or 'nobody'} leads")
+        await field.retire()
+        orphans = await _left_behind(field)
+    finally:
+        field.close()
+    history = History()
+    for path in sorted((folder / "observed").iterdir()):
+        with path.open() as lines:
+            read(path.name, lines, history)
+    verdict = judge(history, nemesis.troubles)
+    return Campaign(system, (time.monotonic() - began) / 60, seed, history, nemesis.troubles, verdict, orphans)
+
+
+async def _left_behind(field: Field) -> list[str]:
+    """The candidates' znodes that outlive their sessions."""
+    assert field.ensemble is not None
+    path, end = f"/ELECTION/{ELECTION}", time.monotonic() + TIMEOUT + 3 * TICK
+    async with connect(field.ensemble.address, timeout=TIMEOUT) as zk:
+        await zk.wait_connected()
+        while True:
+            try:
+                reply = await zk.client.request(m.GetChildren(path))
+            except NoNode:
+                return []
+            assert isinstance(reply, m.Children)
+            if not reply.names or time.monotonic() > end:
+                return sorted(reply.names)
