@@ -7,7 +7,7 @@ them see; reads are answered from this host's own tree.
 Rules:
 1. The requests of one connection are answered in their order; a read waits for the writes before it.
 2. A watch event leaves before any reply that shows the change.
-3. A session lives on one connection: whoever resumes it closes the other.
+3. A session lives on one connection: whoever asks to resume it closes the other.
 4. A client that has seen more than this host has, or that breaks the protocol, is hung up on without a word.
 5. The end of a session ends its connection.
 
@@ -183,6 +183,10 @@ class Host:
         ticket = Ticket(number, 0)
         connection.waiting = True
         if request.session_id:
+            # Before it is known whether it may, as ZooKeeper does.
+            for other, served in list(self.connections):
+                if served == request.session_id:
+                    self.hang_up(other)
             self._quorum.resume(request.session_id, request.password, ticket, now)
             return
         timeout = min(max(request.timeout, self._timeouts[0]), self._timeouts[1])
@@ -222,7 +226,8 @@ class Host:
                     self._quorum.sync(Ticket(number, xid))
                 case m.Ping():
                     self._answer(number, xid, m.Ponged())
-                case m.GetData() | m.GetChildren() | m.Exists() | m.GetAccess():
+                case _:
+                    assert isinstance(request, m.GetData | m.GetChildren | m.Exists | m.GetAccess)
                     self._answer(number, xid, self._read(number, connection, request))
         connection.serving = False
 
@@ -305,9 +310,6 @@ class Host:
             self._say(number, wire.encode_accepted(m.Accepted(0, 0.0, bytes(16)), modern=connection.modern))
             self.hang_up(number)
             return
-        for other, served in list(self.connections):
-            if served == session:
-                self.hang_up(other)
         connection.session = session
         self._accept(number, connection, known)
         self._go_on(ticket)
@@ -351,7 +353,8 @@ class Host:
         if word == b"ruok":
             return b"imok"
         lines = {
-            "Zookeeper version": "leader_async's embedded server, in memory",
+            # Some clients look here for what the server can do.
+            "Zookeeper version": "3.8.0-embedded-in-memory, built on 2026-11-23 00:00 UTC",
             "Received": self.received,
             "Sent": self.sent,
             "Connections": len(self._connections),

@@ -27,6 +27,9 @@ BAD_ARGUMENTS, INVALID_ACL = -8, -114
 LAST_NUMBER = 2**31 - 1
 """Where a parent's counter stays."""
 
+OWN = ("/", "/zookeeper", "/zookeeper/config", "/zookeeper/quota")
+"""What is there from the beginning, and stays."""
+
 
 @dataclass(frozen=True, slots=True)
 class Znode:
@@ -117,7 +120,7 @@ class Tree:
         self._nodes: dict[str, Znode] = {}
         self._children: dict[str, dict[str, None]] = {}  # a dict keeps the order, so that runs repeat exactly
         self._owned: dict[int, dict[str, None]] = {}
-        for path in ("/", "/zookeeper", "/zookeeper/config", "/zookeeper/quota"):
+        for path in OWN:
             self._nodes[path] = Znode()
             self._children[path] = {}
             if path != "/":
@@ -195,14 +198,16 @@ class Tree:
                 node = replace(node, access=settled, aversion=node.aversion + 1)
                 self._put(doing, path, node)
                 return m.AccessSet(self._stat(path, node))
-            case m.Check(path, version):
-                node = self._changeable(doing, path, m.Permission.READ)
-                _expect(node.version, version)
+            case _:
+                assert isinstance(operation, m.Check)
+                node = self._changeable(doing, operation.path, m.Permission.READ)
+                _expect(node.version, operation.version)
                 return m.Checked()
 
     def _create(self, doing: _Doing, request: m.Create) -> m.Created:
         entry, path = doing.entry, request.path
-        _check_path(path + "1" if request.sequential else path)
+        if "/" not in path or "\0" in path:
+            raise Refused(BAD_ARGUMENTS)
         access = settle(request.access, entry.proofs)
         if access is None:
             raise Refused(INVALID_ACL)
@@ -211,6 +216,7 @@ class Tree:
         _allow(parent, entry.proofs, m.Permission.CREATE)
         if request.sequential:
             path = f"{path}{parent.created:010d}"
+        _check_path(path)
         if path in self._nodes:
             raise Refused(NodeExists.code)
         if parent.owner:
@@ -231,7 +237,7 @@ class Tree:
         return m.Created(path, self._stat(path, node) if request.stat else None)
 
     def _delete(self, doing: _Doing, path: str, version: int) -> m.Deleted:
-        if path in ("/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config") or not path.startswith("/"):
+        if path in OWN or "/" not in path or "\0" in path:
             raise Refused(BAD_ARGUMENTS)
         above = path.rpartition("/")[0] or "/"
         parent = self._node(above)
@@ -256,7 +262,6 @@ class Tree:
         Raises:
             Refused: it cannot be answered.
         """
-        _check_path(request.path)
         node = self._node(request.path)
         stat = self._stat(request.path, node)
         match request:
@@ -268,7 +273,8 @@ class Tree:
             case m.GetChildren(stat=wanted):
                 _allow(node, proofs, m.Permission.READ)
                 return m.Children(tuple(self._children[request.path]), stat if wanted else None)
-            case m.GetAccess():
+            case _:
+                assert isinstance(request, m.GetAccess)
                 _allow(node, proofs, m.Permission.READ | m.Permission.ADMIN)
                 return m.AccessList(masked(node.access, proofs), stat)
 

@@ -86,6 +86,7 @@ class Nemesis:
 
     async def _led(self, limit: float) -> None:
         end = now() + limit
+        await asyncio.sleep(0.2)  # what was said before this does not count
         while self.field.leader() is None and now() < end:
             await asyncio.sleep(0.02)
 

@@ -137,7 +137,8 @@ def _reply(request: m.Request, frame: bytes, offset: int) -> tuple[m.Reply, int]
             return m.Synced(part.path or ""), offset
         case m.Ping():
             return m.Ponged(), offset
-        case m.Close():
+        case _:
+            assert isinstance(request, m.Close)
             return m.Closed(), offset
 
 
@@ -153,7 +154,8 @@ def _read(request: m.Read, frame: bytes, offset: int) -> tuple[m.ReadReply, int]
         case m.Exists():
             part, offset = parse(zk.ExistsResponse, frame, offset)
             return m.Found(take_stat(part.stat)), offset
-        case m.GetAccess():
+        case _:
+            assert isinstance(request, m.GetAccess)
             vector(frame, offset)
             part, offset = parse(zk.GetACLResponse, frame, offset)
             return m.AccessList(take_access(part.acl), take_stat(part.stat)), offset

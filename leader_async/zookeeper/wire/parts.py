@@ -21,6 +21,10 @@ ERROR, MULTI = -1, zk.TransactionRequest.opcode
 """Operation codes of a failed part of a transaction, and of a transaction."""
 
 EPHEMERAL, SEQUENTIAL = zk.CreateRequest.EPHEMERAL_FLAG, zk.CreateRequest.SEQUENTIAL_FLAG
+CONTAINER: int = zk.CreateRequest.CONTAINER_FLAG
+"""Stands alone; such a znode is taken for a persistent one."""
+
+_CREATE_CONTAINER: Any = type("CreateContainerRequest", (zk.Create2Request,), {"opcode": 19})  # unknown to aiozk
 
 __all__ = ["AUTH_XID", "ERROR", "MULTI", "PING_XID", "SET_WATCHES_XID", "WATCH_XID", "MultiHeader"]
 
@@ -52,15 +56,15 @@ def _create_fields(request: m.Create) -> dict[str, Any]:
 
 
 def _take_create(part: Any) -> m.Create:
-    if not 0 <= part.flags <= EPHEMERAL | SEQUENTIAL:
-        raise ValueError(f"create flags {part.flags}: containers and times to live are not known here")
+    if not 0 <= part.flags <= CONTAINER:
+        raise ValueError(f"create flags {part.flags}: times to live are not known here")
     return m.Create(
         text(part.path),
         part.data or b"",
         ephemeral=bool(part.flags & EPHEMERAL),
         sequential=bool(part.flags & SEQUENTIAL),
         access=take_access(part.acl),
-        stat=part.opcode == zk.Create2Request.opcode,
+        stat=part.opcode != zk.CreateRequest.opcode,
     )
 
 
@@ -78,6 +82,7 @@ def _versioned(request: Any) -> dict[str, Any]:
 
 CODECS: tuple[tuple[type[Any], Codec], ...] = (
     (m.Create, Codec(zk.CreateRequest, _create_fields, _take_create)),
+    (m.Create, Codec(_CREATE_CONTAINER, _create_fields, _take_create)),
     (m.Create, Codec(zk.Create2Request, _create_fields, _take_create)),
     (m.Delete, Codec(zk.DeleteRequest, _versioned, lambda p: m.Delete(text(p.path), p.version))),
     (m.Check, Codec(zk.CheckVersionRequest, _versioned, lambda p: m.Check(text(p.path), p.version))),

@@ -183,7 +183,8 @@ def _opcode(result: m.Created | m.Deleted | m.DataSet | m.Checked) -> int:
             return int(zk.DeleteRequest.opcode)
         case m.DataSet():
             return int(zk.SetDataRequest.opcode)
-        case m.Checked():
+        case _:
+            assert isinstance(result, m.Checked)
             return int(zk.CheckVersionRequest.opcode)
 
 

@@ -10,6 +10,7 @@ from aiozk import protocol as zk
 from leader_async.errors import ProtocolError, UsageError
 from leader_async.zookeeper import messages as m
 from leader_async.zookeeper import wire
+from leader_async.zookeeper.wire import server
 
 
 def header(error: int = 0, xid: int = 1, zxid: int = 7) -> bytes:
@@ -196,3 +197,27 @@ def test_a_stream_is_cut_into_frames() -> None:
 def test_lengths_below_zero_and_above_the_limit(length: int) -> None:
     with pytest.raises(ProtocolError, match=f"{length} bytes"):
         list(wire.FrameReader(limit=10).feed(struct.pack("!i", length)))
+
+
+def test_a_server_knows_what_it_does_not_know() -> None:
+    read_in_transaction = part(4) + text("/a") + b"\0"
+    frame = struct.pack("!ii", 7, 14) + read_in_transaction + END
+    assert server.decode_request(frame) == (7, server.Unknown("GetData in a transaction is not known here"))
+    with_ttl = struct.pack("!ii", 7, 1) + text("/a") + text("") + struct.pack("!ii", 0, 5)
+    xid, unknown = server.decode_request(with_ttl)
+    assert xid == 7
+    assert isinstance(unknown, server.Unknown)
+    assert "times to live" in unknown.reason
+
+
+@pytest.mark.parametrize("request_", [entry[0] for entry in REPLIES], ids=lambda value: type(value).__name__)
+def test_what_a_client_asks_a_server_hears(request_: m.Request) -> None:
+    frame = wire.encode_request(5, request_)[4:]
+    if isinstance(request_, m.SetWatches):
+        assert server.decode_request(frame) == (5, request_)
+    assert server.decode_request(frame)[1] == request_
+
+
+@pytest.mark.parametrize(("request_", "body", "reply"), REPLIES, ids=lambda value: type(value).__name__)
+def test_what_a_server_says_a_client_hears(request_: m.Request, body: bytes, reply: m.Reply) -> None:
+    assert wire.decode_reply(request_, server.encode_reply(1, 7, reply)[4:]) == reply
