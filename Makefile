@@ -1,11 +1,11 @@
-# `make` alone says what there is. Set on the command line: N, SEEDS, PORT, CLUSTER=local|docker, ZOOKEEPER=host:port, ARGS, PYTHON.
+# `make` alone says what there is. Set on the command line: N, SEEDS, MINUTES, PORT, CLUSTER=local|docker, ZOOKEEPER=host:port, ARGS, PYTHON.
 
 PYTHON ?= python3
 CLUSTER_PY := .venv/bin/python -m deploy.cluster
 CODE := leader_async tests deploy
 OLD := leader_async needs Python 3.11 or newer, and $(PYTHON) is none: make PYTHON=python3.12
 
-.PHONY: help up down ps logs poll restart-leader kill-leader test simulate lint types format deps clean
+.PHONY: help up down ps logs poll restart-leader kill-leader test simulate exhaustive mutants chaos lint types format deps clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -36,6 +36,15 @@ test: deps  ## run the tests; ARGS="-k queue -x" chooses
 
 simulate: deps  ## SEEDS=1000 simulated runs with faults; what was seen goes to build/simulate.json
 	.venv/bin/python -m tests.simulation --seeds $(or $(SEEDS),1000)
+
+exhaustive: deps  ## walk through every interleaving, within bounds; states and transitions go to build/exhaustive.json
+	.venv/bin/python -m tests.exhaustive
+
+mutants: deps  ## break each rule on purpose, and print who noticed
+	.venv/bin/python -m tests.mutants
+
+chaos: deps  ## MINUTES=2 of faults on a real ensemble (root); SYSTEMS=leader_async,kazoo,curator compares
+	.venv/bin/python -m tests.campaigns --minutes $(or $(MINUTES),2) --systems $(or $(SYSTEMS),leader_async) $(ARGS)
 
 lint: deps  ## check style and formatting
 	.venv/bin/ruff check $(CODE) && .venv/bin/ruff format --check $(CODE)

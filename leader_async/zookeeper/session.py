@@ -105,7 +105,9 @@ class Session:
         self._out += wire.encode_connect(m.Connect(asked[0], self.timeout_asked, *asked[1:]))
 
     def receive_data(self, data: bytes, now: float) -> None:
-        """Take bytes from the server."""
+        """Take bytes from the server; of a connection that has ended they count for nothing."""
+        if self.phase in (Phase.DOWN, Phase.OVER):
+            return
         try:
             for frame in self._frames.feed(data):
                 self._receive_frame(frame, now)

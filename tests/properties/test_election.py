@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from leader_async.election.standing import Work
+from leader_async.embedded.tree import Entry
 from leader_async.zookeeper import messages as m
 
-from .world import PARENT, Process, World
+from .world import PARENT, WHO, Process, World
 
 pytestmark = pytest.mark.timeout(120)
 index = st.integers(0, 3)
@@ -85,10 +86,11 @@ class Elections(RuleBasedStateMachine):
 
     @rule(number=index)
     def delete_by_a_stranger(self, number: int) -> None:
-        names = self.world.ensemble.now.children(PARENT)
-        if not names:
+        ensemble = self.world.ensemble
+        names = ensemble.head.children(PARENT)
+        if not names or not ensemble.sessions:
             return
-        self.world.ensemble.commit([(f"{PARENT}/{names[number % len(names)]}", None)])
+        ensemble.commit(Entry(next(iter(ensemble.sessions)), m.Delete(f"{PARENT}/{names[number % len(names)]}")))
 
     @rule(number=index)
     def resign(self, number: int) -> None:
@@ -155,7 +157,7 @@ def assert_settled(world: World) -> None:
         process = by_name[name]
         assert process.candidacy.armed == znode
         assert process.connection is not None
-        assert znode is None or f"{PARENT}/{znode}" in process.connection.replica.child_watches
+        assert znode is None or WHO in process.connection.replica.watches._children[f"{PARENT}/{znode}"]
 
 
 TestElections = Elections.TestCase

@@ -1,5 +1,7 @@
 """A little world for candidacies: one ordered log of transactions, a lagging replica for each session, one clock.
 
+The znodes are those of the embedded server's tree, which is held to the real one's in `conformance/`.
+
 Enough of ZooKeeper to hold the rules of the election against: writes are ordered and checked where all is known, reads
 are answered by a replica that may lag behind, watches fire as the replica applies what changed, replies and watch
 events reach a client in one order. Connections can be cut between any two steps of a request; sessions can expire at
@@ -11,7 +13,8 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeAlias
 
 from leader_async.election import record as r
@@ -19,177 +22,75 @@ from leader_async.election.candidacy import Candidacy
 from leader_async.election.commands import ConfirmNow, Left, Note, Send, StartWork, StopWork
 from leader_async.election.keeper import Keeper, Round
 from leader_async.election.standing import Settings
-from leader_async.errors import BadVersion, NodeExists, NoNode, SessionExpired
+from leader_async.embedded.tree import CloseSession, Entry, OpenSession, Refused, Tree
+from leader_async.embedded.watches import Watches, told
 from leader_async.zookeeper import messages as m
 
 PARENT = "/ELECTION/x"
 
 
-@dataclass(frozen=True)
-class Znode:
-    data: bytes
-    stat: m.Stat
-    counter: int = 0
-
-
-Change: TypeAlias = tuple[str, Znode | None]
-"""A path, and what stands there afterwards."""
 Asked: TypeAlias = tuple[Send | Round, float]
 """What was asked, and when."""
 
-
-class Refused(Exception):
-    def __init__(self, code: int) -> None:
-        self.code = code
+WHO = 0
+"""A replica serves one client, whose watches are all that it keeps."""
 
 
 class Replica:
     """The znodes up to some point of the log, and the watches that wait there."""
 
     def __init__(self) -> None:
-        self.nodes: dict[str, Znode] = {"/": Znode(b"", m.Stat())}
-        self.data_watches: set[str] = set()
-        self.child_watches: set[str] = set()
+        self.tree = Tree()
+        self.watches = Watches()
 
-    def apply(self, changes: list[Change]) -> list[m.Watched]:
-        events = []
-        for path, node in changes:
-            parent = path.rpartition("/")[0] or "/"
-            before = self.nodes.pop(path, None)
-            if node is not None:
-                self.nodes[path] = node
-            if before is None or node is None:
-                kind = m.Change.CREATED if before is None else m.Change.DELETED
-                watched = path in self.data_watches or path in self.child_watches
-                if watched:
-                    self.data_watches.discard(path)
-                    self.child_watches.discard(path)
-                    events.append(m.Watched(kind, path))
-                if parent in self.child_watches:
-                    self.child_watches.discard(parent)
-                    events.append(m.Watched(m.Change.CHILDREN, parent))
-            elif path in self.data_watches and before.data is not node.data:
-                self.data_watches.discard(path)
-                events.append(m.Watched(m.Change.DATA, path))
-        return events
+    def apply(self, entry: Entry) -> tuple[m.Reply, list[m.Watched]]:
+        reply, happened = self.tree.apply(entry)
+        return reply, [told(one) for _, one in self.watches.fire(happened)]
 
-    def children(self, path: str) -> tuple[str, ...]:
-        prefix = path.rstrip("/") + "/"
-        return tuple(p[len(prefix) :] for p in self.nodes if p.startswith(prefix) and "/" not in p[len(prefix) :])
-
-    def read(self, request: m.Request) -> m.Reply:
-        match request:
-            case m.GetData(path, watch):
-                if path not in self.nodes:
-                    return m.Failed(NoNode.code)
-                if watch:
-                    self.data_watches.add(path)
-                return m.Data(self.nodes[path].data, self.nodes[path].stat)
-            case m.GetChildren(path, watch):
-                if path not in self.nodes:
-                    return m.Failed(NoNode.code)
-                if watch:
-                    self.child_watches.add(path)
-                return m.Children(self.children(path))
-        raise AssertionError(request)
+    def read(self, request: m.GetData | m.GetChildren) -> m.Reply:
+        try:
+            reply = self.tree.read(request)
+        except Refused as refused:
+            return m.Failed(refused.code)
+        if request.watch and isinstance(request, m.GetData):
+            self.watches.on_data(request.path, WHO)
+        elif request.watch:
+            self.watches.on_children(request.path, WHO)
+        return reply
 
 
 class Ensemble:
-    """The log, and what stands at its end."""
+    """The log, and the tree at its end."""
 
     def __init__(self) -> None:
-        self.log: list[list[Change]] = []
-        self.now = Replica()
-        self.sessions: set[int] = set()
+        self.log: list[Entry] = []
+        self.head = Tree()
 
     @property
     def zxid(self) -> int:
         return len(self.log)
 
-    def commit(self, changes: list[Change]) -> None:
-        self.log.append(changes)
-        self.now.apply(changes)
+    @property
+    def sessions(self) -> dict[int, OpenSession]:
+        return self.head.sessions
 
-    def write(self, session: int, request: m.Operation | m.Multi) -> m.Reply:
-        if session not in self.sessions:
-            return m.Failed(SessionExpired.code)
-        operations = request.operations if isinstance(request, m.Multi) else (request,)
-        changes: list[Change] = []
-        results: list[m.OperationReply] = []
-        scratch = dict(self.now.nodes)
-        for index, operation in enumerate(operations):
-            try:
-                results.append(self._operate(session, operation, scratch, changes))
-            except Refused as refused:
-                if not isinstance(request, m.Multi):
-                    return m.Failed(refused.code)
-                rest = len(operations) - index - 1
-                codes = [m.ROLLED_BACK] * index + [refused.code] + [m.RUNTIME_INCONSISTENCY] * rest
-                return m.Transacted(tuple(map(m.Failed, codes)))
-        self.commit(changes)
-        return m.Transacted(tuple(results)) if isinstance(request, m.Multi) else results[0]
-
-    def _operate(
-        self, session: int, operation: m.Operation, nodes: dict[str, Znode], changes: list[Change]
-    ) -> m.OperationReply:
-        zxid = self.zxid + 1
-
-        def put(path: str, node: Znode | None) -> None:
-            changes.append((path, node))
-            nodes.pop(path, None)
-            if node is not None:
-                nodes[path] = node
-
-        def find(path: str) -> Znode:
-            if path not in nodes:
-                raise Refused(NoNode.code)
-            return nodes[path]
-
-        match operation:
-            case m.Create(path, data, ephemeral, sequential):
-                above = path.rpartition("/")[0] or "/"
-                parent = find(above)
-                if sequential:
-                    path = f"{path}{parent.counter:010d}"
-                if path in nodes:
-                    raise Refused(NodeExists.code)
-                put(path, Znode(data, m.Stat(zxid, zxid, 0, session if ephemeral else 0)))
-                put(above, replace(parent, counter=parent.counter + 1))
-                return m.Created(path)
-            case m.Delete(path, version):
-                self._versioned(find(path), version)
-                put(path, None)
-                return m.Deleted()
-            case m.SetData(path, data, version):
-                node = find(path)
-                self._versioned(node, version)
-                stat = replace(node.stat, mzxid=zxid, version=node.stat.version + 1)
-                put(path, Znode(bytes(bytearray(data)), stat, node.counter))
-                return m.DataSet(stat)
-            case m.Check(path, version):
-                self._versioned(find(path), version)
-                return m.Checked()
-
-    @staticmethod
-    def _versioned(node: Znode, version: int) -> None:
-        if version not in (m.ANY_VERSION, node.stat.version):
-            raise Refused(BadVersion.code)
+    def commit(self, entry: Entry) -> m.Reply:
+        self.log.append(entry)
+        return self.head.apply(entry)[0]
 
     def expire(self, session: int) -> None:
-        self.sessions.discard(session)
-        owned = [path for path, node in self.now.nodes.items() if node.stat.ephemeral_owner == session]
-        if owned:
-            self.commit([(path, None) for path in owned])
+        if session in self.sessions:
+            self.commit(Entry(session, CloseSession()))
 
 
 @dataclass
 class Connection:
-    """One session's connection: what is on its way to the server, and what is on its way back."""
+    """One session's connection: what is on its way to the server, and on its way back, with how far that server was."""
 
     replica: Replica
     applied: int = 0
     up: deque[tuple[m.Request, Asked]] = field(default_factory=deque)
-    down: deque[m.Watched | tuple[m.Reply, Asked]] = field(default_factory=deque)
+    down: deque[tuple[m.Watched | tuple[m.Reply, Asked], int]] = field(default_factory=deque)
 
 
 class Process:
@@ -203,7 +104,7 @@ class Process:
         self.keeper = Keeper()
         self.session = 0
         self.connection: Connection | None = None
-        self.history = (Replica(), 0)  # the newest state this client has seen: no server behind it takes it
+        self.seen = 0  # how far a server was whose answer reached this client: none behind it takes it
         self.obedient = True  # its work ends as soon as it is told to
         self.woken = 0
         self.tokens: list[int] = []
@@ -211,7 +112,7 @@ class Process:
     @staticmethod
     def _uuids(index: int) -> Iterator[str]:
         # Descending, so that nothing can rely on the names' order where the numbers' is meant.
-        return (f"{99999 - number:05d}{index}" for number in itertools.count())
+        return map(partial(_uuid, index), itertools.count())
 
     @property
     def now(self) -> float:
@@ -232,10 +133,10 @@ class Process:
         if not self.session:
             self.session = self.world.new_session()
         # Another server: it may lag, but never behind what the client has seen; watches stay behind.
-        seen, applied = self.history
         replica = Replica()
-        replica.nodes = dict(seen.nodes)
-        self.connection = Connection(replica, applied)
+        for entry in ensemble.log[: self.seen]:
+            replica.apply(entry)
+        self.connection = Connection(replica, self.seen)
         self.candidacy.connected(self.session, 6.0, self.now)
         self.carry_out()
 
@@ -245,7 +146,7 @@ class Process:
         assert connection is not None
         for _ in range(min(executed, len(connection.up))):
             self._execute(connection)
-        lost = [entry[1] for entry in connection.down if not isinstance(entry, m.Watched)]
+        lost = [entry[1] for entry, _ in connection.down if not isinstance(entry, m.Watched)]
         lost += [asked for _, asked in connection.up]
         self.candidacy.disconnected(self.now)
         for asked in lost:
@@ -267,22 +168,21 @@ class Process:
             reply = m.Synced()
         else:
             assert isinstance(request, m.Multi | m.Create | m.Delete | m.SetData | m.Check)
-            reply = ensemble.write(self.session, request)
+            reply = ensemble.commit(Entry(self.session, request))
             self.catch_up(connection, ensemble.zxid)  # a server answers a write when it has applied it
-        connection.down.append((reply, asked))
+        connection.down.append(((reply, asked), connection.applied))
 
     def catch_up(self, connection: Connection, until: int) -> None:
         while connection.applied < until:
-            connection.down.extend(connection.replica.apply(self.world.ensemble.log[connection.applied]))
+            _, events = connection.replica.apply(self.world.ensemble.log[connection.applied])
             connection.applied += 1
+            connection.down.extend((event, connection.applied) for event in events)
 
     def receive(self) -> None:
         """The oldest reply or event reaches the client."""
         assert self.connection is not None
-        entry = self.connection.down.popleft()
-        replica = Replica()
-        replica.nodes = dict(self.connection.replica.nodes)
-        self.history = (replica, self.connection.applied)
+        entry, applied = self.connection.down.popleft()
+        self.seen = max(self.seen, applied)
         if isinstance(entry, m.Watched):
             self.woken += 1
             self.candidacy.watched(entry, self.now)
@@ -330,6 +230,10 @@ class Process:
         self.carry_out()
 
 
+def _uuid(index: int, number: int) -> str:
+    return f"{99999 - number:05d}{index}"
+
+
 class World:
     """Everybody, and the invariants that hold after every step."""
 
@@ -344,7 +248,7 @@ class World:
 
     def new_session(self) -> int:
         session = next(self._sessions)
-        self.ensemble.sessions.add(session)
+        self.ensemble.commit(Entry(session, OpenSession(6.0, b"")))
         return session
 
     def check(self) -> None:
@@ -355,12 +259,12 @@ class World:
             assert hold is not None
             assert self.led.setdefault(hold.token, process.name) == process.name, "a token belongs to one process"
             assert hold.token >= max(self.led), "tokens rise"
-        record = self.ensemble.now.nodes.get(PARENT)
+        record = self.ensemble.head.find(PARENT)
         for process in self.processes:
             assert process.tokens == sorted(process.tokens)
             hold = process.candidacy.hold
             if process.candidacy.working and record is not None and hold is not None:
-                left = r.decode(record.data, record.stat.version)
+                left = r.decode(record.data, record.version)
                 given_up = left.state is r.State.LEFT and left.holder == hold.holder
                 assert not given_up, "the place is given up only after the work has ended"
 
@@ -420,8 +324,8 @@ class World:
     def queue(self) -> list[str]:
         """The names of the processes whose znodes stand in the queue, first first."""
         names = sorted(
-            (path.rpartition("-n_")[2], node.stat.ephemeral_owner)
-            for path, node in self.ensemble.now.nodes.items()
+            (path.rpartition("-n_")[2], node.owner)
+            for path, node in self.ensemble.head.walk()
             if path.startswith(PARENT + "/")
         )
         owners = {process.session: process.name for process in self.processes}

@@ -217,7 +217,7 @@ def test_what_comes_for_a_client_that_is_gone_goes_nowhere(slow: tuple[Host, Slo
 
 
 def test_events_are_for_those_who_may_read(slow: tuple[Host, Slow, int]) -> None:
-    host, quorum, number = slow
+    host, _, number = slow
     host.committed(Entry(7, m.Create("/a", access=(m.Access(31, "digest", "a:b"),))), None)
     host.receive(number, wire.encode_request(1, m.Exists("/a", watch=True)), 0.0)
     host.committed(Entry(7, m.Create("/b")), None)

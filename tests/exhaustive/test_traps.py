@@ -1,0 +1,180 @@
+"""The traps: schedules that broke drafts of these rules, or real systems, each by its name."""
+
+from __future__ import annotations
+
+from leader_async.election import record as r
+from leader_async.election.keeper import Keeper
+from leader_async.embedded.tree import Entry
+from leader_async.zookeeper import messages as m
+
+from ..properties.test_election import joined
+from ..properties.world import PARENT, Process, World
+
+
+def in_order(world: World) -> list[Process]:
+    """The processes as they stand in the queue."""
+    return [next(process for process in world.processes if process.name == name) for name in world.queue()]
+
+
+def a_record(world: World) -> r.Record:
+    node = world.ensemble.head.find(PARENT)
+    assert node is not None
+    return r.decode(node.data, node.version)
+
+
+def pass_time(world: World, seconds: float, *but: Process) -> None:
+    """Time passes, and everything arrives, but for these."""
+    for _ in range(round(seconds / 0.1)):
+        world.step(0.1)
+        for process in world.processes:
+            if process not in but and process.connection is not None:
+                world.deliver_to(process)
+
+
+def drain(process: Process) -> None:
+    while process.connection is not None and process.connection.down:
+        process.receive()
+
+
+def test_a_blind_claim_after_a_stale_read_of_none_meets_no_term() -> None:
+    """The heir read `none`; its predecessor claimed, and its session ended: a claim on v + 1 would be a theft."""
+    world = World(2)
+    first, heir = world.processes
+    for process in world.processes:
+        process.connect()
+        process.candidacy.join(process.now)
+        process.carry_out()
+    for _ in range(60):  # both stand in the queue, and nobody has claimed
+        for process in world.processes:
+            assert process.connection is not None
+            up = process.connection.up
+            if up and not (isinstance(up[0][0], m.Multi)):
+                process.serve()
+            drain(process)
+    world.deliver_to(first)
+    assert first.leads
+    held = a_record(world)
+    assert held.state is r.State.HELD
+    world.ensemble.expire(first.session)  # `first` does not know
+    world.deliver_to(heir)
+    pass_time(world, 2.0, first)
+    assert first.leads
+    assert not heir.leads
+    pass_time(world, 5.0, first)
+    assert heir.leads
+    assert not first.leads
+
+
+def test_gone_is_not_judged_by_a_listing_older_than_the_read() -> None:
+    """A listing without the holder counts as its end only if it was sent after the read that named it."""
+    world = joined(3)
+    first, second, third = in_order(world)
+    first.candidacy.resign(first.now)
+    first.carry_out()
+    world.deliver()  # the second leads now; the first stands at the back
+    assert second.leads
+    world.ensemble.expire(second.session)
+    # The third has lists and reads of all ages; still it waits the whole lease out.
+    began = world.time
+    while not third.leads and world.time < began + 20:
+        world.step(0.1)
+        world.deliver_to(third)
+        world.check()
+    assert third.leads
+    assert world.time - began >= 1.1 * 3.0 - 0.2
+
+
+def test_a_confirm_for_a_new_znode_while_the_record_names_the_old_one_is_never_sent() -> None:
+    world = joined(2)
+    leader = in_order(world)[0]
+    old = leader.candidacy.znode
+    world.ensemble.commit(Entry(leader.session, m.Delete(f"{PARENT}/{old}")))
+    for _ in range(80):
+        world.step(0.1)
+        if leader.connection is not None:
+            for request, _ in leader.connection.up:
+                if isinstance(request, m.Multi) and all(isinstance(part, m.Check) for part in request.operations):
+                    assert request.operations[0].path == f"{PARENT}/{a_record(world).holder}"
+        world.deliver()
+    assert leader.candidacy.znode not in (None, old)
+    assert sum(process.leads for process in world.processes) == 1
+
+
+def test_nobody_rejoins_behind_its_own_living_znode() -> None:
+    """The leave's reply is lost: the old znode is looked for before a new one is made."""
+    world = joined(2)
+    leader = in_order(world)[0]
+    leader.candidacy.resign(leader.now)
+    leader.carry_out()
+    leader.cut(0)  # the leave never reached the server
+    leader.connect()
+    world.settle(wait=10.0)
+    names = world.ensemble.head.children(PARENT)
+    assert len(names) == 2
+    assert sorted(world.queue()) == ["p0", "p1"]
+
+
+def test_a_late_answer_to_a_confirm_after_the_leave_revives_nothing() -> None:
+    world = joined(2)
+    leader, heir = in_order(world)
+    leader.keeper.hurry()
+    leader.confirm()
+    leader.serve()  # answered, but not heard yet
+    leader.candidacy.resign(leader.now)
+    leader.carry_out()
+    assert not leader.leads
+    drain(leader)
+    assert not leader.leads
+    world.deliver()
+    assert heir.leads
+    assert not leader.leads
+
+
+def test_a_woken_zookeeper_leader_that_expires_a_session_right_after_answering_its_confirm() -> None:
+    world = joined(2)
+    leader, heir = in_order(world)
+    leader.keeper.hurry()
+    leader.confirm()
+    leader.serve()
+    world.ensemble.expire(leader.session)
+    drain(leader)
+    assert leader.leads, "it was alive when it was confirmed"
+    pass_time(world, 3.1, leader)
+    assert not leader.leads
+    assert not heir.leads, "a tenth of the lease is for clocks"
+    pass_time(world, 1.0, leader)
+    assert heir.leads
+
+
+def test_a_stalled_ping_loop_ends_a_session_early() -> None:
+    """ZOOKEEPER-3774: whatever the session's timer says, nobody leads before the lease has ended."""
+    for late in range(12):
+        world = joined(2)
+        leader, _ = in_order(world)
+        world.step(late * 0.25)
+        world.ensemble.expire(leader.session)
+        pass_time(world, 8.0, leader)
+        assert sum(process.leads for process in world.processes) == 1
+        assert not leader.leads
+
+
+def test_a_failed_check_in_a_shared_confirm_belongs_to_one_election_only() -> None:
+    """Two terms in one round: the first that failed ends; the other is asked for again without it."""
+    one, two = joined(2), joined(2)
+    first, second = in_order(one)[0].candidacy, in_order(two)[0].candidacy
+    assert first.hold is not None
+    assert second.hold is not None
+    shared, now = Keeper(), in_order(one)[0].now
+    shared.hurry()
+    asked = shared.round([first, second], now)
+    assert asked is not None
+    assert len(asked.request.operations) == 4
+    until = second.hold.until
+    failed = m.Transacted((m.Failed(-101), m.Failed(-2), m.Failed(-2), m.Failed(-2)))
+    shared.answered(asked, failed, now, now)
+    assert first.hold.over
+    assert not second.hold.over
+    assert second.hold.until == until, "for this one it counts for nothing"
+    again = shared.round([first, second], now)
+    assert again is not None, "and it is asked again at once"
+    assert [candidacy for candidacy, _ in again.terms] == [second]

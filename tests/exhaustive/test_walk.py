@@ -1,0 +1,31 @@
+"""A smaller walk for the suite; `python -m tests.exhaustive` goes further."""
+
+from __future__ import annotations
+
+import pytest
+
+from ..support.reporting import measured
+from .walk import FAULTS, Bounds, replay, walk
+
+EACH = dict.fromkeys(FAULTS, 1)
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.mark.parametrize(
+    "bounds",
+    [Bounds(2, {}, 0, 1, joined=False), Bounds(2, EACH, 1, 1), Bounds(2, EACH, 2, 0), Bounds(3, EACH, 1, 0)],
+    ids=["2 join", "2 and a fault", "2 and two faults", "3 and a fault"],
+)
+def test_every_interleaving_keeps_the_promises(bounds: Bounds) -> None:
+    found = walk(bounds)
+    assert not found.violation, f"{found.violation}\nreplay({bounds!r}, {found.actions!r})"
+    assert found.complete
+    what = f"{bounds.candidates} candidates, {bounds.total} faults, {bounds.passes} steps of time"
+    measured(f"walk: {what}, {found.states} states", found.seconds)
+
+
+def test_a_way_can_be_walked_again() -> None:
+    bounds = Bounds(2, EACH, 1, 1)
+    world = replay(bounds, (("resign", 1), ("serve", 1), ("receive", 1), ("pass", 0)))
+    assert [process.leads for process in world.processes] == [True, False]
+    assert world.processes[1].candidacy.state(world.processes[1].now) == "joining"

@@ -1,0 +1,358 @@
+"""The walk: breadth first from all candidates not yet joined, through every action that is possible in each state.
+
+Actions: a server takes the oldest request of a connection; a client takes the oldest reply or event; a connection is
+made again; time passes by a step. And faults, of which there is a budget: a connection is cut, with the oldest request
+on it executed or not, so that a reply is lost after the effect; a session is expired, at any moment; a server is cut
+off, from when on it serves old reads and its writes wait; a candidate resigns; a stranger deletes a candidate's znode.
+
+Two states are one if everything that rules look at agrees: times count from now, and only as far as they matter. What
+the walk leaves out: clocks of different rates, more than `passes` steps of time, more than the budget of faults. A
+server that is not cut off has applied the whole log, though what it has to say may be on its way for as long as wanted.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from leader_async.election import commands, record, standing
+from leader_async.embedded import tree
+from leader_async.embedded.tree import Entry
+from leader_async.zookeeper import messages as m
+
+from ..properties import world as worlds
+from ..properties.world import PARENT, Process, World
+
+STEP = 1.65
+"""Seconds of a step of time: two make 1.1 leases of 3 s, so that leases end between them and are waited out after."""
+
+FAULTS = ("cut", "lose", "expire", "cut off", "resign", "delete")
+
+# Values that never change are shared by all copies of a world; a `Round` and a `StartWork` hold what does change.
+for _module in (m, commands, record, standing, tree, worlds):
+    for _name, _kind in vars(_module).items():
+        if _name not in ("Round", "StartWork") and getattr(getattr(_kind, "__dataclass_params__", None), "frozen", False):
+            copy._deepcopy_dispatch[_kind] = lambda value, memo: value  # type: ignore[attr-defined]
+
+Action = tuple[str, int]
+"""What is done, and to which process (0 for time)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How far to walk.
+
+    Attributes:
+        candidates: how many.
+        faults: how many of each kind, at most.
+        total: how many of all kinds, at most.
+        passes: how many steps of time.
+        joined: begin with all of them in the queue, the first leading; else nobody has joined yet.
+    """
+
+    candidates: int
+    faults: dict[str, int] = field(default_factory=dict)
+    total: int = 1
+    passes: int = 4
+    joined: bool = True
+
+
+@dataclass(slots=True)
+class Found:
+    """What the walk has seen.
+
+    Attributes:
+        states: how many different ones.
+        transitions: how many actions were tried.
+        settled: in how many states it was made sure that after healing exactly one leads.
+        depth: the longest shortest way.
+        complete: whether there was nothing left to try.
+        violation: the broken invariant, "" if none.
+        actions: the shortest way to it.
+    """
+
+    bounds: Bounds
+    states: int = 0
+    transitions: int = 0
+    settled: int = 0
+    depth: int = 0
+    complete: bool = True
+    seconds: float = 0.0
+    violation: str = ""
+    actions: tuple[Action, ...] = ()
+
+
+@dataclass(slots=True, eq=False)
+class State:
+    """A world, what is left of the budget, and how it was reached."""
+
+    world: World
+    left: dict[str, int]
+    total: int
+    passes: int
+    cut_off: frozenset[int] = frozenset()
+    before: State | None = None
+    action: Action | None = None
+    depth: int = 0
+
+    def way(self) -> tuple[Action, ...]:
+        """The actions that lead here."""
+        actions: list[Action] = []
+        state: State | None = self
+        while state is not None and state.action is not None:
+            actions.append(state.action)
+            state = state.before
+        return tuple(reversed(actions))
+
+
+def begin(bounds: Bounds) -> State:
+    """Where the walk starts."""
+    world = World(bounds.candidates)
+    for process in world.processes:
+        process.connect()
+        if bounds.joined:
+            process.candidacy.join(process.now)
+            process.carry_out()
+            world.deliver_to(process)
+    if bounds.joined:
+        world.deliver()
+    else:
+        for process in world.processes:
+            process.candidacy.join(process.now)
+            process.carry_out()
+    _catch_up(world, frozenset())
+    return State(world, dict(bounds.faults), bounds.total, bounds.passes)
+
+
+def possible(state: State) -> Iterator[Action]:
+    """What can happen here."""
+    for number, process in enumerate(state.world.processes):
+        connection = process.connection
+        if connection is None:
+            yield "connect", number
+        else:
+            writes = connection.up and not isinstance(connection.up[0][0], m.GetData | m.GetChildren)
+            if connection.up and not (number in state.cut_off and writes):
+                yield "serve", number
+            if connection.down:
+                yield "receive", number
+            if number in state.cut_off:
+                yield "leave server", number
+    if state.passes:
+        yield "pass", 0
+    if not state.total:
+        return
+    for fault in FAULTS:
+        if not state.left.get(fault):
+            continue
+        for number, process in enumerate(state.world.processes):
+            if _can(fault, state, number, process):
+                yield fault, number
+
+
+def _can(fault: str, state: State, number: int, process: Process) -> bool:
+    connection, candidacy = process.connection, process.candidacy
+    match fault:
+        case "cut":
+            return connection is not None
+        case "lose":
+            return connection is not None and bool(connection.up) and number not in state.cut_off
+        case "expire":
+            return process.session in state.world.ensemble.sessions
+        case "cut off":
+            return connection is not None and number not in state.cut_off
+        case "resign":
+            return candidacy.wanted and not candidacy.departing
+        case _:
+            return candidacy.znode is not None
+
+
+def after(state: State, action: Action) -> State:
+    """The state that the action leads to.
+
+    Raises:
+        AssertionError: an invariant does not hold there.
+    """
+    world = copy.deepcopy(state.world)
+    kind, number = action
+    process = world.processes[number]
+    cut_off, left, total, passes = state.cut_off, state.left, state.total, state.passes
+    if kind in FAULTS:
+        left, total = {**left, kind: left[kind] - 1}, total - 1
+    match kind:
+        case "connect":
+            process.connect()
+        case "serve":
+            process.serve()
+        case "receive":
+            process.receive()
+        case "pass":
+            world.step(STEP)
+            passes -= 1
+        case "cut" | "leave server":
+            process.cut(0)
+            cut_off -= {number}
+        case "lose":
+            process.cut(1)
+        case "expire":
+            world.ensemble.expire(process.session)
+        case "cut off":
+            cut_off |= {number}
+        case "resign":
+            process.candidacy.resign(process.now)
+            process.carry_out()
+        case "delete":
+            assert process.candidacy.znode is not None
+            path = f"{PARENT}/{process.candidacy.znode}"
+            world.ensemble.commit(Entry(next(iter(world.ensemble.sessions), 0), m.Delete(path)))
+    for each in world.processes:
+        if each.connection is not None and each.session not in world.ensemble.sessions:
+            if world.processes.index(each) not in cut_off:
+                each.cut(0)  # the end of a session ends its connection
+    _catch_up(world, cut_off)
+    world.check()
+    return State(world, left, total, passes, cut_off, state, action, state.depth + 1)
+
+
+def _catch_up(world: World, cut_off: frozenset[int]) -> None:
+    for number, process in enumerate(world.processes):
+        if process.connection is not None and number not in cut_off:
+            process.catch_up(process.connection, world.ensemble.zxid)
+
+
+def walk(bounds: Bounds, *, seconds: float = 1e9, settle_every: int = 200) -> Found:
+    """Go through every state within the bounds.
+
+    Args:
+        bounds: how far.
+        seconds: after which to stop, and say so.
+        settle_every: in one of so many states, see that after healing exactly one leads.
+    """
+    found, began = Found(bounds), time.monotonic()
+    start = begin(bounds)
+    seen = {key(start)}
+    ahead = deque([start])
+    while ahead:
+        if time.monotonic() - began > seconds:
+            found.complete = False
+            break
+        state = ahead.popleft()
+        found.depth = max(found.depth, state.depth)
+        for action in possible(state):
+            found.transitions += 1
+            try:
+                reached = after(state, action)
+                own = key(reached)
+                if own in seen:
+                    continue
+                seen.add(own)
+                ahead.append(reached)
+                if hash(own) % settle_every == 0:
+                    settle(copy.deepcopy(reached.world))
+                    found.settled += 1
+            except Exception as error:  # an assertion of the world's, or of the rules themselves
+                found.violation = f"{type(error).__name__}: {error}"
+                found.actions = (*state.way(), action)
+                found.states, found.seconds = len(seen), time.monotonic() - began
+                return found
+    found.states, found.seconds = len(seen), time.monotonic() - began
+    return found
+
+
+def settle(world: World) -> None:
+    """Heal everything; then exactly one leads, and all stand in the queue.
+
+    Raises:
+        AssertionError: they do not.
+    """
+    world.settle(wait=45.0)  # an audit finds what a stranger did
+    leaders = [process.name for process in world.processes if process.leads]
+    assert len(leaders) == 1, f"after healing {leaders or 'nobody'} lead"
+    queue = world.queue()
+    assert sorted(queue) == sorted(process.name for process in world.processes), f"after healing the queue is {queue}"
+
+
+def replay(bounds: Bounds, actions: tuple[Action, ...]) -> World:
+    """Do these actions again."""
+    state = begin(bounds)
+    for action in actions:
+        state = after(state, action)
+    return state.world
+
+
+# -- when two states are one -------------------------------------------------------------------------------------------
+
+
+def key(state: State) -> Any:
+    """What tells this state from others."""
+    world = state.world
+    ensemble = world.ensemble
+    nodes = tuple((path, node.data, node.version, node.owner) for path, node in ensemble.head.walk() if node.czxid)
+    return (
+        nodes,
+        tuple(ensemble.sessions),
+        tuple(_process_key(process) for process in world.processes),
+        tuple(state.left.values()),
+        state.total,
+        state.passes,
+        state.cut_off,
+    )
+
+
+def _process_key(process: Process) -> Any:
+    candidacy, now = process.candidacy, process.now
+    hold, ahead = candidacy.hold, candidacy.queue._ahead
+    lease = candidacy.settings.lease
+    view = candidacy.view
+    return (
+        candidacy.wanted, candidacy.departing, candidacy.uncertain, candidacy.work, candidacy.uuid, candidacy.znode,
+        candidacy.session_id, candidacy.listed, candidacy.armed, None if ahead is None else tuple(ahead),
+        view and replace(view, mzxid=0),
+        hold and (hold.holder, hold.version, max(-1.0, round(hold.until - now, 3)), bool(hold.over), hold.forfeited),
+        tuple(sorted((name, round(min(now - at, 1.2 * lease), 3)) for name, at in candidacy.gone.items())),
+        candidacy.hold_off and round(candidacy.hold_off - now, 3),
+        frozenset(candidacy.pending),
+        process.keeper._urgent, round(min(now - process.keeper._last, lease), 3), process.session,
+        _connection_key(process, now),
+    )  # fmt: skip
+
+
+def _connection_key(process: Process, now: float) -> Any:
+    connection = process.connection
+    if connection is None:
+        return process.seen
+    log = process.world.ensemble.log
+    return (
+        tuple((request, _asked(asked, now)) for request, asked in connection.up),
+        tuple(
+            entry if isinstance(entry, m.Watched) else (_plain(entry[0]), _asked(entry[1], now))
+            for entry, _ in connection.down
+        ),
+        tuple(log[connection.applied :]),
+        tuple(sorted(connection.replica.watches._data)),
+        tuple(sorted(connection.replica.watches._children)),
+        # How far back another server may be; it matters only while there is something that it might not have.
+        tuple(log[process.seen :]) if len(log) - process.seen < 4 else process.seen,
+    )
+
+
+def _asked(asked: tuple[Any, float], now: float) -> Any:
+    what, sent = asked
+    purpose = (what.purpose, what.about) if isinstance(what, commands.Send) else "confirm"
+    return purpose, round(min(now - sent, 4.0), 3)
+
+
+def _plain(reply: m.Reply) -> Any:
+    match reply:
+        case m.Data(data, stat):
+            return data, stat.version
+        case m.DataSet(stat):
+            return stat.version
+        case m.Transacted(results):
+            return tuple(_plain(result) for result in results)
+        case _:
+            return reply

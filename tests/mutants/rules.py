@@ -1,0 +1,369 @@
+"""The mutants. Each is a context in which the library breaks one rule; nothing else changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
+from unittest import mock
+
+from leader_async.election import answers, candidacy, keeper, record, standing
+from leader_async.election import queue as q
+from leader_async.election.candidacy import Candidacy
+from leader_async.election.commands import Hold, Purpose, Send
+from leader_async.election.standing import Role, Standing, Work
+from leader_async.errors import SessionExpired, SessionMoved
+from leader_async.zookeeper import messages as m
+from leader_async.zookeeper.session import Session
+
+Mutant = Callable[[], AbstractContextManager[Any]]
+MUTANTS: dict[str, Mutant] = {}
+
+
+def mutant(name: str) -> Callable[[Mutant], Mutant]:
+    """Enter a mutant into the list."""
+
+    def enter(made: Mutant) -> Mutant:
+        MUTANTS[name] = made
+        return made
+
+    return enter
+
+
+def instead(owner: Any, name: str, new: Any) -> AbstractContextManager[Any]:
+    """Another thing under this name; that there was one is made sure of."""
+    assert hasattr(owner, name), f"{owner} has no {name} any more: mend the mutant"
+    return mock.patch.object(owner, name, new)
+
+
+# -- the lease ---------------------------------------------------------------------------------------------------------
+
+
+@mutant("the lease counts from the answer's instant")
+def _answer_instant() -> AbstractContextManager[Any]:
+    real = Candidacy.confirmed
+    return instead(Candidacy, "confirmed", lambda own, hold, sent, now: real(own, hold, now, now))
+
+
+@mutant("a claim's lease counts from the answer's instant")
+def _claim_instant() -> AbstractContextManager[Any]:
+    real = answers.TAKERS[Purpose.CLAIM]
+
+    def take(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+        real(own, asked, answer, now, now)
+
+    return mock.patch.dict(answers.TAKERS, {Purpose.CLAIM: take})
+
+
+@mutant("the lease does not end")
+def _no_end() -> AbstractContextManager[Any]:
+    return instead(Hold, "leads", lambda own, now: not own.over)
+
+
+@mutant("pings are trusted: any answer renews the lease")
+def _pings() -> AbstractContextManager[Any]:
+    real = Candidacy.answered
+
+    def answered(own: Candidacy, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+        if own.hold is not None and not own.hold.over and not isinstance(answer, m.Lost):
+            own.hold.until = max(own.hold.until, now + own.settings.lease)
+        real(own, asked, answer, sent, now)
+
+    def ticking(own: Candidacy, now: float) -> None:
+        # As one who is told "connected" does: for as long as nobody says otherwise.
+        if own.hold is not None and not own.hold.over and own.session_id:
+            own.hold.until = max(own.hold.until, now + own.settings.lease)
+        tick(own, now)
+
+    tick = Candidacy.tick
+    return _both(instead(Candidacy, "answered", answered), instead(Candidacy, "tick", ticking))
+
+
+@mutant("a refused confirm does not end the term")
+def _refused() -> AbstractContextManager[Any]:
+    return instead(Candidacy, "refused", lambda own, hold, check, code, now: own._advance(now))
+
+
+@mutant("answers of a dropped connection count: a lost confirm renews")
+def _lost_counts() -> AbstractContextManager[Any]:
+    real = keeper.Keeper.answered
+
+    def answered(own: Any, sent_round: Any, answer: m.Answer, sent: float, now: float) -> None:
+        if isinstance(answer, m.Lost):
+            answer = m.Transacted(())
+        real(own, sent_round, answer, sent, now)
+
+    return instead(keeper.Keeper, "answered", answered)
+
+
+@mutant("a suspended term is revived by an answer that came after its end")
+def _revived() -> AbstractContextManager[Any]:
+    def confirmed(own: Candidacy, hold: Hold, sent: float, now: float) -> None:
+        if hold is own.hold:
+            hold.over, hold.until = "", max(hold.until, sent + own.settings.lease)
+        own._advance(now)
+
+    return instead(Candidacy, "confirmed", confirmed)
+
+
+# -- the record --------------------------------------------------------------------------------------------------------
+
+
+@mutant("a confirm checks the record but not the own znode")
+def _no_own() -> AbstractContextManager[Any]:
+    return instead(record, "confirm", lambda parent, holder, version: (m.Check(parent, version),) * 2)
+
+
+@mutant("ok is read from the header of a failed transaction")
+def _header() -> AbstractContextManager[Any]:
+    return _both(
+        instead(m.Transacted, "ok", property(lambda own: True)),
+        instead(m.Transacted, "failure", property(lambda own: None)),
+        mock.patch.dict(answers.TAKERS, {Purpose.CLAIM: _header_claim}),
+    )
+
+
+def _header_claim(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+    own.view = None
+    if isinstance(answer, m.Transacted):
+        holder, term, version = asked.about.split()
+        last = answer.results[-1]
+        token = last.stat.mzxid if isinstance(last, m.DataSet) else 0
+        own.hold = Hold(holder, record.version_after_claim(int(version)), int(term), token, sent + own.settings.lease)
+
+
+@mutant("a claim on `held` does not wait the lease out")
+def _no_wait() -> AbstractContextManager[Any]:
+    return instead(standing, "WAIT_OUT", 0.0)
+
+
+@mutant("what is waited out is a little less than the lease")
+def _wait_less() -> AbstractContextManager[Any]:
+    return instead(standing, "WAIT_OUT", 0.5)
+
+
+@mutant("waiting out begins with the reading of the record, not with the end of the znode")
+def _wait_from_view() -> AbstractContextManager[Any]:
+    def end(own: Standing) -> float | None:
+        view = own.view
+        if view is None or view.record is None or view.role is not Role.FIRST or own.hold is not None:
+            return None
+        return None if own.seen is None else own.seen[1] + 1.1 * view.record.lease
+
+    def lead(own: Candidacy, now: float) -> None:
+        view = own.view
+        if view is not None and view.role is Role.FIRST and view.record is not None:
+            own.gone.setdefault(view.record.holder, now)
+        real(own, now)
+
+    real = Candidacy._take_lead
+    return _both(instead(Standing, "wait_out_end", end), instead(Candidacy, "_take_lead", lead))
+
+
+@mutant("no version parity: a claim always writes once")
+def _no_parity() -> AbstractContextManager[Any]:
+    def claim(parent: str, own: record.Record, version: int) -> m.Multi:
+        return m.Multi((m.Check(f"{parent}/{own.holder}"), m.SetData(parent, record.encode(own), version)))
+
+    def decode(data: bytes, version: int) -> record.Record:
+        # Nor does anybody look at it.
+        state = record.State.LEFT if b'"state":"left"' in data else record.State.HELD
+        return real(data, 1 if state is record.State.LEFT else 2) if version else record.Record()
+
+    real = record.decode
+    return _both(
+        instead(record, "claim", claim),
+        instead(record, "version_after_claim", lambda version: version + 1),
+        instead(record, "decode", decode),
+    )
+
+
+@mutant("the heir claims on v, not on v + 1")
+def _heir_v() -> AbstractContextManager[Any]:
+    def learn(own: Standing, name: str, now: float) -> None:
+        heir = own.view if own.view is not None and own.view.role in (Role.HEIR, Role.EARLY_HEIR) else None
+        was = own.queue.predecessor
+        real(own, name, now)
+        if heir is not None and heir.record is not None and was == name and own.commands:
+            last = own.commands[-1]
+            if isinstance(last, Send) and last.purpose is Purpose.CLAIM:
+                own.commands.pop()
+                own.pending.discard((last.purpose, last.about))
+                own.claim(heir.record.term + 1, heir.version)
+
+    real = Standing.learn_gone
+    return instead(Standing, "learn_gone", learn)
+
+
+@mutant("a claim does not check the own znode")
+def _claim_no_own() -> AbstractContextManager[Any]:
+    real = record.claim
+
+    def claim(parent: str, own: record.Record, version: int) -> m.Multi:
+        return m.Multi((m.Check(parent), *real(parent, own, version).operations[1:]))
+
+    return instead(record, "claim", claim)
+
+
+# -- leaving -----------------------------------------------------------------------------------------------------------
+
+
+@mutant("the place is given up before the work has ended")
+def _leave_early() -> AbstractContextManager[Any]:
+    real = Candidacy._depart
+
+    def depart(own: Candidacy) -> None:
+        work, own.work = own.work, Work.NONE
+        real(own)
+        own.work = work
+
+    return instead(Candidacy, "_depart", depart)
+
+
+@mutant("`left` is written while the term goes on")
+def _left_too_soon() -> AbstractContextManager[Any]:
+    def end(own: Standing, reason: str, *, forfeited: bool = False) -> None:
+        own.departing = True
+        if own.hold is not None:
+            own.hold.forfeited |= forfeited
+
+    return _both(instead(Standing, "end_join", end), _leave_early())
+
+
+@mutant("a new place is taken while the old work runs")
+def _join_early() -> AbstractContextManager[Any]:
+    real = Candidacy._take_part
+
+    def take_part(own: Candidacy, now: float) -> None:
+        work, own.work = own.work, Work.NONE
+        real(own, now)
+        own.work = work if own.work is Work.NONE else own.work
+
+    return _both(instead(Candidacy, "_take_part", take_part), _leave_early())
+
+
+# -- the queue ---------------------------------------------------------------------------------------------------------
+
+
+@mutant("a create whose reply was lost is sent again blindly, and nobody looks for twins")
+def _blind() -> AbstractContextManager[Any]:
+    return _both(instead(candidacy, "CHANGES", set()), instead(Standing, "delete_twins", lambda own, mine: None))
+
+
+@mutant("what a lost reply left behind is looked for without a sync")
+def _no_sync() -> AbstractContextManager[Any]:
+    def look(own: Standing) -> None:
+        if not own.asking(Purpose.LIST, Purpose.OWNER):
+            own.ask(Purpose.LIST, m.GetChildren(own.settings.parent), "look")
+
+    return instead(Standing, "look", look)
+
+
+@mutant("the queue is listed before the own create")
+def _list_before() -> AbstractContextManager[Any]:
+    real = q.Queue.listed
+
+    def listed(own: q.Queue, names: Iterable[str], mine: str) -> tuple[set[str], set[str]]:
+        # What a listing before the create shows: nobody who came between it and the create.
+        shown = [name for name in q.in_order(names) if name != mine]
+        return real(own, [*shown[:-1], mine] if len(shown) > 1 else [mine], mine)
+
+    return instead(q.Queue, "listed", listed)
+
+
+@mutant("nothing is watched anew after a reconnect")
+def _keep_armed() -> AbstractContextManager[Any]:
+    real = Candidacy.disconnected
+
+    def disconnected(own: Candidacy, now: float) -> None:
+        armed = own.armed
+        real(own, now)
+        own.armed = armed
+
+    return instead(Candidacy, "disconnected", disconnected)
+
+
+@mutant("the first candidate is watched, not the predecessor")
+def _herd() -> AbstractContextManager[Any]:
+    def predecessor(own: q.Queue) -> str | None:
+        return own._ahead[0] if own._ahead else None
+
+    return instead(q.Queue, "predecessor", property(predecessor))
+
+
+@mutant("a watch for existence, which stays behind on a znode that is gone")
+def _exists() -> AbstractContextManager[Any]:
+    def watch(own: Standing, name: str) -> None:
+        if own.armed != name and not own.asking(Purpose.WATCH):
+            own.ask(Purpose.WATCH, m.Exists(own.path(name), watch=True), name)
+
+    return instead(Standing, "watch", watch)
+
+
+@mutant("znodes of another session are taken for ours (CURATOR-498)")
+def _any_owner() -> AbstractContextManager[Any]:
+    def take(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+        if isinstance(answer, m.Data):
+            own.uncertain, own.znode = False, asked.about
+
+    def keep(own: Candidacy, now: float) -> None:
+        # The way there: an expiry in the middle of a lost create.
+        uncertain = own.uncertain
+        real(own, now)
+        own.uncertain = uncertain and not own.departing
+
+    real = Candidacy.expired
+    return _both(mock.patch.dict(answers.TAKERS, {Purpose.OWNER: take}), instead(Candidacy, "expired", keep))
+
+
+@mutant("a join after an expiry keeps what was known of the old queue")
+def _old_queue() -> AbstractContextManager[Any]:
+    real = Standing.over
+
+    def over(own: Standing) -> None:
+        queue, gone = own.queue, dict(own.gone)
+        real(own)
+        own.queue, own.gone = queue, gone
+        own.listed = queue.known
+
+    return instead(Standing, "over", over)
+
+
+# -- the session -------------------------------------------------------------------------------------------------------
+
+
+@mutant("a server that says that the session has moved is kept (ZOOKEEPER-710)")
+def _moved() -> AbstractContextManager[Any]:
+    return _both(instead(SessionMoved, "code", 1), instead(SessionExpired, "code", 2))
+
+
+@mutant("any session that a server grants is taken for ours")
+def _any_session() -> AbstractContextManager[Any]:
+    real = Session._receive_accepted
+
+    def accepted(own: Session, answer: m.Accepted, now: float) -> None:
+        if own.session_id and answer.session_id == 0:
+            own.drop("refused")
+            return
+        real(own, answer, now)
+
+    return instead(Session, "_receive_accepted", accepted)
+
+
+@mutant("what is unanswered when a connection ends is never told")
+def _forgotten() -> AbstractContextManager[Any]:
+    real = Session.drop
+
+    def drop(own: Session, reason: str) -> None:
+        own._asked.clear()
+        real(own, reason)
+
+    return instead(Session, "drop", drop)
+
+
+@contextmanager
+def _both(*parts: AbstractContextManager[Any]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for part in parts:
+            stack.enter_context(part)
+        yield
