@@ -6,6 +6,7 @@
     GET  /readyz                         503: not connected or not in the queue
     GET  /status                         all that this replica knows
     GET  /candidates                     the queue, read from ZooKeeper
+    GET  /openapi.json                   all of this as OpenAPI 3.1
     POST /resign                         hand over; needs the bearer token
 
 Rules:
@@ -32,7 +33,7 @@ from aiohttp import web
 from ..election.connection import Connection
 from ..election.election import Election
 from ..errors import LeaderAsyncError, RecordError
-from . import answers
+from . import answers, openapi
 from .accept import prefers_json
 
 log = logging.getLogger("leader_async.web")
@@ -85,6 +86,7 @@ def create_app(
         "/readyz": readyz,
         "/status": status,
         "/candidates": candidates,
+        "/openapi.json": described,
     }
     for path, handler in pages.items():
         app.router.add_get(path, handler)
@@ -175,6 +177,11 @@ async def candidates(request: web.Request) -> web.Response:
         log.info("the queue cannot be read: %s", problem or "no answer in time")
         return answers.error(503, "ZooKeeper cannot be asked now; /status says since when", {"Retry-After": "1"})
     return answers.as_json([answers.candidate(one) for one in queue])
+
+
+async def described(request: web.Request) -> web.Response:
+    """What all the routes answer."""
+    return answers.as_json(openapi.description())
 
 
 async def resign(request: web.Request) -> web.Response:

@@ -33,7 +33,10 @@ def simulation(seeds: range) -> str:
 
 def exhaustive(bounds: Bounds, seconds: float) -> str:
     """The shortest way to a broken invariant."""
-    found = walk(bounds, seconds=seconds, settle_every=40)
+    try:
+        found = walk(bounds, seconds=seconds, settle_every=40)
+    except Exception as error:  # at the very beginning
+        return f"{type(error).__name__}: {error} while joining"
     return f"{found.violation} after {len(found.actions)} actions" if found.violation else ""
 
 

@@ -61,6 +61,8 @@ class Ensemble:
         self.expiry = Expiry(TICK)
         self.owners: dict[int, tuple[Server, int]] = {}
         self.quorum = True
+        self.latency = 0.004
+        """Seconds that bytes between a process and a server take at most."""
         self._waiting: list[Ordered] = []
         self._sessions = 0
         self.servers = [Server(self, number) for number in range(count)]

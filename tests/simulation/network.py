@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .loop import Loop
 
 LATENCY = 0.0002, 0.004
-"""Seconds that bytes take, at least and at most."""
+"""Seconds that bytes take, at least and, on a good network, at most."""
 
 
 class Wire:
@@ -31,10 +31,17 @@ class Wire:
 
     Args:
         arrive: takes what arrives; None is the end of the stream.
+        slowest: seconds that bytes take at most, now.
     """
 
-    def __init__(self, timeline: Timeline, rng: random.Random, arrive: Callable[[bytes | None], None]) -> None:
-        self._timeline, self._rng, self._arrive = timeline, rng, arrive
+    def __init__(
+        self,
+        timeline: Timeline,
+        rng: random.Random,
+        arrive: Callable[[bytes | None], None],
+        slowest: Callable[[], float],
+    ) -> None:
+        self._timeline, self._rng, self._arrive, self._slowest = timeline, rng, arrive, slowest
         self._under_way: deque[bytes | None] = deque()
         self._last = 0.0
         self.held = False  # nothing arrives, nothing is lost
@@ -46,7 +53,7 @@ class Wire:
             return
         self.ended = data is None
         self._under_way.append(data)
-        self._last = max(self._last, self._timeline.now + self._rng.uniform(*LATENCY))
+        self._last = max(self._last, self._timeline.now + self._rng.uniform(LATENCY[0], self._slowest()))
         self._timeline.at(self._last, self._arrived)
 
     def _arrived(self) -> None:
@@ -95,8 +102,8 @@ class Connection(asyncio.Transport):
         self._loop: Loop | None = None
         self._protocol: asyncio.Protocol | None = None
         self.closed = False
-        self.up = Wire(timeline, rng, self._at_server)
-        self.down = Wire(timeline, rng, self._at_client)
+        self.up = Wire(timeline, rng, self._at_server, lambda: server.ensemble.latency)
+        self.down = Wire(timeline, rng, self._at_client, lambda: server.ensemble.latency)
         self.number = server.accept(self)
 
     # -- at the process ------------------------------------------------------------------------------------------------

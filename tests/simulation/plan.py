@@ -55,6 +55,7 @@ class Plan:
         lease: the lease, in seconds.
         works: for each process the kinds of work of its terms, the last for all further ones.
         faults: what goes wrong, in the order of time.
+        latency: seconds that bytes take at most until everything heals, in leases.
     """
 
     seed: int
@@ -63,6 +64,7 @@ class Plan:
     lease: float
     works: tuple[tuple[str, ...], ...]
     faults: tuple[Fault, ...]
+    latency: float = 0.0
 
 
 def draw(integer: Callable[[int, int], int], choice: Callable[[Sequence[Any]], Any], seed: int) -> Plan:
@@ -78,7 +80,7 @@ def draw(integer: Callable[[int, int], int], choice: Callable[[Sequence[Any]], A
         kind = choice(KINDS)
         target = choice((LEADER, LEADER, *range(processes)))
         faults.append(Fault(kind, round(at, 2), target, integer(1, 60) / 10))
-    return Plan(seed, processes, timeout, lease, works, tuple(faults))
+    return Plan(seed, processes, timeout, lease, works, tuple(faults), choice((0.0, 0.0, 0.05, 0.09)))
 
 
 def of_seed(seed: int) -> Plan:
@@ -95,5 +97,6 @@ def program(plan: Plan) -> str:
         "from tests.simulation.run import replay\n\n"
         "replay(\n    Plan(\n"
         f"        seed={plan.seed},\n        processes={plan.processes},\n        timeout={plan.timeout},\n"
-        f"        lease={plan.lease},\n        works={plan.works!r},\n        faults=(\n{faults}        ),\n    )\n)\n"
+        f"        lease={plan.lease},\n        works={plan.works!r},\n        faults=(\n{faults}        ),\n"
+        f"        latency={plan.latency},\n    )\n)\n"
     )

@@ -16,7 +16,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from unittest import mock
 
@@ -28,7 +28,7 @@ from leader_async.zookeeper import messages as m
 from .ensemble import FOREIGN, TICK, Ensemble, Ordered, Server
 from .judge import Judge, Violation
 from .loop import Loop
-from .network import Connection
+from .network import LATENCY, Connection
 from .plan import LEADER, Fault, Plan, program
 from .process import PARENT, Process
 from .timeline import Timeline
@@ -91,7 +91,7 @@ def shrink(plan: Plan) -> Plan:
         smaller = False
         for index in range(len(plan.faults)):
             faults = plan.faults[:index] + plan.faults[index + 1 :]
-            candidate = Plan(plan.seed, plan.processes, plan.timeout, plan.lease, plan.works, faults)
+            candidate = replace(plan, faults=faults)
             if run(candidate).violation:
                 plan, smaller = candidate, True
                 break
@@ -123,6 +123,7 @@ class World:
         """Start everybody, let everything go wrong, heal it, and see that all is well."""
         plan = self.plan
         self.timeline.after_each = self.judge.look
+        self.ensemble.latency = max(self.ensemble.latency, plan.latency * plan.lease)
         for slot in range(plan.processes):
             self.timeline.after(self.rng.uniform(0, EARLY), lambda slot=slot: self._start(slot))  # type: ignore[misc]
         for fault in plan.faults:
@@ -335,6 +336,7 @@ class World:
             server.lag(False)
             server.heal()
         self.ensemble.set_quorum(True)
+        self.ensemble.latency = LATENCY[1]
 
     # -- the library in this world -------------------------------------------------------------------------------------
 

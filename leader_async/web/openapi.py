@@ -1,0 +1,115 @@
+"""What the service promises, as OpenAPI 3.1; served at `GET /openapi.json`.
+
+Rule: every route of `app` is in `ROUTES`, with every status that it can answer; tests hold both to that.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import answers
+
+TEXT: dict[str, Any] = {"type": "string"}
+COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
+NUMBER: dict[str, Any] = {"type": "number"}
+YES_NO: dict[str, Any] = {"type": "boolean"}
+STATES = ["idle", "joining", "queued", "waiting out", "claiming", "leading", "suspended", "ending", "leaving"]
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+def _object(**fields: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
+
+
+STATE: dict[str, Any] = {"type": "string", "enum": STATES}
+SCHEMAS: dict[str, dict[str, Any]] = {
+    "Error": _object(error=TEXT, status=COUNT, reason=TEXT),
+    "IsLeader": _object(host=TEXT, is_leader=YES_NO),
+    "Role": _object(
+        identity=TEXT, is_leader=YES_NO, state=STATE, term=_or_null(COUNT), token=_or_null(COUNT), lease_left=NUMBER,
+        leader=_or_null(TEXT), leader_address=_or_null(TEXT), leader_seen=_or_null(NUMBER),
+    ),
+    "Health": _object(status={"const": "ok"}),
+    "Readiness": _object(status={"const": "ok"}, state=STATE),
+    "Session": _object(
+        connected=YES_NO, since=NUMBER, server=_or_null(TEXT), session_id=TEXT, timeout_asked=NUMBER,
+        timeout=_or_null(NUMBER), last_error=TEXT, away_since=_or_null(NUMBER),
+    ),
+    "Status": _object(
+        version=TEXT, election=TEXT, identity=TEXT, address=TEXT, state=STATE, is_leader=YES_NO, in_queue=YES_NO,
+        position=_or_null(COUNT), predecessor=_or_null(TEXT), term=_or_null(COUNT), token=_or_null(COUNT), lease=NUMBER,
+        lease_left=NUMBER, leader=_or_null(TEXT), leader_address=_or_null(TEXT), leader_seen=_or_null(NUMBER),
+        overdue=NUMBER, healed=COUNT, since=NUMBER, alive=YES_NO, session={"$ref": "#/components/schemas/Session"},
+    ),
+    "Candidate": _object(
+        identity=TEXT, address=TEXT, znode=TEXT, started_at=NUMBER, position=COUNT, is_leader=YES_NO,
+        term=_or_null(COUNT), token=_or_null(COUNT),
+    ),
+    "Resigned": _object(resigned={"const": True}, identity=TEXT, term=COUNT),
+}  # fmt: skip
+
+_ANY = {"type": "object"}
+_QUEUE = {"type": "array", "items": {"$ref": "#/components/schemas/Candidate"}}
+
+# path: what it is for, and what it answers
+PAGES: dict[str, tuple[str, dict[int, str | dict[str, Any]]]] = {
+    "/api/LeaderElection/is-leader": ("The poll: `<identity> - True` or `<identity> - False`.", {200: "IsLeader"}),
+    "/follower": ("200 from a follower, 503 from the leader.", {200: "Role", 503: "Role"}),
+    "/healthz": ("503: restart this replica. Does not depend on ZooKeeper.", {200: "Health", 503: "Error"}),
+    "/readyz": ("503: not connected, or not in the queue.", {200: "Readiness", 503: "Error"}),
+    "/status": ("All that this replica knows, from memory.", {200: "Status"}),
+    "/candidates": ("The queue, read from ZooKeeper.", {200: _QUEUE, 503: "Error"}),
+    "/openapi.json": ("This description.", {200: _ANY}),
+}
+RESIGN: tuple[str, dict[int, str | dict[str, Any]]] = (
+    "Hand over to the next in the queue.",
+    {200: "Resigned", 403: "Error", 409: "Error", 503: "Error", 504: "Error"},
+)
+
+
+def routes() -> dict[tuple[str, str], tuple[str, dict[int, Any]]]:
+    """For each method and path what it is for, and the schemas of its answers by status."""
+    found: dict[tuple[str, str], tuple[str, dict[int, Any]]] = {}
+    for path, (summary, replies) in PAGES.items():
+        found["get", path] = summary, replies
+        either = {"anyOf": [_reference(replies[503]), _reference("Role")]} if 503 in replies else "Role"
+        found["get", "/leader" + path] = f"The leader's: {summary}", {**replies, 503: either}
+    found["get", "/leader"] = "200 from the leader, 503 from everybody else.", {200: "Role", 503: "Role"}
+    found["post", "/resign"] = RESIGN
+    both = {"anyOf": [_reference("Error"), _reference("Role")]}
+    found["post", "/leader/resign"] = f"The leader's: {RESIGN[0]}", {**RESIGN[1], 503: both}
+    return found
+
+
+def _reference(schema: str | dict[str, Any]) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{schema}"} if isinstance(schema, str) else schema
+
+
+def description() -> dict[str, Any]:
+    """The whole description."""
+    paths: dict[str, dict[str, Any]] = {}
+    for (method, path), (summary, replies) in routes().items():
+        described = {str(status): _response(status, path, schema) for status, schema in replies.items()}
+        operation: dict[str, Any] = {"summary": summary, "responses": described}
+        if method == "post":
+            operation["security"] = [{"token": []}]
+        paths.setdefault(path, {})[method] = operation
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "leader_async", "version": answers.version(), "summary": "Who leads, and who is next."},
+        "paths": paths,
+        "components": {
+            "schemas": SCHEMAS,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _response(status: int, path: str, schema: str | dict[str, Any]) -> dict[str, Any]:
+    content = {"application/json": {"schema": _reference(schema)}}
+    if status == 200 and path.endswith("/is-leader"):
+        content["text/plain"] = {"schema": {"type": "string", "pattern": "^.* - (True|False)$"}}
+    return {"description": "done" if status < 400 else "refused, or not now", "content": content}

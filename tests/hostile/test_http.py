@@ -1,0 +1,140 @@
+"""The status service under its own description, and under requests that no description allows."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from aiohttp import web
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import missing_required_header
+
+from leader_async import connect
+from leader_async.testing import ZooKeeper
+from leader_async.web import create_app
+from leader_async.web.openapi import description, routes
+
+TOKEN = "a token that nobody can guess"
+SCHEMA = schemathesis.openapi.from_dict(description())
+pytestmark = pytest.mark.timeout(120)
+
+
+class Service:
+    """A leader's service in a thread of its own, at a real port."""
+
+    def __init__(self, servers: str) -> None:
+        self._servers = servers
+        self._ready = threading.Event()
+        self.port = 0
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
+
+    def __enter__(self) -> Service:
+        self._thread.start()
+        assert self._ready.wait(20)
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(20)
+
+    async def _serve(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        async with connect(self._servers, timeout=1.0) as zk:
+            election = zk.election("hostile", identity="me")
+            running = asyncio.create_task(election.run(lambda term: self._loop.create_future()))
+            while not election.is_leader:
+                await asyncio.sleep(0.005)
+            runner = web.AppRunner(create_app(election, zk, resign_token=TOKEN), access_log=None)
+            await runner.setup()
+            site = web.TCPSite(runner, "127.0.0.1", 0)
+            await site.start()
+            assert site._server is not None
+            self.port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+            self._ready.set()
+            await self._stop.wait()
+            await runner.cleanup()
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service]:
+    with ZooKeeper() as zookeeper, Service(zookeeper.address) as running:
+        yield running
+
+
+def test_every_route_is_described_and_every_description_is_a_route() -> None:
+    zk = connect("127.0.0.1:1")
+    app = create_app(zk.election("x"), zk)
+    known = {
+        (route.method.lower(), route.resource.canonical)
+        for route in app.router.routes()
+        if route.resource is not None and route.method in ("GET", "POST")
+    }
+    assert known == set(routes())
+
+
+@SCHEMA.parametrize()
+@settings(
+    max_examples=25,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+def test_the_service_keeps_to_its_description(case: schemathesis.Case[Any], service: Service) -> None:
+    answer = case.call_and_validate(
+        base_url=f"http://127.0.0.1:{service.port}",
+        # 503 says who leads, it is no failure; and a token that is missing is as good as a wrong one: 403.
+        excluded_checks=[not_a_server_error, missing_required_header],
+    )
+    assert answer.status_code != 500
+
+
+HOSTILE = [
+    b"GET\r\n\r\n",
+    b"\0\0\0\0\r\n\r\n",
+    b"GET / HTTP/9.9\r\nHost: x\r\n\r\n",
+    b"GET /status HTTP/1.0\r\n\r\n",
+    b"GET http://elsewhere/status HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /%00%ff%2e%2e/ HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /" + b"a" * 20000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /status HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 20000 + b"\r\n\r\n",
+    b"GET /status HTTP/1.1\r\nHost: x\r\n" + b"".join(b"A%d: b\r\n" % n for n in range(3000)) + b"\r\n",
+    b"BREW /status HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"POST /resign HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n" + b"z" * 4096,
+    b"POST /resign HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+    b"POST /resign HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n",
+    b"POST /resign HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \xff\xfe\xfd\r\nContent-Length: 0\r\n\r\n",
+    b"POST /resign HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \r\nContent-Length: 0\r\n\r\n",
+    b"GET /status HTTP/1.1\r\nHost: x\r\nAccept: " + b"text/html;q=" * 500 + b"\r\n\r\n",
+    b"GET /api/LeaderElection/is-leader HTTP/1.1\r\nHost: x\r\nAccept: \xff\xff,*/*;q=nan\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("sent", HOSTILE, ids=range(len(HOSTILE)))
+async def test_what_is_no_request_harms_nobody(service: Service, sent: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+    writer.write(sent)
+    with contextlib.suppress(OSError):
+        writer.write_eof()
+    answer = b""
+    with contextlib.suppress(ConnectionError):
+        async with asyncio.timeout(20):
+            answer = await reader.read(-1)
+    writer.close()
+    assert b"Traceback" not in answer
+    assert not answer.startswith((b"HTTP/1.1 5", b"HTTP/1.0 5"))
+    # And the poll is answered as before.
+    reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+    writer.write(b"GET /api/LeaderElection/is-leader HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    async with asyncio.timeout(10):
+        assert (await reader.read(-1)).endswith(b"me - True")
+    writer.close()
