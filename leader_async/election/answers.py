@@ -80,6 +80,8 @@ def _take_queue(own: Standing, names: tuple[str, ...], mine: list[str], now: flo
         own.znode = mine[0]  # of twins the lowest is kept
     own.delete_twins(mine)
     assert own.znode is not None
+    # A watch event carries no zxid, so another server may be behind what one has told us: what is gone stays gone.
+    names = tuple(name for name in names if name not in own.gone)
     gone, unexplained = own.queue.listed(names, own.znode)
     if own.armed in gone or unexplained:
         own.heal(f"the queue had changed unseen: {sorted(unexplained) or own.armed}")

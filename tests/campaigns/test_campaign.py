@@ -18,7 +18,6 @@ FAULTS = [
     "leader's ZooKeeper server isolated",
     "leading replica stopped (SIGSTOP)",
     "all connections cut",
-    "ZooKeeper leader isolated",
     "leading replica told to end (SIGTERM)",
     "ensemble restarted at once",
     "leading replica cut off",

@@ -178,3 +178,24 @@ def test_a_failed_check_in_a_shared_confirm_belongs_to_one_election_only() -> No
     again = shared.round([first, second], now)
     assert again is not None, "and it is asked again at once"
     assert [candidacy for candidacy, _ in again.terms] == [second]
+
+
+def test_a_server_behind_an_event_is_believed_no_more_than_the_event() -> None:
+    """A watch event carries no zxid: who reconnects to a server that is behind it must not see the dead rise."""
+    world = joined(3)
+    first, second, third = in_order(world)
+    assert third.connection is not None
+    gone = second.candidacy.znode
+    world.ensemble.expire(second.session)
+    third.catch_up(third.connection, world.ensemble.zxid)
+    third.receive()  # the event; its reply to what it asks then never comes
+    third.cut(0)
+    third.connect()
+    assert third.connection.applied < world.ensemble.zxid, "another server, which has not heard of it"
+    while third.connection.up or third.connection.down:
+        if third.connection.up:
+            third.serve()
+        drain(third)
+    assert third.candidacy.queue.ahead == (first.candidacy.znode,)
+    assert gone not in third.candidacy.queue.ahead
+    assert third.candidacy.healed == 0

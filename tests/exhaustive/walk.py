@@ -35,7 +35,9 @@ FAULTS = ("cut", "lose", "expire", "cut off", "resign", "delete")
 # Values that never change are shared by all copies of a world; a `Round` and a `StartWork` hold what does change.
 for _module in (m, commands, record, standing, tree, worlds):
     for _name, _kind in vars(_module).items():
-        if _name not in ("Round", "StartWork") and getattr(getattr(_kind, "__dataclass_params__", None), "frozen", False):
+        if _name not in ("Round", "StartWork") and getattr(
+            getattr(_kind, "__dataclass_params__", None), "frozen", False
+        ):
             copy._deepcopy_dispatch[_kind] = lambda value, memo: value  # type: ignore[attr-defined]
 
 Action = tuple[str, int]

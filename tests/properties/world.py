@@ -182,7 +182,8 @@ class Process:
         """The oldest reply or event reaches the client."""
         assert self.connection is not None
         entry, applied = self.connection.down.popleft()
-        self.seen = max(self.seen, applied)
+        if not isinstance(entry, m.Watched):
+            self.seen = max(self.seen, applied)  # an event tells no zxid
         if isinstance(entry, m.Watched):
             self.woken += 1
             self.candidacy.watched(entry, self.now)

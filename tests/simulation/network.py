@@ -102,7 +102,7 @@ class Connection(asyncio.Transport):
         self._loop: Loop | None = None
         self._protocol: asyncio.Protocol | None = None
         self.closed = False
-        self.up = Wire(timeline, rng, self._at_server, lambda: server.ensemble.latency)
+        self.up = Wire(timeline, rng, self._at_server, lambda: LATENCY[1])
         self.down = Wire(timeline, rng, self._at_client, lambda: server.ensemble.latency)
         self.number = server.accept(self)
 

@@ -55,7 +55,7 @@ class Plan:
         lease: the lease, in seconds.
         works: for each process the kinds of work of its terms, the last for all further ones.
         faults: what goes wrong, in the order of time.
-        latency: seconds that bytes take at most until everything heals, in leases.
+        latency: seconds that answers take at most until everything heals, in leases.
     """
 
     seed: int
@@ -80,7 +80,7 @@ def draw(integer: Callable[[int, int], int], choice: Callable[[Sequence[Any]], A
         kind = choice(KINDS)
         target = choice((LEADER, LEADER, *range(processes)))
         faults.append(Fault(kind, round(at, 2), target, integer(1, 60) / 10))
-    return Plan(seed, processes, timeout, lease, works, tuple(faults), choice((0.0, 0.0, 0.05, 0.09)))
+    return Plan(seed, processes, timeout, lease, works, tuple(faults), choice((0.0, 0.0, 0.1, 0.18)))
 
 
 def of_seed(seed: int) -> Plan:
