@@ -62,8 +62,8 @@ class Ensemble:
         self.owners: dict[int, tuple[Server, int]] = {}
         self.quorum = True
         self.latency = 0.004
-        """Seconds that bytes from a server to a process take at most; the other way is always quick. So a confirm may be
-        old when its answer comes, and it matters from when it counts."""
+        """Seconds that bytes from a server to a process take at most; the other way is always quick. So a confirm may
+        be old when its answer comes, and it matters from when it counts."""
         self._waiting: list[Ordered] = []
         self._sessions = 0
         self.servers = [Server(self, number) for number in range(count)]
