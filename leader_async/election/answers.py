@@ -13,7 +13,7 @@ from ..errors import BadVersion, NodeExists, NoNode, RecordError
 from ..zookeeper import messages as m
 from . import queue as q
 from . import record as r
-from .commands import Hold, Purpose, Send
+from .commands import ConfirmNow, Hold, Purpose, Send
 from .standing import AUDIT, Role, Standing, View
 
 _NO_NODE = m.Failed(NoNode.code)
@@ -148,6 +148,10 @@ def _take_claim(own: Standing, asked: Send, answer: m.Answer, sent: float, now: 
         own.hold.until = sent + own.settings.lease
         if own.departing:
             own.end_join("resigned while claiming")
+        elif now >= own.hold.until:
+            # We were stopped for longer than the lease: the term is suspended before it has begun, and nothing but a
+            # confirm brings it to life.
+            own.commands.append(ConfirmNow())
     elif failure is not None and failure[1] == NoNode.code:
         own.listed = False  # the listing will tell that our znode is gone
     elif failure is None or failure[1] != BadVersion.code:

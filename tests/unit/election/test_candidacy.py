@@ -706,7 +706,7 @@ def test_a_term_that_ends_before_its_work_began_asks_for_no_stop(stage: Stage) -
     znode = stage.first()
     (claim,) = stage.sends(Purpose.CLAIM)
     stage.claimed(claim, sent=stage.now - 10)
-    assert stage.take() == []
+    assert isinstance(stage.the(ConfirmNow), ConfirmNow), "only a confirm can bring it to life"
     assert stage.candidacy.state(stage.now) == "suspended"
     stage.candidacy.leave(stage.now)
     (leave,) = stage.sends(Purpose.LEAVE)
@@ -746,3 +746,19 @@ def test_nothing_is_waited_out_while_the_record_is_unread(stage: Stage) -> None:
     assert stage.candidacy.wait_out_end() is not None
     stage.candidacy.disconnected(stage.now)
     assert stage.candidacy.wait_out_end() is None
+
+
+def test_a_claim_whose_answer_comes_after_its_lease_asks_for_a_confirm() -> None:
+    """The process was stopped meanwhile. Without the confirm the term would stay suspended for ever."""
+    stage = Stage()
+    stage.first()
+    (claim,) = stage.sends(Purpose.CLAIM)
+    sent = stage.now
+    stage.now += 100.0
+    stage.claimed(claim, sent)
+    assert not stage.candidacy.is_leader(stage.now)
+    assert isinstance(stage.the(ConfirmNow), ConfirmNow)
+    hold = stage.candidacy.hold
+    assert hold is not None
+    stage.candidacy.confirmed(hold, stage.now, stage.now)
+    assert isinstance(stage.the(StartWork), StartWork)
