@@ -18,8 +18,9 @@ Rules:
 5. A session other than the one we asked to resume means that ours has expired.
 6. A silent connection is pinged after a third of the session timeout.
 7. A server that hangs up on a handshake without a word is either not serving, or behind what we have seen, which may be
-   for good: ZooKeeper's data may have been lost (aiozk#28). So when that has gone on for a session timeout, every other
-   handshake asks for a new session; one that is granted shows that servers do serve, and ours is over.
+   for good: ZooKeeper's data may have been lost (aiozk#28). So when that has gone on for PATIENCE session timeouts,
+   every other handshake asks for a new session; one that is granted shows that servers do serve, and ours is over. Not
+   sooner: an ensemble without a quorum hangs up as well, and keeps the sessions that it had.
 8. A server that says that the session has moved or expired is left: a handshake that we had given up may have reached
    another server late and taken the session there (ZOOKEEPER-710). The next handshake brings it back, or tells its end.
 
@@ -38,6 +39,8 @@ from . import messages as m
 from . import wire
 
 MAX_XID = 2**31 - 1
+PATIENCE = 5
+"""Session timeouts after which servers that hang up on our session are asked for a new one; see rule 7."""
 
 
 class Phase(enum.Enum):
@@ -100,7 +103,7 @@ class Session:
         self._frames = wire.FrameReader(self._frame_limit)
         self._handshake_due = now + patience
         since = self._hung_up_since
-        self._anew = since is not None and now - since >= self.timeout and not self._anew
+        self._anew = since is not None and now - since >= PATIENCE * self.timeout and not self._anew
         asked = (0, 0, bytes(16)) if self._anew else (self.last_zxid, self.session_id, self._password)
         self._out += wire.encode_connect(m.Connect(asked[0], self.timeout_asked, *asked[1:]))
 

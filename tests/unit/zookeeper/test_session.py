@@ -123,37 +123,37 @@ def test_servers_that_have_lost_everything_are_asked_for_a_new_session_after_a_w
     session.receive_data(reply(1, zxid=55), 1.0)
     session.drop("cut")
     session.data_to_send()
-    for now in (10.0, 15.9):
+    for now in (10.0, 39.9):
         assert PASSWORD in hung_up_on(session, now)
     # Every other time from now on, until one of the two is granted.
-    assert PASSWORD not in hung_up_on(session, 16.0)
-    assert PASSWORD in hung_up_on(session, 17.0)
-    session.open(18.0, 2.0)
+    assert PASSWORD not in hung_up_on(session, 40.0)
+    assert PASSWORD in hung_up_on(session, 41.0)
+    session.open(42.0, 2.0)
     assert struct.unpack_from("!iiqiq", session.data_to_send())[2:] == (0, 6000, 0)
-    session.receive_data(accepted(8, password=b"other"), 18.0)
+    session.receive_data(accepted(8, password=b"other"), 42.0)
     assert events(session) == [m.Expired(7), m.Connected(8, 6.0, resumed=False)]
     assert session.last_zxid == 0
 
 
 def test_a_session_is_kept_when_no_other_one_is_granted(session: Session) -> None:
     session.drop("cut")
-    for now in (10.0, 20.0):
+    for now in (10.0, 50.0):
         hung_up_on(session, now)
-    session.open(21.0, 2.0)
-    session.receive_data(accepted(), 21.0)
+    session.open(51.0, 2.0)
+    session.receive_data(accepted(), 51.0)
     assert events(session)[-1] == m.Connected(7, 6.0, resumed=True)
     # Its end was told: the next time is a first time.
     session.drop("cut")
-    hung_up_on(session, 30.0)
-    assert PASSWORD in hung_up_on(session, 35.0)
+    hung_up_on(session, 60.0)
+    assert PASSWORD in hung_up_on(session, 89.0)
 
 
 def test_a_server_that_grants_no_new_session_says_nothing_of_the_old_one(session: Session) -> None:
     session.drop("cut")
     hung_up_on(session, 10.0)
-    session.open(16.0, 2.0)
+    session.open(40.0, 2.0)
     events(session)
-    session.receive_data(accepted(0, 0, bytes(16)), 16.0)
+    session.receive_data(accepted(0, 0, bytes(16)), 40.0)
     assert reason(session) == "the server refused a session"
     assert session.session_id == 7
 
