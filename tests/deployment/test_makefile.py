@@ -13,7 +13,9 @@ import pytest
 from ..conftest import need
 from .launching import ROOT
 
-TARGETS = "up down ps logs poll restart-leader kill-leader test lint types format deps clean".split()
+TARGETS = (
+    "up down ps logs poll restart-leader kill-leader test simulate exhaustive mutants chaos lint types format deps clean"
+).split()
 
 
 @pytest.fixture(autouse=True)
