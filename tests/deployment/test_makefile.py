@@ -14,7 +14,8 @@ from ..conftest import need
 from .launching import ROOT
 
 TARGETS = (
-    "up down ps logs poll restart-leader kill-leader test simulate exhaustive mutants chaos lint types format deps clean"
+    "up down ps logs poll restart-leader kill-leader "
+    "test simulate exhaustive mutants chaos lint types format deps clean"
 ).split()
 
 
