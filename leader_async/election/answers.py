@@ -61,18 +61,13 @@ def _take_listed(own: Standing, asked: Send, answer: m.Answer, sent: float, now:
 
 def _take_look(own: Standing, mine: list[str]) -> None:
     """What a lost reply left behind; rule 6."""
-    if own.departing:
-        own.uncertain = False
-        own.znode = mine[0] if mine else None
-        if own.hold is not None:
-            if own.hold.holder in mine:
-                own.znode = own.hold.holder
-            own.hold.forfeited |= own.hold.holder not in mine
-        own.delete_twins(mine)
-    elif mine:
-        own.ask(Purpose.OWNER, m.GetData(own.path(mine[0])), mine[0])
-    else:
-        own.uncertain = False
+    own.uncertain = False
+    own.znode = mine[0] if mine else None
+    if own.hold is not None:
+        if own.hold.holder in mine:
+            own.znode = own.hold.holder
+        own.hold.forfeited |= own.hold.holder not in mine
+    own.delete_twins(mine)
 
 
 def _take_queue(own: Standing, names: tuple[str, ...], mine: list[str], now: float) -> None:
@@ -91,18 +86,6 @@ def _take_queue(own: Standing, names: tuple[str, ...], mine: list[str], now: flo
         own.armed = None
     own.listed = True
     own.audit_at = now + own.timeout * (AUDIT[0] + AUDIT[1] * own.jitter)
-
-
-def _take_owner(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
-    if isinstance(answer, m.Data):
-        own.uncertain = False
-        if answer.stat.ephemeral_owner == own.session_id:
-            own.znode = asked.about
-        else:
-            # CURATOR-498: it will die with a session that is not ours.
-            own.uuid = next(own.uuids)
-    elif answer != _NO_NODE:
-        own.trouble(asked, answer, now)
 
 
 def _take_watch(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
@@ -182,7 +165,6 @@ TAKERS: dict[Purpose, Callable[[Standing, Send, m.Answer, float, float], None]] 
     Purpose.CREATE: _take_created,
     Purpose.SYNC: _take_synced,
     Purpose.LIST: _take_listed,
-    Purpose.OWNER: _take_owner,
     Purpose.WATCH: _take_watch,
     Purpose.RECORD: _take_record,
     Purpose.CLAIM: _take_claim,

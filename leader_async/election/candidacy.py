@@ -22,7 +22,8 @@ Order rests on the queue (`queue`): one listing after the join, then one watch o
  5. The heir (one candidate ahead) reads the record. If that says `held` at v by the very predecessor that then goes,
     the claim goes out at once on v + 1, an odd version, which can only be that term's leave.
  6. A lost reply is resolved by looking, never by sending again: `uncertain` until a listing behind a `sync` has shown
-    what is there. (Without the `sync` a lagging server could hide a create that is still on its way.)
+    what is there. (Without the `sync` a lagging server could hide a create that is still on its way.) What is found
+    under this join's uuid is this session's (CURATOR-498): no join outlives its session, and each has its own uuid.
  7. Every few session timeouts everything is read again; a difference that no event told of is healed, counted, logged.
 
 It does not promise that the work obeys: work that does not end keeps the znode. Better no leader than two.
@@ -142,9 +143,11 @@ class Candidacy(Standing):
         self._advance(now)
 
     def expired(self, now: float) -> None:
-        """The session is over, and our znode with it."""
-        self.znode = None
-        self.uncertain = False
+        """The session is over, and this join with it.
+
+        Our znode should be gone too, but the departure makes sure of that: a ZooKeeper leader that was cut off tells of
+        ends that its quorum never hears of, and then the znode would stand in everybody's way until the timeout.
+        """
         if self.wanted or self.departing:
             self.end_join("the session expired", forfeited=True)
         self._advance(now)
@@ -218,7 +221,7 @@ class Candidacy(Standing):
 
     def _depart(self) -> None:
         """Give up this join, step by step; rule 4."""
-        if self.working or self.asking(*CHANGES, Purpose.CLAIM, Purpose.OWNER):
+        if self.working or self.asking(*CHANGES, Purpose.CLAIM):
             return
         if self.znode is None and not self.uncertain:
             if not self.pending:  # no answer that this join asked for may reach the next one

@@ -16,7 +16,6 @@ class Purpose(enum.Enum):
     CREATE = "join the queue"
     SYNC = "catch up before looking"
     LIST = "read the queue"
-    OWNER = "see whose znode it is"
     WATCH = "watch a znode"
     RECORD = "read the record"
     CLAIM = "claim"

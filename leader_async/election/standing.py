@@ -182,7 +182,7 @@ class Standing:
 
     def look(self) -> None:
         """Find out what a lost reply left behind, as of now and not of some time ago."""
-        if not self.asking(Purpose.LIST, Purpose.OWNER):
+        if not self.asking(Purpose.LIST):
             self.ask(Purpose.SYNC, m.Sync(self.settings.parent))
             self.ask(Purpose.LIST, m.GetChildren(self.settings.parent), "look")
 

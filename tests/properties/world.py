@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias
 
+from leader_async.election import queue as q
 from leader_async.election import record as r
 from leader_async.election.candidacy import Candidacy
 from leader_async.election.commands import ConfirmNow, Left, Note, Send, StartWork, StopWork
@@ -268,6 +269,10 @@ class World:
                 left = r.decode(record.data, record.version)
                 given_up = left.state is r.State.LEFT and left.holder == hold.holder
                 assert not given_up, "the place is given up only after the work has ended"
+        uuids = {process.session: process.candidacy.uuid for process in self.processes}
+        for name, owner in self.znodes():
+            own = owner not in uuids or name.startswith(q.prefix(uuids[owner]))
+            assert own, "another join has begun before the last one's znode was gone"
 
     def step(self, seconds: float) -> None:
         self.time += seconds
@@ -322,12 +327,13 @@ class World:
                     busy = True
                 self.check()
 
+    def znodes(self) -> list[tuple[str, int]]:
+        """What stands in the queue, first first, and the sessions that it belongs to."""
+        head, prefix = self.ensemble.head, PARENT + "/"
+        found = [(path[len(prefix) :], node.owner) for path, node in head.walk() if path.startswith(prefix)]
+        return sorted(found, key=lambda each: each[0].rpartition("-n_")[2])
+
     def queue(self) -> list[str]:
         """The names of the processes whose znodes stand in the queue, first first."""
-        names = sorted(
-            (path.rpartition("-n_")[2], node.owner)
-            for path, node in self.ensemble.head.walk()
-            if path.startswith(PARENT + "/")
-        )
         owners = {process.session: process.name for process in self.processes}
-        return [owners.get(owner, "?") for _, owner in names]
+        return [owners.get(owner, "?") for _, owner in self.znodes()]

@@ -154,7 +154,7 @@ class Server:
         self._applied = 0
         self._mail = _Mail()
         self._unread: list[Callable[[], None]] = []
-        self.down = self.frozen = self.cut_off = self.lagging = False
+        self.down = self.frozen = self.cut_off = self.lagging = self.denying = False
         self._cut_since = 0.0
         timeline = ensemble.timeline
         self.host = Host(Tree(), self, timeouts=(2 * TICK, 1000 * TICK), wall=lambda: timeline.now)
@@ -256,8 +256,10 @@ class Server:
         return self.ensemble.new_session()
 
     def resume(self, session: int, password: bytes, ticket: Ticket, now: float) -> None:
-        if not self.cut_off:
-            ensemble = self.ensemble
+        ensemble = self.ensemble
+        if self.denying:
+            ensemble.timeline.after(ensemble.hop(), lambda: self.resumed(session, ticket, None))
+        elif not self.cut_off:
             ensemble.timeline.after(ensemble.hop(), lambda: ensemble.resume(self, session, password, ticket))
 
     def _post(self, ordered: Ordered) -> None:
@@ -310,6 +312,12 @@ class Server:
             self._hang_up_on_all()
         self.catch_up()
 
+    def deny(self, denying: bool) -> None:
+        """It hangs up on everybody, and says of all sessions that they have expired."""
+        self.denying = denying
+        if denying:
+            self._hang_up_on_all()
+
     def crash(self) -> None:
         """It is gone, but not its disk."""
         if not self.down:
@@ -325,7 +333,7 @@ class Server:
             self.catch_up()
 
     def heal_flags(self) -> None:
-        self.cut_off = self.frozen = self.lagging = False
+        self.cut_off = self.frozen = self.lagging = self.denying = False
         self._mail.stuck.clear()
 
     def _hang_up_on_all(self) -> None:

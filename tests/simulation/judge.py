@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from leader_async import Term
+from leader_async.election import queue as q
 from leader_async.election import record as r
 from leader_async.zookeeper import messages as m
 
@@ -107,6 +108,26 @@ class Judge:
         if len(self._ensemble.log) != self._seen:
             self._seen = len(self._ensemble.log)
             self._look_at_record()
+            self._look_at_queue()
+
+    def _look_at_queue(self) -> None:
+        tree = self._ensemble.tree
+        owners = {process.election._client.session_id: process for process in self._processes if process.election}
+        for name in tree.children(PARENT) if tree.find(PARENT) is not None else ():
+            node = tree.find(f"{PARENT}/{name}")
+            process = owners.get(node.owner) if node is not None else None
+            if process is None:
+                continue  # its session is not anybody's any more, and ends with its timeout
+            assert process.election is not None
+            if not name.startswith(q.prefix(process.election.candidacy.uuid)):
+                raise Violation(f"{process.name} has begun another join, and {name} is still there")
+        for session, process in owners.items():
+            assert process.election is not None
+            candidacy = process.election.candidacy
+            node = tree.find(f"{PARENT}/{candidacy.znode}")
+            if session and candidacy.session_id == session and node is not None and not candidacy.departing:
+                if node.owner != session:
+                    raise Violation(f"{process.name} stands in the queue with the znode of another session")
 
     def _look_at_record(self) -> None:
         node = self._ensemble.tree.find(PARENT)

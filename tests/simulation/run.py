@@ -153,6 +153,7 @@ class World:
 
     def _stop_all(self) -> None:
         """Everybody leaves; nothing is left behind."""
+        self._over = True  # nobody comes any more
         self.tell("everybody stops")
         for process in self.processes:
             process.stop()
@@ -275,6 +276,9 @@ class World:
             case "server frozen":
                 server.freeze(True)
                 after(fault.seconds, lambda: server.freeze(False))
+            case "server denies":
+                server.deny(True)
+                after(fault.seconds, lambda: server.deny(False))
             case "server down":
                 server.crash()
                 after(fault.seconds, server.restart)
@@ -334,6 +338,7 @@ class World:
             server.restart()
             server.freeze(False)
             server.lag(False)
+            server.deny(False)
             server.heal()
         self.ensemble.set_quorum(True)
         self.ensemble.latency = LATENCY[1]
