@@ -160,8 +160,10 @@ def _wait_from_view() -> AbstractContextManager[Any]:
     return _both(instead(Standing, "wait_out_end", end), instead(Candidacy, "_take_lead", lead))
 
 
-@mutant("no version parity: a claim always writes once")
+@mutant("no version parity: the heir's blind v + 1, after a stale read of `none`, meets a term")
 def _no_parity() -> AbstractContextManager[Any]:
+    # Either rule holds without the other: that the heir claims only on its predecessor's own term, and that v + 1 is
+    # nothing but a leave. So this one breaks both.
     def claim(parent: str, own: record.Record, version: int) -> m.Multi:
         return m.Multi((m.Check(f"{parent}/{own.holder}"), m.SetData(parent, record.encode(own), version)))
 
@@ -170,11 +172,20 @@ def _no_parity() -> AbstractContextManager[Any]:
         state = record.State.LEFT if b'"state":"left"' in data else record.State.HELD
         return real(data, 1 if state is record.State.LEFT else 2) if version else record.Record()
 
-    real = record.decode
+    def learn(own: Standing, name: str, now: float) -> None:
+        heir = own.view if own.view is not None and own.view.role is Role.HEIR else None
+        was, held = own.queue.predecessor, heir is not None and heir.held_by(name)
+        real_learn(own, name, now)
+        ready = own.listed and own.hold is None and not own.departing and not own.queue.position
+        if heir is not None and heir.record is not None and was == name and not held and ready:
+            own.claim(heir.record.term + 1, heir.version + 1)
+
+    real, real_learn = record.decode, Standing.learn_gone
     return _both(
         instead(record, "claim", claim),
         instead(record, "version_after_claim", lambda version: version + 1),
         instead(record, "decode", decode),
+        instead(Standing, "learn_gone", learn),
     )
 
 
@@ -253,7 +264,7 @@ def _blind() -> AbstractContextManager[Any]:
 @mutant("what a lost reply left behind is looked for without a sync")
 def _no_sync() -> AbstractContextManager[Any]:
     def look(own: Standing) -> None:
-        if not own.asking(Purpose.LIST, Purpose.OWNER):
+        if not own.asking(Purpose.LIST):
             own.ask(Purpose.LIST, m.GetChildren(own.settings.parent), "look")
 
     return instead(Standing, "look", look)
@@ -300,20 +311,19 @@ def _exists() -> AbstractContextManager[Any]:
     return instead(Standing, "watch", watch)
 
 
-@mutant("znodes of another session are taken for ours (CURATOR-498)")
+@mutant("a join outlives its session, and takes what it made in the old one for its own (CURATOR-498)")
 def _any_owner() -> AbstractContextManager[Any]:
-    def take(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
-        if isinstance(answer, m.Data):
-            own.uncertain, own.znode = False, asked.about
+    return instead(Candidacy, "expired", lambda own, now: own._advance(now))
 
-    def keep(own: Candidacy, now: float) -> None:
-        # The way there: an expiry in the middle of a lost create.
-        uncertain = own.uncertain
+
+@mutant("a session's end is believed: a znode that outlives it is not deleted")
+def _ghost() -> AbstractContextManager[Any]:
+    def expired(own: Candidacy, now: float) -> None:
+        own.znode, own.uncertain = None, False
         real(own, now)
-        own.uncertain = uncertain and not own.departing
 
     real = Candidacy.expired
-    return _both(mock.patch.dict(answers.TAKERS, {Purpose.OWNER: take}), instead(Candidacy, "expired", keep))
+    return instead(Candidacy, "expired", expired)
 
 
 @mutant("a join after an expiry keeps what was known of the old queue")

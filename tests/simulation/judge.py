@@ -12,7 +12,7 @@ from leader_async.election import queue as q
 from leader_async.election import record as r
 from leader_async.zookeeper import messages as m
 
-from .process import PARENT, Process
+from .process import FLOOD, PARENT, Process
 
 if TYPE_CHECKING:
     from .ensemble import Ensemble
@@ -36,6 +36,7 @@ class Judge:
         self._newest = 0
         self._working: dict[str, Term] = {}
         self._woken: Counter[str] = Counter()
+        self.uuids: dict[str, Process] = {}  # who made each
         self.strangers = False
         self._seen = 0
         self.terms = 0
@@ -70,6 +71,13 @@ class Judge:
         asyncio._set_running_loop(before)
         return found
 
+    def heir(self) -> Process | None:
+        """Who stands behind the first in the queue, if it lives."""
+        tree = self._ensemble.tree
+        names = q.in_order(tree.children(PARENT)) if tree.find(PARENT) is not None else []
+        process = self.uuids[names[1].partition("-")[0]] if len(names) > 1 else None
+        return process if process in self._processes else None
+
     def look(self) -> None:
         """See whether everything is as promised.
 
@@ -99,6 +107,8 @@ class Judge:
                 raise Violation(f"{process.name} leads with token {hold.token} after token {self._newest}")
             self._newest = hold.token
         for process in self._processes:
+            if len(process.requests) == FLOOD and process.requests[-1] - process.requests[0] < 1.0:
+                raise Violation(f"{process.name} floods the server with requests")
             if process.loop.errors and not process.loop.dead:
                 raise Violation(f"{process.name}: {process.loop.errors[0]}")
             if process.election is not None and process.election._died is not None:
@@ -112,22 +122,15 @@ class Judge:
 
     def _look_at_queue(self) -> None:
         tree = self._ensemble.tree
-        owners = {process.election._client.session_id: process for process in self._processes if process.election}
         for name in tree.children(PARENT) if tree.find(PARENT) is not None else ():
-            node = tree.find(f"{PARENT}/{name}")
-            process = owners.get(node.owner) if node is not None else None
-            if process is None:
-                continue  # its session is not anybody's any more, and ends with its timeout
-            assert process.election is not None
-            if not name.startswith(q.prefix(process.election.candidacy.uuid)):
+            process = self.uuids[name.partition("-")[0]]
+            if process.over or process.election is None:
+                continue
+            candidacy, node = process.election.candidacy, tree.find(f"{PARENT}/{name}")
+            if not name.startswith(q.prefix(candidacy.uuid)):
                 raise Violation(f"{process.name} has begun another join, and {name} is still there")
-        for session, process in owners.items():
-            assert process.election is not None
-            candidacy = process.election.candidacy
-            node = tree.find(f"{PARENT}/{candidacy.znode}")
-            if session and candidacy.session_id == session and node is not None and not candidacy.departing:
-                if node.owner != session:
-                    raise Violation(f"{process.name} stands in the queue with the znode of another session")
+            if node is not None and candidacy.session_id not in (0, node.owner) and not candidacy.departing:
+                raise Violation(f"{process.name} stands in the queue with the znode of another session")
 
     def _look_at_record(self) -> None:
         node = self._ensemble.tree.find(PARENT)

@@ -11,6 +11,8 @@ from .process import WORK
 
 LEADER = -1
 """As a fault's target: whoever leads at that instant."""
+HEIR = -2
+"""As a fault's target: who stands behind the first in the queue."""
 
 # To a process, or to its connection, session or znode:
 BRIEF = ("cut", "expire session", "delete znode", "resign", "cancel")
@@ -35,7 +37,7 @@ class Fault:
     Attributes:
         kind: one of `KINDS`.
         at: seconds after the begin.
-        target: the number of a process, or `LEADER`.
+        target: the number of a process, `LEADER` or `HEIR`.
         seconds: how long it lasts, if it does.
     """
 
@@ -87,7 +89,7 @@ def draw(integer: Callable[[int, int], int], choice: Callable[[Sequence[Any]], A
     for _ in range(integer(1, 14)):
         at += integer(0, choice((0, 10, 300))) / 100  # troubles seldom come alone
         kind = choice(kinds)
-        target = choice((LEADER, LEADER, *range(processes)))
+        target = choice((LEADER, LEADER, HEIR, *range(processes)))
         faults.append(Fault(kind, round(at, 2), target, integer(1, 60) / 10))
     return Plan(seed, processes, timeout, lease, works, tuple(faults), choice((0.0, 0.0, 0.1, 0.18)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,10 @@ PARENT = f"/ELECTION/{ELECTION}"
 WORK = ("steady", "brief", "failing", "stubborn", "blocking")
 """Kinds of work: goes on until cancelled; ends by itself; raises; ignores its cancellation for a while; keeps the event
 loop from running for a while, longer than the lease."""
+
+
+FLOOD = 60
+"""Requests in a second that no process has a reason to send."""
 
 
 class Failure(Exception):
@@ -68,6 +73,7 @@ class Process:
         self.over = False
         self.cast_off = False
         self.kind = ""  # of its latest work
+        self.requests: deque[float] = deque(maxlen=FLOOD)  # when the latest left
 
     # -- its life ------------------------------------------------------------------------------------------------------
 
@@ -211,6 +217,7 @@ class Process:
 
     def _sent(self, connection: Connection, request: Any) -> None:
         """A request leaves; something may wait for just that."""
+        self.requests.append(self._timeline.now)
         if self.armed is not None and type(request).__name__ == self.armed[0]:
             _, spring = self.armed
             self.armed = None

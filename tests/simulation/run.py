@@ -29,7 +29,7 @@ from .ensemble import FOREIGN, TICK, Ensemble, Ordered, Server
 from .judge import Judge, Violation
 from .loop import Loop
 from .network import LATENCY, Connection
-from .plan import LEADER, Fault, Plan, program
+from .plan import HEIR, LEADER, Fault, Plan, program
 from .process import PARENT, Process
 from .timeline import Timeline
 
@@ -216,6 +216,8 @@ class World:
         leaders = self.judge.leaders()
         if fault.target == LEADER and leaders:
             return leaders[0]
+        if fault.target == HEIR and (heir := self.judge.heir()) is not None:
+            return heir
         slot = max(fault.target, 0)
         return next((process for process in self.processes if process.name.startswith(f"p{slot}")), None)
 
@@ -362,7 +364,9 @@ class World:
 
         def next_uuid() -> uuid.UUID:
             # Falling, so that nothing can rely on the names' order where the numbers' is meant.
-            return uuid.UUID(int=2**128 - 1 - next(self._uuids))
+            number = uuid.UUID(int=2**128 - 1 - next(self._uuids))
+            self.judge.uuids[number.hex] = here()
+            return number
 
         async def dial(addresses: Sequence[Any]) -> Connection:
             return await here().dial(addresses)
