@@ -10,7 +10,8 @@ import json
 import sys
 from pathlib import Path
 
-from .walk import FAULTS, Bounds, Found, walk
+from .explore import Found
+from .walk import FAULTS, Bounds, walk
 
 EACH = dict.fromkeys(FAULTS, 1)
 CONFIGURATIONS = {

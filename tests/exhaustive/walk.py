@@ -13,8 +13,6 @@ server that is not cut off has applied the whole log, though what it has to say 
 from __future__ import annotations
 
 import copy
-import time
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -26,6 +24,8 @@ from leader_async.zookeeper import messages as m
 
 from ..properties import world as worlds
 from ..properties.world import PARENT, Process, World
+from . import explore
+from .explore import Action
 
 STEP = 1.65
 """Seconds of a step of time: two make 1.1 leases of 3 s, so that leases end between them and are waited out after."""
@@ -39,9 +39,6 @@ for _module in (m, commands, record, standing, tree, worlds):
             getattr(_kind, "__dataclass_params__", None), "frozen", False
         ):
             copy._deepcopy_dispatch[_kind] = lambda value, memo: value  # type: ignore[attr-defined]
-
-Action = tuple[str, int]
-"""What is done, and to which process (0 for time)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,52 +60,27 @@ class Bounds:
     joined: bool = True
 
 
-@dataclass(slots=True)
-class Found:
-    """What the walk has seen.
-
-    Attributes:
-        states: how many different ones.
-        transitions: how many actions were tried.
-        settled: in how many states it was made sure that after healing exactly one leads.
-        depth: the longest shortest way.
-        complete: whether there was nothing left to try.
-        violation: the broken invariant, "" if none.
-        actions: the shortest way to it.
-    """
-
-    bounds: Bounds
-    states: int = 0
-    transitions: int = 0
-    settled: int = 0
-    depth: int = 0
-    complete: bool = True
-    seconds: float = 0.0
-    violation: str = ""
-    actions: tuple[Action, ...] = ()
-
-
-@dataclass(slots=True, eq=False)
-class State:
-    """A world, what is left of the budget, and how it was reached."""
+@dataclass(eq=False)
+class State(explore.State):
+    """A world, and what is left of the budget."""
 
     world: World
     left: dict[str, int]
     total: int
     passes: int
     cut_off: frozenset[int] = frozenset()
-    before: State | None = None
-    action: Action | None = None
-    depth: int = 0
 
-    def way(self) -> tuple[Action, ...]:
-        """The actions that lead here."""
-        actions: list[Action] = []
-        state: State | None = self
-        while state is not None and state.action is not None:
-            actions.append(state.action)
-            state = state.before
-        return tuple(reversed(actions))
+    def possible(self) -> Iterator[Action]:
+        return possible(self)
+
+    def after(self, action: Action) -> State:
+        return after(self, action)
+
+    def key(self) -> Any:
+        return key(self)
+
+    def settle(self) -> None:
+        settle(copy.deepcopy(self.world))
 
 
 def begin(bounds: Bounds) -> State:
@@ -217,7 +189,7 @@ def after(state: State, action: Action) -> State:
                 each.cut(0)  # the end of a session ends its connection
     _catch_up(world, cut_off)
     world.check()
-    return State(world, left, total, passes, cut_off, state, action, state.depth + 1)
+    return State(world, left, total, passes, cut_off, before=state, action=action, depth=state.depth + 1)
 
 
 def _catch_up(world: World, cut_off: frozenset[int]) -> None:
@@ -226,43 +198,9 @@ def _catch_up(world: World, cut_off: frozenset[int]) -> None:
             process.catch_up(process.connection, world.ensemble.zxid)
 
 
-def walk(bounds: Bounds, *, seconds: float = 1e9, settle_every: int = 200) -> Found:
-    """Go through every state within the bounds.
-
-    Args:
-        bounds: how far.
-        seconds: after which to stop, and say so.
-        settle_every: in one of so many states, see that after healing exactly one leads.
-    """
-    found, began = Found(bounds), time.monotonic()
-    start = begin(bounds)
-    seen = {key(start)}
-    ahead = deque([start])
-    while ahead:
-        if time.monotonic() - began > seconds:
-            found.complete = False
-            break
-        state = ahead.popleft()
-        found.depth = max(found.depth, state.depth)
-        for action in possible(state):
-            found.transitions += 1
-            try:
-                reached = after(state, action)
-                own = key(reached)
-                if own in seen:
-                    continue
-                seen.add(own)
-                ahead.append(reached)
-                if hash(own) % settle_every == 0:
-                    settle(copy.deepcopy(reached.world))
-                    found.settled += 1
-            except Exception as error:  # an assertion of the world's, or of the rules themselves
-                found.violation = f"{type(error).__name__}: {error}"
-                found.actions = (*state.way(), action)
-                found.states, found.seconds = len(seen), time.monotonic() - began
-                return found
-    found.states, found.seconds = len(seen), time.monotonic() - began
-    return found
+def walk(bounds: Bounds, *, seconds: float = 1e9, settle_every: int = 200) -> explore.Found:
+    """Go through every state within the bounds; see `explore.explore`."""
+    return explore.explore(begin(bounds), seconds=seconds, settle_every=settle_every)
 
 
 def settle(world: World) -> None:

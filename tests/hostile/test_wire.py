@@ -1,6 +1,7 @@
 """Bytes that are almost ZooKeeper's protocol, into everything that decodes them, on either side of a connection.
 
-What holds for well-formed frames, their prefixes and plain junk is in tests/properties/test_wire.py.
+What holds for well-formed frames, their prefixes and plain junk is in tests/properties/test_wire.py; `fuzz` goes on for
+as long as wanted, guided by coverage.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from leader_async.zookeeper import messages as m
 from leader_async.zookeeper import wire
 from leader_async.zookeeper.wire import server
 
-from . import frames
+from . import frames, fuzz
 
 SPARE = 64 * 1024
 """Bytes that decoding may use whatever the frame: errors with their tracebacks, above all."""
@@ -61,6 +62,13 @@ def test_a_spoilt_stream_is_kept_below_the_limit(
     for spoil in spoils:
         data = spoil(data)
     frames.stream(data, sorted(min(cut, len(data)) for cut in cuts), limit)
+
+
+@pytest.mark.parametrize("target", fuzz.TARGETS)
+@fuzzing
+@given(data=st.lists(st.sampled_from(frames.FROM_SERVER + frames.FROM_CLIENT) | st.binary(max_size=40), max_size=4))
+def test_the_targets_of_the_fuzzer_take_everything(target: Callable[[bytes], None], data: list[bytes]) -> None:
+    target(b"".join(data))
 
 
 @pytest.mark.parametrize("length", frames.EXTREMES)
