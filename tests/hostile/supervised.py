@@ -19,7 +19,7 @@ from collections.abc import Callable
 
 import pytest
 
-from leader_async.errors import NotConnected, UsageError
+from leader_async.errors import NotConnected, SessionExpired, SessionMoved, UsageError
 from leader_async.zookeeper import messages as m
 from leader_async.zookeeper import wire
 from leader_async.zookeeper.session import Phase, Session
@@ -50,6 +50,8 @@ class Supervised:
         self.zxid = 0
         self.answers = 0
         self.lost = 0
+        self.expired: list[int] = []
+        self.out = bytearray()  # what this connection has to carry to the server; the caller may empty it
         self._sent: deque[tuple[int, m.Request]] = deque()  # not yet answered
         self._written: deque[tuple[int, m.Request]] = deque()  # what the server has still to answer
         self._last_xid = 0
@@ -67,6 +69,7 @@ class Supervised:
         self.session.open(self.now, patience)
         self._open, self._hello = True, None
         self._written.clear()
+        self.out.clear()
         self._check()
 
     def send(self, request: m.Request, within: float | None = None) -> None:
@@ -192,6 +195,7 @@ class Supervised:
                 assert not self._connected
                 assert session_id == self._handle != 0
                 self._handle = 0
+                self.expired.append(session_id)
             case m.Ended():
                 assert not self._open
                 self._ended = True
@@ -200,12 +204,15 @@ class Supervised:
                 assert xid == due, f"an answer to {xid} where {due} is next"
                 assert isinstance(answer, m.Lost) == (not self._open)
                 assert isinstance(answer, m.Lost | m.Failed | ANSWERS[type(request)])
+                if isinstance(answer, m.Failed):
+                    assert answer.code not in (SessionMoved.code, SessionExpired.code), "such a server is left"
                 self.answers, self.lost = self.answers + 1, self.lost + isinstance(answer, m.Lost)
             case m.Watched():
                 assert self._connected
 
     def _read_what_is_written(self) -> None:
         data = self.session.data_to_send()
+        self.out += data
         assert self._open or not data, "bytes for a connection that has ended"
         for frame in wire.FrameReader().feed(data):
             if self._hello is None:

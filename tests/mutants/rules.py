@@ -12,8 +12,8 @@ from leader_async.election import queue as q
 from leader_async.election.candidacy import Candidacy
 from leader_async.election.commands import Hold, Purpose, Send
 from leader_async.election.standing import Role, Standing, Work
-from leader_async.errors import SessionExpired, SessionMoved
 from leader_async.zookeeper import messages as m
+from leader_async.zookeeper import session
 from leader_async.zookeeper.session import Session
 
 Mutant = Callable[[], AbstractContextManager[Any]]
@@ -344,7 +344,10 @@ def _old_queue() -> AbstractContextManager[Any]:
 
 @mutant("a server that says that the session has moved is kept (ZOOKEEPER-710)")
 def _moved() -> AbstractContextManager[Any]:
-    return _both(instead(SessionMoved, "code", 1), instead(SessionExpired, "code", 2))
+    class Never:
+        code = 1
+
+    return _both(instead(session, "SessionMoved", Never), instead(session, "SessionExpired", Never))
 
 
 @mutant("any session that a server grants is taken for ours")
@@ -358,6 +361,28 @@ def _any_session() -> AbstractContextManager[Any]:
         real(own, answer, now)
 
     return instead(Session, "_receive_accepted", accepted)
+
+
+@mutant("what is asked of a server that is given up is told twice")
+def _twice() -> AbstractContextManager[Any]:
+    real = Session.drop
+
+    def drop(own: Session, reason: str) -> None:
+        asked = tuple(own._asked)
+        real(own, reason)
+        own._asked.extend(asked)
+
+    return instead(Session, "drop", drop)
+
+
+@mutant("a session is given up as soon as a server hangs up on it")
+def _impatient() -> AbstractContextManager[Any]:
+    return instead(session, "PATIENCE", 0)
+
+
+@mutant("a server that has lost its data is asked for the old session for ever (aiozk#28)")
+def _wiped() -> AbstractContextManager[Any]:
+    return instead(session, "PATIENCE", 10**9)
 
 
 @mutant("what is unanswered when a connection ends is never told")

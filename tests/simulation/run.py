@@ -132,6 +132,7 @@ class World:
         self.timeline.run_until(self._begin + last + 1.0)
         self.tell("everything heals")
         self._heal_all()
+        self.timeline.run_until(self.timeline.now + 1.0)  # the last fault's news may be on its way
         self._settle()
         self._stop_all()
 
