@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
+import os
 import sys
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
+from . import sessions, walk
 from .explore import Found
-from .walk import FAULTS, Bounds, walk
+from .ways import WAYS
 
-EACH = dict.fromkeys(FAULTS, 1)
-CONFIGURATIONS = {
-    "2 join, no faults": Bounds(2, {}, 0, 1, joined=False),
-    "2 in the queue, any 1 fault, 3 steps of time": Bounds(2, EACH, 1, 3),
-    "2 join, any 1 fault": Bounds(2, EACH, 1, 0, joined=False),
-    "2 in the queue, any 2 faults": Bounds(2, EACH, 2, 1),
-    "3 in the queue, any 1 fault": Bounds(3, EACH, 1, 1),
-}
+
+def go(name: str, seconds: float) -> tuple[str, Found]:
+    """One of them."""
+    bounds = WAYS[name]
+    if isinstance(bounds, walk.Bounds):
+        return name, walk.walk(bounds, seconds=seconds)
+    return name, sessions.walk(bounds, seconds=seconds)
 
 
 def row(name: str, found: Found) -> str:
@@ -32,45 +36,32 @@ def row(name: str, found: Found) -> str:
     )
 
 
+def program(name: str, found: Found) -> str:
+    """A program that goes the way to what was found again."""
+    bounds = WAYS[name]
+    return f"from {type(bounds).__module__} import Bounds, replay\n\nreplay({bounds!r}, {found.actions!r})\n"
+
+
 def main() -> int:
     """The command; returns its exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.exhaustive", description="Every interleaving, within bounds."
     )
-    parser.add_argument("--budget", type=float, default=240.0, metavar="SECONDS", help="for all of them (240)")
+    parser.add_argument("--budget", type=float, default=240.0, metavar="SECONDS", help="for each of them (240)")
     parser.add_argument("--out", type=Path, default=Path("build/exhaustive.json"), metavar="FILE")
     arguments = parser.parse_args()
-    facts, broken = [], False
-    left = arguments.budget
+    facts = []
     sys.stdout.write(f"{'':46} {'states':>9} {'transitions':>11} {'settled':>8} {'depth':>6} {'time':>10}\n")
-    for index, (name, bounds) in enumerate(CONFIGURATIONS.items()):
-        found = walk(bounds, seconds=left / (len(CONFIGURATIONS) - index))
-        left -= found.seconds
-        sys.stdout.write(row(name, found) + "\n")
-        sys.stdout.flush()
-        if found.violation:
-            broken = True
-            sys.stdout.write(
-                f"\nfrom tests.exhaustive.walk import Bounds, replay\n\nreplay({bounds!r}, {found.actions!r})\n\n"
-            )
-        facts.append(
-            {
-                "name": name,
-                "candidates": bounds.candidates,
-                "faults": bounds.total,
-                "steps_of_time": bounds.passes,
-                "states": found.states,
-                "transitions": found.transitions,
-                "settled": found.settled,
-                "depth": found.depth,
-                "complete": found.complete,
-                "seconds": round(found.seconds, 1),
-                "violation": found.violation,
-            }
-        )
+    with multiprocessing.get_context("spawn").Pool(os.cpu_count() or 1, maxtasksperchild=1) as pool:
+        for name, found in pool.imap_unordered(partial(go, seconds=arguments.budget), WAYS, chunksize=1):
+            sys.stdout.write(row(name, found) + "\n")
+            if found.violation:
+                sys.stdout.write(f"\n{program(name, found)}\n")
+            sys.stdout.flush()
+            facts.append({"name": name, **asdict(WAYS[name]), **asdict(found)})
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(json.dumps(facts, indent=1) + "\n")
-    return 1 if broken else 0
+    return 1 if any(fact["violation"] for fact in facts) else 0
 
 
 if __name__ == "__main__":

@@ -3,7 +3,9 @@
 Actions: a server takes the oldest request of a connection; a client takes the oldest reply or event; a connection is
 made again; time passes by a step. And faults, of which there is a budget: a connection is cut, with the oldest request
 on it executed or not, so that a reply is lost after the effect; a session is expired, at any moment; a server is cut
-off, from when on it serves old reads and its writes wait; a candidate resigns; a stranger deletes a candidate's znode.
+off, from when on it serves old reads and its writes wait; a connection is made to such a server; a candidate resigns; a
+stranger deletes a candidate's znode. The end of a session ends its connection, but what the server had said before that
+may still be on its way.
 
 Two states are one if everything that rules look at agrees: times count from now, and only as far as they matter. What
 the walk leaves out: clocks of different rates, more than `passes` steps of time, more than the budget of faults. A
@@ -27,10 +29,10 @@ from ..properties.world import PARENT, Process, World
 from . import explore
 from .explore import Action
 
-STEP = 1.65
-"""Seconds of a step of time: two make 1.1 leases of 3 s, so that leases end between them and are waited out after."""
+STEP = 1.66
+"""Seconds of a step of time: two are a little more than 1.1 leases of 3 s, and so a lease has been waited out then."""
 
-FAULTS = ("cut", "lose", "expire", "cut off", "resign", "delete")
+FAULTS = ("cut", "lose", "expire", "cut off", "connect behind", "resign", "delete")
 
 # Values that never change are shared by all copies of a world; a `Round` and a `StartWork` hold what does change.
 for _module in (m, commands, record, standing, tree, worlds):
@@ -51,6 +53,7 @@ class Bounds:
         total: how many of all kinds, at most.
         passes: how many steps of time.
         joined: begin with all of them in the queue, the first leading; else nobody has joined yet.
+        first: what is done before the walk begins, beyond all budgets.
     """
 
     candidates: int
@@ -58,6 +61,7 @@ class Bounds:
     total: int = 1
     passes: int = 4
     joined: bool = True
+    first: tuple[Action, ...] = ()
 
 
 @dataclass(eq=False)
@@ -99,7 +103,10 @@ def begin(bounds: Bounds) -> State:
             process.candidacy.join(process.now)
             process.carry_out()
     _catch_up(world, frozenset())
-    return State(world, dict(bounds.faults), bounds.total, bounds.passes)
+    state = State(world, dict.fromkeys(FAULTS, 99), 99, 99)
+    for action in bounds.first:
+        state = after(state, action)
+    return State(state.world, dict(bounds.faults), bounds.total, bounds.passes, state.cut_off)
 
 
 def possible(state: State) -> Iterator[Action]:
@@ -110,11 +117,12 @@ def possible(state: State) -> Iterator[Action]:
             yield "connect", number
         else:
             writes = connection.up and not isinstance(connection.up[0][0], m.GetData | m.GetChildren)
-            if connection.up and not (number in state.cut_off and writes):
+            over = process.session not in state.world.ensemble.sessions
+            if connection.up and not (writes if number in state.cut_off else over):
                 yield "serve", number
             if connection.down:
                 yield "receive", number
-            if number in state.cut_off:
+            if number in state.cut_off or over:
                 yield "leave server", number
     if state.passes:
         yield "pass", 0
@@ -133,6 +141,8 @@ def _can(fault: str, state: State, number: int, process: Process) -> bool:
     match fault:
         case "cut":
             return connection is not None
+        case "connect behind":
+            return connection is None
         case "lose":
             return connection is not None and bool(connection.up) and number not in state.cut_off
         case "expire":
@@ -176,6 +186,9 @@ def after(state: State, action: Action) -> State:
             world.ensemble.expire(process.session)
         case "cut off":
             cut_off |= {number}
+        case "connect behind":
+            process.connect()
+            cut_off |= {number}
         case "resign":
             process.candidacy.resign(process.now)
             process.carry_out()
@@ -183,10 +196,6 @@ def after(state: State, action: Action) -> State:
             assert process.candidacy.znode is not None
             path = f"{PARENT}/{process.candidacy.znode}"
             world.ensemble.commit(Entry(next(iter(world.ensemble.sessions), 0), m.Delete(path)))
-    for each in world.processes:
-        if each.connection is not None and each.session not in world.ensemble.sessions:
-            if world.processes.index(each) not in cut_off:
-                each.cut(0)  # the end of a session ends its connection
     _catch_up(world, cut_off)
     world.check()
     return State(world, left, total, passes, cut_off, before=state, action=action, depth=state.depth + 1)

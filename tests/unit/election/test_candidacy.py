@@ -627,11 +627,11 @@ def test_a_lost_create_of_another_session_is_deleted_and_never_ours(stage: Stage
     (delete,) = stage.sends(Purpose.DELETE)
     assert delete.request == m.Delete(f"{PARENT}/u0-n_0000000002")
     stage.answer(delete, m.Deleted())
-    over, create = stage.take()
+    over, again = stage.take()
     assert isinstance(over, Left)
-    assert isinstance(create, Send)
-    assert isinstance(create.request, m.Create)
-    assert create.request.path == f"{PARENT}/u1-n_"
+    assert isinstance(again, Send)
+    assert isinstance(again.request, m.Create)
+    assert again.request.path == f"{PARENT}/u1-n_"
 
 
 def test_a_lost_create_that_did_not_happen_is_sent_again_with_the_same_uuid(stage: Stage) -> None:
