@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 from ..errors import BadVersion, NodeExists, NoNode, RecordError
 from ..zookeeper import messages as m
 from . import queue as q
 from . import record as r
+from .card import Card
+from .card import decode as decode_card
 from .commands import ConfirmNow, Hold, Purpose, Send
 from .standing import AUDIT, Role, Standing, View
 
@@ -51,12 +54,28 @@ def _take_listed(own: Standing, asked: Send, answer: m.Answer, sent: float, now:
     mine = [name for name in q.in_order(names) if name.startswith(q.prefix(own.uuid))]
     if asked.about == "look":
         _take_look(own, mine)
+    elif own.departing:
+        pass  # it was for a join that is over
     elif own.znode not in names:
         own.znode = None
         own.end_join("our znode was deleted by somebody else", forfeited=True)
         own.note(logging.WARNING, "our znode is not in the queue: somebody deleted it; joining again")
+    elif asked.about:
+        own.told_of_joins |= asked.about == "alone"
+        _take_behind(own, names)
     else:
         _take_queue(own, names, mine, now)
+
+
+def _take_behind(own: Standing, names: tuple[str, ...]) -> None:
+    """Who stands behind a holder; the first of them is told with the next confirm."""
+    if own.hold is None or own.znode is None:
+        return
+    in_order = q.in_order(names)
+    was, own.behind = own.behind, tuple(in_order[in_order.index(own.znode) + 1 :])
+    if was is None or was[:1] != own.behind[:1]:
+        own.commands.append(ConfirmNow())
+    own.know_heir()
 
 
 def _take_look(own: Standing, mine: list[str]) -> None:
@@ -77,26 +96,50 @@ def _take_queue(own: Standing, names: tuple[str, ...], mine: list[str], now: flo
     assert own.znode is not None
     # A watch event carries no zxid, so another server may be behind what one has told us: what is gone stays gone.
     names = tuple(name for name in names if name not in own.gone)
+    known = own.queue.known
     gone, unexplained = own.queue.listed(names, own.znode)
     if own.armed in gone or unexplained:
         own.heal(f"the queue had changed unseen: {sorted(unexplained) or own.armed}")
     for name in gone:
         own.gone.setdefault(name, now)
     if own.armed in gone:
-        own.armed = None
+        own.armed, own.before = None, Card()
     own.listed = True
+    if own.view is not None and own.view.role is not Role.FIRST and known:
+        own.view = None  # as old as the last listing
+    _take_behind(own, names)
     own.audit_at = now + own.timeout * (AUDIT[0] + AUDIT[1] * own.jitter)
 
 
 def _take_watch(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
-    if isinstance(answer, m.Children):
-        own.armed = asked.about
+    if isinstance(answer, m.Data):
+        own.armed, own.before = asked.about, decode_card(answer.data)
+        _take_before(own, now)
     elif answer == _NO_NODE:
         own.learn_gone(asked.about, now)
         if own.queue.position:
             own.listed = False  # more may have gone unseen: one listing instead of a walk through the dead
     else:
         own.trouble(asked, answer, now)
+
+
+def _take_before(own: Standing, now: float) -> None:
+    """What the znode before ours says."""
+    before = own.before
+    if before.version and own.armed is not None:
+        # The lease is not known, nor needed: this is what people are told.
+        held = r.Record(before.term, own.armed, r.State.HELD, own.settings.lease, before.identity, before.address)
+        own.seen = held, now
+    if own.named:
+        own.named_at = before.version
+    if before.appointed and before.appointed == own.znode and own.hold is None:
+        own.read_record(Role.FOLLOWER)
+
+
+def _take_holder(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+    if isinstance(answer, m.Data) and own.seen is not None and own.seen[0].holder == asked.about:
+        card = decode_card(answer.data)
+        own.seen = replace(own.seen[0], identity=card.identity, address=card.address), own.seen[1]
 
 
 def _take_record(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
@@ -109,6 +152,10 @@ def _take_record(own: Standing, asked: Send, answer: m.Answer, sent: float, now:
             remedy = "nobody leads until it is put right or the election's znode is deleted with all below it"
             own.note(logging.ERROR, f"{error}; {remedy}")
         own.view = View(record, answer.stat.version, answer.stat.mzxid, Role(asked.about))
+        if own.view.held_by(own.znode) and own.hold is None and not own.asking(Purpose.CLAIM):
+            own.adopt(own.view, now)
+        elif record is not None and record.state is r.State.HELD and not (record.identity or own.departing):
+            own.ask(Purpose.HOLDER, m.GetData(own.path(record.holder)), record.holder)
         before, own.audited = own.audited, None
         watched = before is not None and before.role is own.view.role is Role.FIRST
         if before is not None and watched and before.version != own.view.version:
@@ -127,17 +174,39 @@ def _take_claim(own: Standing, asked: Send, answer: m.Answer, sent: float, now: 
         assert isinstance(written, m.DataSet)
         holder, term, version = asked.about.split()
         own.seen = own.record(int(term), holder, r.State.HELD), now
-        own.hold = Hold(holder, r.version_after_claim(int(version)), int(term), written.stat.mzxid)
-        own.hold.until = sent + own.settings.lease
+        lease = own.settings.lease
+        own.hold = Hold(holder, r.version_after_claim(int(version)), int(term), written.stat.mzxid, lease, sent + lease)
         if own.departing:
             own.end_join("resigned while claiming")
-        elif now >= own.hold.until:
+            return
+        if now >= own.hold.until:
             # We were stopped for longer than the lease: the term is suspended before it has begun, and nothing but a
             # confirm brings it to life.
             own.commands.append(ConfirmNow())
+        own.know_heir()
     elif failure is not None and failure[1] == NoNode.code:
         own.listed = False  # the listing will tell that our znode is gone
     elif failure is None or failure[1] != BadVersion.code:
+        own.trouble(asked, answer, now)
+
+
+def _take_appointed(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+    failure = answer.failure if isinstance(answer, m.Transacted) else None
+    if failure is None or failure[1] != NoNode.code:
+        _take_left(own, asked, answer, sent, now)
+    else:
+        # Who was named is gone, or we are: a plain leave follows, which finds out.
+        own.behind, own.appointee = (), None
+
+
+def _take_withdrawn(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+    failure = answer.failure if isinstance(answer, m.Transacted) else None
+    if isinstance(answer, m.Transacted) and (failure is None or failure == (1, NoNode.code)):
+        own.znode = None
+    elif failure is not None:
+        own.named_at = 0
+        own.read_record(Role.FOLLOWER)  # it may be ours by now: then it must be left, not only abandoned
+    else:
         own.trouble(asked, answer, now)
 
 
@@ -168,6 +237,9 @@ TAKERS: dict[Purpose, Callable[[Standing, Send, m.Answer, float, float], None]] 
     Purpose.WATCH: _take_watch,
     Purpose.RECORD: _take_record,
     Purpose.CLAIM: _take_claim,
+    Purpose.HOLDER: _take_holder,
     Purpose.LEAVE: _take_left,
+    Purpose.APPOINT: _take_appointed,
+    Purpose.WITHDRAW: _take_withdrawn,
     Purpose.DELETE: _take_deleted,
 }

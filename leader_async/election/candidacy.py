@@ -12,15 +12,20 @@ the same few lines serve the first join and every recovery.
 
 Safety rests on the record (`record`), not on ZooKeeper's sessions:
  1. We lead at `now` if and only if we hold a version of the record and `now < until`. `until` is L after the instant at
-    which a claim or confirm that was answered "ok" had been *sent*.
+    which a claim or confirm that was answered "ok" had been *sent*. Who was appointed leads until L after the instant
+    at which its last confirm as the heir had been sent, if the appointment's zxid is above all that was known when that
+    was answered: so the appointment was committed after that instant, with the znode alive. Else until it confirms.
  2. A claim on `left` or `none` may be sent at once. A claim on `held` by another only 1.1 of its leases (the record
     tells) after we learnt that the holder's znode is gone. That start is kept for each holder's znode.
  3. An error on a confirm ends the term for good, and so does our leave. No late answer revives it.
- 4. Our leave is sent, and a new place is taken, only after the work has ended. No claim before either.
+ 4. Our leave (an appointment is one) is sent, and a new place is taken, only after the work has ended. No claim before
+    either.
 
 Order rests on the queue (`queue`): one listing after the join, then one watch on the predecessor.
- 5. The heir (one candidate ahead) reads the record. If that says `held` at v by the very predecessor that then goes,
-    the claim goes out at once on v + 1, an odd version, which can only be that term's leave.
+ 5. A holder knows who stands behind it, by one listing or from who appointed it, and says so on its card, with the
+    version that it holds. So the heir (one candidate ahead) knows by one event and one read what comes when that znode
+    goes. Named there, it keeps a confirm of its own znode warm, and reads the record: it is to be appointed. Not named,
+    it claims at once on v + 1, an odd version, which can only be that term's leave.
  6. A lost reply is resolved by looking, never by sending again: `uncertain` until a listing behind a `sync` has shown
     what is there. (Without the `sync` a lagging server could hide a create that is still on its way.) What is found
     under this join's uuid is this session's (CURATOR-498): no join outlives its session, and each has its own uuid.
@@ -36,8 +41,10 @@ from ..zookeeper import messages as m
 from . import queue as q
 from . import record as r
 from .answers import TAKERS
-from .commands import Command, ConfirmNow, Hold, Purpose, Send, StartWork, StopWork
-from .standing import CHANGES, Role, Standing, Work
+from .card import Card
+from .card import encode as encode_card
+from .commands import Command, ConfirmNow, Purpose, Send, Stake, StartWork, StopWork
+from .standing import CHANGES, Appointee, Role, Standing, Work
 
 
 class Candidacy(Standing):
@@ -55,6 +62,12 @@ class Candidacy(Standing):
         if self.wanted:
             self.end_join(reason)
         self._advance(now)
+
+    def transfer(self, to: Appointee, now: float) -> None:
+        """Give the lead to this candidate, as `resign` gives it to the next one."""
+        if self.is_leader(now):
+            self.appointee = to
+            self.resign(now, "handed over by name")
 
     def leave(self, now: float, reason: str = "left") -> None:
         """Give the place up and stay out. `Left` follows."""
@@ -137,8 +150,9 @@ class Candidacy(Standing):
     def disconnected(self, now: float) -> None:
         """The connection is gone. The lease runs on; `Lost` answers follow."""
         self.session_id = 0
-        self.listed = False
+        self.listed = self.told_of_joins = False
         self.armed = self.view = self.audited = None
+        self.before = Card()
         self.hold_off = 0.0
         self._advance(now)
 
@@ -152,25 +166,49 @@ class Candidacy(Standing):
             self.end_join("the session expired", forfeited=True)
         self._advance(now)
 
-    def confirmed(self, hold: Hold, sent: float, now: float) -> None:
-        """A confirm of `hold`, sent at `sent`, was answered "ok"."""
-        if hold is self.hold and not hold.over:
-            hold.until = max(hold.until, sent + self.settings.lease)
+    def confirmed(self, stake: Stake, sent: float, zxid: int, now: float) -> None:
+        """A confirm with this stake in it was answered "ok".
+
+        Args:
+            stake: what it proved.
+            sent: the clock's reading before it was encoded.
+            zxid: the highest zxid that was known when its answer came, its own included.
+            now: the time.
+        """
+        hold = stake.hold
+        if hold is None:
+            if self.hold is None and self.znode is not None and stake.operations[0].path == self.path(self.znode):
+                self.warm = sent, zxid
+        elif hold is self.hold and not hold.over:
+            hold.until = max(hold.until, sent + hold.lease)
+            self.published = stake.card or self.published
         self._advance(now)
 
-    def refused(self, hold: Hold, check: int, code: int, now: float) -> None:
-        """A confirm of `hold` was refused: of its two checks that one failed, with this error code."""
-        if hold is self.hold and not hold.over:
-            what = "our znode is gone" if check == 0 else "the record is at another version"
+    def refused(self, stake: Stake, part: int, code: int, now: float) -> None:
+        """A confirm with this stake in it was refused: that part of it failed, with this error code."""
+        if stake.hold is None:
+            # The listing will tell that our znode is gone.
+            self.listed, self.armed, self.before = False, None, Card()
+        elif stake.hold is self.hold and not stake.hold.over:
+            what = "our znode is gone" if part == 0 else "the record is at another version"
             self.end_join(f"a confirm was refused: {what} ({server_error(code)})", forfeited=True)
         self._advance(now)
 
     def watched(self, event: m.Watched, now: float) -> None:
         """A watch of this election's fired."""
+        name = event.path.rpartition("/")[2]
         if event.path == self.settings.parent:
-            self.view = self.audited = None
+            if event.change is m.Change.CHILDREN:
+                self.told_of_joins = False
+                if self.hold is not None and not self.departing:
+                    self.behind = None
+                    self.know_heir()
+            else:
+                self.view = self.audited = None
         elif event.change is m.Change.DELETED:
-            self.learn_gone(event.path.rpartition("/")[2], now)
+            self.learn_gone(name, now)
+        elif name == self.armed:
+            self.armed, self.before = None, Card()  # to be read again
         self._advance(now)
 
     def answered(self, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
@@ -231,9 +269,17 @@ class Candidacy(Standing):
         elif self.uncertain:
             self.look()
         elif self.hold is not None and not self.hold.forfeited:
+            if (appointment := self.appointment()) is not None:
+                self.ask(Purpose.APPOINT, appointment)
+                return
             left = self.record(self.hold.number, self.hold.holder, r.State.LEFT)
             self.ask(Purpose.LEAVE, r.leave(self.settings.parent, left, self.hold.version))
-        else:
+        elif self.hold is None and self.named_at:
+            # Our predecessor may be handing over to us just now.
+            assert self.znode is not None
+            request = r.withdrawal(self.settings.parent, self.znode, self.named_at)
+            self.ask(Purpose.WITHDRAW, request, self.znode)
+        elif not self.asking(Purpose.RECORD):
             assert self.znode is not None
             self.ask(Purpose.DELETE, m.Delete(self.path(self.znode)), self.znode)
 
@@ -243,43 +289,37 @@ class Candidacy(Standing):
         elif self.znode is None:
             if not self.working and not self.asking(Purpose.CREATE, Purpose.PARENT):
                 path = self.path(q.prefix(self.uuid))
-                self.ask(Purpose.CREATE, m.Create(path, self.card(), ephemeral=True, sequential=True))
+                self.ask(Purpose.CREATE, m.Create(path, encode_card(self.card()), ephemeral=True, sequential=True))
         elif not self.listed:
+            if not self.queue.known:
+                self.read_record(Role.FOLLOWER)  # in front of the listing, not behind it
             self.ask(Purpose.LIST, m.GetChildren(self.settings.parent))
         elif self.hold is not None:
             return
         elif self.queue.predecessor is not None:
             self.watch(self.queue.predecessor)
-            self._follow(self.queue.predecessor)
+            self._follow()
         elif not self.asking(Purpose.CLAIM):
             self._take_lead(now)
 
-    def _follow(self, predecessor: str) -> None:
-        """Somebody is ahead of us: know what the record says; the heir must know it of its predecessor (rule 5)."""
-        view = self.view
-        if self.queue.position > 1:
-            if view is None:
-                self.read_record(Role.FOLLOWER)
-        elif view is None or view.role not in (Role.HEIR, Role.EARLY_HEIR):
-            self.read_record(Role.HEIR)
-        elif view.role is Role.HEIR and not view.held_by(predecessor):
-            self.read_record(Role.EARLY_HEIR)
+    def _follow(self) -> None:
+        """Somebody is ahead of us: know who leads. The heir is told by its predecessor's card."""
+        if self.view is None and self.queue.position > 1:
+            self.read_record(Role.FOLLOWER)
 
     def _take_lead(self, now: float) -> None:
         """Nobody is ahead of us: hold, wait out, or claim; rule 2."""
         view = self.view
-        if view is None or view.role is not Role.FIRST:
+        if view is None:
             self.read_record(Role.FIRST)
             return
         record = view.record
         if record is None:
             return
-        if view.held_by(self.znode):
-            # A claim's reply was lost: it had succeeded. The lease begins with the next confirm.
-            self.hold = Hold(record.holder, view.version, record.term, view.mzxid)
-            self.commands.append(ConfirmNow())
-            return
         if record.state is r.State.HELD:
+            if view.role is not Role.FIRST:
+                self.read_record(Role.FIRST)
+                return
             if record.holder not in self.gone:
                 self.watch(record.holder)
                 return

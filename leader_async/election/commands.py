@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ..zookeeper.messages import Request
+from ..zookeeper.messages import Operation, Request
 
 
 class Purpose(enum.Enum):
@@ -18,8 +18,11 @@ class Purpose(enum.Enum):
     LIST = "read the queue"
     WATCH = "watch a znode"
     RECORD = "read the record"
+    HOLDER = "read who holds the lead"
     CLAIM = "claim"
     LEAVE = "leave"
+    APPOINT = "hand over by name"
+    WITHDRAW = "leave the queue"
     DELETE = "delete a znode"
 
 
@@ -46,7 +49,8 @@ class Hold:
         holder: name of our znode, as the record names it.
         version: the record's version that we hold.
         number: the term's number.
-        token: the term's fencing token: the zxid of the claim.
+        token: the term's fencing token: the zxid of the claim or the appointment.
+        lease: L of this term, in seconds, as the record tells.
         until: reading of the clock at which the lease ends.
         over: why the term is over for good, "" while it is not.
         forfeited: the record is, or may be, no longer ours to write.
@@ -56,6 +60,7 @@ class Hold:
     version: int
     number: int
     token: int
+    lease: float
     until: float = float("-inf")
     over: str = ""
     forfeited: bool = False
@@ -63,6 +68,21 @@ class Hold:
     def leads(self, now: float) -> bool:
         """Whether this process leads by it: computed when asked, never stored."""
         return not self.over and now < self.until
+
+
+@dataclass(frozen=True, slots=True)
+class Stake:
+    """What a candidate wants the next confirm to prove; it changes nothing but, at times, the candidate's own card.
+
+    Attributes:
+        operations: the parts of the transaction; the first one is about the own znode.
+        hold: the term whose lease it renews, None for an heir that is not a leader yet.
+        card: the card that is published with it, b"" for none.
+    """
+
+    operations: tuple[Operation, ...]
+    hold: Hold | None
+    card: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,12 @@ from ..waking import Alarm
 from ..zookeeper import hosts
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
+from .candidacy import Candidacy
 from .commands import Hold
 from .election import Election
 from .keeper import Keeper, Round
 from .standing import CONFIRMS, WAIT_OUT
+from .window import Window
 
 log = logging.getLogger("leader_async")
 
@@ -57,6 +59,7 @@ class Connection:
 
     def __init__(self, ensemble: hosts.Ensemble, timeout: float) -> None:
         self.client = Client(ensemble, timeout)
+        self.window = Window(self.client)
         self._elections: dict[str, Election] = {}
         self._keeper = Keeper()
         self._alarm = Alarm(self.confirm_due)
@@ -168,21 +171,29 @@ class Connection:
         self._keeper.hurry()
         self.confirm_due()
 
+    def note(self, candidacy: Candidacy) -> None:
+        """Something has happened to this candidacy; it may want confirms now, or none any more."""
+        self._keeper.note(candidacy)
+        self._set_alarm()
+
     def confirm_due(self) -> None:
         """Send a confirm if it is time, and see to it that the next one is sent in time."""
-        candidacies = [election.candidacy for election in self._elections.values()]
-        due_round = self._keeper.round(candidacies, clock.now()) if self.client.connected else None
-        if due_round is not None:
-            self._send(due_round)
+        if self.client.connected:
+            for due_round in self._keeper.rounds(clock.now()):
+                self._send(due_round)
+        self._set_alarm()
+
+    def _set_alarm(self) -> None:
         # While no server is connected nothing can be sent; the next connection begins with a confirm.
-        self._alarm.set(self._keeper.due(candidacies) if self.client.connected else None)
+        self._alarm.set(self._keeper.due() if self.client.connected else None)
 
     def _send(self, due_round: Round) -> None:
         def taken(answer: m.Answer) -> None:
-            self._keeper.answered(due_round, answer, sent, clock.now())
-            for candidacy, _ in due_round.terms:
-                self._elections[candidacy.settings.parent].carry_out()
-            self._answer_waiting(sent, answer)
+            self._keeper.answered(due_round, answer, sent, self.client.last_zxid, clock.now())
+            for candidacy, _ in due_round.stakes:
+                if candidacy.commands:
+                    self._elections[candidacy.settings.parent].carry_out()
+            self._answer_waiting(due_round, sent, answer)
             self.confirm_due()
 
         try:
@@ -190,13 +201,15 @@ class Connection:
         except NotConnected:
             pass  # the connection ended in this very instant; the next one begins with a confirm
 
-    def _answer_waiting(self, sent: float, answer: m.Answer) -> None:
+    def _answer_waiting(self, due_round: Round, sent: float, answer: m.Answer) -> None:
         waiting, self._waiting = self._waiting, []
         for hold, asked, done in waiting:
             if done.done():
                 continue
             if hold.over:
                 done.set_exception(TermEnded(f"term {hold.number} is over: {hold.over}"))
+            elif not any(stake.hold is hold for _, stake in due_round.stakes):
+                self._waiting.append((hold, asked, done))
             elif asked <= sent and isinstance(answer, m.Lost):
                 done.set_exception(ConnectionLost("the connection ended before the confirm was answered"))
             elif asked <= sent and isinstance(answer, m.Transacted) and answer.ok:

@@ -22,16 +22,17 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from .. import clock
-from ..errors import ConnectionLost, NotConnected, SessionClosed, UsageError
-from ..waking import Alarm, Pulse
+from ..errors import SessionClosed, UsageError
+from ..waking import Alarm
 from ..zookeeper import messages as m
 from . import record as r
 from .candidacy import Candidacy
 from .commands import ConfirmNow, Hold, Left, Note, Send, StartWork, StopWork
 from .jobs import Call, Handout, Job
+from .observer import Observer
 from .standing import Settings
 from .term import Term
-from .views import Candidate, Status, read_queue, watch_record
+from .views import Status, find_appointee
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -40,24 +41,23 @@ log = logging.getLogger("leader_async.election")
 T = TypeVar("T")
 
 
-class Election:
+class Election(Observer):
     """One election on one connection. Made by `Connection.election`."""
 
     def __init__(self, connection: Connection, parent: str, identity: str, address: str, lease: float) -> None:
+        super().__init__(connection.client, parent)
         self.name = parent.rpartition("/")[2]
         self.identity, self.address, self.lease = identity, address, lease
         settings = Settings(parent, identity, address, lease, time.time())
         self.candidacy = Candidacy(settings, _uuids(), random.random())
         self._connection = connection
-        self._client = connection.client
-        self._parent = parent
         self._alarm = Alarm(self._tick)
-        self._news = Pulse()
         self._job: Job | None = None
         self._term: Term | None = None
         self._stopped_at = 0.0
         self._died: Exception | None = None
         self._busy = False
+        self._staked = False
         self._gave_up = False  # ZooKeeper did not let us leave in time
         self._was = self.candidacy.state(clock.now())
         self._since = time.time()
@@ -101,50 +101,6 @@ class Election:
             since=self._since,
             alive=self._died is None and self._client.died is None,
         )
-
-    async def leader(self) -> Candidate | None:
-        """Who holds the lead, read from ZooKeeper; None if nobody alive does.
-
-        Raises:
-            ZooKeeperError: ZooKeeper cannot be asked.
-            RecordError: the record is not this library's.
-        """
-        holder = await read_queue(self._client, self._parent, all_candidates=False)
-        return next((candidate for candidate in holder if candidate.is_leader), None)
-
-    async def candidates(self) -> list[Candidate]:
-        """All candidates in the order of the queue, read from ZooKeeper.
-
-        Raises:
-            ZooKeeperError: ZooKeeper cannot be asked.
-            RecordError: the record is not this library's.
-        """
-        return await read_queue(self._client, self._parent, all_candidates=True)
-
-    async def wait_for_leader(self, timeout: float | None = None) -> Candidate:
-        """Return as soon as somebody, this process or another, holds the lead. One need not be a candidate.
-
-        Args:
-            timeout: seconds to wait at most, None for no limit. An absent ZooKeeper is waited for.
-
-        Raises:
-            TimeoutError: nobody led in time.
-            SessionClosed: the connection was closed.
-            ServerError: ZooKeeper refuses to tell.
-            RecordError: the record is not this library's.
-        """
-        async with asyncio.timeout(timeout):
-            while True:
-                await self._client.wait_connected()
-                news = self._news.next()
-                try:
-                    await watch_record(self._client, self._parent)
-                    leader = await self.leader()
-                    if leader is not None:
-                        return leader
-                    await asyncio.shield(news)
-                except (NotConnected, ConnectionLost):
-                    await asyncio.sleep(0)  # the client dials; wait for that
 
     # -- taking part ---------------------------------------------------------------------------------------------------
 
@@ -207,10 +163,40 @@ class Election:
         Raises:
             TimeoutError: the work has not ended, or ZooKeeper has not answered, in time.
         """
+        return await self._give_up(self.candidacy.resign, timeout)
+
+    async def transfer(self, to: str, timeout: float | None = None) -> bool:
+        """Give the lead to the candidate of this identity, wherever it stands in the queue.
+
+        The work is stopped and awaited first, then one transaction takes the lead from here and gives it there. A
+        running `run` or `terms` queues again at the back. If that candidate is gone by then, the lead is given up as
+        `resign` does.
+
+        Args:
+            to: the identity of the candidate; the first one in the queue if several have it.
+            timeout: seconds to wait at most, None for no limit. The transfer itself cannot be taken back.
+
+        Returns:
+            True if the lead was given to it, False if it was only given up.
+
+        Raises:
+            UsageError: this process does not lead, or no other candidate has this identity.
+            ZooKeeperError: the queue cannot be read; nothing was done.
+            TimeoutError: the work has not ended, or ZooKeeper has not answered, in time.
+        """
+        async with asyncio.timeout(timeout):
+            appointee = await find_appointee(self._client, self._parent, self.candidacy.znode, to)
+            if not self.is_leader:
+                raise UsageError(f"{self.identity} does not lead {self.name}, so it cannot hand it over")
+            await self._give_up(lambda now: self.candidacy.transfer(appointee, now), None)
+            leader = await self.leader()
+        return leader is not None and leader.znode == appointee.znode
+
+    async def _give_up(self, step: Callable[[float], None], timeout: float | None) -> bool:
         if self.candidacy.idle:
             return False
         given_up = self.candidacy.places_given_up
-        self._feed(self.candidacy.resign)
+        self._feed(step)
         async with asyncio.timeout(timeout):
             while self.candidacy.places_given_up == given_up:
                 self._raise_if_dead()
@@ -294,6 +280,9 @@ class Election:
             self._die(error)
             return
         self._alarm.set(self.candidacy.deadline())
+        if self.candidacy.has_stake != self._staked:
+            self._staked = not self._staked
+            self._connection.note(self.candidacy)
         self._note_state()
 
     def _do(self, command: object) -> None:
@@ -318,13 +307,10 @@ class Election:
                 log.log(level, "%s: %s", self.name, text)
 
     def _send(self, command: Send) -> None:
-        def taken(answer: m.Answer) -> None:
+        def taken(answer: m.Answer, sent: float) -> None:
             self._feed(lambda now: self.candidacy.answered(command, answer, sent, now))
 
-        try:
-            sent = self._client.send(command.request, taken, command.within)
-        except NotConnected:
-            self.candidacy.unsent(command)
+        self._connection.window.send(command.request, taken, lambda: self.candidacy.unsent(command), command.within)
 
     def _start(self, hold: Hold) -> None:
         resumed = self._term is not None and self._term.token == hold.token
@@ -335,7 +321,6 @@ class Election:
         words = "leads again" if resumed else "leads"
         log.info("%s: %s %s, term %d, token %d", self.name, self.identity, words, hold.number, hold.token)
         self._job.start(self._term)
-        self._connection.confirm_due()  # the lease is to be renewed from now on
 
     def _ended(self, *, final: bool, reason: str) -> None:
         self._feed(lambda now: self.candidacy.work_ended(now, reason if final else ""))

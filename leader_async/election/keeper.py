@@ -1,115 +1,140 @@
-"""The keeper: renews the leases of all elections that one session leads, with one transaction a period.
+"""The keeper: renews the leases of all elections that one session leads, and keeps the confirms of its heirs warm.
 
-Pure. Each round is `multi[check(own znode), check(record, v), …]`, two checks for each term that stands: a quorum write
-that changes nothing. Rules:
-1. A round counts from the instant at which it was *sent*, and only for the terms that were in it.
-2. One failed check fails them all. The first one that failed belongs to its election, whose term is over; for the
+Pure. Each round is `multi[check(own znode), check(record, v), …]`, the stakes of all candidates that have one: a quorum
+write that changes nothing (but for a card, once a term). Rules:
+1. A round counts from the instant at which it was *sent*, and only for the stakes that were in it.
+2. One failed part fails them all. The first one that failed belongs to its election, whose term is over; for the
    others the round counts for nothing, and is sent again at once without it.
 3. The period is a fifth of the shortest lease, and an answer may take no longer: an unanswered round means that the
    server is not to be trusted, so that the connection is dropped while three fifths of the lease are left.
+4. A round is one transaction up to `LARGEST` bytes, several beyond that: ZooKeeper takes frames up to its jute limit.
 
 It does not promise that a lease holds: without an answer it runs out, whatever the keeper does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
 
-from ..zookeeper.messages import Answer, Failed, Lost, Multi, Transacted
-from . import record
+from ..zookeeper.messages import Answer, Check, Multi, Operation, SetData, Transacted
 from .candidacy import Candidacy
-from .commands import Hold
+from .commands import Stake
 from .standing import CONFIRMS
 
-_Terms: TypeAlias = list[tuple[Candidacy, Hold]]
+LARGEST = 256 * 1024
+"""Bytes of a transaction, about: a quarter of ZooKeeper's default jute limit."""
+
+_NEVER = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One confirm, for every term that stood when it was made.
+    """One confirm, for the stakes that there were when it was made.
 
     Attributes:
         request: the transaction.
-        terms: whose checks it has, two operations each, in order.
+        stakes: whose parts it has, in order.
         within: seconds in which it must be answered.
     """
 
     request: Multi
-    terms: tuple[tuple[Candidacy, Hold], ...]
+    stakes: tuple[tuple[Candidacy, Stake], ...]
     within: float
 
-
-def _period(terms: _Terms) -> float:
-    return min(candidate.settings.lease for candidate, _ in terms) / CONFIRMS
-
-
-def _standing(candidates: Iterable[Candidacy]) -> _Terms:
-    return [(c, c.hold) for c in candidates if c.hold is not None and not c.hold.over and c.session_id]
+    def stake_of(self, index: int) -> tuple[Candidacy, Stake, int]:
+        """Whose part stands at this place of the transaction, and which of its parts that is."""
+        for candidate, stake in self.stakes:
+            if index < len(stake.operations):
+                return candidate, stake, index
+            index -= len(stake.operations)
+        raise IndexError(index)
 
 
 class Keeper:
     """See the module's docstring."""
 
     def __init__(self) -> None:
-        self._last = float("-inf")
-        self._urgent = False
+        # In order, as a set is not: rounds are the same in every run.
+        self._staked: dict[Candidacy, None] = {}
+        self._due = _NEVER
+
+    def note(self, candidate: Candidacy) -> None:
+        """Something has happened to this candidate: it may have a stake now, or none any more."""
+        if not candidate.has_stake:
+            self._staked.pop(candidate, None)
+        elif candidate not in self._staked:
+            self._staked[candidate] = None
+            hold = candidate.hold
+            # A claim is a confirm too: the lease says for itself when it was last renewed.
+            renewed = hold.until - hold.lease if hold is not None else -_NEVER
+            self._due = min(self._due, renewed + _period(candidate))
 
     def hurry(self) -> None:
-        """Send the next round at once: a term needs one that is sent after now."""
-        self._urgent = True
+        """Send the next round at once: something needs one that is sent after now."""
+        self._due = -_NEVER
 
-    def round(self, candidates: Iterable[Candidacy], now: float) -> Round | None:
-        """The round to send now, None if nothing is led or the period has not passed.
+    def due(self) -> float | None:
+        """When `rounds` will give one, None while nothing is led."""
+        return self._due if self._staked else None
 
-        Args:
-            candidates: all of the session's.
-            now: the time.
-        """
-        terms = _standing(candidates)
-        if not terms:
-            self._urgent = False
-            return None
-        if now < self._due(terms):
-            return None
-        self._urgent = False
-        self._last = now
-        checks = [
-            check
-            for candidate, hold in terms
-            for check in record.confirm(candidate.settings.parent, hold.holder, hold.version)
-        ]
-        return Round(Multi(tuple(checks)), tuple(terms), _period(terms))
+    def rounds(self, now: float) -> list[Round]:
+        """What to send now, all of it; nothing if nothing is led or the period has not passed."""
+        if not self._staked:
+            self._due = _NEVER
+        if now < self._due or not self._staked:
+            return []
+        self._due = now + min(map(_period, self._staked))
+        return list(self._cut(self._staked))
 
-    def due(self, candidates: Iterable[Candidacy]) -> float | None:
-        """When `round` will give one, None while nothing is led."""
-        terms = _standing(candidates)
-        return self._due(terms) if terms else None
+    def _cut(self, candidates: dict[Candidacy, None]) -> Iterator[Round]:
+        stakes: list[tuple[Candidacy, Stake]] = []
+        size = 0
+        for candidate in candidates:
+            stake = candidate.stake()
+            more = sum(map(_size, stake.operations))
+            if stakes and size + more > LARGEST:
+                yield _round(stakes)
+                stakes, size = [], 0
+            stakes.append((candidate, stake))
+            size += more
+        if stakes:
+            yield _round(stakes)
 
-    def _due(self, terms: _Terms) -> float:
-        if self._urgent:
-            return float("-inf")
-        # A claim is a confirm too: a lease says for itself when it was last renewed. One round at a time.
-        renewed = min(hold.until - candidate.settings.lease for candidate, hold in terms)
-        return max(self._last, renewed) + _period(terms)
-
-    def answered(self, sent_round: Round, answer: Answer, sent: float, now: float) -> None:
+    def answered(self, sent_round: Round, answer: Answer, sent: float, zxid: int, now: float) -> None:
         """The answer to a round came; tells the candidates what it means for them.
 
         Args:
             sent_round: what was sent.
             answer: what came.
             sent: the clock's reading before the round was encoded.
+            zxid: the highest zxid that is known, this answer's included.
             now: the time.
         """
         match answer:
             case Transacted() as transacted if transacted.ok:
-                for candidate, hold in sent_round.terms:
-                    candidate.confirmed(hold, sent, now)
+                for candidate, stake in sent_round.stakes:
+                    candidate.confirmed(stake, sent, zxid, now)
             case Transacted(failure=(index, code)):
-                candidate, hold = sent_round.terms[index // 2]
+                candidate, stake, part = sent_round.stake_of(index)
                 self.hurry()
-                candidate.refused(hold, index % 2, code, now)
-            case Failed() | Lost() | _:
+                candidate.refused(stake, part, code, now)
+                self.note(candidate)
+            case _:
                 pass  # it counts for nothing; the period or the next connection brings the next one
+
+
+def _round(stakes: list[tuple[Candidacy, Stake]]) -> Round:
+    operations = tuple(operation for _, stake in stakes for operation in stake.operations)
+    return Round(Multi(operations), tuple(stakes), min(_period(candidate) for candidate, _ in stakes))
+
+
+def _period(candidate: Candidacy) -> float:
+    hold = candidate.hold
+    return (candidate.settings.lease if hold is None else hold.lease) / CONFIRMS
+
+
+def _size(operation: Operation) -> int:
+    assert isinstance(operation, Check | SetData)
+    # A header of 9 bytes, lengths, a version.
+    return 17 + len(operation.path) + (len(operation.data) + 4 if isinstance(operation, SetData) else 0)

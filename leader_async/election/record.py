@@ -2,15 +2,16 @@
 
 It is the data of the election's parent znode, a few bytes of JSON. Its ZooKeeper version v carries meaning:
 
-    version     state                 next by a claim        next by a leave
-    0           none (as created)     setData twice, v + 2   -
-    even > 0    held                  setData twice, v + 2   setData once, v + 1
-    odd         left                  setData once,  v + 1   -
+    version     state                 next by a claim        next by a leave        next by an appointment
+    0           none (as created)     setData twice, v + 2   -                      -
+    even > 0    held                  setData twice, v + 2   setData once, v + 1    setData twice, v + 2
+    odd         left                  setData once,  v + 1   -                      -
 
 Rules:
 1. `held` stands at even versions and `left` at odd ones, so that a claim sent blindly on v + 1 (by the heir that saw
-   `held` at v) can only meet the leave of the very term it saw.
-2. A claim checks the claimant's own znode in the same transaction: who is not alive in the queue cannot claim.
+   `held` at v) can only meet the leave of the very term it saw: not a claim, and not an appointment.
+2. A claim checks the claimant's own znode in the same transaction, an appointment that of the one it appoints: who is
+   not alive in the queue cannot hold.
 3. Version -1 is never sent for the record.
 
 It does not promise anything about who may claim when: that is `candidacy`'s.
@@ -44,8 +45,9 @@ class Record:
         holder: name (not path) of the holder's znode.
         state: whether the holder holds the lead or has left it.
         lease: the holder's lease in seconds, for the whole term.
-        identity: who the holder is, for people.
-        address: where the holder is reached, for people.
+        identity: who the holder is, for people; "" after an appointment: the holder's znode tells.
+        address: where the holder is reached, for people; as `identity`.
+        behind: the znodes that stood behind the holder when it was appointed, next first, as far as they were known.
     """
 
     term: int = 0
@@ -54,6 +56,7 @@ class Record:
     lease: float = 0.0
     identity: str = ""
     address: str = ""
+    behind: tuple[str, ...] = ()
 
 
 def encode(record: Record) -> bytes:
@@ -78,6 +81,7 @@ def decode(data: bytes, version: int) -> Record:
             lease=float(fields["lease"]),
             identity=str(fields["identity"]),
             address=str(fields["address"]),
+            behind=tuple(map(str, fields.get("behind", ()))),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise RecordError(f"no record at version {version}: {data[:200]!r}") from error
@@ -103,6 +107,39 @@ def claim(parent: str, record: Record, version: int) -> Multi:
     if version % 2 == 0:  # on `held` or `none`: stay even
         writes += (SetData(parent, data, version + 1),)
     return Multi((Check(f"{parent}/{record.holder}"), *writes))
+
+
+def appointment(parent: str, own: str, record: Record, version: int, wake: SetData | None = None) -> Multi:
+    """The transaction by which a holder gives its place away and the lead to another candidate, by name.
+
+    Args:
+        parent: path of the election's znode.
+        own: name of the znode that holds the lead now.
+        record: what to write, `held` by the appointed candidate.
+        version: the version that is held now.
+        wake: what tells the appointed one, if the end of `own` does not: a change of the znode that it watches.
+    """
+    data = encode(record)
+    return Multi(
+        (
+            Check(f"{parent}/{record.holder}"),
+            *(() if wake is None else (wake,)),
+            Delete(f"{parent}/{own}"),
+            SetData(parent, data, version),
+            SetData(parent, data, version + 1),  # stay even
+        )
+    )
+
+
+def withdrawal(parent: str, own: str, version: int) -> Multi:
+    """The transaction by which a candidate leaves the queue if it has not been appointed meanwhile.
+
+    Args:
+        parent: path of the election's znode.
+        own: name of the candidate's znode.
+        version: the record's version as the candidate knows it.
+    """
+    return Multi((Check(parent, version), Delete(f"{parent}/{own}")))
 
 
 def version_after_claim(version: int) -> int:

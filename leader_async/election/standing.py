@@ -1,24 +1,25 @@
 """Where one process stands in an election: what it knows, and the small steps that `candidacy` is made of.
 
-Facts about a connection (`session_id`, `listed`, `armed`, `view`, `pending`) are forgotten with it; facts about a join
-(`znode`, `queue`, `hold`, `gone`) are forgotten with that. Pure; the rules are in `candidacy`, what answers mean is in
-`answers`.
+Facts about a connection (`session_id`, `listed`, `armed`, `before`, `view`, `pending`) are forgotten with it; facts
+about a join (`znode`, `queue`, `behind`, `hold`, `warm`, `gone`) are forgotten with that. Pure; the rules are in
+`candidacy`, what answers mean is in `answers`.
 """
 
 from __future__ import annotations
 
 import enum
-import json
 import logging
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import server_error
 from ..zookeeper import messages as m
 from . import queue as q
 from . import record as r
-from .commands import Command, Hold, Left, Note, Purpose, Send
+from .card import Card
+from .card import encode as encode_card
+from .commands import Command, ConfirmNow, Hold, Left, Note, Purpose, Send, Stake
 
 WAIT_OUT = 1.1
 """Times the holder's lease: the lease, and a tenth for ending work and for clocks (rates within a factor of 1.05)."""
@@ -29,7 +30,10 @@ AUDIT = 4.0, 2.0
 HOLD_OFF = 1.0
 """Seconds to wait after the server refused something that it should not refuse."""
 
-CHANGES = {Purpose.CREATE, Purpose.LEAVE, Purpose.DELETE}
+PASSED_ON = 8
+"""Znodes behind it that a holder passes on to the one that it appoints, which then need not list the queue."""
+
+CHANGES = {Purpose.CREATE, Purpose.LEAVE, Purpose.APPOINT, Purpose.WITHDRAW, Purpose.DELETE}
 """What leaves us uncertain when its reply is lost. (A claim's loss is resolved by reading the record.)"""
 
 
@@ -53,11 +57,9 @@ class Settings:
 
 
 class Role(enum.Enum):
-    """In which role the record is read; the last two ask to be told when it changes."""
+    """In which role the record is read; the last one asks to be told when it changes."""
 
     FOLLOWER = "follower"
-    HEIR = "heir"
-    EARLY_HEIR = "heir of somebody who has not claimed yet"
     FIRST = "first in the queue"
 
 
@@ -81,6 +83,21 @@ class View:
     def held_by(self, name: str | None) -> bool:
         """Whether that znode holds the lead."""
         return self.record is not None and self.record.state is r.State.HELD and self.record.holder == name
+
+
+@dataclass(frozen=True, slots=True)
+class Appointee:
+    """Who is to get the lead by name, and how it is told.
+
+    Attributes:
+        znode: name of its znode.
+        through: name of the znode right before it, whose card it watches; "" if that is ours, whose end it watches.
+        card: that znode's card as it was read, None if it has none.
+    """
+
+    znode: str
+    through: str = ""
+    card: Card | None = None
 
 
 class Standing:
@@ -108,13 +125,20 @@ class Standing:
         self.uncertain = False  # a change's reply was lost
         self.work = Work.NONE
         self.gone: dict[str, float] = {}  # when we learnt of each znode's end
+        self.behind: tuple[str, ...] | None = None  # who stands behind us, next first; known to holders only
+        self.published = b""  # our znode's data, while we hold
+        self.appointee: Appointee | None = None  # to whom this departure gives the lead, if that was asked for
+        self.named_at = 0  # the record's version at which our predecessor named us its heir
+        self.warm: tuple[float, int] | None = None  # an heir's last confirm: when it was sent, and the zxid by then
         self.hold_off = 0.0
         # Of this connection only:
         self.session_id = 0  # 0: not connected
         self.timeout = 0.0
         self.pending: set[tuple[Purpose, str]] = set()
         self.listed = False
-        self.armed: str | None = None  # whose end we shall be told of
+        self.armed: str | None = None  # of whose end, or change, we shall be told
+        self.before = Card()  # what that znode says
+        self.told_of_joins = False  # we shall be told when somebody joins the queue
         self.view: View | None = None
         self.audited: View | None = None  # what an audit's read is compared with
         self.audit_at = 0.0
@@ -146,6 +170,9 @@ class Standing:
         self.gone.clear()
         self.listed = False
         self.armed = self.view = self.audited = None
+        self.before = Card()
+        self.behind = self.appointee = self.warm = None
+        self.named_at, self.published = 0, b""
         self.commands.append(Left())
 
     def claim(self, term: int, version: int) -> None:
@@ -157,16 +184,100 @@ class Standing:
         self.ask(Purpose.CLAIM, r.claim(self.settings.parent, record, version), about, within)
 
     def learn_gone(self, name: str, now: float) -> None:
-        """This znode does not exist any more; the heir claims at once."""
+        """This znode does not exist any more; the heir claims at once, unless it is to be appointed."""
         self.gone.setdefault(name, now)
+        before = Card()
         if self.armed == name:
-            self.armed = None
+            before, self.armed, self.before = self.before, None, Card()
         if not self.queue.gone(name) or self.queue.position or self.departing or self.hold is not None:
             return
-        view, self.view = self.view, None
-        if view is not None and view.role in (Role.HEIR, Role.EARLY_HEIR) and view.held_by(name) and self.listed:
-            assert view.record is not None
-            self.claim(view.record.term + 1, view.version + 1)  # rule 5
+        self.view = None
+        # An even version only, whatever stands on a card: v + 1 is then a `left`, or it is not there (rule 5).
+        if before.version and before.version % 2 == 0 and before.heir != self.znode and self.listed:
+            self.claim(before.term + 1, before.version + 1)
+
+    def adopt(self, view: View, now: float) -> None:
+        """The record names us: we were appointed, or a claim of ours had succeeded though its reply was lost."""
+        record, own = view.record, self.settings
+        assert record is not None
+        self.hold = Hold(record.holder, view.version, record.term, view.mzxid, record.lease)
+        if self.warm is not None and view.mzxid > self.warm[1]:
+            # It was written behind our last confirm, so after that had been sent, and our znode lived: rule 1.
+            self.hold.until = self.warm[0] + record.lease
+        self.warm = None
+        self.behind = record.behind or None
+        self.seen = replace(record, identity=own.identity, address=own.address), now
+        if self.departing:
+            self.hold.over = "appointed while it was leaving"
+        else:
+            self.commands.append(ConfirmNow())
+            self.know_heir()
+
+    def know_heir(self) -> None:
+        """A holder must know who stands behind it, to hand over by name."""
+        if self.behind is None:
+            self.ask(Purpose.LIST, m.GetChildren(self.settings.parent), "behind")
+        elif not self.behind and not self.told_of_joins:
+            # Nobody does: be told when somebody comes. Who has an heir is not woken by what happens behind that one.
+            self.ask(Purpose.LIST, m.GetChildren(self.settings.parent, watch=True), "alone")
+
+    # -- what others may know of us, and we of them --------------------------------------------------------------------
+
+    @property
+    def named(self) -> bool:
+        """Whether the holder right before us has said that it will hand over to us by name."""
+        before = self.before
+        return bool(before.version) and before.heir == self.znode and self.queue.position == 1 and self.hold is None
+
+    @property
+    def has_stake(self) -> bool:
+        """Whether a confirm is of use to us: we hold, or are named."""
+        return bool(self.session_id) and not self.departing and (self.hold is not None or self.named)
+
+    def stake(self) -> Stake:
+        """What our part in the next confirm is, if we have one."""
+        hold = self.hold
+        if hold is None:
+            assert self.znode is not None
+            return Stake((m.Check(self.path(self.znode)),), None)
+        own, record = r.confirm(self.settings.parent, hold.holder, hold.version)
+        card = encode_card(self.card())
+        if self.behind is None or card == self.published:
+            return Stake((own, record), hold)
+        return Stake((m.SetData(own.path, card, m.ANY_VERSION), record), hold, card)
+
+    def card(self) -> Card:
+        """What our znode is to say."""
+        own, hold = self.settings, self.hold
+        card = Card(own.identity, own.address, own.started_at)
+        if hold is None:
+            return card
+        return replace(card, term=hold.number, version=hold.version, heir=next(iter(self.heirs()), ""))
+
+    def heirs(self) -> tuple[str, ...]:
+        """To whom we would hand over by name, and who stands behind that one."""
+        # A term that was inherited runs under the lease of who appointed us: the next one is to be a claim, so that
+        # leases which were configured anew come into use.
+        hold = self.hold
+        return self.behind or () if hold is not None and hold.lease == self.settings.lease else ()
+
+    def appointment(self) -> m.Multi | None:
+        """How the lead is handed over by name; None if there is nobody to name."""
+        hold, to = self.hold, self.appointee
+        assert hold is not None
+        if to is None:
+            heirs = self.heirs()
+            if not heirs:
+                return None
+            to = Appointee(heirs[0])
+        behind = self.behind or ()
+        rest = behind[behind.index(to.znode) + 1 :] if to.znode in behind else ()
+        record = r.Record(hold.number + 1, to.znode, r.State.HELD, hold.lease, behind=rest[:PASSED_ON])
+        wake = None
+        if to.through:
+            card = encode_card(replace(to.card or Card(), appointed=to.znode))
+            wake = m.SetData(self.path(to.through), card, m.ANY_VERSION)
+        return r.appointment(self.settings.parent, hold.holder, record, hold.version, wake)
 
     # -- small helpers -------------------------------------------------------------------------------------------------
 
@@ -188,16 +299,14 @@ class Standing:
 
     def watch(self, name: str) -> None:
         """Ask to be told of this znode's end."""
-        # An ephemeral has no children: this watch fires only when the znode is deleted, and a missing znode leaves none
-        # behind.
+        # A missing znode leaves no watch behind. The data changes once a term, when its owner has taken the lead.
         if self.armed != name and not self.asking(Purpose.WATCH):
-            self.ask(Purpose.WATCH, m.GetChildren(self.path(name), watch=True), name)
+            self.ask(Purpose.WATCH, m.GetData(self.path(name), watch=True), name)
 
     def read_record(self, role: Role) -> None:
         """Read the record, with a watch where the role needs one."""
         if not self.asking(Purpose.RECORD):
-            watch = role in (Role.FIRST, Role.EARLY_HEIR)
-            self.ask(Purpose.RECORD, m.GetData(self.settings.parent, watch), role.value)
+            self.ask(Purpose.RECORD, m.GetData(self.settings.parent, watch=role is Role.FIRST), role.value)
 
     def delete_twins(self, mine: list[str]) -> None:
         """Delete what else this join created."""
@@ -213,11 +322,6 @@ class Standing:
         """A record of ours."""
         own = self.settings
         return r.Record(term, holder, state, own.lease, own.identity, own.address)
-
-    def card(self) -> bytes:
-        """Who we are, as our znode's data."""
-        own = self.settings
-        return json.dumps({"identity": own.identity, "address": own.address, "started_at": own.started_at}).encode()
 
     def note(self, level: int, text: str) -> None:
         """A line for the log."""

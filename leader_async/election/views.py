@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ..errors import NoNode
+from ..errors import NoNode, UsageError
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
 from . import queue as q
 from . import record as r
+from .card import Card
+from .card import decode as decode_card
+from .standing import Appointee
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +105,13 @@ async def read_queue(client: Client, parent: str, *, all_candidates: bool) -> li
     holder = record.holder if record.state is r.State.HELD else None
     names = q.in_order(children.names)
     wanted = [name for name in names if all_candidates or name == holder]
-    cards = await asyncio.gather(*(_card(client, parent, name) for name in wanted))
+    cards = await asyncio.gather(*(read_card(client, parent, name) for name in wanted))
     return [
         Candidate(
-            identity=card[0],
-            address=card[1],
+            identity=card.identity,
+            address=card.address,
             znode=name,
-            started_at=card[2],
+            started_at=card.started_at,
             position=names.index(name),
             is_leader=name == holder,
             term=record.term if name == holder else None,
@@ -120,17 +122,44 @@ async def read_queue(client: Client, parent: str, *, all_candidates: bool) -> li
     ]
 
 
-async def _card(client: Client, parent: str, name: str) -> tuple[str, str, float] | None:
+async def read_card(client: Client, parent: str, name: str) -> Card | None:
+    """A candidate's card, None if it has gone."""
     try:
         data = await client.request(m.GetData(f"{parent}/{name}"))
     except NoNode:
         return None
     assert isinstance(data, m.Data)
-    try:
-        card = json.loads(data.data)
-        return str(card["identity"]), str(card["address"]), float(card["started_at"])
-    except (ValueError, KeyError, TypeError):
-        return name, "", 0.0  # not ours to refuse: it stands in the queue
+    card = decode_card(data.data)
+    # One without an identity may not be ours to refuse: it stands in the queue.
+    return card if card.identity else replace(card, identity=name)
+
+
+async def find_appointee(client: Client, parent: str, own: str | None, identity: str) -> Appointee:
+    """The candidate to hand over to, and how it is told.
+
+    Args:
+        client: through whom to read.
+        parent: path of the election's znode.
+        own: name of the znode that holds the lead.
+        identity: whose candidate is wanted.
+
+    Raises:
+        UsageError: there is none.
+        ZooKeeperError: ZooKeeper cannot be asked.
+    """
+    children = await client.request(m.GetChildren(parent))
+    assert isinstance(children, m.Children)
+    names = q.in_order(children.names)
+    cards = await asyncio.gather(*(read_card(client, parent, name) for name in names))
+    before, before_card = "", Card()
+    for name, card in zip(names, cards, strict=True):
+        if card is None:
+            continue
+        if card.identity == identity and name != own:
+            return Appointee(name) if before in ("", own) else Appointee(name, before, before_card)
+        before, before_card = name, card
+    others = sorted({card.identity for name, card in zip(names, cards, strict=True) if card and name != own})
+    raise UsageError(f"no candidate {identity!r} stands in the queue; there are: {', '.join(others) or 'no others'}")
 
 
 async def watch_record(client: Client, parent: str) -> None:

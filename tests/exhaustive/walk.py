@@ -3,8 +3,8 @@
 Actions: a server takes the oldest request of a connection; a client takes the oldest reply or event; a connection is
 made again; time passes by a step. And faults, of which there is a budget: a connection is cut, with the oldest request
 on it executed or not, so that a reply is lost after the effect; a session is expired, at any moment; a server is cut
-off, from when on it serves old reads and its writes wait; a connection is made to such a server; a candidate resigns; a
-stranger deletes a candidate's znode. The end of a session ends its connection, but what the server had said before that
+off, from when on it serves old reads and its writes wait; a connection is made to such a server; a candidate resigns,
+or hands over by name to the last in the queue; a stranger deletes a candidate's znode. The end of a session ends its connection, but what the server had said before that
 may still be on its way.
 
 Two states are one if everything that rules look at agrees: times count from now, and only as far as they matter. What
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from leader_async.election import commands, record, standing
+from leader_async.election import card, commands, record, standing
 from leader_async.embedded import tree
 from leader_async.embedded.tree import Entry
 from leader_async.zookeeper import messages as m
@@ -32,12 +32,12 @@ from .explore import Action
 STEP = 1.66
 """Seconds of a step of time: two are a little more than 1.1 leases of 3 s, and so a lease has been waited out then."""
 
-FAULTS = ("cut", "lose", "expire", "cut off", "connect behind", "resign", "delete")
+FAULTS = ("cut", "lose", "expire", "cut off", "connect behind", "resign", "delete", "transfer")
 
-# Values that never change are shared by all copies of a world; a `Round` and a `StartWork` hold what does change.
-for _module in (m, commands, record, standing, tree, worlds):
+# Values that never change are shared by all copies of a world; a `Round`, a `Stake` and a `StartWork` hold what does change.
+for _module in (m, card, commands, record, standing, tree, worlds):
     for _name, _kind in vars(_module).items():
-        if _name not in ("Round", "StartWork") and getattr(
+        if _name not in ("Round", "Stake", "StartWork") and getattr(
             getattr(_kind, "__dataclass_params__", None), "frozen", False
         ):
             copy._deepcopy_dispatch[_kind] = lambda value, memo: value  # type: ignore[attr-defined]
@@ -151,6 +151,9 @@ def _can(fault: str, state: State, number: int, process: Process) -> bool:
             return connection is not None and number not in state.cut_off
         case "resign":
             return candidacy.wanted and not candidacy.departing
+        case "transfer":
+            last = state.world.appointee(-1)
+            return process.leads and last is not None and last.znode != candidacy.znode
         case _:
             return candidacy.znode is not None
 
@@ -191,6 +194,11 @@ def after(state: State, action: Action) -> State:
             cut_off |= {number}
         case "resign":
             process.candidacy.resign(process.now)
+            process.carry_out()
+        case "transfer":
+            last = world.appointee(-1)
+            assert last is not None
+            process.candidacy.transfer(last, process.now)
             process.carry_out()
         case "delete":
             assert process.candidacy.znode is not None
@@ -254,18 +262,23 @@ def key(state: State) -> Any:
 
 def _process_key(process: Process) -> Any:
     candidacy, now = process.candidacy, process.now
+    node = process.world.ensemble.head.find(PARENT)
+    # Of zxids it matters only whether the record was written behind the last confirm.
+    warm = candidacy.warm and (round(now - candidacy.warm[0], 3), node is not None and node.mzxid > candidacy.warm[1])
     hold, ahead = candidacy.hold, candidacy.queue._ahead
     lease = candidacy.settings.lease
     view = candidacy.view
     return (
         candidacy.wanted, candidacy.departing, candidacy.uncertain, candidacy.work, candidacy.uuid, candidacy.znode,
-        candidacy.session_id, candidacy.listed, candidacy.armed, None if ahead is None else tuple(ahead),
+        candidacy.behind, candidacy.told_of_joins, candidacy.before, candidacy.named_at, warm, candidacy.appointee,
+        candidacy.published, candidacy.session_id, candidacy.listed, candidacy.armed, None if ahead is None else tuple(ahead),
         view and replace(view, mzxid=0),
-        hold and (hold.holder, hold.version, max(-1.0, round(hold.until - now, 3)), bool(hold.over), hold.forfeited),
+        hold and (hold.holder, hold.version, hold.lease, max(-1.0, round(hold.until - now, 3)), bool(hold.over), hold.forfeited),
         tuple(sorted((name, round(min(now - at, 1.2 * lease), 3)) for name, at in candidacy.gone.items())),
         candidacy.hold_off and round(candidacy.hold_off - now, 3),
         frozenset(candidacy.pending),
-        process.keeper._urgent, round(min(now - process.keeper._last, lease), 3), process.session,
+        tuple(process.keeper._staked) != (), round(max(-lease, min(process.keeper._due - now, lease)), 3),
+        process.session,
         _connection_key(process, now),
     )  # fmt: skip
 
@@ -291,7 +304,7 @@ def _connection_key(process: Process, now: float) -> Any:
 
 def _asked(asked: tuple[Any, float], now: float) -> Any:
     what, sent = asked
-    purpose = (what.purpose, what.about) if isinstance(what, commands.Send) else "confirm"
+    purpose = (what.purpose, what.about) if isinstance(what, commands.Send) else ("confirm", what.request)
     return purpose, round(min(now - sent, 4.0), 3)
 
 

@@ -98,6 +98,14 @@ class Elections(RuleBasedStateMachine):
         process.candidacy.resign(process.now)
         process.carry_out()
 
+    @rule(number=index, to=index)
+    def transfer(self, number: int, to: int) -> None:
+        process = self.pick(number)
+        appointee = self.world.appointee(to)
+        if appointee is not None and appointee.znode != process.candidacy.znode:
+            process.candidacy.transfer(appointee, process.now)
+            process.carry_out()
+
     @rule(number=index)
     def leave_and_join(self, number: int) -> None:
         process = self.pick(number)
@@ -124,7 +132,7 @@ class Elections(RuleBasedStateMachine):
         self.world.check()
 
     def teardown(self) -> None:
-        """After healing, the first in the queue leads and each other one watches exactly its predecessor."""
+        """After healing exactly one leads, and each other one watches exactly its predecessor."""
         if not hasattr(self, "world"):
             return
         for process in self.world.processes:
@@ -151,13 +159,16 @@ def assert_settled(world: World) -> None:
     queue = world.queue()
     assert sorted(queue) == sorted(process.name for process in world.processes)
     by_name = {process.name: process for process in world.processes}
-    assert [process.name for process in world.processes if process.leads] == [queue[0]]
+    (leader,) = (process for process in world.processes if process.leads)
     for before, name in zip([None, *queue], queue, strict=False):
-        znode = by_name[before].candidacy.znode if before is not None else None
         process = by_name[name]
+        if process is leader:
+            continue  # it may have got the lead by name, and stand behind others
+        # Who is first and does not lead waits for the holder's end.
+        znode = by_name[before].candidacy.znode if before is not None else leader.candidacy.znode
         assert process.candidacy.armed == znode
         assert process.connection is not None
-        assert znode is None or WHO in process.connection.replica.watches._children[f"{PARENT}/{znode}"]
+        assert WHO in process.connection.replica.watches._data[f"{PARENT}/{znode}"]
 
 
 TestElections = Elections.TestCase
@@ -179,9 +190,49 @@ def test_a_departure_wakes_exactly_one(leaving: int) -> None:
     assert awake == before[leaving + 1 : leaving + 2]
 
 
-def test_a_handover_is_the_leave_one_event_and_the_claim() -> None:
+def receive_all(process: Process) -> None:
+    assert process.connection is not None
+    while process.connection.down:
+        process.receive()
+
+
+def test_a_handover_by_name_is_one_commit_one_event_and_one_read() -> None:
+    world = joined(3)
+    first, heir, next_heir = (next(p for p in world.processes if p.name == name) for name in world.queue())
+    commits = world.ensemble.zxid
+    first.candidacy.leave(first.now)
+    first.carry_out()
+    first.serve()
+    assert world.ensemble.zxid == commits + 1
+    assert heir.connection is not None
+    heir.catch_up(heir.connection, world.ensemble.zxid)
+    heir.receive()
+    assert [type(request) for request, _ in heir.connection.up] == [m.GetData]
+    heir.serve()
+    receive_all(heir)
+    assert heir.leads
+    assert world.ensemble.zxid == commits + 1
+    # Its first confirm tells the next heir, who reads one card.
+    assert [type(request) for request, _ in heir.connection.up] == [m.Multi]
+    heir.serve()
+    assert next_heir.connection is not None
+    next_heir.catch_up(next_heir.connection, world.ensemble.zxid)
+    receive_all(next_heir)
+    assert [request for request, _ in next_heir.connection.up] == [
+        m.GetData(f"{PARENT}/{heir.candidacy.znode}", watch=True)
+    ]
+    world.deliver()
+    assert next_heir.candidacy.named
+
+
+def test_a_handover_to_whom_nobody_has_named_is_the_leave_one_event_and_the_claim() -> None:
     world = joined(3)
     first, heir, _ = (next(p for p in world.processes if p.name == name) for name in world.queue())
+    first.candidacy.behind = ()  # it does not know that anybody stands behind it
+    first.keeper.hurry()
+    first.carry_out()
+    world.deliver()
+    assert not heir.candidacy.named
     commits = world.ensemble.zxid
     first.candidacy.leave(first.now)
     first.carry_out()
@@ -192,8 +243,7 @@ def test_a_handover_is_the_leave_one_event_and_the_claim() -> None:
     heir.receive()
     assert [type(request) for request, _ in heir.connection.up] == [m.Multi]
     heir.serve()
-    while heir.connection.down:
-        heir.receive()
+    receive_all(heir)
     assert heir.leads
     assert world.ensemble.zxid == commits + 2
 

@@ -20,9 +20,10 @@ from typing import TypeAlias
 from leader_async.election import queue as q
 from leader_async.election import record as r
 from leader_async.election.candidacy import Candidacy
+from leader_async.election.card import decode as decode_card
 from leader_async.election.commands import ConfirmNow, Left, Note, Send, StartWork, StopWork
 from leader_async.election.keeper import Keeper, Round
-from leader_async.election.standing import Settings
+from leader_async.election.standing import Appointee, Settings
 from leader_async.embedded.tree import CloseSession, Entry, OpenSession, Refused, Tree
 from leader_async.embedded.watches import Watches, told
 from leader_async.zookeeper import messages as m
@@ -69,6 +70,7 @@ class Ensemble:
 
     @property
     def zxid(self) -> int:
+        assert self.head.zxid == len(self.log)
         return len(self.log)
 
     @property
@@ -198,7 +200,7 @@ class Process:
         if isinstance(what, Send):
             self.candidacy.answered(what, answer, sent, self.now)
         else:
-            self.keeper.answered(what, answer, sent, self.now)
+            self.keeper.answered(what, answer, sent, self.seen, self.now)
 
     # -- its loop --------------------------------------------------------------------------------------------------
 
@@ -223,8 +225,9 @@ class Process:
         self.confirm()
 
     def confirm(self) -> None:
-        due = self.keeper.round([self.candidacy], self.now) if self.connection is not None else None
-        if due is not None and self.connection is not None:
+        self.keeper.note(self.candidacy)
+        for due in self.keeper.rounds(self.now) if self.connection is not None else ():
+            assert self.connection is not None
             self.connection.up.append((due.request, (due, self.now)))
 
     def tick(self) -> None:
@@ -332,6 +335,19 @@ class World:
         head, prefix = self.ensemble.head, PARENT + "/"
         found = [(path[len(prefix) :], node.owner) for path, node in head.walk() if path.startswith(prefix)]
         return sorted(found, key=lambda each: each[0].rpartition("-n_")[2])
+
+    def appointee(self, number: int) -> Appointee | None:
+        """Whoever stands at this place of the queue, and how to tell it that it leads; None without a queue."""
+        names = [name for name, _ in self.znodes()]
+        if not names:
+            return None
+        place = number % len(names)
+        if place == 0:
+            return Appointee(names[0])
+        through = names[place - 1]
+        node = self.ensemble.head.find(f"{PARENT}/{through}")
+        assert node is not None
+        return Appointee(names[place], through, decode_card(node.data))
 
     def queue(self) -> list[str]:
         """The names of the processes whose znodes stand in the queue, first first."""

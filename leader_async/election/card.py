@@ -1,0 +1,61 @@
+"""The card: what a candidate's znode says of it, to those who read it.
+
+It is the znode's data, a few bytes of JSON: who the candidate is, and, while it holds the lead, what its heir has to
+know. The one behind reads it with the watch that it needs anyway, so the heir learns of a new holder by one event and
+one read, and nobody else learns anything.
+
+Rule: a card is a hint. Nothing is safe because of what a card says, and nothing breaks for what it says: claims rest on
+the record's version, leases on confirms.
+
+It does not promise to be true by the time it is read.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A card's contents.
+
+    Attributes:
+        identity: who the candidate is, for people.
+        address: where it is reached, for people.
+        started_at: wall-clock time at which it started, seconds since the epoch (0.0: unknown).
+        term: number of the term that it holds, 0 for none.
+        version: the record's version that it holds.
+        heir: znode to which it will hand over by name, "" if it will not.
+        appointed: znode right behind this one that has just been given the lead by somebody before it.
+    """
+
+    identity: str = ""
+    address: str = ""
+    started_at: float = 0.0
+    term: int = 0
+    version: int = 0
+    heir: str = ""
+    appointed: str = ""
+
+
+def encode(card: Card) -> bytes:
+    """The card as the znode's data; what says nothing is left out."""
+    return json.dumps({name: value for name, value in asdict(card).items() if value}, separators=(",", ":")).encode()
+
+
+def decode(data: bytes) -> Card:
+    """The card that stands in a znode; an empty one if something else does."""
+    try:
+        fields = json.loads(data)
+        return Card(
+            identity=str(fields.get("identity", "")),
+            address=str(fields.get("address", "")),
+            started_at=float(fields.get("started_at", 0.0)),
+            term=int(fields.get("term", 0)),
+            version=int(fields.get("version", 0)),
+            heir=str(fields.get("heir", "")),
+            appointed=str(fields.get("appointed", "")),
+        )
+    except (ValueError, TypeError, AttributeError, OverflowError):
+        return Card()
