@@ -137,7 +137,9 @@ def _take_before(own: Standing, now: float) -> None:
 
 
 def _take_holder(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
-    if isinstance(answer, m.Data) and own.seen is not None and own.seen[0].holder == asked.about:
+    if isinstance(answer, m.Failed) and answer != _NO_NODE:
+        own.trouble(asked, answer, now)
+    elif isinstance(answer, m.Data) and own.seen is not None and own.seen[0].holder == asked.about:
         card = decode_card(answer.data)
         own.seen = replace(own.seen[0], identity=card.identity, address=card.address), own.seen[1]
 

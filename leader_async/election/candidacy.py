@@ -291,7 +291,7 @@ class Candidacy(Standing):
                 path = self.path(q.prefix(self.uuid))
                 self.ask(Purpose.CREATE, m.Create(path, encode_card(self.card()), ephemeral=True, sequential=True))
         elif not self.listed:
-            if not self.queue.known:
+            if not self.queue.known and self.view is None:
                 self.read_record(Role.FOLLOWER)  # in front of the listing, not behind it
             self.ask(Purpose.LIST, m.GetChildren(self.settings.parent))
         elif self.hold is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from leader_async.election import record as r
 from leader_async.election.keeper import Keeper
 from leader_async.embedded.tree import Entry
@@ -165,19 +167,67 @@ def test_a_failed_check_in_a_shared_confirm_belongs_to_one_election_only() -> No
     assert first.hold is not None
     assert second.hold is not None
     shared, now = Keeper(), in_order(one)[0].now
+    shared.note(first)
+    shared.note(second)
     shared.hurry()
-    asked = shared.round([first, second], now)
-    assert asked is not None
+    (asked,) = shared.rounds(now)
     assert len(asked.request.operations) == 4
     until = second.hold.until
     failed = m.Transacted((m.Failed(-101), m.Failed(-2), m.Failed(-2), m.Failed(-2)))
-    shared.answered(asked, failed, now, now)
+    shared.answered(asked, failed, now, 0, now)
     assert first.hold.over
     assert not second.hold.over
     assert second.hold.until == until, "for this one it counts for nothing"
-    again = shared.round([first, second], now)
-    assert again is not None, "and it is asked again at once"
-    assert [candidacy for candidacy, _ in again.terms] == [second]
+    (again,) = shared.rounds(now)
+    assert [candidacy for candidacy, _ in again.stakes] == [second], "and it is asked again at once"
+
+
+def test_an_appointment_hit_by_the_heirs_claim_on_v_plus_one() -> None:
+    """An heir that does not know that it was named claims blindly: by the parity it takes nothing from itself."""
+    world = joined(3)
+    leader, heir, _ = in_order(world)
+    heir.candidacy.before = replace(heir.candidacy.before, heir="")
+    leader.candidacy.resign(leader.now)
+    leader.carry_out()
+    leader.serve()
+    assert heir.connection is not None
+    heir.catch_up(heir.connection, world.ensemble.zxid)
+    heir.receive()
+    (claim, _), *_ = heir.connection.up
+    assert isinstance(claim, m.Multi)
+    before = a_record(world)
+    assert before.holder == heir.candidacy.znode
+    heir.serve()
+    assert a_record(world) == before
+    world.deliver()
+    assert heir.leads
+
+
+def test_who_transfers_and_then_resigns_does_not_free_the_others_record() -> None:
+    world = joined(3)
+    leader, _, last = in_order(world)
+    appointee = world.appointee(2)
+    assert appointee is not None
+    leader.candidacy.transfer(appointee, leader.now)
+    leader.carry_out()
+    leader.cut(1)  # the reply is lost, the effect is not
+    leader.candidacy.resign(leader.now)
+    leader.connect()
+    world.settle(wait=5.0)
+    assert last.leads
+    assert a_record(world).holder == last.candidacy.znode
+
+
+def test_a_transfer_to_one_further_back_is_read_by_that_one() -> None:
+    world = joined(4)
+    leader, *_, last = in_order(world)
+    appointee = world.appointee(3)
+    assert appointee is not None
+    leader.candidacy.transfer(appointee, leader.now)
+    leader.carry_out()
+    world.deliver()
+    assert last.leads, "without waiting for an audit"
+    assert sum(process.leads for process in world.processes) == 1
 
 
 def test_a_server_behind_an_event_is_believed_no_more_than_the_event() -> None:

@@ -4,8 +4,8 @@ Actions: a server takes the oldest request of a connection; a client takes the o
 made again; time passes by a step. And faults, of which there is a budget: a connection is cut, with the oldest request
 on it executed or not, so that a reply is lost after the effect; a session is expired, at any moment; a server is cut
 off, from when on it serves old reads and its writes wait; a connection is made to such a server; a candidate resigns,
-or hands over by name to the last in the queue; a stranger deletes a candidate's znode. The end of a session ends its connection, but what the server had said before that
-may still be on its way.
+or hands over by name to the last in the queue; a stranger deletes a candidate's znode. The end of a session ends its
+connection, but what the server had said before that may still be on its way.
 
 Two states are one if everything that rules look at agrees: times count from now, and only as far as they matter. What
 the walk leaves out: clocks of different rates, more than `passes` steps of time, more than the budget of faults. A
@@ -34,7 +34,7 @@ STEP = 1.66
 
 FAULTS = ("cut", "lose", "expire", "cut off", "connect behind", "resign", "delete", "transfer")
 
-# Values that never change are shared by all copies of a world; a `Round`, a `Stake` and a `StartWork` hold what does change.
+# Values that never change are shared by all copies of a world; some hold what does change.
 for _module in (m, card, commands, record, standing, tree, worlds):
     for _name, _kind in vars(_module).items():
         if _name not in ("Round", "Stake", "StartWork") and getattr(
@@ -271,9 +271,10 @@ def _process_key(process: Process) -> Any:
     return (
         candidacy.wanted, candidacy.departing, candidacy.uncertain, candidacy.work, candidacy.uuid, candidacy.znode,
         candidacy.behind, candidacy.told_of_joins, candidacy.before, candidacy.named_at, warm, candidacy.appointee,
-        candidacy.published, candidacy.session_id, candidacy.listed, candidacy.armed, None if ahead is None else tuple(ahead),
-        view and replace(view, mzxid=0),
-        hold and (hold.holder, hold.version, hold.lease, max(-1.0, round(hold.until - now, 3)), bool(hold.over), hold.forfeited),
+        candidacy.published, candidacy.session_id, candidacy.listed, candidacy.armed,
+        None if ahead is None else tuple(ahead), view and replace(view, mzxid=0),
+        hold and (hold.holder, hold.version, hold.lease, hold.forfeited),
+        hold and (max(-1.0, round(hold.until - now, 3)), bool(hold.over)),
         tuple(sorted((name, round(min(now - at, 1.2 * lease), 3)) for name, at in candidacy.gone.items())),
         candidacy.hold_off and round(candidacy.hold_off - now, 3),
         frozenset(candidacy.pending),

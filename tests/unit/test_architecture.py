@@ -44,7 +44,15 @@ LAYERS: dict[str, set[str]] = {
     "election/queue": {"errors"},
     "election/record": {"errors", "zookeeper/messages"},
     "election/commands": {"zookeeper/messages"},
-    "election/standing": {"errors", "zookeeper/messages", "election/queue", "election/record", "election/commands"},
+    "election/card": set(),
+    "election/standing": {
+        "errors",
+        "zookeeper/messages",
+        "election/queue",
+        "election/record",
+        "election/card",
+        "election/commands",
+    },
 }
 PURE_EMBEDDED = {"errors", "zookeeper/messages", "zookeeper/wire", "embedded/access", "embedded/tree"}
 LAYERS |= {

@@ -7,7 +7,9 @@ from typing import TypeVar
 
 from leader_async.election import record as r
 from leader_async.election.candidacy import Candidacy
-from leader_async.election.commands import Command, Left, Note, Purpose, Send, StartWork, StopWork
+from leader_async.election.card import Card
+from leader_async.election.card import encode as encode_card
+from leader_async.election.commands import Command, ConfirmNow, Left, Note, Purpose, Send, Stake, StartWork, StopWork
 from leader_async.election.standing import Settings
 from leader_async.errors import NoNode
 from leader_async.zookeeper import messages as m
@@ -60,35 +62,59 @@ class Stage:
     def connect(self) -> None:
         self.candidacy.connected(SESSION, 6.0, self.now)
 
-    def enter(self, *ahead: str, number: int = 5) -> str:
-        """Join behind these; returns our znode's name."""
+    def enter(self, *ahead: str, number: int = 5, record: r.Record | None = None, version: int = 0) -> str:
+        """Join behind these, having read this record; returns our znode's name."""
         self.connect()
         self.candidacy.join(self.now)
         (create,) = self.sends(Purpose.CREATE)
         assert isinstance(create.request, m.Create)
         self.answer(create, m.Created(f"{create.request.path}{number:010d}"))
         assert self.candidacy.znode is not None
-        (listing,) = self.sends(Purpose.LIST)
+        read, listing = self.sends(Purpose.RECORD, Purpose.LIST)
+        self.read(read, record or r.Record(), version)
         self.answer(listing, m.Children((*ahead, self.candidacy.znode)))
         return self.candidacy.znode
 
     def read(self, asked: Send, record: r.Record, version: int, mzxid: int = 9) -> None:
         self.answer(asked, m.Data(r.encode(record), m.Stat(version=version, mzxid=mzxid)))
 
+    def arm(self, watch: Send, card: Card | None = None) -> None:
+        """The watch on a znode is set, and this is its card."""
+        assert watch.request == m.GetData(f"{PARENT}/{watch.about}", watch=True)
+        self.answer(watch, m.Data(encode_card(card or Card("somebody")), m.Stat()))
+
     def first(self, record: r.Record | None = None, version: int = 0) -> str:
         """Be first in the queue, having read this record."""
-        znode = self.enter()
-        (read,) = self.sends(Purpose.RECORD)
-        self.read(read, record or r.Record(), version)
+        znode = self.enter(record=record, version=version)
+        if record is not None and record.state is r.State.HELD:
+            (read,) = self.sends(Purpose.RECORD)
+            assert read.request == m.GetData(PARENT, watch=True)
+            self.read(read, record, version)
         return znode
 
-    def lead(self) -> str:
-        """Lead, since now."""
+    def lead(self, *behind: str) -> str:
+        """Lead, since now, with these behind us."""
         znode = self.first()
         (claim,) = self.sends(Purpose.CLAIM)
         self.claimed(claim)
-        assert isinstance(self.the(StartWork), StartWork)
+        listing, start = self.take()
+        assert isinstance(start, StartWork)
+        assert isinstance(listing, Send)
+        assert listing.request == m.GetChildren(PARENT)
+        self.answer(listing, m.Children((znode, *behind)))
+        confirm, *alone = self.take()
+        assert isinstance(confirm, ConfirmNow), "the heir is told"
+        assert len(alone) == (not behind)
+        for asked in alone:
+            assert isinstance(asked, Send)
+            assert asked.request == m.GetChildren(PARENT, watch=True)
+            self.answer(asked, m.Children((znode,)))
         return znode
+
+    def stake(self) -> Stake:
+        """Our part in a confirm."""
+        assert self.candidacy.has_stake
+        return self.candidacy.stake()
 
     def claimed(self, claim: Send, sent: float | None = None, mzxid: int = 50) -> None:
         assert isinstance(claim.request, m.Multi)

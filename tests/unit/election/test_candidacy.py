@@ -7,6 +7,7 @@ import logging
 import pytest
 
 from leader_async.election import record as r
+from leader_async.election.card import Card
 from leader_async.election.commands import ConfirmNow, Left, Note, Purpose, Send, StartWork, StopWork
 from leader_async.election.standing import HOLD_OFF, Standing
 from leader_async.errors import BadVersion, NoAuth, NodeExists
@@ -72,13 +73,12 @@ def test_a_sequential_ephemeral_znode_with_who_we_are(stage: Stage) -> None:
     assert b'"me"' in create.request.data
 
 
-def test_behind_others_the_last_is_watched_and_the_record_read(stage: Stage) -> None:
-    stage.enter("a-n_0000000001", "b-n_0000000002")
-    watch, read = stage.sends(Purpose.WATCH, Purpose.RECORD)
-    assert watch.request == m.GetChildren(f"{PARENT}/b-n_0000000002", watch=True)
-    assert read.request == m.GetData(PARENT, watch=False)
+def test_behind_others_the_last_is_watched_and_the_record_has_been_read(stage: Stage) -> None:
+    stage.enter("a-n_0000000001", "b-n_0000000002", record=held("a-n_0000000001"), version=2)
+    (watch,) = stage.sends(Purpose.WATCH)
+    assert watch.request == m.GetData(f"{PARENT}/b-n_0000000002", watch=True)
     assert stage.candidacy.state(stage.now) == "queued"
-    stage.read(read, held("a-n_0000000001"), 2)
+    stage.arm(watch)
     assert stage.take() == []
     assert stage.candidacy.seen is not None
 
@@ -113,7 +113,7 @@ def test_any_request_may_be_refused_without_harm(stage: Stage, purpose: Purpose)
 
 def test_a_dead_predecessor_makes_us_list_again_instead_of_walking_through_the_dead(stage: Stage) -> None:
     znode = stage.enter("a-n_0000000001", "b-n_0000000002", "c-n_0000000003")
-    watch, _ = stage.sends(Purpose.WATCH, Purpose.RECORD)
+    (watch,) = stage.sends(Purpose.WATCH)
     stage.answer(watch, NO_NODE)
     (listing,) = stage.sends(Purpose.LIST)
     stage.answer(listing, m.Children(("a-n_0000000001", znode)))
@@ -123,34 +123,35 @@ def test_a_dead_predecessor_makes_us_list_again_instead_of_walking_through_the_d
 
 def test_a_departure_ahead_is_followed_by_one_watch(stage: Stage) -> None:
     stage.enter("a-n_0000000001", "b-n_0000000002", "c-n_0000000003")
-    watch, read = stage.sends(Purpose.WATCH, Purpose.RECORD)
-    stage.read(read, held("a-n_0000000001"), 2)
-    stage.answer(watch, m.Children(()))
+    (watch,) = stage.sends(Purpose.WATCH)
+    stage.arm(watch)
     stage.candidacy.watched(m.Watched(m.Change.DELETED, f"{PARENT}/c-n_0000000003"), stage.now)
     (watch,) = stage.sends(Purpose.WATCH)
     assert watch.about == "b-n_0000000002"
 
 
-def test_an_early_heir_waits_for_its_predecessors_claim(stage: Stage) -> None:
-    stage.enter("a-n_0000000001")
-    watch, read = stage.sends(Purpose.WATCH, Purpose.RECORD)
-    stage.answer(watch, m.Children(()))
-    stage.read(read, r.Record(), 0)
-    (again,) = stage.sends(Purpose.RECORD)
-    assert again.request == m.GetData(PARENT, watch=True)
-    stage.read(again, r.Record(), 0)
+A = "a-n_0000000001"
+
+
+def test_an_early_heir_is_told_by_its_predecessors_card(stage: Stage) -> None:
+    stage.enter(A)
+    (watch,) = stage.sends(Purpose.WATCH)
+    stage.arm(watch)
     assert stage.take() == []
-    stage.candidacy.watched(m.Watched(m.Change.DATA, PARENT), stage.now)
-    (read,) = stage.sends(Purpose.RECORD)
-    assert read.request == m.GetData(PARENT, watch=False)
+    stage.candidacy.watched(m.Watched(m.Change.DATA, f"{PARENT}/{A}"), stage.now)
+    (watch,) = stage.sends(Purpose.WATCH)
+    stage.arm(watch, Card("alice", "http://alice", term=1, version=2))
+    assert stage.candidacy.seen is not None
+    record, _ = stage.candidacy.seen
+    assert (record.holder, record.identity, record.address) == (A, "alice", "http://alice")
+    assert not stage.candidacy.has_stake, "it is not named"
 
 
 def test_the_heir_claims_in_the_very_step_in_which_its_predecessor_goes(stage: Stage) -> None:
-    znode = stage.enter("a-n_0000000001")
-    watch, read = stage.sends(Purpose.WATCH, Purpose.RECORD)
-    stage.answer(watch, m.Children(()))
-    stage.read(read, held("a-n_0000000001", term=4), 8)
-    stage.candidacy.watched(m.Watched(m.Change.DELETED, f"{PARENT}/a-n_0000000001"), stage.now)
+    znode = stage.enter(A)
+    (watch,) = stage.sends(Purpose.WATCH)
+    stage.arm(watch, Card("alice", term=4, version=8))
+    stage.candidacy.watched(m.Watched(m.Change.DELETED, f"{PARENT}/{A}"), stage.now)
     (claim,) = stage.sends(Purpose.CLAIM)
     assert isinstance(claim.request, m.Multi)
     check, write = claim.request.operations
@@ -164,22 +165,21 @@ def test_the_heir_claims_in_the_very_step_in_which_its_predecessor_goes(stage: S
     assert read.request == m.GetData(PARENT, watch=True)
 
 
-def test_a_blind_claim_needs_a_record_held_by_the_predecessor(stage: Stage) -> None:
-    """A stale read of `none`, or of another holder, allows no claim on v + 1."""
-    stage.enter("a-n_0000000001")
-    watch, read = stage.sends(Purpose.WATCH, Purpose.RECORD)
-    stage.answer(watch, m.Children(()))
-    stage.read(read, held("z-n_0000000000"), 2)
-    stage.sends(Purpose.RECORD)
-    stage.candidacy.watched(m.Watched(m.Change.DELETED, f"{PARENT}/a-n_0000000001"), stage.now)
-    assert stage.sends() == []
+@pytest.mark.parametrize("card", [Card("alice"), Card("mallory", term=4, version=7)])
+def test_a_blind_claim_needs_a_card_that_holds_an_even_version(stage: Stage, card: Card) -> None:
+    """Whatever a card says, a blind claim rests on an odd version: it can only take what was left."""
+    stage.enter(A)
+    (watch,) = stage.sends(Purpose.WATCH)
+    stage.arm(watch, card)
+    stage.candidacy.watched(m.Watched(m.Change.DELETED, f"{PARENT}/{A}"), stage.now)
+    (read,) = stage.sends(Purpose.RECORD)
+    assert read.request == m.GetData(PARENT, watch=True)
 
 
 def test_lost_sight_of_the_queue_is_healed_and_counted(stage: Stage) -> None:
     znode = stage.enter("a-n_0000000001", "b-n_0000000002")
-    watch, read = stage.sends(Purpose.WATCH, Purpose.RECORD)
-    stage.answer(watch, m.Children(()))
-    stage.read(read, held("a-n_0000000001"), 2)
+    (watch,) = stage.sends(Purpose.WATCH)
+    stage.arm(watch)
     due = stage.candidacy.deadline()
     assert due == stage.now + 6.0 * 5
     stage.now = due
@@ -187,13 +187,13 @@ def test_lost_sight_of_the_queue_is_healed_and_counted(stage: Stage) -> None:
     (listing,) = stage.sends(Purpose.LIST)
     stage.answer(listing, m.Children(("a-n_0000000001", znode)))
     assert stage.candidacy.healed == 1
-    assert [command.purpose for command in stage.take() if isinstance(command, Send)] == [Purpose.WATCH, Purpose.RECORD]
+    stage.sends(Purpose.WATCH)
 
 
 def test_an_unseen_change_of_the_record_is_healed_and_counted(stage: Stage) -> None:
     stage.first(held("z-n_0000000001"), 2)
     (watch,) = stage.sends(Purpose.WATCH)
-    stage.answer(watch, m.Children(()))
+    stage.arm(watch)
     stage.now += 6.0 * 5
     stage.candidacy.tick(stage.now)
     (listing,) = stage.sends(Purpose.LIST)
@@ -207,7 +207,7 @@ def test_an_unseen_change_of_the_record_is_healed_and_counted(stage: Stage) -> N
 def test_an_audit_that_finds_nothing_heals_nothing(stage: Stage) -> None:
     stage.first(held("z-n_0000000001"), 2)
     (watch,) = stage.sends(Purpose.WATCH)
-    stage.answer(watch, m.Children(()))
+    stage.arm(watch)
     stage.now += 6.0 * 5
     stage.candidacy.tick(stage.now)
     (listing,) = stage.sends(Purpose.LIST)
@@ -223,8 +223,8 @@ def test_our_znode_was_deleted_by_a_stranger(stage: Stage) -> None:
     stage.take()
     stage.now += 60
     stage.candidacy.disconnected(stage.now)
-    for purpose in (Purpose.WATCH, Purpose.RECORD):
-        stage.answer(Send(purpose, m.Sync("/"), "a-n_0000000001" if purpose is Purpose.WATCH else "heir"), m.Lost())
+    for purpose in (Purpose.WATCH,):
+        stage.answer(Send(purpose, m.Sync("/"), "a-n_0000000001"), m.Lost())
     stage.connect()
     (listing,) = stage.sends(Purpose.LIST)
     stage.answer(listing, m.Children(("a-n_0000000001",)))
@@ -237,15 +237,24 @@ def test_our_znode_was_deleted_by_a_stranger(stage: Stage) -> None:
 
 
 def test_the_parent_was_deleted(stage: Stage) -> None:
-    stage.enter("a-n_0000000001")
-    watch, read = stage.sends(Purpose.WATCH, Purpose.RECORD)
-    stage.answer(watch, m.Children(()))
-    stage.answer(read, NO_NODE)
+    stage.enter("a-n_0000000001", "b-n_0000000002")
+    (watch,) = stage.sends(Purpose.WATCH)
+    stage.answer(watch, NO_NODE)
     (listing,) = stage.sends(Purpose.LIST)
     stage.answer(listing, NO_NODE)
     over, create = stage.take()
     assert isinstance(over, Left)
     assert isinstance(create, Send)
+
+
+def test_the_parent_was_deleted_before_the_record_was_read(stage: Stage) -> None:
+    stage.enter("a-n_0000000001")
+    (watch,) = stage.sends(Purpose.WATCH)
+    stage.arm(watch)
+    stage.candidacy.watched(m.Watched(m.Change.DELETED, f"{PARENT}/a-n_0000000001"), stage.now)
+    (read,) = stage.sends(Purpose.RECORD)
+    stage.answer(read, NO_NODE)
+    stage.sends(Purpose.LIST)
 
 
 # -- claiming and waiting out ------------------------------------------------------------------------------------------
@@ -262,7 +271,11 @@ def test_none_and_left_are_claimed_at_once(
     assert [write.version for write in claim.request.operations if isinstance(write, m.SetData)] == versions
     assert claim.within == pytest.approx(0.6)
     stage.claimed(claim, sent=stage.now - 1.0, mzxid=88)
-    hold = stage.the(StartWork).hold
+    behind, start = stage.take()
+    assert isinstance(behind, Send)
+    assert behind.request == m.GetChildren(PARENT)
+    assert isinstance(start, StartWork)
+    hold = start.hold
     assert (hold.token, hold.version) == (88, versions[-1] + 1)
     assert hold.until == stage.now - 1.0 + 3.0, "the lease counts from the instant of sending"
 
@@ -287,7 +300,7 @@ def test_a_held_record_is_waited_out_from_when_its_holder_is_known_to_be_gone(st
 def test_a_living_holder_is_watched_for_as_long_as_it_lives(stage: Stage) -> None:
     stage.first(held("z-n_0000000009"), 2)
     (watch,) = stage.sends(Purpose.WATCH)
-    stage.answer(watch, m.Children(()))
+    stage.arm(watch)
     assert stage.candidacy.deadline() == stage.now + 30, "the next audit"
     stage.candidacy.tick(stage.now + 20)
     assert stage.take() == []
@@ -322,7 +335,9 @@ def test_gone_judged_before_a_reconnect_stands_but_the_record_is_read_again(stag
 
 
 def test_a_foreign_record_is_nobodys_to_claim(stage: Stage) -> None:
-    stage.enter()
+    stage.first(held("z-n_0000000001"), 2)
+    stage.take()
+    stage.candidacy.watched(m.Watched(m.Change.DATA, PARENT), stage.now)
     (read,) = stage.sends(Purpose.RECORD)
     stage.answer(read, m.Data(b"scribble", m.Stat(version=3)))
     assert "nobody leads until" in notes(stage.candidacy, logging.ERROR)[0]
@@ -351,13 +366,12 @@ def test_a_leader_leads_until_its_lease_ends_and_not_an_instant_longer(stage: St
 
 def test_a_suspended_term_goes_on_with_the_same_token_once_the_work_has_ended(stage: Stage) -> None:
     stage.lead()
-    hold = stage.candidacy.hold
-    assert hold is not None
+    stake, hold = stage.stake(), stage.candidacy.hold
     stage.now += 3.0
     stage.candidacy.tick(stage.now)
     assert "lease ran out" in stage.stopped()
     assert stage.candidacy.state(stage.now) == "suspended"
-    stage.candidacy.confirmed(hold, stage.now - 0.5, stage.now)
+    stage.candidacy.confirmed(stake, stage.now - 0.5, 0, stage.now)
     assert stage.candidacy.is_leader(stage.now)
     assert stage.take() == [], "the old work has not ended yet"
     stage.end_work()
@@ -366,13 +380,12 @@ def test_a_suspended_term_goes_on_with_the_same_token_once_the_work_has_ended(st
 
 def test_a_refused_confirm_ends_the_term_for_good(stage: Stage) -> None:
     znode = stage.lead()
-    hold = stage.candidacy.hold
-    assert hold is not None
-    stage.candidacy.refused(hold, 1, BadVersion.code, stage.now)
+    stake = stage.stake()
+    stage.candidacy.refused(stake, 1, BadVersion.code, stage.now)
     assert not stage.candidacy.is_leader(stage.now)
     assert "another version" in stage.stopped()
-    stage.candidacy.confirmed(hold, stage.now, stage.now)
-    stage.candidacy.refused(hold, 0, NO_NODE.code, stage.now)
+    stage.candidacy.confirmed(stake, stage.now, 0, stage.now)
+    stage.candidacy.refused(stake, 0, NO_NODE.code, stage.now)
     assert not stage.candidacy.is_leader(stage.now), "no late answer revives it"
     assert stage.candidacy.state(stage.now) == "ending"
     stage.end_work()
@@ -387,9 +400,8 @@ def test_a_refused_confirm_ends_the_term_for_good(stage: Stage) -> None:
 
 def test_a_refusal_that_names_our_znode_says_so(stage: Stage) -> None:
     stage.lead()
-    hold = stage.candidacy.hold
-    assert hold is not None
-    stage.candidacy.refused(hold, 0, NO_NODE.code, stage.now)
+    stake = stage.stake()
+    stage.candidacy.refused(stake, 0, NO_NODE.code, stage.now)
     assert "our znode is gone" in stage.stopped()
 
 
@@ -415,7 +427,8 @@ def test_a_leader_that_reconnects_confirms_at_once_and_lists(stage: Stage) -> No
     assert isinstance(confirm, ConfirmNow)
     assert isinstance(listing, Send)
     stage.answer(listing, m.Children((znode,)))
-    assert stage.take() == []
+    (alone,) = stage.sends(Purpose.LIST)
+    assert alone.request == m.GetChildren(PARENT, watch=True), "the watch of the old connection is gone"
 
 
 def test_a_lost_claim_is_resolved_by_reading(stage: Stage) -> None:
@@ -428,12 +441,15 @@ def test_a_lost_claim_is_resolved_by_reading(stage: Stage) -> None:
     stage.answer(listing, m.Children((znode,)))
     (read,) = stage.sends(Purpose.RECORD)
     stage.read(read, held(znode, term=1), 2, mzxid=50)
-    assert isinstance(stage.the(ConfirmNow), ConfirmNow)
+    confirm, behind = stage.take()
+    assert isinstance(confirm, ConfirmNow)
+    assert isinstance(behind, Send)
     hold = stage.candidacy.hold
     assert hold is not None
     assert (hold.token, hold.version, hold.number) == (50, 2, 1)
+    stake = stage.stake()
     assert not stage.candidacy.is_leader(stage.now), "the lease begins with the next confirm"
-    stage.candidacy.confirmed(hold, stage.now, stage.now)
+    stage.candidacy.confirmed(stake, stage.now, 0, stage.now)
     assert isinstance(stage.the(StartWork), StartWork)
 
 
@@ -476,25 +492,23 @@ def test_resigning_joins_again_at_the_back(stage: Stage) -> None:
 
 def test_a_follower_leaves_by_a_plain_delete(stage: Stage) -> None:
     znode = stage.enter("a-n_0000000001")
-    watch, read = stage.sends(Purpose.WATCH, Purpose.RECORD)
+    (watch,) = stage.sends(Purpose.WATCH)
     stage.candidacy.leave(stage.now)
     (delete,) = stage.sends(Purpose.DELETE)
     assert delete.request == m.Delete(f"{PARENT}/{znode}")
-    stage.answer(watch, m.Children(()))
-    stage.read(read, held("a-n_0000000001"), 2)
+    stage.arm(watch)
     stage.answer(delete, m.Deleted())
     assert stage.has_left()
 
 
 def test_no_answer_of_one_join_reaches_the_next(stage: Stage) -> None:
     stage.enter("a-n_0000000001")
-    watch, read = stage.sends(Purpose.WATCH, Purpose.RECORD)
+    (watch,) = stage.sends(Purpose.WATCH)
     stage.candidacy.resign(stage.now)
     (delete,) = stage.sends(Purpose.DELETE)
     stage.answer(delete, m.Deleted())
     assert stage.take() == []
     stage.answer(watch, NO_NODE)
-    stage.read(read, r.Record(), 0)
     assert isinstance(stage.take()[0], Left)
 
 
@@ -563,21 +577,20 @@ def test_resigning_while_disconnected_leaves_when_a_server_is_back(stage: Stage)
 
 def test_a_late_answer_to_a_confirm_after_the_leave_counts_for_nothing(stage: Stage) -> None:
     stage.lead()
-    hold = stage.candidacy.hold
+    stake, hold = stage.stake(), stage.candidacy.hold
     assert hold is not None
     stage.candidacy.resign(stage.now)
-    stage.candidacy.confirmed(hold, stage.now, stage.now)
+    stage.candidacy.confirmed(stake, stage.now, 0, stage.now)
     assert not stage.candidacy.is_leader(stage.now)
-    stage.candidacy.refused(hold, 1, BadVersion.code, stage.now)
+    stage.candidacy.refused(stake, 1, BadVersion.code, stage.now)
     assert not hold.forfeited
 
 
 def test_a_rejoin_waits_until_its_own_old_znode_is_gone(stage: Stage) -> None:
     """Or it would queue behind itself."""
     stage.lead()
-    hold = stage.candidacy.hold
-    assert hold is not None
-    stage.candidacy.refused(hold, 1, BadVersion.code, stage.now)
+    stake = stage.stake()
+    stage.candidacy.refused(stake, 1, BadVersion.code, stage.now)
     stage.take()
     stage.end_work()
     (delete,) = stage.sends(Purpose.DELETE)
@@ -609,7 +622,7 @@ def test_a_lost_create_that_happened_is_adopted(stage: Stage) -> None:
     _, listing = lose_create(stage)
     stage.answer(listing, m.Children(("a-n_0000000001", "u0-n_0000000002")))
     assert stage.candidacy.znode == "u0-n_0000000002"
-    stage.sends(Purpose.LIST)
+    stage.sends(Purpose.RECORD, Purpose.LIST)
 
 
 def test_a_lost_create_of_another_session_is_deleted_and_never_ours(stage: Stage) -> None:
@@ -647,10 +660,11 @@ def test_of_twins_the_lowest_is_kept(stage: Stage) -> None:
     stage.candidacy.join(stage.now)
     (create,) = stage.sends(Purpose.CREATE)
     stage.answer(create, m.Created(f"{PARENT}/u0-n_0000000009"))
-    (listing,) = stage.sends(Purpose.LIST)
+    read, listing = stage.sends(Purpose.RECORD, Purpose.LIST)
+    stage.read(read, r.Record(), 0)
     stage.answer(listing, m.Children(("u0-n_0000000009", "u0-n_0000000002")))
     assert stage.candidacy.znode == "u0-n_0000000002"
-    delete, _ = stage.sends(Purpose.DELETE, Purpose.RECORD)
+    delete, _ = stage.sends(Purpose.DELETE, Purpose.CLAIM)
     assert delete.request == m.Delete(f"{PARENT}/u0-n_0000000009")
     stage.answer(delete, m.Deleted())
     assert stage.candidacy.znode == "u0-n_0000000002"
@@ -710,7 +724,11 @@ def test_a_term_that_ends_before_its_work_began_asks_for_no_stop(stage: Stage) -
     znode = stage.first()
     (claim,) = stage.sends(Purpose.CLAIM)
     stage.claimed(claim, sent=stage.now - 10)
-    assert isinstance(stage.the(ConfirmNow), ConfirmNow), "only a confirm can bring it to life"
+    confirm, behind = stage.take()
+    assert isinstance(confirm, ConfirmNow), "only a confirm can bring it to life"
+    assert isinstance(behind, Send)
+    stage.answer(behind, m.Children((znode,)))
+    stage.take()
     assert stage.candidacy.state(stage.now) == "suspended"
     stage.candidacy.leave(stage.now)
     (leave,) = stage.sends(Purpose.LEAVE)
@@ -761,8 +779,8 @@ def test_a_claim_whose_answer_comes_after_its_lease_asks_for_a_confirm() -> None
     stage.now += 100.0
     stage.claimed(claim, sent)
     assert not stage.candidacy.is_leader(stage.now)
-    assert isinstance(stage.the(ConfirmNow), ConfirmNow)
-    hold = stage.candidacy.hold
-    assert hold is not None
-    stage.candidacy.confirmed(hold, stage.now, stage.now)
+    confirm, _ = stage.take()
+    assert isinstance(confirm, ConfirmNow)
+    stake = stage.stake()
+    stage.candidacy.confirmed(stake, stage.now, 0, stage.now)
     assert isinstance(stage.the(StartWork), StartWork)

@@ -42,7 +42,7 @@ async def client(election: Election, connection: Connection) -> AsyncIterator[Cl
 
 
 def lead(election: Election, seconds: float = 3.0) -> Hold:
-    hold = Hold("u-n_0000000001", 2, 7, 4711, clock.now() + seconds)
+    hold = Hold("u-n_0000000001", 2, 7, 4711, seconds, clock.now() + seconds)
     election.candidacy.hold = hold
     return hold
 

@@ -1,0 +1,324 @@
+"""Handing over by name, step by step: who names whom, and what each of them makes of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from leader_async.election import record as r
+from leader_async.election.card import Card, decode
+from leader_async.election.commands import ConfirmNow, Left, Purpose, Send, StartWork
+from leader_async.election.standing import Appointee
+from leader_async.errors import BadVersion, NoAuth
+from leader_async.zookeeper import messages as m
+
+from .stage import NO_NODE, PARENT, Stage
+
+LEADER, SECOND, THIRD = "a-n_0000000001", "b-n_0000000006", "c-n_0000000007"
+DONE = m.Transacted((m.Checked(), m.Deleted(), m.DataSet(m.Stat()), m.DataSet(m.Stat())))
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+def become_heir(stage: Stage) -> str:
+    """Stand behind a leader that has named us."""
+    znode = stage.enter(LEADER)
+    (watch,) = stage.sends(Purpose.WATCH)
+    stage.arm(watch, Card("alice", term=4, version=8, heir=znode))
+    assert stage.candidacy.named
+    return znode
+
+
+def by_name(znode: str, *behind: str, lease: float = 3.0) -> r.Record:
+    return r.Record(5, znode, r.State.HELD, lease, behind=behind)
+
+
+def see_leader_go(stage: Stage) -> Send:
+    """The leader's znode goes; returns the read of the record."""
+    stage.candidacy.watched(m.Watched(m.Change.DELETED, f"{PARENT}/{LEADER}"), stage.now)
+    (read,) = stage.sends(Purpose.RECORD)
+    return read
+
+
+# -- the one that hands over -------------------------------------------------------------------------------------------
+
+
+def test_a_leader_names_its_heir_with_a_confirm(stage: Stage) -> None:
+    znode = stage.lead(SECOND, THIRD)
+    stake = stage.stake()
+    published, record = stake.operations
+    assert isinstance(published, m.SetData)
+    assert published.path == f"{PARENT}/{znode}"
+    assert record == m.Check(PARENT, 2), "it proves as much as any other confirm"
+    card = decode(published.data)
+    assert (card.identity, card.term, card.version, card.heir) == ("me", 1, 2, SECOND)
+    stage.candidacy.confirmed(stake, stage.now, 60, stage.now)
+    assert stage.stake().operations == (m.Check(f"{PARENT}/{znode}"), m.Check(PARENT, 2)), "once is enough"
+
+
+def test_a_leader_hands_over_by_name_and_passes_on_who_stands_behind(stage: Stage) -> None:
+    znode = stage.lead(SECOND, THIRD)
+    stage.candidacy.leave(stage.now)
+    stage.take()
+    stage.end_work()
+    (asked,) = stage.sends(Purpose.APPOINT)
+    assert isinstance(asked.request, m.Multi)
+    check, delete, write, again = asked.request.operations
+    assert check == m.Check(f"{PARENT}/{SECOND}")
+    assert delete == m.Delete(f"{PARENT}/{znode}")
+    assert isinstance(write, m.SetData)
+    assert isinstance(again, m.SetData)
+    assert (write.path, write.version, again.version) == (PARENT, 2, 3), "the record stays at an even version"
+    record = r.decode(write.data, 4)
+    assert (record.holder, record.term, record.behind, record.identity) == (SECOND, 2, (THIRD,), "")
+    stage.answer(asked, DONE)
+    assert stage.has_left()
+    assert stage.candidacy.idle
+
+
+def test_an_heir_that_is_gone_is_followed_by_a_plain_leave(stage: Stage) -> None:
+    stage.lead(SECOND)
+    stage.candidacy.leave(stage.now)
+    stage.take()
+    stage.end_work()
+    (asked,) = stage.sends(Purpose.APPOINT)
+    stage.refused(asked, 0, NO_NODE.code)
+    (leave,) = stage.sends(Purpose.LEAVE)
+    assert isinstance(leave.request, m.Multi)
+    write = leave.request.operations[-1]
+    assert isinstance(write, m.SetData)
+    assert write.version == 2
+
+
+def test_an_appointment_refused_for_its_version_is_followed_by_a_plain_delete(stage: Stage) -> None:
+    stage.lead(SECOND)
+    stage.candidacy.leave(stage.now)
+    stage.take()
+    stage.end_work()
+    (asked,) = stage.sends(Purpose.APPOINT)
+    stage.refused(asked, 2, BadVersion.code)
+    stage.sends(Purpose.DELETE)
+
+
+@pytest.mark.parametrize("happened", [True, False])
+def test_a_lost_appointment_is_resolved_by_looking(stage: Stage, happened: bool) -> None:
+    znode = stage.lead(SECOND)
+    stage.candidacy.leave(stage.now)
+    stage.take()
+    stage.end_work()
+    (asked,) = stage.sends(Purpose.APPOINT)
+    stage.candidacy.disconnected(stage.now)
+    stage.answer(asked, m.Lost())
+    stage.connect()
+    sync, listing = stage.sends(Purpose.SYNC, Purpose.LIST)
+    stage.answer(sync, m.Synced())
+    stage.answer(listing, m.Children((SECOND,) if happened else (znode, SECOND)))
+    if happened:
+        assert stage.has_left(), "and nothing of the other's record is touched"
+    else:
+        (again,) = stage.sends(Purpose.APPOINT)
+        assert again.request == asked.request
+
+
+def test_who_is_alone_is_told_of_the_first_to_join(stage: Stage) -> None:
+    znode = stage.lead()
+    stake = stage.stake()
+    stage.candidacy.confirmed(stake, stage.now, 60, stage.now)
+    stage.candidacy.watched(m.Watched(m.Change.CHILDREN, PARENT), stage.now)
+    (listing,) = stage.sends(Purpose.LIST)
+    assert listing.request == m.GetChildren(PARENT)
+    stage.answer(listing, m.Children((znode, SECOND)))
+    assert isinstance(stage.the(ConfirmNow), ConfirmNow)
+    published = stage.stake().operations[0]
+    assert isinstance(published, m.SetData)
+    assert decode(published.data).heir == SECOND
+
+
+def test_what_happens_behind_the_heir_wakes_nobody_up(stage: Stage) -> None:
+    stage.first()
+    (claim,) = stage.sends(Purpose.CLAIM)
+    stage.candidacy.watched(m.Watched(m.Change.CHILDREN, PARENT), stage.now)
+    assert stage.take() == [], "not ours to know before we hold"
+    stage.claimed(claim)
+    stage.take()
+
+
+def test_a_term_under_an_inherited_lease_is_left_for_the_next_one_to_claim(stage: Stage) -> None:
+    """Or a lease that was configured long ago would be handed on for ever."""
+    znode = become_heir(stage)
+    stage.read(see_leader_go(stage), by_name(znode, SECOND, lease=9.0), 10, mzxid=80)
+    stage.take()
+    assert stage.candidacy.hold is not None
+    assert stage.candidacy.hold.lease == 9.0
+    stage.candidacy.confirmed(stage.stake(), stage.now, 81, stage.now)
+    assert stage.candidacy.hold.until == stage.now + 9.0
+    stage.take()
+    stage.candidacy.resign(stage.now)
+    stage.take()
+    stage.end_work()
+    stage.sends(Purpose.LEAVE)
+
+
+# -- the one that is appointed -----------------------------------------------------------------------------------------
+
+
+def test_a_warm_heir_leads_as_soon_as_it_has_read_the_record(stage: Stage) -> None:
+    znode = become_heir(stage)
+    stage.candidacy.confirmed(stage.stake(), stage.now - 0.5, 60, stage.now)
+    read = see_leader_go(stage)
+    stage.read(read, by_name(znode, SECOND, THIRD), 10, mzxid=61)
+    confirm, start = stage.take()
+    assert isinstance(confirm, ConfirmNow)
+    assert isinstance(start, StartWork)
+    assert (start.hold.number, start.hold.token, start.hold.version) == (5, 61, 10)
+    assert start.hold.until == stage.now - 0.5 + 3.0, "from when its last confirm was sent"
+    published = stage.stake().operations[0]
+    assert isinstance(published, m.SetData)
+    assert decode(published.data).heir == SECOND, "it need not list the queue"
+
+
+@pytest.mark.parametrize("mzxid", [59, 60])
+def test_a_confirm_that_may_be_younger_than_the_appointment_proves_nothing(stage: Stage, mzxid: int) -> None:
+    znode = become_heir(stage)
+    stage.candidacy.confirmed(stage.stake(), stage.now - 0.5, 60, stage.now)
+    stage.read(see_leader_go(stage), by_name(znode), 10, mzxid=mzxid)
+    assert not stage.candidacy.is_leader(stage.now)
+    confirm, _ = stage.take()
+    assert isinstance(confirm, ConfirmNow)
+    stage.candidacy.confirmed(stage.stake(), stage.now, 61, stage.now)
+    assert stage.candidacy.is_leader(stage.now)
+
+
+def test_a_cold_heir_leads_after_its_first_confirm(stage: Stage) -> None:
+    znode = become_heir(stage)
+    stage.read(see_leader_go(stage), by_name(znode), 10, mzxid=61)
+    assert not stage.candidacy.is_leader(stage.now)
+    assert stage.candidacy.state(stage.now) == "suspended"
+    stage.take()
+    stage.candidacy.confirmed(stage.stake(), stage.now, 62, stage.now)
+    assert isinstance(stage.the(StartWork), StartWork)
+
+
+def test_an_heir_that_was_not_appointed_after_all_claims(stage: Stage) -> None:
+    become_heir(stage)
+    read = see_leader_go(stage)
+    assert read.request == m.GetData(PARENT, watch=True)
+    stage.read(read, r.Record(4, LEADER, r.State.LEFT, 3.0, "alice"), 9)
+    (claim,) = stage.sends(Purpose.CLAIM)
+    assert isinstance(claim.request, m.Multi)
+    assert claim.request.operations[1] == m.SetData(
+        PARENT, r.encode(stage.candidacy.record(5, stage.candidacy.znode or "", r.State.HELD)), 9
+    )
+
+
+def test_an_heir_that_withdraws_makes_sure_that_it_was_not_appointed(stage: Stage) -> None:
+    znode = become_heir(stage)
+    stage.candidacy.leave(stage.now)
+    (asked,) = stage.sends(Purpose.WITHDRAW)
+    assert asked.request == m.Multi((m.Check(PARENT, 8), m.Delete(f"{PARENT}/{znode}")))
+    stage.answer(asked, m.Transacted((m.Checked(), m.Deleted())))
+    assert stage.has_left()
+
+
+def test_an_heir_that_was_appointed_while_it_withdrew_leaves_as_a_holder_does(stage: Stage) -> None:
+    """Or everybody would have to wait its lease out."""
+    znode = become_heir(stage)
+    stage.candidacy.leave(stage.now)
+    (asked,) = stage.sends(Purpose.WITHDRAW)
+    stage.refused(asked, 0, BadVersion.code)
+    (read,) = stage.sends(Purpose.RECORD)
+    stage.read(read, by_name(znode, SECOND), 10, mzxid=61)
+    assert not stage.candidacy.is_leader(stage.now)
+    (appoint,) = stage.sends(Purpose.APPOINT)
+    assert isinstance(appoint.request, m.Multi)
+    assert appoint.request.operations[0] == m.Check(f"{PARENT}/{SECOND}")
+    stage.answer(appoint, DONE)
+    assert stage.has_left()
+
+
+def test_an_heir_that_withdraws_from_a_record_that_went_on_without_it_deletes_its_znode(stage: Stage) -> None:
+    become_heir(stage)
+    stage.candidacy.leave(stage.now)
+    (asked,) = stage.sends(Purpose.WITHDRAW)
+    stage.refused(asked, 0, BadVersion.code)
+    (read,) = stage.sends(Purpose.RECORD)
+    stage.read(read, by_name(THIRD), 10)
+    (delete,) = stage.sends(Purpose.DELETE)
+    stage.answer(delete, m.Deleted())
+    assert stage.has_left()
+
+
+@pytest.mark.parametrize(
+    ("index", "code", "gone"), [(1, NO_NODE.code, True), (1, NoAuth.code, False)], ids=["gone", "refused"]
+)
+def test_a_withdrawal_may_fail(stage: Stage, index: int, code: int, gone: bool) -> None:
+    become_heir(stage)
+    stage.candidacy.leave(stage.now)
+    (asked,) = stage.sends(Purpose.WITHDRAW)
+    stage.refused(asked, index, code)
+    if gone:
+        assert stage.has_left()
+    else:
+        stage.sends(Purpose.RECORD)
+
+
+# -- to somebody further back ------------------------------------------------------------------------------------------
+
+
+def test_a_transfer_changes_the_card_that_the_appointed_one_watches(stage: Stage) -> None:
+    znode = stage.lead(SECOND, THIRD)
+    stage.candidacy.transfer(Appointee(THIRD, SECOND, Card("bob")), stage.now)
+    assert stage.stopped() == "handed over by name"
+    stage.end_work()
+    (asked,) = stage.sends(Purpose.APPOINT)
+    assert isinstance(asked.request, m.Multi)
+    check, wake, delete, write, _ = asked.request.operations
+    assert check == m.Check(f"{PARENT}/{THIRD}")
+    assert isinstance(wake, m.SetData)
+    assert wake.path == f"{PARENT}/{SECOND}"
+    assert decode(wake.data) == Card("bob", appointed=THIRD)
+    assert delete == m.Delete(f"{PARENT}/{znode}")
+    assert isinstance(write, m.SetData)
+    assert r.decode(write.data, 4).holder == THIRD
+    stage.answer(asked, DONE)
+    over, create = stage.take()
+    assert isinstance(over, Left)
+    assert isinstance(create, Send)
+
+
+def test_who_does_not_lead_transfers_nothing(stage: Stage) -> None:
+    become_heir(stage)
+    stage.candidacy.transfer(Appointee(LEADER), stage.now)
+    assert stage.take() == []
+
+
+def test_who_is_appointed_behind_others_is_told_by_its_predecessors_card(stage: Stage) -> None:
+    znode = stage.enter(LEADER, "b-n_0000000002")
+    (watch,) = stage.sends(Purpose.WATCH)
+    stage.arm(watch)
+    stage.candidacy.watched(m.Watched(m.Change.DATA, f"{PARENT}/b-n_0000000002"), stage.now)
+    (watch,) = stage.sends(Purpose.WATCH)
+    stage.arm(watch, Card("bob", appointed=znode))
+    (read,) = stage.sends(Purpose.RECORD)
+    stage.read(read, by_name(znode), 10, mzxid=61)
+    assert stage.candidacy.hold is not None
+    assert not stage.candidacy.is_leader(stage.now), "it has no confirm yet"
+    stage.candidacy.confirmed(stage.stake(), stage.now, 62, stage.now)
+    assert stage.candidacy.is_leader(stage.now)
+
+
+# -- for people --------------------------------------------------------------------------------------------------------
+
+
+def test_who_holds_by_appointment_is_looked_up(stage: Stage) -> None:
+    stage.enter(LEADER, "b-n_0000000002", record=by_name(LEADER), version=10)
+    holder, watch = stage.sends(Purpose.HOLDER, Purpose.WATCH)
+    assert holder.request == m.GetData(f"{PARENT}/{LEADER}")
+    stage.answer(holder, m.Data(b'{"identity":"alice","address":"http://alice"}', m.Stat()))
+    assert stage.candidacy.seen is not None
+    assert stage.candidacy.seen[0].identity == "alice"
+    stage.answer(Send(Purpose.HOLDER, holder.request, "z-n_9"), m.Data(b'{"identity":"zoe"}', m.Stat()))
+    assert stage.candidacy.seen[0].identity == "alice", "that was about another one"
+    stage.arm(watch)
