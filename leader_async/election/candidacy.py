@@ -12,9 +12,9 @@ the same few lines serve the first join and every recovery.
 
 Safety rests on the record (`record`), not on ZooKeeper's sessions:
  1. We lead at `now` if and only if we hold a version of the record and `now < until`. `until` is L after the instant at
-    which a claim or confirm that was answered "ok" had been *sent*. Who was appointed leads until L after the instant
-    at which its last confirm as the heir had been sent, if the appointment's zxid is above all that was known when that
-    was answered: so the appointment was committed after that instant, with the znode alive. Else until it confirms.
+    which a claim or confirm that was answered "ok" had been *sent*. What that proves is that our znode lived at or
+    after that instant, so that nobody can have learnt of its end before. A confirm that we sent as the heir proves the
+    same, so who was appointed leads by its last one as soon as it has read that the record names it.
  2. A claim on `left` or `none` may be sent at once. A claim on `held` by another only 1.1 of its leases (the record
     tells) after we learnt that the holder's znode is gone. That start is kept for each holder's znode.
  3. An error on a confirm ends the term for good, and so does our leave. No late answer revives it.
@@ -166,19 +166,12 @@ class Candidacy(Standing):
             self.end_join("the session expired", forfeited=True)
         self._advance(now)
 
-    def confirmed(self, stake: Stake, sent: float, zxid: int, now: float) -> None:
-        """A confirm with this stake in it was answered "ok".
-
-        Args:
-            stake: what it proved.
-            sent: the clock's reading before it was encoded.
-            zxid: the highest zxid that was known when its answer came, its own included.
-            now: the time.
-        """
+    def confirmed(self, stake: Stake, sent: float, now: float) -> None:
+        """A confirm with this stake in it, sent at `sent`, was answered "ok"."""
         hold = stake.hold
         if hold is None:
             if self.hold is None and self.znode is not None and stake.operations[0].path == self.path(self.znode):
-                self.warm = sent, zxid
+                self.warm = sent
         elif hold is self.hold and not hold.over:
             hold.until = max(hold.until, sent + hold.lease)
             self.published = stake.card or self.published

@@ -189,7 +189,7 @@ class Connection:
 
     def _send(self, due_round: Round) -> None:
         def taken(answer: m.Answer) -> None:
-            self._keeper.answered(due_round, answer, sent, self.client.last_zxid, clock.now())
+            self._keeper.answered(due_round, answer, sent, clock.now())
             for candidacy, _ in due_round.stakes:
                 if candidacy.commands:
                     self._elections[candidacy.settings.parent].carry_out()

@@ -101,20 +101,19 @@ class Keeper:
         if stakes:
             yield _round(stakes)
 
-    def answered(self, sent_round: Round, answer: Answer, sent: float, zxid: int, now: float) -> None:
+    def answered(self, sent_round: Round, answer: Answer, sent: float, now: float) -> None:
         """The answer to a round came; tells the candidates what it means for them.
 
         Args:
             sent_round: what was sent.
             answer: what came.
             sent: the clock's reading before the round was encoded.
-            zxid: the highest zxid that is known, this answer's included.
             now: the time.
         """
         match answer:
             case Transacted() as transacted if transacted.ok:
                 for candidate, stake in sent_round.stakes:
-                    candidate.confirmed(stake, sent, zxid, now)
+                    candidate.confirmed(stake, sent, now)
             case Transacted(failure=(index, code)):
                 candidate, stake, part = sent_round.stake_of(index)
                 self.hurry()

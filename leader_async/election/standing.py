@@ -129,7 +129,7 @@ class Standing:
         self.published = b""  # our znode's data, while we hold
         self.appointee: Appointee | None = None  # to whom this departure gives the lead, if that was asked for
         self.named_at = 0  # the record's version at which our predecessor named us its heir
-        self.warm: tuple[float, int] | None = None  # an heir's last confirm: when it was sent, and the zxid by then
+        self.warm = float("-inf")  # when the last confirm of our znode that was answered had been sent, as an heir
         self.hold_off = 0.0
         # Of this connection only:
         self.session_id = 0  # 0: not connected
@@ -171,8 +171,8 @@ class Standing:
         self.listed = False
         self.armed = self.view = self.audited = None
         self.before = Card()
-        self.behind = self.appointee = self.warm = None
-        self.named_at, self.published = 0, b""
+        self.behind = self.appointee = None
+        self.named_at, self.published, self.warm = 0, b"", float("-inf")
         self.commands.append(Left())
 
     def claim(self, term: int, version: int) -> None:
@@ -200,11 +200,8 @@ class Standing:
         """The record names us: we were appointed, or a claim of ours had succeeded though its reply was lost."""
         record, own = view.record, self.settings
         assert record is not None
-        self.hold = Hold(record.holder, view.version, record.term, view.mzxid, record.lease)
-        if self.warm is not None and view.mzxid > self.warm[1]:
-            # It was written behind our last confirm, so after that had been sent, and our znode lived: rule 1.
-            self.hold.until = self.warm[0] + record.lease
-        self.warm = None
+        until = self.warm + record.lease  # rule 1
+        self.hold = Hold(record.holder, view.version, record.term, view.mzxid, record.lease, until)
         self.behind = record.behind or None
         self.seen = replace(record, identity=own.identity, address=own.address), now
         if self.departing:

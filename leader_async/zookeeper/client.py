@@ -132,11 +132,6 @@ class Client:
         return self._session.session_id
 
     @property
-    def last_zxid(self) -> int:
-        """The highest zxid that a server has told of."""
-        return self._session.last_zxid
-
-    @property
     def timeout(self) -> float:
         """The session timeout in seconds: as granted, before that as asked."""
         return self._session.timeout

@@ -14,17 +14,8 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from . import sessions, walk
 from .explore import Found
-from .ways import WAYS
-
-
-def go(name: str, seconds: float) -> tuple[str, Found]:
-    """One of them."""
-    bounds = WAYS[name]
-    if isinstance(bounds, walk.Bounds):
-        return name, walk.walk(bounds, seconds=seconds)
-    return name, sessions.walk(bounds, seconds=seconds)
+from .ways import WAYS, go
 
 
 def row(name: str, found: Found) -> str:

@@ -262,9 +262,7 @@ def key(state: State) -> Any:
 
 def _process_key(process: Process) -> Any:
     candidacy, now = process.candidacy, process.now
-    node = process.world.ensemble.head.find(PARENT)
-    # Of zxids it matters only whether the record was written behind the last confirm.
-    warm = candidacy.warm and (round(now - candidacy.warm[0], 3), node is not None and node.mzxid > candidacy.warm[1])
+    warm = round(min(now - candidacy.warm, candidacy.settings.lease), 3)
     hold, ahead = candidacy.hold, candidacy.queue._ahead
     lease = candidacy.settings.lease
     view = candidacy.view

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import sessions, walk
+from .explore import Found
 
 EACH = dict.fromkeys(walk.FAULTS, 1)
 
@@ -27,3 +28,11 @@ WAYS: dict[str, walk.Bounds | sessions.Bounds] = {
     "a session, any 2 faults, 2 steps of time": sessions.Bounds(0, 3, 2, 2, 1),
 }
 """By name. Steps of time are as long as `walk.STEP` and `sessions.STEP` say."""
+
+
+def go(name: str, seconds: float) -> tuple[str, Found]:
+    """Go one of them, for so many seconds at most. (Not in `__main__`: processes that are spawned do not have that.)"""
+    bounds = WAYS[name]
+    if isinstance(bounds, walk.Bounds):
+        return name, walk.walk(bounds, seconds=seconds)
+    return name, sessions.walk(bounds, seconds=seconds)

@@ -200,7 +200,7 @@ class Process:
         if isinstance(what, Send):
             self.candidacy.answered(what, answer, sent, self.now)
         else:
-            self.keeper.answered(what, answer, sent, self.seen, self.now)
+            self.keeper.answered(what, answer, sent, self.now)
 
     # -- its loop --------------------------------------------------------------------------------------------------
 

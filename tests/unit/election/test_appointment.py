@@ -54,7 +54,7 @@ def test_a_leader_names_its_heir_with_a_confirm(stage: Stage) -> None:
     assert record == m.Check(PARENT, 2), "it proves as much as any other confirm"
     card = decode(published.data)
     assert (card.identity, card.term, card.version, card.heir) == ("me", 1, 2, SECOND)
-    stage.candidacy.confirmed(stake, stage.now, 60, stage.now)
+    stage.candidacy.confirmed(stake, stage.now, stage.now)
     assert stage.stake().operations == (m.Check(f"{PARENT}/{znode}"), m.Check(PARENT, 2)), "once is enough"
 
 
@@ -125,7 +125,7 @@ def test_a_lost_appointment_is_resolved_by_looking(stage: Stage, happened: bool)
 def test_who_is_alone_is_told_of_the_first_to_join(stage: Stage) -> None:
     znode = stage.lead()
     stake = stage.stake()
-    stage.candidacy.confirmed(stake, stage.now, 60, stage.now)
+    stage.candidacy.confirmed(stake, stage.now, stage.now)
     stage.candidacy.watched(m.Watched(m.Change.CHILDREN, PARENT), stage.now)
     (listing,) = stage.sends(Purpose.LIST)
     assert listing.request == m.GetChildren(PARENT)
@@ -152,7 +152,7 @@ def test_a_term_under_an_inherited_lease_is_left_for_the_next_one_to_claim(stage
     stage.take()
     assert stage.candidacy.hold is not None
     assert stage.candidacy.hold.lease == 9.0
-    stage.candidacy.confirmed(stage.stake(), stage.now, 81, stage.now)
+    stage.candidacy.confirmed(stage.stake(), stage.now, stage.now)
     assert stage.candidacy.hold.until == stage.now + 9.0
     stage.take()
     stage.candidacy.resign(stage.now)
@@ -166,7 +166,7 @@ def test_a_term_under_an_inherited_lease_is_left_for_the_next_one_to_claim(stage
 
 def test_a_warm_heir_leads_as_soon_as_it_has_read_the_record(stage: Stage) -> None:
     znode = become_heir(stage)
-    stage.candidacy.confirmed(stage.stake(), stage.now - 0.5, 60, stage.now)
+    stage.candidacy.confirmed(stage.stake(), stage.now - 0.5, stage.now)
     read = see_leader_go(stage)
     stage.read(read, by_name(znode, SECOND, THIRD), 10, mzxid=61)
     confirm, start = stage.take()
@@ -179,25 +179,13 @@ def test_a_warm_heir_leads_as_soon_as_it_has_read_the_record(stage: Stage) -> No
     assert decode(published.data).heir == SECOND, "it need not list the queue"
 
 
-@pytest.mark.parametrize("mzxid", [59, 60])
-def test_a_confirm_that_may_be_younger_than_the_appointment_proves_nothing(stage: Stage, mzxid: int) -> None:
-    znode = become_heir(stage)
-    stage.candidacy.confirmed(stage.stake(), stage.now - 0.5, 60, stage.now)
-    stage.read(see_leader_go(stage), by_name(znode), 10, mzxid=mzxid)
-    assert not stage.candidacy.is_leader(stage.now)
-    confirm, _ = stage.take()
-    assert isinstance(confirm, ConfirmNow)
-    stage.candidacy.confirmed(stage.stake(), stage.now, 61, stage.now)
-    assert stage.candidacy.is_leader(stage.now)
-
-
 def test_a_cold_heir_leads_after_its_first_confirm(stage: Stage) -> None:
     znode = become_heir(stage)
     stage.read(see_leader_go(stage), by_name(znode), 10, mzxid=61)
     assert not stage.candidacy.is_leader(stage.now)
     assert stage.candidacy.state(stage.now) == "suspended"
     stage.take()
-    stage.candidacy.confirmed(stage.stake(), stage.now, 62, stage.now)
+    stage.candidacy.confirmed(stage.stake(), stage.now, stage.now)
     assert isinstance(stage.the(StartWork), StartWork)
 
 
@@ -208,9 +196,10 @@ def test_an_heir_that_was_not_appointed_after_all_claims(stage: Stage) -> None:
     stage.read(read, r.Record(4, LEADER, r.State.LEFT, 3.0, "alice"), 9)
     (claim,) = stage.sends(Purpose.CLAIM)
     assert isinstance(claim.request, m.Multi)
-    assert claim.request.operations[1] == m.SetData(
-        PARENT, r.encode(stage.candidacy.record(5, stage.candidacy.znode or "", r.State.HELD)), 9
-    )
+    check, write = claim.request.operations
+    assert check == m.Check(f"{PARENT}/{stage.candidacy.znode}")
+    assert isinstance(write, m.SetData)
+    assert (write.version, r.decode(write.data, 10).term) == (9, 5)
 
 
 def test_an_heir_that_withdraws_makes_sure_that_it_was_not_appointed(stage: Stage) -> None:
@@ -305,7 +294,7 @@ def test_who_is_appointed_behind_others_is_told_by_its_predecessors_card(stage: 
     stage.read(read, by_name(znode), 10, mzxid=61)
     assert stage.candidacy.hold is not None
     assert not stage.candidacy.is_leader(stage.now), "it has no confirm yet"
-    stage.candidacy.confirmed(stage.stake(), stage.now, 62, stage.now)
+    stage.candidacy.confirmed(stage.stake(), stage.now, stage.now)
     assert stage.candidacy.is_leader(stage.now)
 
 

@@ -371,7 +371,7 @@ def test_a_suspended_term_goes_on_with_the_same_token_once_the_work_has_ended(st
     stage.candidacy.tick(stage.now)
     assert "lease ran out" in stage.stopped()
     assert stage.candidacy.state(stage.now) == "suspended"
-    stage.candidacy.confirmed(stake, stage.now - 0.5, 0, stage.now)
+    stage.candidacy.confirmed(stake, stage.now - 0.5, stage.now)
     assert stage.candidacy.is_leader(stage.now)
     assert stage.take() == [], "the old work has not ended yet"
     stage.end_work()
@@ -384,7 +384,7 @@ def test_a_refused_confirm_ends_the_term_for_good(stage: Stage) -> None:
     stage.candidacy.refused(stake, 1, BadVersion.code, stage.now)
     assert not stage.candidacy.is_leader(stage.now)
     assert "another version" in stage.stopped()
-    stage.candidacy.confirmed(stake, stage.now, 0, stage.now)
+    stage.candidacy.confirmed(stake, stage.now, stage.now)
     stage.candidacy.refused(stake, 0, NO_NODE.code, stage.now)
     assert not stage.candidacy.is_leader(stage.now), "no late answer revives it"
     assert stage.candidacy.state(stage.now) == "ending"
@@ -449,7 +449,7 @@ def test_a_lost_claim_is_resolved_by_reading(stage: Stage) -> None:
     assert (hold.token, hold.version, hold.number) == (50, 2, 1)
     stake = stage.stake()
     assert not stage.candidacy.is_leader(stage.now), "the lease begins with the next confirm"
-    stage.candidacy.confirmed(stake, stage.now, 0, stage.now)
+    stage.candidacy.confirmed(stake, stage.now, stage.now)
     assert isinstance(stage.the(StartWork), StartWork)
 
 
@@ -580,7 +580,7 @@ def test_a_late_answer_to_a_confirm_after_the_leave_counts_for_nothing(stage: St
     stake, hold = stage.stake(), stage.candidacy.hold
     assert hold is not None
     stage.candidacy.resign(stage.now)
-    stage.candidacy.confirmed(stake, stage.now, 0, stage.now)
+    stage.candidacy.confirmed(stake, stage.now, stage.now)
     assert not stage.candidacy.is_leader(stage.now)
     stage.candidacy.refused(stake, 1, BadVersion.code, stage.now)
     assert not hold.forfeited
@@ -782,5 +782,5 @@ def test_a_claim_whose_answer_comes_after_its_lease_asks_for_a_confirm() -> None
     confirm, _ = stage.take()
     assert isinstance(confirm, ConfirmNow)
     stake = stage.stake()
-    stage.candidacy.confirmed(stake, stage.now, 0, stage.now)
+    stage.candidacy.confirmed(stake, stage.now, stage.now)
     assert isinstance(stage.the(StartWork), StartWork)

@@ -105,7 +105,7 @@ def test_a_round_counts_from_when_it_was_sent() -> None:
     candidacy = leader("a")
     keeper = keeping(candidacy)
     found = the_round(keeper, 101.0)
-    keeper.answered(found, m.Transacted((m.Checked(), m.Checked())), 101.0, 60, 101.4)
+    keeper.answered(found, m.Transacted((m.Checked(), m.Checked())), 101.0, 101.4)
     assert candidacy.hold is not None
     assert candidacy.hold.until == 104.0
 
@@ -116,11 +116,11 @@ def test_an_heir_keeps_its_znode_confirmed_and_leads_by_it_no_sooner() -> None:
     assert keeper.due() == float("-inf"), "at once"
     found = the_round(keeper, 101.0)
     assert found.request == m.Multi((m.Check("/e/a/me-n_2"),))
-    keeper.answered(found, m.Transacted((m.Checked(),)), 101.0, 60, 101.4)
-    assert candidacy.warm == (101.0, 60)
+    keeper.answered(found, m.Transacted((m.Checked(),)), 101.0, 101.4)
+    assert candidacy.warm == 101.0
     assert not candidacy.is_leader(101.4)
     assert keeper.due() == pytest.approx(101.6)
-    keeper.answered(the_round(keeper, 101.6), refusal(0, NoNode.code, 1), 101.6, 61, 101.7)
+    keeper.answered(the_round(keeper, 101.6), refusal(0, NoNode.code, 1), 101.6, 101.7)
     assert keeper.due() is None, "it lists, and is no heir before it has read the card again"
 
 
@@ -138,7 +138,7 @@ def test_a_failed_check_ends_its_own_term_only_and_the_others_are_confirmed_agai
     keeper = keeping(bad, good)
     found = the_round(keeper, 101.0)
     ended = hold_of(found.stakes[0][1])
-    keeper.answered(found, refusal(index, code, 4), 101.0, 60, 101.1)
+    keeper.answered(found, refusal(index, code, 4), 101.0, 101.1)
     assert ended.over
     assert good.hold is not None
     assert not good.hold.over
@@ -152,7 +152,7 @@ def test_the_second_of_two_may_be_the_culprit() -> None:
     keeper = keeping(good, bad)
     found = the_round(keeper, 101.0)
     ended = hold_of(found.stakes[1][1])
-    keeper.answered(found, refusal(3, BadVersion.code, 4), 101.0, 60, 101.1)
+    keeper.answered(found, refusal(3, BadVersion.code, 4), 101.0, 101.1)
     assert ended.over
     assert good.hold is not None
     assert not good.hold.over
@@ -165,7 +165,7 @@ def test_a_lost_or_failed_round_says_nothing_of_any_term(answer: m.Answer) -> No
     candidacy = leader("a")
     keeper = keeping(candidacy)
     found = the_round(keeper, 101.0)
-    keeper.answered(found, answer, 101.0, 60, 101.1)
+    keeper.answered(found, answer, 101.0, 101.1)
     assert candidacy.hold is not None
     assert not candidacy.hold.over
     assert candidacy.hold.until == 103.0
@@ -176,5 +176,5 @@ def test_a_round_of_an_earlier_term_does_not_renew_a_later_one() -> None:
     keeper = keeping(candidacy)
     found = the_round(keeper, 101.0)
     candidacy.hold = Hold("me-n_2", 4, 2, 60, 3.0, 101.5)
-    keeper.answered(found, m.Transacted((m.Checked(), m.Checked())), 101.0, 60, 101.1)
+    keeper.answered(found, m.Transacted((m.Checked(), m.Checked())), 101.0, 101.1)
     assert candidacy.hold.until == 101.5
