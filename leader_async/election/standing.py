@@ -189,7 +189,11 @@ class Standing:
         before = Card()
         if self.armed == name:
             before, self.armed, self.before = self.before, None, Card()
-        if not self.queue.gone(name) or self.queue.position or self.departing or self.hold is not None:
+        if not self.queue.gone(name) or self.departing or self.hold is not None:
+            return
+        if self.queue.position:
+            if before.version:  # it led before its turn, and may have given the lead to us
+                self.read_record(Role.FOLLOWER)
             return
         self.view = None
         # An even version only, whatever stands on a card: v + 1 is then a `left`, or it is not there (rule 5).
@@ -253,10 +257,11 @@ class Standing:
 
     def heirs(self) -> tuple[str, ...]:
         """To whom we would hand over by name, and who stands behind that one."""
-        # A term that was inherited runs under the lease of who appointed us: the next one is to be a claim, so that
-        # leases which were configured anew come into use.
+        # Nobody if we got the lead before our turn: it is somebody's ahead of us. Nobody either if our term runs under
+        # the lease of who appointed us: a claim must follow, so that leases which were configured anew come into use.
         hold = self.hold
-        return self.behind or () if hold is not None and hold.lease == self.settings.lease else ()
+        in_turn = hold is not None and hold.lease == self.settings.lease and not self.queue.position
+        return self.behind or () if in_turn else ()
 
     def appointment(self) -> m.Multi | None:
         """How the lead is handed over by name; None if there is nobody to name."""

@@ -36,6 +36,7 @@ class Judge:
         self._newest = 0
         self._working: dict[str, Term] = {}
         self._woken: Counter[str] = Counter()
+        self._out_of_turn: set[str] = set()  # who got the lead by name while others stood ahead
         self.uuids: dict[str, Process] = {}  # who made each
         self.strangers = False
         self._seen = 0
@@ -137,6 +138,9 @@ class Judge:
         if node is None:
             return
         record = r.decode(node.data, node.version)
+        queue = q.in_order(self._ensemble.tree.children(PARENT))
+        if record.state is r.State.HELD and record.holder in queue[1:]:
+            self._out_of_turn.add(record.holder)
         for process in self._processes:
             term = self._working.get(process.name)
             if record.state is r.State.LEFT and term is not None and term._hold.holder == record.holder:
@@ -151,7 +155,8 @@ class Judge:
         own = candidacy.znode
         if candidacy.armed == name and own is not None and self._ensemble.tree.find(f"{PARENT}/{own}") is not None:
             self._woken[name] += 1
-            if self._woken[name] > 1:
+            # Whoever is first waits for such a holder's end, and so does the one behind it.
+            if self._woken[name] > 1 + (name in self._out_of_turn):
                 self._note(Violation(f"the end of {name} woke more than one candidate"))
 
     def _state(self, process: Process) -> str:
@@ -165,12 +170,14 @@ class Judge:
             return f"{len(leaders)} lead; {states}"
         if leaders[0].kind not in ("steady", "stubborn"):  # those that go on until they are told to end
             return f"{leaders[0].name} does {leaders[0].kind} work"
+        assert leaders[0].election is not None
+        out_of_turn = leaders[0].election.candidacy.znode in self._out_of_turn
         owners = {}
         for process in self._processes:
             assert process.election is not None
             candidacy = process.election.candidacy
             state = candidacy.state(process.clock())
-            if state not in ("leading", "queued"):
+            if state not in ("leading", "queued") and not (state == "waiting out" and out_of_turn):
                 return f"{process.name} is {state}"
             owners[candidacy.znode] = process.name
         strangers = set(self._ensemble.tree.children(PARENT)) - set(owners)

@@ -15,7 +15,7 @@ HEIR = -2
 """As a fault's target: who stands behind the first in the queue."""
 
 # To a process, or to its connection, session or znode:
-BRIEF = ("cut", "expire session", "delete znode", "resign", "cancel")
+BRIEF = ("cut", "expire session", "delete znode", "resign", "transfer", "cancel")
 """Faults that are over at once."""
 LASTING = ("stop", "kill", "terminate", "blackhole", "deaf", "mute")
 """Faults of a process that last: SIGSTOP; SIGKILL or SIGTERM, and a new one afterwards; nothing gets to or from it."""

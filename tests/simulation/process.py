@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from leader_async import Election, Term, connect
+from leader_async import Election, LeaderAsyncError, Term, connect
 
 from .loop import Loop
 from .network import Connection
@@ -123,6 +123,16 @@ class Process:
                     await self.election.resign(timeout=2.0)
 
         self._do(resign())
+
+    def transfer(self, to: str) -> None:
+        """Somebody asks it to give the lead to that process."""
+
+        async def transfer() -> None:
+            with contextlib.suppress(TimeoutError, LeaderAsyncError):
+                if self.election is not None:
+                    await self.election.transfer(to, timeout=2.0)
+
+        self._do(transfer())
 
     def cancel_run(self) -> None:
         """The application cancels what it runs, wherever that is, and runs it again."""

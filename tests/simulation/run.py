@@ -250,6 +250,8 @@ class World:
                 self._delete_znode(process)
             case "resign":
                 process.resign()
+            case "transfer":
+                process.transfer(self.rng.choice(self.processes).name)
             case "cancel":
                 process.cancel_run()
             case "stop":
