@@ -15,7 +15,6 @@ What it leaves out: frames in pieces (see `hostile`), more than one server, more
 
 from __future__ import annotations
 
-import copy
 import itertools
 from collections import deque
 from collections.abc import Hashable, Iterator
@@ -30,6 +29,7 @@ from leader_async.zookeeper.session import PATIENCE, Phase
 
 from ..hostile.supervised import TIMEOUT, Supervised
 from . import explore
+from .copying import copied
 from .explore import Action
 
 STEP = 2.1
@@ -152,7 +152,7 @@ class State(explore.State):
 
     def _copy(self) -> State:
         parts = self.client, self.server, self.number, self.up, self.down, self.old, self.lies
-        return State(self.left, *copy.deepcopy(parts))
+        return State(self.left, *copied(parts))
 
     def do(self, kind: str, index: int) -> None:
         """Let it happen."""

@@ -14,12 +14,11 @@ server that is not cut off has applied the whole log, though what it has to say 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from leader_async.election import card, commands, record, standing
+from leader_async.election import card, commands, queue, record, standing
 from leader_async.embedded import tree
 from leader_async.embedded.tree import Entry
 from leader_async.zookeeper import messages as m
@@ -27,6 +26,7 @@ from leader_async.zookeeper import messages as m
 from ..properties import world as worlds
 from ..properties.world import PARENT, Process, World
 from . import explore
+from .copying import copied, share
 from .explore import Action
 
 STEP = 1.66
@@ -34,13 +34,7 @@ STEP = 1.66
 
 FAULTS = ("cut", "lose", "expire", "cut off", "connect behind", "resign", "delete", "transfer")
 
-# Values that never change are shared by all copies of a world; some hold what does change.
-for _module in (m, card, commands, record, standing, tree, worlds):
-    for _name, _kind in vars(_module).items():
-        if _name not in ("Round", "Stake", "StartWork") and getattr(
-            getattr(_kind, "__dataclass_params__", None), "frozen", False
-        ):
-            copy._deepcopy_dispatch[_kind] = lambda value, memo: value  # type: ignore[attr-defined]
+share(m, card, commands, queue, record, standing, tree, worlds, but=("Round", "Stake", "StartWork"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +78,7 @@ class State(explore.State):
         return key(self)
 
     def settle(self) -> None:
-        settle(copy.deepcopy(self.world))
+        settle(copied(self.world))
 
 
 def begin(bounds: Bounds) -> State:
@@ -164,7 +158,7 @@ def after(state: State, action: Action) -> State:
     Raises:
         AssertionError: an invariant does not hold there.
     """
-    world = copy.deepcopy(state.world)
+    world = copied(state.world)
     kind, number = action
     process = world.processes[number]
     cut_off, left, total, passes = state.cut_off, state.left, state.total, state.passes
