@@ -36,7 +36,8 @@ from .errors import (
     UsageError,
     ZooKeeperError,
 )
-from .sharding.shares import Member, Partitions, PartitionsStatus, partitions
+from .sharding.shares import Partitions, partitions
+from .sharding.views import Member, PartitionsStatus
 from .zookeeper.status import SessionStatus
 
 __all__ = (

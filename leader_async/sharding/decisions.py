@@ -7,15 +7,16 @@ queues it stands, so that the others read one znode of each owner, and not one q
 Rules:
 1. We begin to take part in what is assigned to us, so many at a time, and in nothing else.
 2. What we announce is true: a place is announced after it was taken, and withdrawn before it is given up.
-3. A place of which another member is the owner is given up in three steps: the owner announces the partition; we
-   withdraw ours; a read *behind that withdrawal* (and behind a `sync`) still has the owner announce it. If it has not,
-   we announce ours again and wait.
+3. A place of which another member is the owner is given up in three steps: the owner announces the partition, which
+   we read with a watch; we withdraw ours; when that is answered, no event has told of a change of the owner's. (Events
+   come in the order of the changes: ZooKeeper guide, "Watches". So what the owner announced stood at that instant.) If
+   one has, we read again, and if need be announce ours again and wait.
 4. Who leaves withdraws everything by deleting its member znode, and does the same; alone, it has nobody to wait for.
 
 So a queue never becomes empty by rule 3. Proof: of all that give a place of one partition up, take the one that
-withdrew last, Z, for the sake of X. It read X's announcement behind its own withdrawal, hence behind everybody's: X has
-not withdrawn, and what is announced stands. Who comes later, comes to a queue with X in it. (Old views of the
-assignment may differ as they like: nothing was said of who is the owner.)
+withdrew last, Z, for the sake of X. X's announcement stood when Z withdrew, hence when everybody had: X is none of
+them, and what is announced stands in the queue. Who stands there without having announced it is nobody's sake, and may
+go. (Views of the assignment may differ as they like: nothing was said of who is the owner.)
 
 It does not promise that a queue stays filled when processes or sessions die: then the assignment changes, and the new
 owner joins. Nor does it say who leads: a partition that stands in two views is still one election.
@@ -45,8 +46,7 @@ class Situation:
         ending: those in which it is on its way out.
         joining: those of `running` in whose queues it does not stand yet.
         announced: the partitions that its znode tells.
-        said: what other members' znodes told, for those that were read and have not changed since.
-        fresh: whose znodes were read behind the last change of `announced`, and have not changed since.
+        said: what other members' znodes tell, for those that were read and of whose changes no event has told.
     """
 
     me: str
@@ -58,7 +58,6 @@ class Situation:
     joining: Set[int]
     announced: Set[int]
     said: Mapping[str, Set[int]]
-    fresh: Set[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ class Decision:
         begin: partitions in whose elections to take part.
         end: partitions in whose elections to take part no more.
         announce: what the own znode should tell.
-        ask: whose znodes to read, behind a `sync`, with a watch.
+        ask: whose znodes to read, with a watch.
     """
 
     begin: frozenset[int]
@@ -87,13 +86,10 @@ def decide(now: Situation) -> Decision:
     released = {
         p for p, owner in owners.items() if p in now.joining or deserted or p in now.said.get(owner, frozenset())
     }
-    withdrawn = released - now.announced
-    end = {p for p in withdrawn if p in now.joining or deserted or owners[p] in now.fresh}
-    ask = {owner for owner in owners.values() if owner not in now.said} | {owners[p] for p in withdrawn - end}
     begin = sorted(mine - now.running - now.ending)[: max(0, PACE - len(now.joining))]
     return Decision(
         begin=frozenset(begin),
-        end=frozenset(end),
+        end=frozenset(released - now.announced),
         announce=frozenset(standing - released),
-        ask=frozenset(ask - {NOBODY, now.me}),
+        ask=frozenset(set(owners.values()) - now.said.keys() - {NOBODY, now.me}),
     )

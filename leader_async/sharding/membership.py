@@ -18,11 +18,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from ..election import queue
 from ..errors import BadVersion, NodeExists, NoNode, NotConnected, UsageError
@@ -30,40 +28,9 @@ from ..waking import Pulse
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
 from .assignment import NOBODY, decode, encode, moves, rebalance
+from .card import NOTHING, Card
 
 log = logging.getLogger("leader_async.sharding")
-NOTHING: frozenset[int] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """What a member's znode tells.
-
-    Attributes:
-        identity: who it is, for people.
-        address: where it is reached, for people.
-        announced: the partitions in whose queues it stands.
-    """
-
-    identity: str
-    address: str
-    announced: frozenset[int] = NOTHING
-
-    def encode(self) -> bytes:
-        """The card as the znode's data."""
-        bits = sum(1 << partition for partition in self.announced)
-        return json.dumps({"identity": self.identity, "address": self.address, "announced": f"{bits:x}"}).encode()
-
-    @classmethod
-    def decode(cls, data: bytes) -> Card:
-        """The card in a znode's data; an empty one if nobody of us wrote it."""
-        try:
-            fields = json.loads(data)
-            bits = int(fields["announced"], 16)
-            announced = frozenset(place for place in range(bits.bit_length()) if bits >> place & 1)
-            return cls(str(fields["identity"]), str(fields["address"]), announced)
-        except (ValueError, KeyError, TypeError):
-            return cls("", "")
 
 
 class Membership:
@@ -85,7 +52,6 @@ class Membership:
         self.names: tuple[str, ...] = ()
         self.owners: tuple[str, ...] = ()
         self.announced = NOTHING
-        self.fresh: set[str] = set()
         self.stale = True  # the names and the owners are not as ZooKeeper has them
         self.closed = False
         self._client, self._parent, self._count, self._card = client, parent, count, card
@@ -112,7 +78,6 @@ class Membership:
         """See `client.Listener`."""
         self.stale = True
         self._told.clear()
-        self.fresh.clear()
         if isinstance(event, m.Expired):
             self._forget()
             self._expired()
@@ -126,15 +91,12 @@ class Membership:
         if event.path == self._parent:
             self.stale = True
         else:
-            name = event.path.rpartition("/")[2]
-            self._told.discard(name)
-            self.fresh.discard(name)
+            self._told.discard(event.path.rpartition("/")[2])
         self._changed.fire()
 
     def _forget(self) -> None:
         """We are no member."""
         self.me, self.announced = NOBODY, NOTHING
-        self.fresh.clear()
         self._uuid = uuid.uuid4().hex
         self._sought = False  # a create's reply may have been lost
         self._unsure = False  # an announcement's reply may have been lost
@@ -196,7 +158,7 @@ class Membership:
                 await self._client.request(m.Create("/" + "/".join(parts[: depth + 1])))
 
     async def listen_to(self, names: Iterable[str]) -> None:
-        """Read what these members announce, as of now, and be told when it changes.
+        """Read what these members announce, and be told when it changes.
 
         Raises:
             ZooKeeperError: ZooKeeper cannot be asked.
@@ -204,17 +166,12 @@ class Membership:
         names = sorted(names)
         self._told.update(names)
         try:
-            cards = await asyncio.gather(
-                self._client.request(m.Sync(self._parent)), *(self._announced_by(name) for name in names)
-            )
+            cards = await asyncio.gather(*(self._announced_by(name) for name in names))
         except BaseException:
             self._told.difference_update(names)
             raise
         self._said = {name: said for name, said in self._said.items() if name in self._told}
-        for name, announced in zip(names, cards[1:], strict=True):
-            assert isinstance(announced, frozenset)
-            self._said[name] = announced
-        self.fresh |= self._told.intersection(names)
+        self._said.update(zip(names, cards, strict=True))
 
     async def _announced_by(self, name: str) -> frozenset[int]:
         try:
@@ -223,25 +180,6 @@ class Membership:
             return NOTHING
         assert isinstance(data, m.Data)
         return Card.decode(data.data).announced
-
-    async def cards(self) -> dict[str, Card]:
-        """Who is there, read from ZooKeeper, in the order of arrival.
-
-        Raises:
-            ZooKeeperError: ZooKeeper cannot be asked.
-        """
-        found: dict[str, Card] = {}
-        try:
-            children = await self._client.request(m.GetChildren(self._parent))
-        except NoNode:
-            return found
-        assert isinstance(children, m.Children)
-        for name in queue.in_order(children.names):
-            with contextlib.suppress(NoNode):
-                data = await self._client.request(m.GetData(f"{self._parent}/{name}"))
-                assert isinstance(data, m.Data)
-                found[name] = Card.decode(data.data)
-        return found
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
@@ -327,7 +265,6 @@ class Membership:
         """
         me = self.me
         self._unsure = True
-        self.fresh.clear()
         card = Card(self._card.identity, self._card.address, announced)
         try:
             written = await self._client.request(m.SetData(self._path, card.encode(), self._card_version))

@@ -17,7 +17,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from .. import clock
@@ -25,8 +24,10 @@ from ..election.connection import Connection
 from ..election.election import Election
 from ..election.term import Term
 from ..errors import ConnectionLost, LeaderAsyncError, NotConnected, ServerError, SessionClosed, UsageError
+from .card import Card
 from .decisions import Decision, Situation, decide
-from .membership import Card, Membership
+from .membership import Membership
+from .views import Member, PartitionsStatus, read_members
 
 log = logging.getLogger("leader_async.sharding")
 
@@ -39,48 +40,6 @@ NOT_STANDING = {"idle", "joining", "ending", "leaving"}
 """States of a candidate that has no place in the queue, or is giving it up."""
 
 ShareWork: TypeAlias = Callable[[int, Term], Awaitable[object]]
-
-
-@dataclass(frozen=True, slots=True)
-class PartitionsStatus:
-    """What this process knows of its share, from memory.
-
-    Attributes:
-        name: what the partitions are called.
-        identity: who this process is.
-        count: how many partitions there are.
-        state: `idle`, `joining`, `member` or `leaving`.
-        members: how many replicas there were when that was last read.
-        assigned: the partitions that are to be ours.
-        held: the partitions that are ours now, by their leases.
-        leaving: those of them that are to be another's, or whose work is ending.
-    """
-
-    name: str
-    identity: str
-    count: int
-    state: str
-    members: int
-    assigned: frozenset[int]
-    held: frozenset[int]
-    leaving: frozenset[int]
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One replica that takes part, as ZooKeeper has it.
-
-    Attributes:
-        identity: who it is.
-        address: where it is reached.
-        znode: name of its znode.
-        standing: the partitions that it holds, or in whose queues it stands, as it has announced.
-    """
-
-    identity: str
-    address: str
-    znode: str
-    standing: frozenset[int]
 
 
 def partitions(
@@ -135,9 +94,9 @@ class Partitions:
         self._elections = elections
         self._client = connection.client
         self._changed = connection.changed
-        parent = f"{self._client.ensemble.chroot}{base}/members"
+        self._parent = f"{self._client.ensemble.chroot}{base}/members"
         card = Card(self.identity, elections[0].address)
-        self._members = Membership(self._client, parent, self.count, card, self._changed, self._end_all)
+        self._members = Membership(self._client, self._parent, self.count, card, self._changed, self._end_all)
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._ending: set[int] = set()
         self._work: ShareWork | None = None
@@ -186,8 +145,7 @@ class Partitions:
         Raises:
             ZooKeeperError: ZooKeeper cannot be asked.
         """
-        cards = await self._members.cards()
-        return [Member(card.identity, card.address, name, card.announced) for name, card in cards.items()]
+        return await read_members(self._client, self._parent)
 
     # -- taking part ---------------------------------------------------------------------------------------------------
 
@@ -315,7 +273,6 @@ class Partitions:
                 joining={p for p in running if self._elections[p].candidacy.state(now) in NOT_STANDING},
                 announced=members.announced,
                 said=members.said,
-                fresh=members.fresh,
             )
         )
 

@@ -61,6 +61,7 @@ LAYERS["election/candidacy"] = PURE_ELECTION | {"election/answers"}
 LAYERS["election/keeper"] = PURE_ELECTION | {"election/candidacy"}
 LAYERS |= {
     "sharding/assignment": {"errors"},
+    "sharding/card": set(),
     "sharding/decisions": {"sharding/assignment"},
     "sharding/membership": {
         "errors",
@@ -69,6 +70,7 @@ LAYERS |= {
         "zookeeper/client",
         "election/queue",
         "sharding/assignment",
+        "sharding/card",
     },
 }
 PURE = {
@@ -94,7 +96,7 @@ LAYERS["election"] = PURE_ELECTION | {
     "waking",
     "election",
 }
-LAYERS["sharding"] = {"errors", "clock", "election", "sharding"}
+LAYERS["sharding"] = {"errors", "clock", "election", "zookeeper/messages", "zookeeper/client", "sharding"}
 LAYERS["embedded"] = {"errors", "clock", "waking", "embedded"}
 LAYERS["testing"] = {"embedded", "errors"}
 LAYERS["web"] = {"election", "zookeeper/client", "zookeeper/status", "clock", "errors", "web", ""}
