@@ -16,10 +16,11 @@ class Field:
         servers: where ZooKeeper is.
         count: partitions.
         timeout, lease: seconds.
+        name: what the partitions are called.
     """
 
-    def __init__(self, servers: str, count: int, *, timeout: float, lease: float) -> None:
-        self.servers, self.count, self.timeout, self.lease = servers, count, timeout, lease
+    def __init__(self, servers: str, count: int, *, timeout: float, lease: float, name: str = "jobs") -> None:
+        self.servers, self.count, self.timeout, self.lease, self.name = servers, count, timeout, lease, name
         self.replicas: list[Replica] = []
         self.holder: dict[int, str] = {}
         self.tokens: dict[int, int] = {}
@@ -81,7 +82,7 @@ class Replica:
 
     def __init__(self, field: Field, name: str, zk: Connection) -> None:
         self.name, self.zk = name, zk
-        self.parts: Partitions = partitions(zk, "jobs", count=field.count, identity=name, lease=field.lease)
+        self.parts: Partitions = partitions(zk, field.name, count=field.count, identity=name, lease=field.lease)
         self.task = asyncio.create_task(self.parts.run(lambda part, term: field.work(name, part, term)))
 
     async def stop(self) -> None:
