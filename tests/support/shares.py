@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from leader_async import Connection, Partitions, Term, clock, connect, partitions
@@ -28,11 +28,12 @@ class Field:
         self.moves: list[tuple[int, str, str]] = []
         self.gaps: list[float] = []
         self.lasts: dict[int, str] = {}
+        self.harm: Callable[[Replica], None] = lambda replica: None  # called when work begins, and when it ends
 
     @asynccontextmanager
-    async def replica(self, name: str) -> AsyncIterator[Replica]:
-        """One replica with a session of its own, running."""
-        async with connect(self.servers, timeout=self.timeout) as zk:
+    async def replica(self, name: str, servers: str | None = None) -> AsyncIterator[Replica]:
+        """One replica with a session of its own, running; `servers` if it has its own way to them."""
+        async with connect(servers or self.servers, timeout=self.timeout) as zk:
             replica = Replica(self, name, zk)
             self.replicas.append(replica)
             try:
@@ -52,11 +53,14 @@ class Field:
             self.moves.append((partition, self.lasts[partition], name))
             self.gaps.append(clock.now() - self.ended[partition])
         self.lasts[partition] = name
+        (replica,) = [replica for replica in self.replicas if replica.name == name]
         try:
+            self.harm(replica)
             await asyncio.get_running_loop().create_future()
         finally:
             del self.holder[partition]
             self.ended[partition] = clock.now()
+            self.harm(replica)
 
     async def balanced(self, limit: float = 15.0) -> None:
         """Return as soon as each partition is worked on, in shares that differ by one at most, and nothing moves."""

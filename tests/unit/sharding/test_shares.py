@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from leader_async import (
+    Connection,
     NoNode,
     RecordError,
     SessionClosed,
@@ -17,12 +18,15 @@ from leader_async import (
     connect,
     partitions,
 )
+from leader_async.sharding.views import read_members
 from leader_async.testing import ZooKeeper, zookeeper
 from leader_async.zookeeper import messages as m
 
+from ...support.proxy import CREATE, DELETE, MULTI, Proxy
 from ...support.shares import Field, Replica
 
 __all__ = ["zookeeper"]
+SET_DATA = 5
 COUNT = 48
 LEASE = 3.0
 QUICK = 1.5  # no partition is taken over so soon from somebody whose lease has to be waited out
@@ -40,6 +44,11 @@ async def until(condition: object, limit: float = 15.0) -> None:
 
 async def forever(partition: int, term: Term) -> None:
     await asyncio.get_running_loop().create_future()
+
+
+async def members(zk: Connection) -> list[str]:
+    await zk.wait_connected()
+    return [member.identity for member in await read_members(zk.client, PARENT)]
 
 
 def field_at(zookeeper: ZooKeeper, count: int = COUNT, lease: float = LEASE) -> Field:
@@ -125,6 +134,86 @@ async def test_a_short_disconnection_moves_nothing(zookeeper: ZooKeeper) -> None
         assert (first.parts.held, first.parts._members.me) == (held, member)
         async with field.replica("c"):
             await field.balanced()
+
+
+@pytest.mark.parametrize("each", [3, 5, 8])
+async def test_connections_that_end_in_the_middle_of_handing_over(zookeeper: ZooKeeper, each: int) -> None:
+    field = field_at(zookeeper, lease=0.5)
+    seen = 0
+
+    def harm(replica: Replica) -> None:
+        nonlocal seen
+        seen += 1
+        if seen % each == 0:
+            with contextlib.suppress(UsageError):  # it is not connected
+                zookeeper.disconnect(replica.zk.client.session_id)
+
+    field.harm = harm
+    async with field.replica("a") as first, AsyncExitStack() as stack:
+        for name in "bcd":
+            await stack.enter_async_context(field.replica(name))
+            await field.balanced()
+        await first.stop()
+        await field.balanced()
+        field.harm = lambda replica: None
+        async with connect(zookeeper.address, timeout=1.0) as zk:
+            assert len(await members(zk)) == 3
+    assert seen // each > 10
+
+
+@pytest.mark.parametrize("opcode", [CREATE, SET_DATA, MULTI, DELETE])
+async def test_a_lost_reply_is_looked_for(zookeeper: ZooKeeper, opcode: int) -> None:
+    field = field_at(zookeeper)
+    host, _, port = zookeeper.address.rpartition(":")
+    async with Proxy(host, int(port)) as proxy, connect(zookeeper.address, timeout=1.0) as zk:
+        lost = [proxy.swallow(opcode)]  # as the first: it makes parents, and plans
+        async with field.replica("a", proxy.address) as first, field.replica("b"):
+            await field.balanced()
+            lost.append(proxy.swallow(opcode))
+            async with field.replica("c", proxy.address):
+                await field.balanced()
+                assert sorted(await members(zk)) == ["a", "b", "c"]
+            await first.stop()
+            await field.balanced()
+            assert await members(zk) == ["b"]
+            async with field.replica("d", proxy.address):
+                lost.append(proxy.swallow(opcode))
+                await field.balanced()
+            assert await members(zk) == ["b"]
+        assert any(event.is_set() for event in lost)
+
+
+async def test_zookeeper_is_away_when_a_replica_stops(zookeeper: ZooKeeper) -> None:
+    host, _, port = zookeeper.address.rpartition(":")
+    field = field_at(zookeeper, lease=0.5)
+    async with Proxy(host, int(port)) as proxy, field.replica("a"), connect(proxy.address, timeout=1.0) as zk:
+        parts = partitions(zk, "jobs", count=COUNT, identity="b", lease=0.2)
+        running = asyncio.create_task(parts.run(forever, handover=0.05))
+        await until(lambda: len(parts.held) == COUNT // 2)
+        proxy.stall()
+        running.cancel()
+        await until(lambda: not parts._tasks.keys() - parts._ending)
+        proxy.resume()
+        await asyncio.wait([running])
+        await field.balanced()
+        assert await members(field.replicas[0].zk) == ["a"], "the connection lives on, the member does not"
+
+
+async def test_what_zookeeper_refuses_is_tried_again(zookeeper: ZooKeeper, caplog: pytest.LogCaptureFixture) -> None:
+    async with connect(zookeeper.address, timeout=1.0) as zk:
+        await zk.wait_connected()
+        for path in ("/ELECTION", "/ELECTION/jobs", PARENT):
+            await zk.client.request(m.Create(path))
+        await zk.client.request(
+            m.SetAccess(PARENT, (m.Access(m.Permission.READ | m.Permission.ADMIN, "world", "anyone"),))
+        )
+        parts = partitions(zk, "jobs", count=2, lease=LEASE)
+        running = asyncio.create_task(parts.run(forever))
+        await until(lambda: "cannot keep the share" in caplog.text)
+        await zk.client.request(m.SetAccess(PARENT, m.OPEN))
+        await until(lambda: len(parts.held) == 2)
+        running.cancel()
+        await asyncio.wait([running])
 
 
 async def test_an_outage_that_forgets_everything(zookeeper: ZooKeeper) -> None:
