@@ -31,7 +31,7 @@ from .views import Member, PartitionsStatus, read_members
 
 log = logging.getLogger("leader_async.sharding")
 
-LIMIT = 4096
+LIMIT = 1024
 """Partitions at most: one session confirms all that it leads."""
 HOLD_OFF = 1.0
 """Seconds to wait after the server refused something that it should not refuse."""
@@ -63,7 +63,7 @@ def partitions(
         connection: the session, from `connect`.
         name: what the partitions are called, a znode below `root`. Partition 7 of `jobs` is the election `jobs-0007`
             below that.
-        count: how many partitions there are, 1 to 4096; the same in all replicas. It can be changed while none runs.
+        count: how many partitions there are, 1 to 1024; the same in all replicas. It can be changed while none runs.
         identity: who this process is, for people; the host's name if None.
         address: where this process is reached, for people.
         lease: how long a confirmed holder holds a partition without another confirm, in seconds.
