@@ -13,7 +13,8 @@
 
     asyncio.run(main())
 
-`connect` gives a `Connection`, that gives an `Election`, that gives a `Term` to your work. Errors are in `errors`.
+`connect` gives a `Connection`, that gives an `Election`, that gives a `Term` to your work. `partitions` spreads work in
+shares over all replicas. Errors are in `errors`.
 """
 
 from .election.connection import Connection, connect
@@ -35,6 +36,8 @@ from .errors import (
     UsageError,
     ZooKeeperError,
 )
+from .sharding.shares import Partitions, partitions
+from .sharding.views import Member, PartitionsStatus
 from .zookeeper.status import SessionStatus
 
 __all__ = (
@@ -44,9 +47,12 @@ __all__ = (
     "ConnectionLost",
     "Election",
     "LeaderAsyncError",
+    "Member",
     "NoNode",
     "NodeExists",
     "NotConnected",
+    "Partitions",
+    "PartitionsStatus",
     "RecordError",
     "ServerError",
     "SessionClosed",
@@ -58,4 +64,5 @@ __all__ = (
     "UsageError",
     "ZooKeeperError",
     "connect",
+    "partitions",
 )

@@ -11,7 +11,7 @@ from types import TracebackType
 
 from .. import clock
 from ..errors import ConnectionLost, NotConnected, SessionClosed, TermEnded, UsageError
-from ..waking import Alarm
+from ..waking import Alarm, Pulse
 from ..zookeeper import hosts
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
@@ -60,11 +60,13 @@ class Connection:
     def __init__(self, ensemble: hosts.Ensemble, timeout: float) -> None:
         self.client = Client(ensemble, timeout)
         self.window = Window(self.client)
+        self.changed = Pulse()  # the state of one of its elections has
         self._elections: dict[str, Election] = {}
         self._keeper = Keeper()
         self._alarm = Alarm(self.confirm_due)
         self._waiting: list[tuple[Hold, float, asyncio.Future[None]]] = []
         self._forks = _forks
+        self._long_leases: set[float] = set()
         self._closed = False
 
     async def __aenter__(self) -> Connection:
@@ -131,7 +133,8 @@ class Connection:
             election.session_event(m.Connected(self.client.session_id, self.client.timeout, resumed=True))
         self.client.patience = min(self.client.patience, lease / CONFIRMS)
         asked = self.client.timeout
-        if lease > asked:
+        if lease > asked and lease not in self._long_leases:
+            self._long_leases.add(lease)  # said once, however many elections have it
             log.info(
                 "election %s: its lease of %g s is longer than the session timeout of %g s. That is safe, but after a "
                 "crash the next leader waits out %g s more; a shorter lease takes over sooner",

@@ -334,6 +334,7 @@ class Election(Observer):
         if state != self._was:
             log.debug("%s: %s is %s", self.name, self.identity, state)
             self._was, self._since = state, time.time()
+            self._connection.changed.fire()
         if self.candidacy.idle:
             self._news.fire()
 

@@ -67,10 +67,33 @@ PURE_ELECTION = LAYERS["election/standing"] | {"election/standing"}
 LAYERS["election/answers"] = PURE_ELECTION
 LAYERS["election/candidacy"] = PURE_ELECTION | {"election/answers"}
 LAYERS["election/keeper"] = PURE_ELECTION | {"election/candidacy"}
+LAYERS |= {
+    "sharding/assignment": {"errors"},
+    "sharding/card": set(),
+    "sharding/decisions": {"sharding/assignment"},
+    "sharding/membership": {
+        "errors",
+        "waking",
+        "zookeeper/messages",
+        "zookeeper/client",
+        "election/queue",
+        "sharding/assignment",
+        "sharding/card",
+    },
+}
 PURE = {
     place
     for place in LAYERS
-    if place not in ("clock", "waking", "zookeeper/wire", "zookeeper/dialling", "zookeeper/link", "zookeeper/client")
+    if place
+    not in (
+        "clock",
+        "waking",
+        "zookeeper/wire",
+        "zookeeper/dialling",
+        "zookeeper/link",
+        "zookeeper/client",
+        "sharding/membership",
+    )
 }
 LAYERS["election"] = PURE_ELECTION | {
     "election/candidacy",
@@ -81,11 +104,12 @@ LAYERS["election"] = PURE_ELECTION | {
     "waking",
     "election",
 }
+LAYERS["sharding"] = {"errors", "clock", "election", "zookeeper/messages", "zookeeper/client", "sharding"}
 LAYERS["embedded"] = {"errors", "clock", "waking", "embedded"}
 LAYERS["testing"] = {"embedded", "errors"}
 LAYERS["web"] = {"election", "zookeeper/client", "zookeeper/status", "clock", "errors", "web", ""}
 LAYERS["cli"] = {"election", "zookeeper", "embedded", "web", "clock", "errors", "cli", ""}
-LAYERS[""] = {"election", "errors", "zookeeper/client", "zookeeper/status", "cli"}
+LAYERS[""] = {"election", "sharding", "errors", "zookeeper/client", "zookeeper/status", "cli"}
 IMPURE = {"asyncio", "socket", "time", "random", "threading", "datetime", "uuid", "selectors", "os"}
 
 
