@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+from leader_async.election.commands import Purpose
+
 from . import sessions, walk
-from .explore import Found
+from .explore import Action, Found
 
 EACH = dict.fromkeys(walk.FAULTS, 1)
 
-HANDOVER = (
-    ("resign", 0), ("serve", 0), ("receive", 1), ("serve", 1), ("receive", 0), ("serve", 0), ("receive", 0),
-    ("serve", 0), ("receive", 0), ("serve", 0), ("serve", 0), ("receive", 0), ("receive", 0),
-)  # fmt: skip
-"""The first of two has left and stands behind the second, whose claim has been taken; its answer is on its way."""
+
+def prefix(*actions: Action, until: Purpose | None = None) -> tuple[Action, ...]:
+    """What is done to two in the queue before a walk begins.
+
+    Args:
+        actions: these first.
+        until: then the second one goes on by itself, until it has asked for this.
+    """
+    state = walk.begin(walk.Bounds(2, first=actions))
+    state.passes = 99
+    second = state.world.processes[1]
+    while until and not any(purpose == until for purpose, _ in second.candidacy.pending):
+        can = [action for action in state.possible() if action[1] == 1 and action[0] in ("serve", "receive")]
+        action = can[0] if can else ("pass", 0)
+        actions = (*actions, action)
+        state = state.after(action)
+        second = state.world.processes[1]
+    return actions
+
+
+CLAIMING = prefix(("expire", 0), until=Purpose.CLAIM)
+"""The first one's session has ended, its lease has been waited out, and the second one's claim is on its way."""
+APPOINTED = prefix(("pass", 0), ("serve", 1), ("receive", 1), ("resign", 0), ("serve", 0), ("serve", 0))
+"""The first one has handed over by name to the second, whose confirm is warm, and nobody has heard of it."""
 
 WAYS: dict[str, walk.Bounds | sessions.Bounds] = {
     "1 joins, any 3 faults": walk.Bounds(1, EACH, 3, 0, joined=False),
@@ -20,7 +41,12 @@ WAYS: dict[str, walk.Bounds | sessions.Bounds] = {
     "2 join, a reply is lost": walk.Bounds(2, {"lose": 1}, 1, 0, joined=False),
     "2 in the queue, any 1 fault, 3 steps of time": walk.Bounds(2, EACH, 1, 3),
     "2 in the queue, any 2 faults": walk.Bounds(2, EACH, 2, 0),
-    "2 in a handover, any 1 fault, 2 steps of time": walk.Bounds(2, EACH, 1, 2, first=HANDOVER),
+    "2, the second appointed, any 1 fault, 2 steps": walk.Bounds(2, EACH, 1, 2, first=APPOINTED),
+    "2, the second claiming, a session expires, 3 steps": walk.Bounds(2, {"expire": 1}, 1, 3, first=CLAIMING),
+    "2 in the queue, a session expires, 3 steps": walk.Bounds(2, {"expire": 1}, 1, 3),
+    "1 joins, a reply lost, a server behind, resigns": walk.Bounds(
+        1, {"lose": 1, "connect behind": 1, "resign": 1}, 3, 0, joined=False
+    ),
     "3 in the queue, any 1 fault, 1 step of time": walk.Bounds(3, EACH, 1, 1),
     "3 in the queue, any 2 faults": walk.Bounds(3, EACH, 2, 0),
     "4 in the queue, any 1 fault": walk.Bounds(4, EACH, 1, 0),

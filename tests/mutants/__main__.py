@@ -17,10 +17,10 @@ def main() -> int:
     results, missed = {}, []
     names = ["(none)", *sorted(MUTANTS)] if len(sys.argv) == 1 else sys.argv[1:]
     with multiprocessing.get_context("spawn").Pool(os.cpu_count() or 1, maxtasksperchild=1) as pool:
-        for name, said, seconds in pool.imap_unordered(catch, names, chunksize=1):
+        for name, said in pool.imap_unordered(catch, names, chunksize=1):
             results[name] = said
-            caught = [f"{catcher} ({what[:90]})" for catcher, what in said.items() if what]
-            sys.stdout.write(f"{name}: {'; '.join(caught) or 'NOBODY'} [{seconds:.0f} s]\n")
+            caught = [f"  {who} ({seconds:.1f} s): {what[:110]}" for who, (what, seconds) in said.items() if what]
+            sys.stdout.write("\n".join([name, *(caught or ["  NOBODY"])]) + "\n")
             sys.stdout.flush()
             if bool(caught) == (name == "(none)"):
                 missed.append(name)

@@ -10,8 +10,8 @@ from unittest import mock
 from leader_async.election import answers, candidacy, keeper, record, standing
 from leader_async.election import queue as q
 from leader_async.election.candidacy import Candidacy
-from leader_async.election.commands import Hold, Purpose, Send
-from leader_async.election.standing import Role, Standing, Work
+from leader_async.election.commands import Hold, Purpose, Send, Stake
+from leader_async.election.standing import Role, Standing, View, Work
 from leader_async.zookeeper import messages as m
 from leader_async.zookeeper import session
 from leader_async.zookeeper.session import Session
@@ -42,7 +42,7 @@ def instead(owner: Any, name: str, new: Any) -> AbstractContextManager[Any]:
 @mutant("the lease counts from the answer's instant")
 def _answer_instant() -> AbstractContextManager[Any]:
     real = Candidacy.confirmed
-    return instead(Candidacy, "confirmed", lambda own, hold, sent, now: real(own, hold, now, now))
+    return instead(Candidacy, "confirmed", lambda own, stake, sent, now: real(own, stake, now, now))
 
 
 @mutant("a claim's lease counts from the answer's instant")
@@ -81,7 +81,7 @@ def _pings() -> AbstractContextManager[Any]:
 
 @mutant("a refused confirm does not end the term")
 def _refused() -> AbstractContextManager[Any]:
-    return instead(Candidacy, "refused", lambda own, hold, check, code, now: own._advance(now))
+    return instead(Candidacy, "refused", lambda own, stake, part, code, now: own._advance(now))
 
 
 @mutant("answers of a dropped connection count: a lost confirm renews")
@@ -98,11 +98,15 @@ def _lost_counts() -> AbstractContextManager[Any]:
 
 @mutant("a suspended term is revived by an answer that came after its end")
 def _revived() -> AbstractContextManager[Any]:
-    def confirmed(own: Candidacy, hold: Hold, sent: float, now: float) -> None:
-        if hold is own.hold:
+    def confirmed(own: Candidacy, stake: Stake, sent: float, now: float) -> None:
+        hold = stake.hold
+        if hold is None:
+            real(own, stake, sent, now)
+        elif hold is own.hold:
             hold.over, hold.until = "", max(hold.until, sent + own.settings.lease)
         own._advance(now)
 
+    real = Candidacy.confirmed
     return instead(Candidacy, "confirmed", confirmed)
 
 
@@ -129,7 +133,8 @@ def _header_claim(own: Standing, asked: Send, answer: m.Answer, sent: float, now
         holder, term, version = asked.about.split()
         last = answer.results[-1]
         token = last.stat.mzxid if isinstance(last, m.DataSet) else 0
-        own.hold = Hold(holder, record.version_after_claim(int(version)), int(term), token, sent + own.settings.lease)
+        lease = own.settings.lease
+        own.hold = Hold(holder, record.version_after_claim(int(version)), int(term), token, lease, sent + lease)
 
 
 @mutant("a claim on `held` does not wait the lease out")
@@ -173,12 +178,11 @@ def _no_parity() -> AbstractContextManager[Any]:
         return real(data, 1 if state is record.State.LEFT else 2) if version else record.Record()
 
     def learn(own: Standing, name: str, now: float) -> None:
-        heir = own.view if own.view is not None and own.view.role is Role.HEIR else None
-        was, held = own.queue.predecessor, heir is not None and heir.held_by(name)
+        view, was = own.view, own.queue.predecessor
         real_learn(own, name, now)
         ready = own.listed and own.hold is None and not own.departing and not own.queue.position
-        if heir is not None and heir.record is not None and was == name and not held and ready:
-            own.claim(heir.record.term + 1, heir.version + 1)
+        if view is not None and view.version == 0 and was == name and ready and not own.asking(Purpose.CLAIM):
+            own.claim(1, 1)
 
     real, real_learn = record.decode, Standing.learn_gone
     return _both(
@@ -192,15 +196,14 @@ def _no_parity() -> AbstractContextManager[Any]:
 @mutant("the heir claims on v, not on v + 1")
 def _heir_v() -> AbstractContextManager[Any]:
     def learn(own: Standing, name: str, now: float) -> None:
-        heir = own.view if own.view is not None and own.view.role in (Role.HEIR, Role.EARLY_HEIR) else None
-        was = own.queue.predecessor
+        version = own.before.version
         real(own, name, now)
-        if heir is not None and heir.record is not None and was == name and own.commands:
+        if version and own.commands:
             last = own.commands[-1]
             if isinstance(last, Send) and last.purpose is Purpose.CLAIM:
                 own.commands.pop()
                 own.pending.discard((last.purpose, last.about))
-                own.claim(heir.record.term + 1, heir.version)
+                own.claim(1, version)
 
     real = Standing.learn_gone
     return instead(Standing, "learn_gone", learn)
@@ -251,6 +254,64 @@ def _join_early() -> AbstractContextManager[Any]:
         own.work = work if own.work is Work.NONE else own.work
 
     return _both(instead(Candidacy, "_take_part", take_part), _leave_early())
+
+
+# -- handing over by name ----------------------------------------------------------------------------------------------
+
+
+@mutant("who was appointed leads from when it reads so, without a confirm")
+def _unproven() -> AbstractContextManager[Any]:
+    real = Standing.adopt
+
+    def adopt(own: Standing, view: View, now: float) -> None:
+        own.warm = now
+        real(own, view, now)
+
+    return instead(Standing, "adopt", adopt)
+
+
+@mutant("an heir's confirm counts for its next znode as well")
+def _old_warmth() -> AbstractContextManager[Any]:
+    real = Standing.over
+
+    def over(own: Standing) -> None:
+        warm = own.warm
+        real(own)
+        own.warm = warm
+
+    return instead(Standing, "over", over)
+
+
+@mutant("an appointment leaves the record at an odd version")
+def _odd() -> AbstractContextManager[Any]:
+    real = record.appointment
+
+    def appointment(*arguments: Any) -> m.Multi:
+        return m.Multi(real(*arguments).operations[:-1])
+
+    return instead(record, "appointment", appointment)
+
+
+@mutant("who holds before its turn hands over to whoever stands behind it")
+def _passed_over() -> AbstractContextManager[Any]:
+    return instead(Standing, "heirs", lambda own: own.behind or ())
+
+
+@mutant("who is appointed behind others is not told")
+def _untold() -> AbstractContextManager[Any]:
+    real = record.appointment
+    return instead(record, "appointment", lambda *arguments: real(*arguments[:4]))
+
+
+@mutant("an heir that waits to be appointed does not read the record")
+def _deaf() -> AbstractContextManager[Any]:
+    real = Candidacy._take_lead
+
+    def lead(own: Candidacy, now: float) -> None:
+        if not own.named_at:
+            real(own, now)
+
+    return instead(Candidacy, "_take_lead", lead)
 
 
 # -- the queue ---------------------------------------------------------------------------------------------------------
@@ -308,7 +369,11 @@ def _exists() -> AbstractContextManager[Any]:
         if own.armed != name and not own.asking(Purpose.WATCH):
             own.ask(Purpose.WATCH, m.Exists(own.path(name), watch=True), name)
 
-    return instead(Standing, "watch", watch)
+    def take(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+        real(own, asked, m.Data(b"", answer.stat) if isinstance(answer, m.Found) else answer, sent, now)
+
+    real = answers.TAKERS[Purpose.WATCH]
+    return _both(instead(Standing, "watch", watch), mock.patch.dict(answers.TAKERS, {Purpose.WATCH: take}))
 
 
 @mutant("a join outlives its session, and takes what it made in the old one for its own (CURATOR-498)")

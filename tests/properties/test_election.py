@@ -160,6 +160,14 @@ def assert_settled(world: World) -> None:
     assert sorted(queue) == sorted(process.name for process in world.processes)
     by_name = {process.name: process for process in world.processes}
     (leader,) = (process for process in world.processes if process.leads)
+    for process in world.processes:
+        assert process.connection is not None
+        for path in process.connection.replica.watches._data:
+            assert world.ensemble.head.find(path) is not None, "no watch waits for what is gone"
+    for process in world.processes:
+        assert process.connection is not None
+        for path in process.connection.replica.watches._data:
+            assert world.ensemble.head.find(path) is not None, "no watch waits for what is gone"
     for before, name in zip([None, *queue], queue, strict=False):
         process = by_name[name]
         if process is leader:

@@ -49,12 +49,14 @@ class Replica:
         reply, happened = self.tree.apply(entry)
         return reply, [told(one) for _, one in self.watches.fire(happened)]
 
-    def read(self, request: m.GetData | m.GetChildren) -> m.Reply:
+    def read(self, request: m.GetData | m.GetChildren | m.Exists) -> m.Reply:
         try:
             reply = self.tree.read(request)
         except Refused as refused:
+            if request.watch and isinstance(request, m.Exists):
+                self.watches.on_data(request.path, WHO)  # this one waits for a znode that is not there
             return m.Failed(refused.code)
-        if request.watch and isinstance(request, m.GetData):
+        if request.watch and isinstance(request, m.GetData | m.Exists):
             self.watches.on_data(request.path, WHO)
         elif request.watch:
             self.watches.on_children(request.path, WHO)
@@ -164,7 +166,7 @@ class Process:
     def _execute(self, connection: Connection) -> None:
         request, asked = connection.up.popleft()
         ensemble = self.world.ensemble
-        if isinstance(request, m.GetData | m.GetChildren):
+        if isinstance(request, m.GetData | m.GetChildren | m.Exists):
             reply: m.Reply = connection.replica.read(request)
         elif isinstance(request, m.Sync):
             self.catch_up(connection, ensemble.zxid)

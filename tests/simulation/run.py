@@ -65,16 +65,15 @@ def run(plan: Plan, *, verbose: bool = False) -> Report:
         try:
             world.go()
         except Violation as violation:
-            world.report.violation = world.judge.violation or str(violation)
-        else:
+            world.judge.violation = world.judge.violation or str(violation)
+        finally:
             world.report.violation = world.judge.violation
-        if world.report.violation:
-            world.tell(f"VIOLATION: {world.report.violation}")
-        world.report.steps, world.report.terms = world.timeline.steps, world.judge.terms
-        world.report.trace = world.digest.hexdigest()
-        report = world.report
-        world.wind_up()
-    return report
+            if world.report.violation:
+                world.tell(f"VIOLATION: {world.report.violation}")
+            world.report.steps, world.report.terms = world.timeline.steps, world.judge.terms
+            world.report.trace = world.digest.hexdigest()
+            world.wind_up()
+    return world.report
 
 
 def replay(plan: Plan) -> None:

@@ -220,11 +220,37 @@ def test_an_heir_that_was_appointed_while_it_withdrew_leaves_as_a_holder_does(st
     (read,) = stage.sends(Purpose.RECORD)
     stage.read(read, by_name(znode, SECOND), 10, mzxid=61)
     assert not stage.candidacy.is_leader(stage.now)
-    (appoint,) = stage.sends(Purpose.APPOINT)
-    assert isinstance(appoint.request, m.Multi)
-    assert appoint.request.operations[0] == m.Check(f"{PARENT}/{SECOND}")
-    stage.answer(appoint, DONE)
+    (leave,) = stage.sends(Purpose.LEAVE)
+    assert isinstance(leave.request, m.Multi)
+    assert leave.request.operations[0] == m.Delete(f"{PARENT}/{znode}")
+    stage.answer(leave, m.Transacted((m.Deleted(), m.DataSet(m.Stat()))))
     assert stage.has_left()
+
+
+def test_who_holds_before_its_turn_hands_over_to_nobody_behind_it(stage: Stage) -> None:
+    """Somebody ahead of it waits, and would be passed over."""
+    znode = stage.enter(LEADER)
+    (watch,) = stage.sends(Purpose.WATCH)
+    stage.arm(watch, Card("alice", appointed=znode))
+    (read,) = stage.sends(Purpose.RECORD)
+    stage.read(read, by_name(znode, SECOND), 10)
+    stage.candidacy.confirmed(stage.stake(), stage.now, stage.now)
+    stage.take()
+    stage.candidacy.resign(stage.now)
+    stage.take()
+    stage.end_work()
+    stage.sends(Purpose.LEAVE)
+
+
+def test_the_end_of_a_holder_before_its_turn_makes_us_read_the_record(stage: Stage) -> None:
+    """It may have handed over to us, behind others."""
+    znode = stage.enter("z-n_0000000000", LEADER)
+    (watch,) = stage.sends(Purpose.WATCH)
+    stage.arm(watch, Card("alice", term=4, version=8))
+    stage.candidacy.watched(m.Watched(m.Change.DELETED, f"{PARENT}/{LEADER}"), stage.now)
+    read, _ = stage.sends(Purpose.RECORD, Purpose.WATCH)
+    stage.read(read, by_name(znode), 10)
+    assert stage.candidacy.hold is not None
 
 
 def test_an_heir_that_withdraws_from_a_record_that_went_on_without_it_deletes_its_znode(stage: Stage) -> None:
