@@ -307,12 +307,12 @@ class Candidacy(Standing):
             self.read_record(Role.FIRST)
             return
         record = view.record
+        if view.role is not Role.FIRST and (record is None or record.state is r.State.HELD):
+            self.read_record(Role.FIRST)  # to be told when that changes
+            return
         if record is None:
             return
         if record.state is r.State.HELD:
-            if view.role is not Role.FIRST:
-                self.read_record(Role.FIRST)
-                return
             if record.holder not in self.gone:
                 self.watch(record.holder)
                 return

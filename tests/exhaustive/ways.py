@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
-from leader_async.election.commands import Purpose
-
 from . import sessions, walk
 from .explore import Action, Found
 
 EACH = dict.fromkeys(walk.FAULTS, 1)
 
 
-def prefix(*actions: Action, until: Purpose | None = None) -> tuple[Action, ...]:
-    """What is done to two in the queue before a walk begins.
+def prefix(candidates: int, *actions: Action) -> tuple[Action, ...]:
+    """What is done to so many in the queue before a walk begins; `drain` lets all that concerns one of them arrive."""
+    state = walk.begin(walk.Bounds(candidates))
+    state.left, state.total, state.passes = dict.fromkeys(walk.FAULTS, 9), 9, 9
+    done: list[Action] = []
+    for what, number in actions:
+        if what != "drain":
+            done.append((what, number))
+            state = state.after(done[-1])
+        while what == "drain":
+            can = [each for each in state.possible() if each in (("serve", number), ("receive", number))]
+            if not can:
+                break
+            done.append(can[0])
+            state = state.after(can[0])
+    return tuple(done)
 
-    Args:
-        actions: these first.
-        until: then the second one goes on by itself, until it has asked for this.
-    """
-    state = walk.begin(walk.Bounds(2, first=actions))
-    state.passes = 99
-    second = state.world.processes[1]
-    while until and not any(purpose == until for purpose, _ in second.candidacy.pending):
-        can = [action for action in state.possible() if action[1] == 1 and action[0] in ("serve", "receive")]
-        action = can[0] if can else ("pass", 0)
-        actions = (*actions, action)
-        state = state.after(action)
-        second = state.world.processes[1]
-    return actions
 
-
-CLAIMING = prefix(("expire", 0), until=Purpose.CLAIM)
+CLAIMING = prefix(2, ("expire", 0), ("drain", 1), ("pass", 0), ("pass", 0))
 """The first one's session has ended, its lease has been waited out, and the second one's claim is on its way."""
-APPOINTED = prefix(("pass", 0), ("serve", 1), ("receive", 1), ("resign", 0), ("serve", 0), ("serve", 0))
+ROBBED = prefix(3, ("expire", 0), ("drain", 1), ("drain", 2), ("pass", 0), ("delete", 1), ("drain", 2), ("pass", 0))
+"""As `CLAIMING`, but a stranger has deleted the second one's znode meanwhile, which only the third one knows."""
+LATE = prefix(
+    3, ("expire", 0), ("drain", 1), ("drain", 2), ("pass", 0), ("pass", 0), ("serve", 1), ("expire", 1), ("drain", 2)
+)
+"""The second one's claim has succeeded and its session has ended, which the third one knows; no news has reached it."""
+APPOINTED = prefix(2, ("pass", 0), ("drain", 1), ("resign", 0), ("serve", 0), ("serve", 0))
 """The first one has handed over by name to the second, whose confirm is warm, and nobody has heard of it."""
 
 WAYS: dict[str, walk.Bounds | sessions.Bounds] = {
@@ -43,6 +46,8 @@ WAYS: dict[str, walk.Bounds | sessions.Bounds] = {
     "2 in the queue, any 2 faults": walk.Bounds(2, EACH, 2, 0),
     "2, the second appointed, any 1 fault, 2 steps": walk.Bounds(2, EACH, 1, 2, first=APPOINTED),
     "2, the second claiming, a session expires, 3 steps": walk.Bounds(2, {"expire": 1}, 1, 3, first=CLAIMING),
+    "3, the second claiming without a znode, 3 steps": walk.Bounds(3, {}, 0, 3, first=ROBBED),
+    "3, the second claimed and expired, 3 steps": walk.Bounds(3, {}, 0, 3, first=LATE),
     "2 in the queue, a session expires, 3 steps": walk.Bounds(2, {"expire": 1}, 1, 3),
     "1 joins, a reply lost, a server behind, resigns": walk.Bounds(
         1, {"lose": 1, "connect behind": 1, "resign": 1}, 3, 0, joined=False

@@ -25,6 +25,8 @@ WALKS = (
     "2 join, a session expires",
     "2, the second appointed, any 1 fault, 2 steps",
     "2, the second claiming, a session expires, 3 steps",
+    "3, the second claiming without a znode, 3 steps",
+    "3, the second claimed and expired, 3 steps",
     "2 in the queue, a session expires, 3 steps",
     "2 in the queue, any 1 fault, 3 steps of time",
     "3 in the queue, any 1 fault, 1 step of time",
