@@ -25,7 +25,7 @@ from ..waking import Alarm, Pulse
 from . import dialling, hosts
 from . import messages as m
 from .link import Link
-from .session import Credentials, Phase, Session
+from .session import CLOSED, Credentials, Phase, Session
 from .status import SessionStatus
 
 log = logging.getLogger("leader_async.zookeeper")
@@ -92,7 +92,7 @@ class Client:
             while self._session.phase is not Phase.OVER:
                 await self._changed.wait()
         finally:
-            self._session.drop("closed by ourselves")
+            self._session.drop(CLOSED)
             self._pump()
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -254,7 +254,7 @@ class Client:
                 self._last_error = reason
                 if self._link is not None:
                     log.log(
-                        logging.INFO if self._closing else logging.WARNING,
+                        logging.INFO if self._closing or reason == CLOSED else logging.WARNING,
                         "connection to %s ended: %s",
                         self._link.peer,
                         reason,

@@ -45,6 +45,10 @@ PATIENCE = 5
 """Session timeouts after which servers that hang up on our session are asked for a new one; see rule 7."""
 
 
+CLOSED = "closed by ourselves"
+"""Why a connection ended that nobody need worry about."""
+
+
 class Phase(enum.Enum):
     """Where a session is with its connection."""
 
@@ -214,7 +218,7 @@ class Session:
             self.phase = Phase.CLOSING
         elif self.phase is Phase.SHAKING:
             self.phase = Phase.CLOSING
-            self.drop("closed by ourselves")
+            self.drop(CLOSED)
         elif self.phase is Phase.DOWN:
             self.phase = Phase.OVER
             self._events.append(m.Ended())
@@ -293,7 +297,7 @@ class Session:
             self._due.popleft()
         self._events.append(m.Answered(xid, reply))
         if isinstance(asked.request, m.Close):
-            self._drop("closed by ourselves", confirmed=True)
+            self._drop(CLOSED, confirmed=True)
 
     def _receive_accepted(self, accepted: m.Accepted, now: float) -> None:
         ours = self.session_id
