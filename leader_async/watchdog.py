@@ -24,7 +24,8 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable
-from typing import Literal, Protocol, TypeAlias, get_args
+from types import FrameType
+from typing import Any, Literal, Protocol, TypeAlias, get_args
 
 log = logging.getLogger("leader_async.watchdog")
 
@@ -43,8 +44,8 @@ LOOKS = 5
 LOG_LIMIT = 2.0
 """Seconds that the log has for the dump before the process is ended."""
 
-MOST_TASKS = 200
-"""Tasks whose stacks are shown."""
+MOST_TASKS, DEPTH = 200, 50
+"""Tasks whose stacks are shown, and frames of each."""
 
 
 class Watched(Protocol):
@@ -137,9 +138,22 @@ def dump(loop: asyncio.AbstractEventLoop) -> str:
     try:
         tasks = sorted(asyncio.all_tasks(loop), key=lambda task: task.get_name())
         for task in tasks[:MOST_TASKS]:
-            task.print_stack(file=out)
+            out.write(f"Task {task.get_name()!r} (most recent call last):\n")
+            out.writelines(_stack(task))
         if len(tasks) > MOST_TASKS:
             out.write(f"... and {len(tasks) - MOST_TASKS} more tasks\n")
     except RuntimeError as error:  # they change while they are read
         out.write(f"The tasks cannot be read: {error}\n")
     return out.getvalue().rstrip("\n")
+
+
+def _stack(task: asyncio.Task[object]) -> list[str]:
+    """Where a task is; `Task.get_stack` knows only its outermost frame."""
+    frames: list[tuple[FrameType, int]] = []
+    awaited: Any = task.get_coro()
+    while awaited is not None and len(frames) < DEPTH:
+        frame = getattr(awaited, "cr_frame", None) or getattr(awaited, "gi_frame", None)
+        if frame is not None:
+            frames.append((frame, frame.f_lineno or 0))
+        awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "gi_yieldfrom", None)
+    return traceback.StackSummary.extract(iter(frames)).format()
