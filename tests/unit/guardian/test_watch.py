@@ -1,4 +1,4 @@
-"""When the guardian acts: only at the end of the process. Here the application is this very process, which lives."""
+"""When the guardian acts: only at the end of the process. Mostly the application is this very process, which lives."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 import logging
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -147,3 +149,71 @@ async def test_a_second_ready_is_not_minded(ended: Ended, caplog: pytest.LogCapt
     async with application(Ready(), BEGUN, Closed(confirmed=True)) as (_, running):
         await running
     assert "not expected" in caplog.text
+
+
+APPLICATION = """
+import socket, sys
+way = socket.socket(fileno=int(sys.argv[1]))
+ours, theirs = socket.socketpair()
+socket.send_fds(way, [b"guard"], [theirs.fileno()])
+theirs.close()
+ours.recv(100)
+ours.sendall(sys.argv[2].encode())
+print("told", flush=True)
+sys.stdin.readline()
+"""
+
+
+def start(command: list[str], descriptor: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[descriptor])
+
+
+@asynccontextmanager
+async def process(*said: Message) -> AsyncIterator[tuple[subprocess.Popen[bytes], Watch, asyncio.Task[None]]]:
+    """An application in a process of its own, which has said this."""
+    way, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with way, far:
+        command = [sys.executable, "-c", APPLICATION, str(far.fileno()), b"".join(map(encode, said)).decode()]
+        child = start(command, far.fileno())
+        assert child.stdout is not None
+        try:
+            _, descriptors, _, _ = await asyncio.to_thread(socket.recv_fds, way, 10, 1)
+            watch = Watch(socket.socket(fileno=descriptors[0]))
+            running = asyncio.create_task(watch.run())
+            assert await asyncio.to_thread(child.stdout.readline) == b"told\n"
+            yield child, watch, running
+            running.cancel()
+            await asyncio.wait([running])
+        finally:
+            child.kill()
+            child.communicate()
+
+
+@pytest.mark.parametrize("last", [Joined("/y"), Closed(confirmed=False)])
+async def test_the_end_of_the_process_ends_its_session(ended: Ended, last: Message) -> None:
+    async with process(BEGUN, Joined("/x"), last) as (child, watch, running):
+        watch.look()
+        assert watch.living
+        assert ended == []
+        child.kill()
+        await running
+        assert not watch.living
+    assert ended == [(BEGUN, ["/x", "/y"] if isinstance(last, Joined) else ["/x"])]
+
+
+async def test_what_was_said_last_is_heard_although_the_process_has_ended(ended: Ended) -> None:
+    async with process(BEGUN, Closed(confirmed=True)) as (child, watch, running):
+        child.kill()
+        child.wait()
+        watch.look()
+        await running
+    assert ended == []
+
+
+async def test_the_process_can_be_ended(ended: Ended) -> None:
+    async with process(BEGUN) as (child, watch, running):
+        assert watch.kill()
+        await running
+        assert child.wait() == -9
+        assert not watch.kill()
+    assert ended == [(BEGUN, [])]
