@@ -1,4 +1,4 @@
-"""Processes that are killed while they lead, on a real ensemble of three, each with a guardian. A session lasts 10 s."""
+"""Processes that are killed while they lead, on a real ensemble of three; each has a guardian. The timeout is 10 s."""
 
 from __future__ import annotations
 
