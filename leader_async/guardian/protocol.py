@@ -79,8 +79,8 @@ def encode(message: Message) -> bytes:
             }
         case Joined(parent):
             fields = {"say": "joined", "parent": parent}
-        case Closed(confirmed):
-            fields = {"say": "closed", "confirmed": confirmed}
+        case _:
+            fields = {"say": "closed", "confirmed": message.confirmed}
     return json.dumps(fields).encode() + b"\n"
 
 
