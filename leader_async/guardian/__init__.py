@@ -23,5 +23,6 @@ Rules:
 6. A child that the application forks closes the descriptor; `exec` does so as well.
 
 It does not promise to survive whatever ends the process: a whole container or machine that goes takes it along. Nor
-does it wait for other processes that the application had started, whose work goes on; the token is for those.
+does it wait for other processes that the application had started, whose work goes on; the token is for those. Its log
+is the application's stderr: whoever waits for an end of file there may have to wait for the guardian's end.
 """

@@ -14,6 +14,7 @@ would die, or in a frozen application, which would start itself once more.
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import socket
@@ -66,16 +67,15 @@ def spawn(end: socket.socket) -> None:
     That it cannot be started is logged; whoever holds the other end reads an end of file.
     """
     level = logging.getLogger("leader_async").getEffectiveLevel()
-    # -P: not from whatever folder this is run in; the path says where, if that is where.
-    command = [sys.executable, "-P", "-m", "leader_async.guardian", str(end.fileno()), str(level)]
     path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
     try:
-        with end:
+        with end, _above_stdio(end) as handed:
+            # -P: not from whatever folder this is run in; the path says where, if that is where.
             process = subprocess.Popen(
-                command,
+                [sys.executable, "-P", "-m", "leader_async.guardian", str(handed.fileno()), str(level)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                pass_fds=[end.fileno()],
+                pass_fds=[handed.fileno()],
                 start_new_session=True,
                 cwd="/",
                 env={**os.environ, "PYTHONPATH": path},
@@ -86,3 +86,8 @@ def spawn(end: socket.socket) -> None:
         return
     if code != 0:
         log.warning("the guardian cannot be started: its exit code was %d", code)
+
+
+def _above_stdio(end: socket.socket) -> socket.socket:
+    """A duplicate whose number the child's stdio leaves alone: a daemon may have closed its own."""
+    return socket.socket(fileno=fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 3))

@@ -66,7 +66,11 @@ class Tie:
         """See `client.Listener`."""
         match event:
             case m.Connected() if self.state in (NONE, LOST) and not event.resumed:
-                self._start()
+                try:
+                    self._start()
+                except (OSError, RuntimeError) as error:  # no descriptor or no thread is to be had
+                    self._part(LOST)
+                    log.warning("the guardian cannot be started: %s", error)
             case m.Connected() if self.state == RUNNING and not event.resumed:
                 self._tell_session()
             case m.Ended(confirmed):
@@ -83,6 +87,9 @@ class Tie:
         self._sock, self.state = ours, STARTING
         self._reader, self._unsent = protocol.Reader(), b""
         asyncio.get_running_loop().add_reader(ours, self._hear)
+        self._find(theirs)
+
+    def _find(self, theirs: socket.socket) -> None:
         if finding.hand_over(theirs):
             theirs.close()
         elif (problem := finding.problem()) is not None:
@@ -90,7 +97,11 @@ class Tie:
             self._part(NONE)
             log.warning("no guardian: %s", problem)
         else:
-            threading.Thread(target=finding.spawn, args=(theirs,), name="guardian", daemon=True).start()
+            try:
+                threading.Thread(target=finding.spawn, args=(theirs,), name="guardian", daemon=True).start()
+            except RuntimeError:
+                theirs.close()
+                raise
 
     def _hear(self) -> None:
         assert self._sock is not None

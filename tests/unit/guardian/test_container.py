@@ -8,7 +8,6 @@ import pty
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,7 +106,9 @@ def test_what_has_lost_its_parent_is_reaped_by_the_first_process(tmp_path: Path,
 
 
 def test_ctrl_c_reaches_the_command_once(tmp_path: Path) -> None:
-    script = "trap 'echo heard' INT; echo ready; for n in $(seq 100); do sleep 0.02; done; echo over"
+    script = (
+        """trap 'echo heard; came=1' INT; echo ready; until [ "$came" ]; do sleep 0.02; done; sleep 0.3; echo over"""
+    )
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(ROOT)
@@ -118,7 +119,7 @@ def test_ctrl_c_reaches_the_command_once(tmp_path: Path) -> None:
             before = said
             said += os.read(terminal, 1000)
             if b"ready" in said and b"ready" not in before:
-                time.sleep(0.1)
+                eventually(lambda: os.tcgetpgrp(terminal) != pid)  # in the foreground is now the command
                 os.write(terminal, b"\x03")
         assert said.count(b"heard") == 1
     finally:

@@ -152,12 +152,28 @@ async def test_more_than_the_socket_takes_at_once_is_told_later(zk: Connection, 
     await guardian.come()
     guardian.say(encode(Ready()))
     await guardian.hear()
-    names = [f"{number:0200d}" for number in range(3000)]
+    names = [f"{number:08000d}" for number in range(100)]
     for name in names:
         zk.election(name)
     assert [await guardian.hear() for _ in names] == [Joined(f"/ELECTION/{name}") for name in names]
     await zk.close()
     assert await guardian.hear() == Closed(confirmed=True)
+
+
+@pytest.mark.parametrize("missing", ["socket.socketpair", "threading.Thread.start"])
+async def test_what_it_cannot_have_is_only_logged(
+    zookeeper: ZooKeeper, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, missing: str
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("too many open files") if missing.startswith("socket") else RuntimeError("can't start new thread")
+
+    async with connect(zookeeper.address, timeout=1.0, guardian=True) as zk:
+        monkeypatch.setattr(missing, refuse)
+        await zk.wait_connected()
+        await until(lambda: zk.guardian == "lost")
+        monkeypatch.undo()
+        assert zk.client.connected
+    assert "the guardian cannot be started: " in caplog.text
 
 
 async def test_a_close_that_was_not_heard_is_told_so(zk: Connection, guardian: Guardian, zookeeper: ZooKeeper) -> None:
