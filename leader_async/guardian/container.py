@@ -108,11 +108,13 @@ class _Init:
             os.close(number)
         if os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp():
             os.tcsetpgrp(0, self._child.pid)
-            self._child.send_signal(signal.SIGCONT)  # it may have been stopped for reading the terminal too early
+            os.kill(self._child.pid, signal.SIGCONT)  # it may have been stopped for reading the terminal too early
 
     def _forward(self, number: signal.Signals) -> None:
+        # A flood of signals may have cost us the one that tells of an end: what Python has no room for is dropped.
+        self._reap()
         if self._child is not None and self._child.returncode is None:
-            self._child.send_signal(number)
+            os.kill(self._child.pid, number)  # not its own method, which would take its status
         elif number in STOPPING:
             self._stop.set()
 

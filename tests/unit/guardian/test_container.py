@@ -93,6 +93,17 @@ def test_signals_are_passed_on(tmp_path: Path, name: str) -> None:
         app.end()
 
 
+def test_a_flood_of_signals_does_not_hide_the_end(tmp_path: Path) -> None:
+    app = shell(tmp_path / "log", "trap '' USR2; echo ready; sleep 0.05; exit 5")
+    try:
+        app.line("ready")
+        while app.process.poll() is None:
+            app.process.send_signal(signal.SIGUSR2)
+        assert app.process.returncode == 5
+    finally:
+        app.end()
+
+
 def test_what_has_lost_its_parent_is_reaped_by_the_first_process(tmp_path: Path, first: list[str]) -> None:
     orphans = "for n in 1 2 3; do sh -c 'sleep 0.01 & exec true'; done; sleep 0.1"
     states = "cat /proc/[0-9]*/stat | grep -c ') Z ' | sed 's/^/zombies /'"
