@@ -44,6 +44,8 @@ class Fleet(Protocol):
     def tick(self) -> float: ...
     @property
     def routed(self) -> bool: ...
+    @property
+    def spares_guardian(self) -> bool: ...
     def up(self, count: int) -> str: ...
     def down(self, forget: bool) -> str: ...
     def leader(self) -> str | None: ...
@@ -71,7 +73,7 @@ def up(fleet: Fleet, count: int) -> None:
         f"curl localhost:{fleet.port}/leader": LEADER_PAGE[fleet.routed],
         "make poll": "ten of the first",
         "make restart-leader": "another one leads within milliseconds",
-        "make kill-leader": f"another one leads within {failover_bound(fleet, leader):.1f} s",
+        "make kill-leader": f"another one leads within {failover(fleet, leader)}",
         "make down": "stop everything",
     }.items():
         say(f"  {command:<52} {effect}")
@@ -119,7 +121,10 @@ def kill_leader(fleet: Fleet) -> None:
         raise ClusterError(f"{old} is the only replica: nobody could take over; `make up` starts the others")
     bound = failover_bound(fleet, old)
     say(f"{fleet.shown(old)} leads, and is killed (SIGKILL): it can tell nobody that it goes.")
-    say(f"Its session and its lease have to run out, so this may take {bound:.1f} s …")
+    if guarded(fleet, old):
+        say(f"Its guardian sees that, and leaves for it. Without one this might take {bound:.1f} s.")
+    else:
+        say(f"Its session and its lease have to run out, so this may take {bound:.1f} s …")
     began = time.monotonic()
     fleet.kill(old)
     taken = takeover(fleet.leader, old, began, bound + MARGIN)
@@ -150,7 +155,7 @@ def leader_of(fleet: Fleet) -> str:
 
 
 def failover_bound(fleet: Fleet, leader: str) -> float:
-    """Seconds within which another replica leads if this one is killed, of what it says itself.
+    """Seconds within which another replica leads if this one is killed and nobody notices, of what it says itself.
 
     ZooKeeper ends its session on the tick after the timeout, or the one after that. Then its lease is waited out, and a
     tenth more for clocks.
@@ -161,6 +166,17 @@ def failover_bound(fleet: Fleet, leader: str) -> float:
     timeout = timeout if isinstance(timeout, (int, float)) else 6.0
     lease = lease if isinstance(lease, (int, float)) else 3.0
     return timeout + 2 * fleet.tick + 1.1 * lease
+
+
+def guarded(fleet: Fleet, leader: str) -> bool:
+    """Whether this replica's guardian outlives it, of what it says itself."""
+    session = (fleet.status(leader) or {}).get("session")
+    return fleet.spares_guardian and isinstance(session, dict) and session.get("guardian") in ("starting", "running")
+
+
+def failover(fleet: Fleet, leader: str) -> str:
+    """How long a failover takes, in words."""
+    return "milliseconds" if guarded(fleet, leader) else f"{failover_bound(fleet, leader):.1f} s"
 
 
 def told(fleet: Fleet, taken: Takeover) -> str:

@@ -67,6 +67,11 @@ class DockerFleet:
         """Whether /leader/... reaches the leader, whichever it is."""
         return True
 
+    @property
+    def spares_guardian(self) -> bool:
+        """Whether `kill` leaves a replica's guardian alive: no, it is in the container that is killed."""
+        return False
+
     # -- up and down
 
     def up(self, count: int) -> str:

@@ -53,6 +53,11 @@ class LocalFleet:
         """Whether /leader/... reaches the leader, whichever it is."""
         return not self._keeper.state.shared
 
+    @property
+    def spares_guardian(self) -> bool:
+        """Whether `kill` leaves a replica's guardian alive."""
+        return True
+
     # -- up and down
 
     def up(self, count: int) -> str:

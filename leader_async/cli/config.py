@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from ..errors import UsageError
+from ..watchdog import ACTIONS, Action
 from ..zookeeper import hosts
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -33,6 +34,8 @@ class Config:
         session_timeout: the session timeout to ask ZooKeeper for.
         lease: the lease.
         stop_timeout: the bound of a graceful stop.
+        guardian: whether a guardian is to end the session if this process dies.
+        overdue: what to do about work that runs on after its lease: `off`, `dump` or `exit`.
         resign_token: the bearer token of `POST /resign`, None to forbid it.
         log_level: the least severe messages to log.
 
@@ -51,6 +54,8 @@ class Config:
     session_timeout: float = 6.0
     lease: float = 3.0
     stop_timeout: float = 10.0
+    guardian: bool = True
+    overdue: Action = "dump"
     resign_token: str | None = field(default=None, repr=False)
     log_level: str = "info"
 
@@ -81,6 +86,8 @@ class Config:
             raise UsageError("the resign token is too easy to guess: give at least 16 characters")
         if self.resign_token is not None and not (self.resign_token.isascii() and self.resign_token.isprintable()):
             raise UsageError("the resign token cannot be sent in a header: give one line of printable ASCII")
+        if self.overdue not in ACTIONS:
+            raise UsageError(f"--overdue {self.overdue!r} is none of {', '.join(ACTIONS)}")
         if self.log_level not in LOG_LEVELS:
             raise UsageError(f"--log-level {self.log_level!r} is none of {', '.join(LOG_LEVELS)}")
 

@@ -1,7 +1,7 @@
 """The command line: flags and variables to a `Config`, results to exit codes.
 
 Rules: a flag wins over its variable; a secret is never a flag, which every process list shows. Wrong usage is told in
-one line with what to do, never as a traceback.
+one line with what to do, never as a traceback. Each command imports what it needs itself: a guardian stays small.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ from typing import Any, NoReturn
 
 import click
 
+from .. import logs
 from ..errors import UsageError
-from . import logs
+from ..watchdog import ACTIONS
 from .config import LOG_LEVELS, Config
-from .serve import CannotListen, Exit
-from .serve import serve as serve_replica
-from .zookeeper import run as run_zookeeper
+from .exits import CannotListen, Exit
 
 DEFAULTS = Config()
 
@@ -44,6 +43,7 @@ Exit codes:
    2  a flag or variable cannot be used
    3  a port cannot be listened on: it is taken, or not allowed
    4  the graceful stop did not end within --stop-timeout, or a second signal came
+   5  the work ran on after its lease, and --overdue is exit
   70  a bug; the log says where
 """
 
@@ -82,6 +82,12 @@ def cli() -> None:
 @click.option("--stop-timeout", default=DEFAULTS.stop_timeout, show_default=True, type=float, metavar="SECONDS",
               help="The bound of a graceful stop: handing over, answering what is under way, closing the "
               "session.")  # fmt: skip
+@click.option("--guardian/--no-guardian", default=DEFAULTS.guardian, show_default=True,
+              help="Have a small helper process hand the lead over as soon as this one has died, however it dies. "
+              "Without it the others wait for the session timeout.")  # fmt: skip
+@click.option("--overdue", default=DEFAULTS.overdue, show_default=True, metavar="|".join(ACTIONS),
+              help="What to do about work that runs on for one more lease after its own has run out: log where it "
+              "hangs, or end this process as well.")  # fmt: skip
 @click.option("--resign-token-file", default=None, metavar="FILE",
               help="File with the bearer token that POST /resign asks for; or the variable LEADER_ASYNC_RESIGN_TOKEN. "
               "Without either nobody may.")  # fmt: skip
@@ -89,6 +95,8 @@ def cli() -> None:
               help=f"One of {', '.join(LOG_LEVELS)}.")  # fmt: skip
 def serve(resign_token_file: str | None, identity: str, log_level: str, **rest: Any) -> None:
     """Run one replica: take part in the election and serve its status over HTTP."""
+    from .serve import serve as serve_replica
+
     try:
         config = Config(
             **rest,
@@ -121,6 +129,8 @@ def zookeeper(host: str, port: int, tick: float, log_level: str) -> None:
 
     It has no replicas and keeps nothing on disk: all is gone when it ends. Do not elect anything with it that matters.
     """
+    from .zookeeper import run as run_zookeeper
+
     logs.to_stderr(log_level)
     try:
         code = asyncio.run(run_zookeeper(host, port, tick))
@@ -130,6 +140,29 @@ def zookeeper(host: str, port: int, tick: float, log_level: str) -> None:
         click.echo(f"leader-async: {error}", err=True)
         code = Exit.PORT
     _end(code)
+
+
+@cli.command(context_settings={
+    "auto_envvar_prefix": "LEADER_ASYNC", "max_content_width": 100,
+    "ignore_unknown_options": True, "allow_interspersed_args": False,
+})  # fmt: skip
+@click.option("--log-level", default=DEFAULTS.log_level, show_default=True, type=click.Choice(LOG_LEVELS),
+              metavar="LEVEL", help=f"One of {', '.join(LOG_LEVELS)}.")  # fmt: skip
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def guard(command: tuple[str, ...], log_level: str) -> None:
+    """Run COMMAND and guard it: leader-async guard -- leader-async serve
+
+    If COMMAND, or a process that it has started, dies while it leads, its lead is handed over at once. This is for
+    containers, whose first process takes every other one along when it ends. It does an init's work as well: signals
+    are passed on to COMMAND, and what has ended is reaped.
+
+    It ends with COMMAND's exit code, or 128 and the number of the signal that ended it; with 127 if there is no such
+    command, 126 if it cannot be run.
+    """
+    from ..guardian.container import guard as guard_command
+
+    logs.to_stderr(log_level)
+    _end(guard_command(command))
 
 
 def _token(file: str | None) -> str | None:
@@ -146,7 +179,7 @@ def _token(file: str | None) -> str | None:
     return token
 
 
-def _end(code: Exit) -> NoReturn:
+def _end(code: int) -> NoReturn:
     # Not sys.exit: it waits for threads, and a name that is being looked up in one would break the bound of a stop.
     logging.shutdown()
     sys.stderr.flush()

@@ -7,13 +7,13 @@ Rules:
   bound. A second signal does not wait.
 - A bug in the election ends the process: another replica leads, and whoever supervises this one starts it again.
 
-It does not promise that the place in the queue ends with the process: without ZooKeeper it ends with the session.
+It does not promise that the place in the queue ends with the process: without a guardian, or without ZooKeeper, it ends
+with the session.
 """
 
 from __future__ import annotations
 
 import asyncio
-import enum
 import logging
 import os
 import signal
@@ -29,6 +29,7 @@ from ..election.election import Election
 from ..election.term import Term
 from ..web import create_app
 from .config import Config, authority
+from .exits import CannotListen, Exit
 
 log = logging.getLogger("leader_async.serve")
 
@@ -38,20 +39,6 @@ that does not answer is no failure of ours: the place ends with the session."""
 
 SETTLE = 0.01
 """Seconds between not accepting connections any more and draining those that there are."""
-
-
-class Exit(enum.IntEnum):
-    """The exit codes of `leader-async serve`."""
-
-    STOPPED = 0
-    USAGE = 2
-    PORT = 3
-    STOP_TIMEOUT = 4
-    BUG = 70
-
-
-class CannotListen(Exception):
-    """A port cannot be bound; the message says which and why."""
 
 
 async def serve(config: Config) -> Exit:
@@ -84,7 +71,9 @@ class Replica:
 
     def __init__(self, config: Config) -> None:
         self._bound = config.stop_timeout
-        self.connection: Connection = connect(config.zookeeper, timeout=config.session_timeout)
+        self.connection: Connection = connect(
+            config.zookeeper, timeout=config.session_timeout, guardian=config.guardian, overdue=config.overdue
+        )
         self.election: Election = self.connection.election(
             config.election, identity=config.identity, address=config.address, lease=config.lease, root=config.root
         )
@@ -103,7 +92,7 @@ class Replica:
 
     def run(self) -> asyncio.Task[None]:
         """Connect and be a candidate; the task ends by itself only of a bug."""
-        self.connection.client.start()
+        self.connection.start()
         self._running = asyncio.get_running_loop().create_task(self.election.run(hold), name="election")
         self._running.add_done_callback(self._ended)
         return self._running

@@ -7,7 +7,8 @@ import logging
 import signal
 
 from ..embedded import EmbeddedServer
-from .serve import Exit, bind
+from .exits import Exit
+from .serve import bind
 
 log = logging.getLogger("leader_async.embedded")
 

@@ -11,7 +11,9 @@ from types import TracebackType
 
 from .. import clock
 from ..errors import ConnectionLost, NotConnected, SessionClosed, TermEnded, UsageError
+from ..guardian.tie import Tie
 from ..waking import Alarm, Pulse
+from ..watchdog import ACTIONS, Action, Watchdog
 from ..zookeeper import hosts
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
@@ -36,7 +38,7 @@ def _count_fork() -> None:
 os.register_at_fork(after_in_child=_count_fork)
 
 
-def connect(servers: str, *, timeout: float = 6.0) -> Connection:
+def connect(servers: str, *, timeout: float = 6.0, guardian: bool = False, overdue: Action = "off") -> Connection:
     """Open a session with ZooKeeper, for use as `async with connect(...) as zk`.
 
     It does not wait: servers are dialled in the background for as long as the block lasts, whether they are there yet
@@ -45,23 +47,35 @@ def connect(servers: str, *, timeout: float = 6.0) -> Connection:
     Args:
         servers: `host:port,host:port/chroot`; IPv6 addresses in brackets, the default port is 2181.
         timeout: the session timeout to ask for, in seconds. The server may grant another one.
+        guardian: have a small helper process end the session as soon as this process has died, however it dies, so that
+            the next one leads within milliseconds and not after the session timeout; see `leader_async.guardian`.
+        overdue: what to do about work that runs on for one more lease although its own has run out: `dump` the stacks
+            of all threads and tasks to the log, or `exit` as well (code 5); see `leader_async.watchdog`.
 
     Raises:
-        UsageError: the address or the timeout cannot be used.
+        UsageError: an argument cannot be used.
     """
     if not (math.isfinite(timeout) and 0.1 <= timeout <= 86400):
         raise UsageError(f"a session timeout of {timeout!r} s: give 0.1 to 86400 seconds (6 is a good start)")
-    return Connection(hosts.parse(servers), timeout)
+    if overdue not in ACTIONS:
+        raise UsageError(f"overdue={overdue!r} is none of {', '.join(ACTIONS)}")
+    return Connection(hosts.parse(servers), timeout, guardian=guardian, overdue=overdue)
 
 
 class Connection:
     """One session with ZooKeeper. Made by `connect`."""
 
-    def __init__(self, ensemble: hosts.Ensemble, timeout: float) -> None:
+    def __init__(
+        self, ensemble: hosts.Ensemble, timeout: float, *, guardian: bool = False, overdue: Action = "off"
+    ) -> None:
         self.client = Client(ensemble, timeout)
         self.window = Window(self.client)
         self.changed = Pulse()  # the state of one of its elections has
+        self._tie = Tie(self.client) if guardian else None
+        if self._tie is not None:
+            self.client.listen("the guardian", self._tie)
         self._elections: dict[str, Election] = {}
+        self._watchdog = Watchdog(self._elections.values, overdue)
         self._keeper = Keeper()
         self._alarm = Alarm(self.confirm_due)
         self._waiting: list[tuple[Hold, float, asyncio.Future[None]]] = []
@@ -70,7 +84,7 @@ class Connection:
         self._closed = False
 
     async def __aenter__(self) -> Connection:
-        self.client.start()
+        self.start()
         return self
 
     async def __aexit__(
@@ -78,10 +92,20 @@ class Connection:
     ) -> None:
         await self.close()
 
+    def start(self) -> None:
+        """Begin to dial, in the background; `async with` does this."""
+        self.client.start()
+        self._watchdog.start()
+
     @property
     def own_process(self) -> bool:
         """False in a child that was forked off: it has no session and must connect by itself."""
         return self._forks == _forks
+
+    @property
+    def guardian(self) -> str:
+        """What has become of the guardian: `none`, `starting`, `running` or `lost`."""
+        return "none" if self._tie is None else self._tie.state
 
     async def wait_connected(self) -> None:
         """Return once a server serves the session.
@@ -129,6 +153,8 @@ class Connection:
         election = Election(self, parent, identity, address, lease)
         self._elections[parent] = election
         self.client.listen(parent, election)
+        if self._tie is not None:
+            self._tie.add(parent)
         if self.client.connected:  # it has missed the event
             election.session_event(m.Connected(self.client.session_id, self.client.timeout, resumed=True))
         self.client.patience = min(self.client.patience, lease / CONFIRMS)
@@ -154,6 +180,7 @@ class Connection:
             await asyncio.gather(*(election.shut() for election in self._elections.values()))
         finally:
             await self.client.close()
+            self._watchdog.stop()
             self._alarm.cancel()
 
     # -- confirms ------------------------------------------------------------------------------------------------------

@@ -74,6 +74,11 @@ class Election(Observer):
         """The term under which this process leads now, None if it does not lead."""
         return self._term if self.is_leader else None
 
+    @property
+    def overdue(self) -> float:
+        """Seconds that the work runs past the end of its lease, normally 0.0; from any thread."""
+        return self._overdue(clock.now(), self.candidacy.hold)
+
     def status(self) -> Status:
         """What this process knows of itself, from memory: never waits for ZooKeeper."""
         now, candidacy = clock.now(), self.candidacy

@@ -65,7 +65,7 @@ def role(status: Status) -> dict[str, object]:
     }
 
 
-def everything(status: Status, session: SessionStatus) -> dict[str, object]:
+def everything(status: Status, session: SessionStatus, guardian: str) -> dict[str, object]:
     """All that this replica knows, for `GET /status`."""
     return {
         "version": version(),
@@ -76,6 +76,7 @@ def everything(status: Status, session: SessionStatus) -> dict[str, object]:
             **asdict(session),
             "session_id": f"0x{session.session_id:x}",
             "away_since": None if session.connected else session.since,
+            "guardian": guardian,
         },
     }
 

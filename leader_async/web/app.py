@@ -161,8 +161,8 @@ async def readyz(request: web.Request) -> web.Response:
 
 async def status(request: web.Request) -> web.Response:
     """All that this replica knows."""
-    service = request.app[_SERVICE]
-    return answers.as_json(answers.everything(service.election.status(), service.connection.client.status()))
+    connection, known = request.app[_SERVICE].connection, request.app[_SERVICE].election.status()
+    return answers.as_json(answers.everything(known, connection.client.status(), connection.guardian))
 
 
 async def candidates(request: web.Request) -> web.Response:

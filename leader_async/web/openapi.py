@@ -25,6 +25,7 @@ def _object(**fields: dict[str, Any]) -> dict[str, Any]:
 
 
 STATE: dict[str, Any] = {"type": "string", "enum": STATES}
+GUARDIAN: dict[str, Any] = {"type": "string", "enum": ["none", "starting", "running", "lost"]}
 SCHEMAS: dict[str, dict[str, Any]] = {
     "Error": _object(error=TEXT, status=COUNT, reason=TEXT),
     "IsLeader": _object(host=TEXT, is_leader=YES_NO),
@@ -36,7 +37,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "Readiness": _object(status={"const": "ok"}, state=STATE),
     "Session": _object(
         connected=YES_NO, since=NUMBER, server=_or_null(TEXT), session_id=TEXT, timeout_asked=NUMBER,
-        timeout=_or_null(NUMBER), last_error=TEXT, away_since=_or_null(NUMBER),
+        timeout=_or_null(NUMBER), last_error=TEXT, away_since=_or_null(NUMBER), guardian=GUARDIAN,
     ),
     "Status": _object(
         version=TEXT, election=TEXT, identity=TEXT, address=TEXT, state=STATE, is_leader=YES_NO, in_queue=YES_NO,

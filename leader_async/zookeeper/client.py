@@ -6,6 +6,7 @@ Rules:
 - What takers send in answer leaves in that same iteration, in one write.
 - One handshake at a time: with two, the session would move to and fro between servers.
 - A connection that ended is dialled again at once, then with growing, jittered pauses, for as long as the client lives.
+- A session that was handed over (`resume`) is never followed by another one: with its end the client is over.
 
 It does not queue requests while disconnected and does not resend any.
 """
@@ -24,7 +25,7 @@ from ..waking import Alarm, Pulse
 from . import dialling, hosts
 from . import messages as m
 from .link import Link
-from .session import Phase, Session
+from .session import CLOSED, Credentials, Phase, Session
 from .status import SessionStatus
 
 log = logging.getLogger("leader_async.zookeeper")
@@ -48,16 +49,17 @@ class Client:
     Args:
         ensemble: whom to dial.
         timeout: the session timeout to ask for, in seconds.
+        resume: a session to take over from somebody else, instead of beginning one.
     """
 
-    def __init__(self, ensemble: hosts.Ensemble, timeout: float) -> None:
+    def __init__(self, ensemble: hosts.Ensemble, timeout: float, *, resume: Credentials | None = None) -> None:
         self.ensemble = ensemble
         self.patience = timeout / 3
         """Seconds that a server has to take over a session at the first round of dialling; holders of leases lower it,
         because a server that hangs must not cost them what is left of the lease. Later rounds are more patient."""
         self.died: BaseException | None = None
         """The bug that ended the dialling, after which no connection is made any more."""
-        self._session = Session(timeout)
+        self._session = Session(timeout, resume=resume)
         self._resolver = dialling.Resolver(ensemble.servers)
         self._answers: dict[int, OnAnswer] = {}
         self._listeners: dict[str, Listener] = {}
@@ -90,7 +92,7 @@ class Client:
             while self._session.phase is not Phase.OVER:
                 await self._changed.wait()
         finally:
-            self._session.drop("closed by ourselves")
+            self._session.drop(CLOSED)
             self._pump()
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -100,9 +102,9 @@ class Client:
 
         Raises:
             UsageError: it was never started: nothing would ever happen.
-            SessionClosed: it was closed.
+            SessionClosed: it was closed, or it was to resume a session that is over.
         """
-        if self._closing:
+        if self._over:
             raise SessionClosed("this connection was closed; open another one with leader_async.connect()")
         if self._task is None:
             raise UsageError("this connection was not entered; write `async with leader_async.connect(...) as zk:`")
@@ -111,8 +113,7 @@ class Client:
         """Return once a server serves the session.
 
         Raises:
-            UsageError: the client was never started.
-            SessionClosed: the client was closed.
+            UsageError, SessionClosed: see `check_open`.
         """
         self.check_open()
         while not self.connected:
@@ -130,6 +131,15 @@ class Client:
     def session_id(self) -> int:
         """ZooKeeper's id of the session, 0 for none."""
         return self._session.session_id
+
+    @property
+    def credentials(self) -> Credentials | None:
+        """What it takes to resume the session from another process, None while there is none."""
+        return self._session.credentials
+
+    @property
+    def _over(self) -> bool:
+        return self._closing or self._session.phase is Phase.OVER
 
     @property
     def timeout(self) -> float:
@@ -244,7 +254,7 @@ class Client:
                 self._last_error = reason
                 if self._link is not None:
                     log.log(
-                        logging.INFO if self._closing else logging.WARNING,
+                        logging.INFO if self._closing or reason == CLOSED else logging.WARNING,
                         "connection to %s ended: %s",
                         self._link.peer,
                         reason,
@@ -264,7 +274,7 @@ class Client:
 
     async def _keep_connected(self) -> None:
         lost, patience = clock.now(), self.patience
-        while not self._closing:
+        while not self._over:
             expiring = self.session_id
             if await self._dial_round(patience):
                 since = clock.now()
@@ -289,7 +299,7 @@ class Client:
         addresses, problems = await self._resolver.resolve(self._failed_last)
         for problem in problems:
             self._trouble(f"cannot look up {problem}")
-        while addresses and not self._closing:
+        while addresses and not self._over:
             try:
                 async with asyncio.timeout(self._session.timeout_asked / 3):
                     sock = await dialling.dial(addresses)
@@ -316,7 +326,7 @@ class Client:
 
     def link_made(self, link: Link) -> None:
         """A connection was made; the handshake begins."""
-        if self._closing:
+        if self._over:
             link.abort()
             return
         self._link = link

@@ -86,7 +86,7 @@ class Connect:
     last_zxid: int
     timeout: float
     session_id: int
-    password: bytes
+    password: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +225,7 @@ class Accepted:
 
     session_id: int
     timeout: float
-    password: bytes
+    password: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -415,7 +415,13 @@ class Expired:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The session was closed by ourselves; nothing follows."""
+    """The session is over for this side; nothing follows.
+
+    Attributes:
+        confirmed: the server has answered our close. If not, the session may live on until its timeout.
+    """
+
+    confirmed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ Rules:
    sooner: an ensemble without a quorum hangs up as well, and keeps the sessions that it had.
 8. A server that says that the session has moved or expired is left: a handshake that we had given up may have reached
    another server late and taken the session there (ZOOKEEPER-710). The next handshake brings it back, or tells its end.
+9. A session that was handed over (`resume`) is resumed or over: no other one follows it, and none is asked for.
 
 It never raises for what a server does, only `UsageError` and `NotConnected` for what the caller does. It does not
 promise that a session which is UP is alive: a server that is cut off from its ensemble answers pings for a while.
@@ -32,6 +33,7 @@ from __future__ import annotations
 
 import enum
 from collections import deque
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ..errors import NotConnected, ProtocolError, SessionExpired, SessionMoved, UsageError, server_error
@@ -43,6 +45,10 @@ PATIENCE = 5
 """Session timeouts after which servers that hang up on our session are asked for a new one; see rule 7."""
 
 
+CLOSED = "closed by ourselves"
+"""Why a connection ended that nobody need worry about."""
+
+
 class Phase(enum.Enum):
     """Where a session is with its connection."""
 
@@ -51,6 +57,23 @@ class Phase(enum.Enum):
     UP = "up"
     CLOSING = "closing"
     OVER = "over"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What it takes to resume a session from somewhere else. The password is never shown.
+
+    Attributes:
+        session_id: ZooKeeper's id of the session.
+        password: proves that the session is ours.
+        timeout: the session timeout as granted, in seconds.
+        last_zxid: the highest zxid seen on it.
+    """
+
+    session_id: int
+    password: bytes = field(repr=False)
+    timeout: float
+    last_zxid: int
 
 
 class _Asked(NamedTuple):
@@ -64,9 +87,12 @@ class Session:
     Args:
         timeout: the session timeout to ask for, in seconds.
         frame_limit: bytes of the largest frame to take from a server.
+        resume: the one session to resume, instead of beginning one; rule 9.
     """
 
-    def __init__(self, timeout: float, *, frame_limit: int = wire.FRAME_LIMIT) -> None:
+    def __init__(
+        self, timeout: float, *, frame_limit: int = wire.FRAME_LIMIT, resume: Credentials | None = None
+    ) -> None:
         self.phase = Phase.DOWN
         self.timeout_asked = timeout
         self.timeout = timeout  # as granted, once a server has answered
@@ -87,6 +113,14 @@ class Session:
         self._last_sent = 0.0
         self._out = bytearray()
         self._events: deque[m.Event] = deque()
+        self._handed_over = resume is not None
+        if resume is not None:
+            self.session_id, self._password, self.last_zxid = resume.session_id, resume.password, resume.last_zxid
+
+    @property
+    def credentials(self) -> Credentials | None:
+        """What it takes to resume this session from somewhere else, None while there is none."""
+        return Credentials(self.session_id, self._password, self.timeout, self.last_zxid) if self.session_id else None
 
     # -- the connection ------------------------------------------------------------------------------------------------
 
@@ -103,7 +137,8 @@ class Session:
         self._frames = wire.FrameReader(self._frame_limit)
         self._handshake_due = now + patience
         since = self._hung_up_since
-        self._anew = since is not None and now - since >= PATIENCE * self.timeout and not self._anew
+        impatient = since is not None and now - since >= PATIENCE * self.timeout and not self._handed_over
+        self._anew = impatient and not self._anew
         asked = (0, 0, bytes(16)) if self._anew else (self.last_zxid, self.session_id, self._password)
         self._out += wire.encode_connect(m.Connect(asked[0], self.timeout_asked, *asked[1:]))
 
@@ -129,6 +164,9 @@ class Session:
 
     def drop(self, reason: str) -> None:
         """The connection is of no use any more; what is unanswered is lost."""
+        self._drop(reason, confirmed=False)
+
+    def _drop(self, reason: str, *, confirmed: bool) -> None:
         if self.phase in (Phase.DOWN, Phase.OVER):
             return
         closing = self.phase is Phase.CLOSING
@@ -140,7 +178,7 @@ class Session:
         self._events.append(m.Disconnected(reason))
         self._events.extend(m.Answered(asked.xid, m.Lost()) for asked in lost)
         if closing:
-            self._events.append(m.Ended())
+            self._events.append(m.Ended(confirmed))
 
     # -- what the caller wants -----------------------------------------------------------------------------------------
 
@@ -180,7 +218,7 @@ class Session:
             self.phase = Phase.CLOSING
         elif self.phase is Phase.SHAKING:
             self.phase = Phase.CLOSING
-            self.drop("closed by ourselves")
+            self.drop(CLOSED)
         elif self.phase is Phase.DOWN:
             self.phase = Phase.OVER
             self._events.append(m.Ended())
@@ -259,7 +297,7 @@ class Session:
             self._due.popleft()
         self._events.append(m.Answered(xid, reply))
         if isinstance(asked.request, m.Close):
-            self.drop("closed by ourselves")
+            self._drop(CLOSED, confirmed=True)
 
     def _receive_accepted(self, accepted: m.Accepted, now: float) -> None:
         ours = self.session_id
@@ -267,6 +305,11 @@ class Session:
         if ours and not same and not (self._anew and accepted.session_id == 0):
             self._forget()
             self._events.append(m.Expired(ours))
+            if self._handed_over:
+                # One that the server may have begun instead is left to its timeout: nobody asked for it.
+                self.phase = Phase.CLOSING
+                self.drop("the session has expired")
+                return
         if accepted.session_id == 0 or accepted.timeout <= 0:
             self.drop(
                 "the server refused the session: it has expired"

@@ -19,6 +19,8 @@ LINE = re.compile(r"^(\S+) - (True|False)$")
 SHORT = {"LEADER_ASYNC_SESSION_TIMEOUT": "2", "LEADER_ASYNC_LEASE": "1"}
 """A crashed leader is followed within 2 s + 2 ticks of 1 s + 1.1 leases of 1 s."""
 
+GUARDIAN = "-m leader_async.guardian"
+
 
 @dataclass(frozen=True, slots=True)
 class Launcher:
@@ -68,7 +70,15 @@ class Launcher:
         return {**ours, **own, **self.environment, **environment}
 
     def processes(self) -> list[str]:
-        """What runs with this cluster's folder in its environment: everything that was started for it."""
+        """Everything that was started for this cluster and runs, but for the guardians, which follow a moment later."""
+        return [command for command in self._started() if GUARDIAN not in command]
+
+    def guardians(self) -> list[str]:
+        """The guardians of its replicas."""
+        return [command for command in self._started() if GUARDIAN in command]
+
+    def _started(self) -> list[str]:
+        """What runs with this cluster's folder in its environment."""
         found = []
         for folder in Path("/proc").glob("[0-9]*"):
             try:

@@ -104,11 +104,27 @@ LAYERS["election"] = PURE_ELECTION | {
     "waking",
     "election",
 }
+LAYERS |= {
+    "watchdog": set(),
+    "logs": set(),
+    # The application's end knows nothing of elections; the other end writes their records, and that is all it knows.
+    "guardian": set(),
+    "guardian/protocol": {"zookeeper/session"},
+    "guardian/finding": set(),
+    "guardian/tie": {"zookeeper/messages", "zookeeper/client", "guardian/protocol", "guardian/finding"},
+    "guardian/ending": {"errors", "zookeeper", "election/record", "guardian/protocol"},
+    "guardian/watch": {"guardian/protocol", "guardian/ending"},
+    "guardian/container": {"guardian/finding", "guardian/watch"},
+    "guardian/__main__": {"logs", "guardian/watch"},
+}
+PURE.add("guardian/protocol")
+LAYERS["election"] |= {"guardian/tie", "watchdog"}
 LAYERS["sharding"] = {"errors", "clock", "election", "zookeeper/messages", "zookeeper/client", "sharding"}
 LAYERS["embedded"] = {"errors", "clock", "waking", "embedded"}
 LAYERS["testing"] = {"embedded", "errors"}
 LAYERS["web"] = {"election", "zookeeper/client", "zookeeper/status", "clock", "errors", "web", ""}
-LAYERS["cli"] = {"election", "zookeeper", "embedded", "web", "clock", "errors", "cli", ""}
+LAYERS["cli"] = {"election", "zookeeper", "embedded", "web", "clock", "errors", "cli", "logs", "watchdog", ""}
+LAYERS["cli/main"] = LAYERS["cli"] | {"guardian/container"}
 LAYERS[""] = {"election", "sharding", "errors", "zookeeper/client", "zookeeper/status", "cli"}
 IMPURE = {"asyncio", "socket", "time", "random", "threading", "datetime", "uuid", "selectors", "os"}
 

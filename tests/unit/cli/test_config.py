@@ -56,6 +56,7 @@ def test_where_people_reach_a_replica(settings: dict[str, Any], url: str) -> Non
         ({"resign_token": "one line of it\nand another"}, "one line of printable ASCII"),
         ({"resign_token": "t\u00f6ken t\u00f6ken t\u00f6ken"}, "one line of printable ASCII"),
         ({"log_level": "loud"}, "none of debug, info, warning, error"),
+        ({"overdue": "loud"}, "--overdue 'loud' is none of off, dump, exit"),
     ],
 )
 def test_what_cannot_be_used_is_named_with_what_to_do(settings: dict[str, Any], complaint: str) -> None:

@@ -155,6 +155,8 @@ def test_variables_are_read_and_flags_win_over_them() -> None:
         ("STOP_TIMEOUT", "nan", "--stop-timeout nan s"),
         ("RESIGN_TOKEN_FILE", "/nowhere/token", "cannot be read"),
         ("LOG_LEVEL", "loud", "--log-level 'loud' is none of"),
+        ("OVERDUE", "loud", "--overdue 'loud' is none of"),
+        ("GUARDIAN", "loud", "'loud' is not a valid boolean"),
     ],
 )
 def test_each_flag_has_its_variable(variable: str, value: str, complaint: str) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from leader_async import Candidate, Election, Term
 from leader_async.cli.config import Config
-from leader_async.cli.serve import CannotListen, Exit, Replica, bind
+from leader_async.cli.exits import CannotListen, Exit
+from leader_async.cli.serve import Replica, bind
 from leader_async.zookeeper.client import Client
 
 Work = Callable[[Term], Awaitable[None]]

@@ -6,7 +6,8 @@ import pytest
 
 from leader_async.errors import NotConnected, UsageError
 from leader_async.zookeeper import messages as m
-from leader_async.zookeeper.session import MAX_XID, Phase, Session
+from leader_async.zookeeper import wire
+from leader_async.zookeeper.session import MAX_XID, PATIENCE, Credentials, Phase, Session
 
 PASSWORD = b"0123456789abcdef"
 
@@ -300,7 +301,11 @@ def test_closing_sends_close_and_ends(session: Session) -> None:
     session.close(1.0)
     assert struct.unpack("!iii", session.data_to_send()) == (8, 1, -11)
     session.receive_data(reply(1), 1.1)
-    assert events(session) == [m.Answered(1, m.Closed()), m.Disconnected("closed by ourselves"), m.Ended()]
+    assert events(session) == [
+        m.Answered(1, m.Closed()),
+        m.Disconnected("closed by ourselves"),
+        m.Ended(confirmed=True),
+    ]
     assert session.phase is Phase.OVER
     with pytest.raises(NotConnected, match="over"):
         session.send(m.Delete("/a"), 2.0)
@@ -328,3 +333,36 @@ def test_bytes_behind_the_end_count_for_nothing(session: Session) -> None:
     session.close(1.0)
     session.receive_data(reply(1) + DELETED, 1.1)
     assert [type(event) for event in events(session)] == [m.Answered, m.Disconnected, m.Ended]
+
+
+def test_the_credentials_of_a_session_are_what_resumes_it_and_hide_the_password(session: Session) -> None:
+    assert Session(6.0).credentials is None
+    session.send(m.Delete("/a"), 1.0)
+    session.receive_data(reply(1, zxid=9), 1.1)
+    credentials = session.credentials
+    assert credentials == Credentials(7, PASSWORD, 6.0, 9)
+    heir = Session(6.0, resume=credentials)
+    heir.open(2.0, 1.0)
+    assert heir.data_to_send() == wire.encode_connect(m.Connect(9, 6.0, 7, PASSWORD))
+    heir.receive_data(accepted(), 2.1)
+    assert events(heir) == [m.Connected(7, 6.0, resumed=True)]
+    shown = f"{credentials!r} {m.Connect(9, 6.0, 7, PASSWORD)!r} {m.Accepted(7, 6.0, PASSWORD)!r}"
+    assert PASSWORD.decode() not in shown
+
+
+@pytest.mark.parametrize("instead", [0, 8])
+def test_a_session_that_was_handed_over_is_followed_by_no_other_one(instead: int) -> None:
+    heir = Session(6.0, resume=Credentials(7, PASSWORD, 6.0, 9))
+    heir.open(2.0, 1.0)
+    heir.receive_data(accepted(instead), 2.1)
+    assert events(heir) == [m.Expired(7), m.Disconnected("the session has expired"), m.Ended()]
+    assert heir.phase is Phase.OVER
+    assert heir.credentials is None
+
+
+def test_a_session_that_was_handed_over_never_asks_for_a_new_one() -> None:
+    heir = Session(6.0, resume=Credentials(7, PASSWORD, 6.0, 9))
+    for now in (0.0, PATIENCE * 6.0, 10 * PATIENCE * 6.0):
+        heir.open(now, 1.0)
+        assert heir.data_to_send() == wire.encode_connect(m.Connect(9, 6.0, 7, PASSWORD))
+        heir.receive_eof(now)

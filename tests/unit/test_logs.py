@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from leader_async.cli.logs import OneLine
+from leader_async.logs import OneLine
 
 
 def line(message: str, *arguments: object) -> str:

@@ -1,4 +1,4 @@
-"""The log of `leader-async`: text on stderr, one line per event.
+"""The log of `leader-async` and of the guardian: text on stderr, one line per event.
 
 Rule: whatever a stranger or a server put into a message, it stays on its line. The traceback of a bug follows its line.
 It does not promise a format that a machine can parse: that is `GET /status`.
@@ -19,9 +19,9 @@ class OneLine(logging.Formatter):
         return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-def to_stderr(level: str) -> None:
+def to_stderr(level: str | int) -> None:
     """Log there what is at least as severe as `level`."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(OneLine("%(asctime)s %(levelname)-8s %(name)s: %(message)s"))
-    logging.basicConfig(level=level.upper(), handlers=[handler])
+    logging.basicConfig(level=level.upper() if isinstance(level, str) else level, handlers=[handler])
     logging.getLogger("aiozk").setLevel(logging.WARNING)

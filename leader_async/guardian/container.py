@@ -1,0 +1,171 @@
+"""`leader-async guard -- COMMAND…`: the guardian as parent of its application, and as the first process of a container.
+
+A child dies with the first process of its container, so there the guardian has to be that one. It starts COMMAND, hands
+a descriptor on by a variable, guards whoever introduces itself there (every worker that has a session), and ends as
+COMMAND did.
+
+Rules:
+- What an init has to do is done: signals are passed on to COMMAND, every process that has ended is reaped.
+- COMMAND is in a process group of its own, in the foreground if there is a terminal: Ctrl-C reaches it once.
+- After COMMAND's end the sessions of processes that have died are ended before this one exits; a signal to stop does
+  not wait for that. As a container's first process it first kills the guarded ones that still live, which would die of
+  its own end anyway, so that their places are freed as well.
+- A bug in guarding one process is logged; it ends neither COMMAND nor the guarding of others.
+
+It does not survive a SIGKILL to itself, nor the end of the whole container.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Sequence
+from typing import Any
+
+from . import finding
+from .watch import Watch
+
+log = logging.getLogger("leader_async.guardian")
+
+FORWARDED = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGALRM,
+    signal.SIGCONT,
+    signal.SIGWINCH,
+)
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
+DESCRIPTOR = 64
+"""The lowest number of the descriptor that is handed on; the first ten belong to shell scripts."""
+
+NOT_FOUND, NOT_RUN = 127, 126
+"""The status when COMMAND does not exist, or cannot be run; as shells have it."""
+
+
+def guard(command: Sequence[str]) -> int:
+    """Run this command and guard it.
+
+    Returns:
+        Its status: its exit code, or 128 and the number of the signal that ended it.
+    """
+    return asyncio.run(_guard(command))
+
+
+async def _guard(command: Sequence[str]) -> int:
+    return await _Init().run(command)
+
+
+class _Init:
+    """The parent of one command."""
+
+    def __init__(self) -> None:
+        # Datagrams: several processes write to the one descriptor.
+        self._ours, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._ours.setblocking(False)
+        self._child: subprocess.Popen[bytes] | None = None
+        self._status: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._stop = asyncio.Event()
+        self._guarded: dict[asyncio.Task[None], Watch] = {}
+
+    async def run(self, command: Sequence[str]) -> int:
+        """See `guard`."""
+        loop = asyncio.get_running_loop()
+        for number in FORWARDED:
+            loop.add_signal_handler(number, self._forward, number)
+        loop.add_signal_handler(signal.SIGCHLD, self._reap)
+        loop.add_reader(self._ours, self._admit)
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                try:
+                    self._start(command)
+                except OSError as error:
+                    log.critical("%s cannot be run: %s", command[0], error.strerror)
+                    return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_RUN
+                status = await self._status
+                await self._wind_up()
+                return status
+        finally:
+            loop.remove_reader(self._ours)
+            self._ours.close()
+            self._theirs.close()
+
+    def _start(self, command: Sequence[str]) -> None:
+        number = fcntl.fcntl(self._theirs, fcntl.F_DUPFD, DESCRIPTOR)
+        try:
+            variables = {**os.environ, finding.VARIABLE: finding.name_of(self._theirs, number)}
+            self._child = subprocess.Popen(command, env=variables, pass_fds=[number], process_group=0)
+        finally:
+            os.close(number)
+        if os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp():
+            os.tcsetpgrp(0, self._child.pid)
+            os.kill(self._child.pid, signal.SIGCONT)  # it may have been stopped for reading the terminal too early
+
+    def _forward(self, number: signal.Signals) -> None:
+        # A flood of signals may have cost us the one that tells of an end: what Python has no room for is dropped.
+        self._reap()
+        if self._child is not None and self._child.returncode is None:
+            os.kill(self._child.pid, number)  # not its own method, which would take its status
+        elif number in STOPPING:
+            self._stop.set()
+
+    def _reap(self) -> None:
+        """Take the status of every process that has ended: whoever lost its parent is the first process's child."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if self._child is not None and pid == self._child.pid:
+                code = os.waitstatus_to_exitcode(status)
+                self._child.returncode = code
+                self._status.set_result(code if code >= 0 else 128 - code)
+
+    def _admit(self) -> None:
+        """Guard whoever introduces itself."""
+        try:
+            while True:
+                _, descriptors, _, _ = socket.recv_fds(self._ours, 64, 4)
+                for descriptor in descriptors:
+                    watch = Watch(socket.socket(fileno=descriptor))
+                    task = self._group.create_task(_run(watch))
+                    self._guarded[task] = watch
+                    task.add_done_callback(self._guarded.pop)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            log.warning("somebody introduced itself in vain: %s", error)
+
+    async def _wind_up(self) -> None:
+        """COMMAND has ended: end what is left of it."""
+        self._admit()
+        for watch in [*self._guarded.values()]:
+            watch.look()
+            if watch.living and os.getpid() == 1:
+                watch.kill()
+        waiting = [task for task, watch in self._guarded.items() if not watch.living or os.getpid() == 1]
+        stop = self._group.create_task(self._stop.wait())
+        if waiting:
+            ends: list[asyncio.Future[Any]] = [asyncio.gather(*waiting), stop]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        for task in self._guarded:
+            task.cancel()
+
+
+async def _run(watch: Watch) -> None:
+    try:
+        await watch.run()
+    except Exception:  # the supervisor: COMMAND lives on
+        log.critical("guarding a process has failed of a bug", exc_info=True)

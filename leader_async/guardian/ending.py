@@ -1,0 +1,120 @@
+"""Ending the session of a process that is gone: resume it, leave what it holds, close it.
+
+Rules:
+- A record is left only if it says `held` by a znode that this very session owns, and only at the version at which it
+  was read. Refused means that it is not this session's any more: nothing more is done to it.
+- Reads are sent behind a `sync`, so that no claim that was answered is missed.
+- Whatever can or cannot be left, the session is closed: that deletes everything else of it.
+- After a lost connection everything is read again on the next one, until the session must have expired.
+
+It does not know whether the process is gone: whoever calls it must.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..election import record as r
+from ..errors import ConnectionLost, NotConnected, RecordError, ServerError, SessionClosed
+from ..zookeeper import hosts
+from ..zookeeper import messages as m
+from ..zookeeper.client import Client
+from .protocol import Begun
+
+log = logging.getLogger("leader_async.guardian")
+
+BATCH = 100
+"""Elections that are looked at at the same time."""
+
+PATIENCE = 0.5
+"""Seconds that a server has to take the session over at the first round of dialling: the lead waits for that."""
+
+
+def lifetime(timeout: float) -> float:
+    """Seconds after which a session that nobody touches must have expired.
+
+    ZooKeeper ends it on the tick behind its timeout, and a timeout has at least two ticks. A second is for clocks.
+    """
+    return 1.5 * timeout + 1.0
+
+
+async def end_session(session: Begun, parents: Sequence[str]) -> bool:
+    """End this session; its process is gone.
+
+    Args:
+        session: what the process had told of it.
+        parents: paths of the elections whose lead it may hold.
+
+    Returns:
+        True once it is closed, False if it had expired, or must have in the meantime.
+    """
+    own = session.credentials
+    client = Client(hosts.parse(session.servers), own.timeout, resume=own)
+    client.patience = min(client.patience, PATIENCE)
+    client.start()
+    try:
+        while True:
+            async with asyncio.timeout(lifetime(own.timeout)):
+                await client.wait_connected()
+            try:
+                left = await _leave_all(client, parents)
+                # Not `Client.close`, which does not try again.
+                await client.request(m.Close())
+            except (NotConnected, ConnectionLost):
+                continue
+            log.info("session 0x%x of a process that has died is closed; %d terms ended with it", own.session_id, left)
+            return True
+    except TimeoutError:
+        log.warning("session 0x%x must have expired by now, and no server could be told before", own.session_id)
+    except SessionClosed:
+        log.info("session 0x%x of a process that has died had expired already", own.session_id)
+    finally:
+        await client.close()
+    return False
+
+
+async def _leave_all(client: Client, parents: Sequence[str]) -> int:
+    """Leave what the session holds; how many terms that were."""
+    left = 0
+    for begin in range(0, len(parents), BATCH):
+        batch = parents[begin : begin + BATCH]
+        answers = await asyncio.gather(
+            _ask(client, m.Sync(batch[0])), *(_leave(client, parent) for parent in batch), return_exceptions=True
+        )
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+            left += answer is True
+    return left
+
+
+async def _leave(client: Client, parent: str) -> bool:
+    """Leave this election if the session holds its lead; whether it did."""
+    data = await _ask(client, m.GetData(parent))
+    if not isinstance(data, m.Data):
+        return False
+    try:
+        record = r.decode(data.data, data.stat.version)
+    except RecordError as error:
+        log.warning("%s: %s", parent, error)
+        return False
+    if record.state is not r.State.HELD:
+        return False
+    found = await _ask(client, m.Exists(f"{parent}/{record.holder}"))
+    if not isinstance(found, m.Found) or found.stat.ephemeral_owner != client.session_id:
+        return False
+    left = replace(record, state=r.State.LEFT)
+    answer = await _ask(client, r.leave(parent, left, data.stat.version))
+    return isinstance(answer, m.Transacted) and answer.ok
+
+
+async def _ask(client: Client, request: m.Request) -> m.Reply | None:
+    """The answer; None if the server refuses, which never keeps the rest from being done."""
+    try:
+        return await client.request(request)
+    except ServerError as error:
+        log.debug("refused: %s", error)
+        return None

@@ -1,0 +1,122 @@
+"""What an application and its guardian say to each other: one JSON object a line. Pure.
+
+Rules: the guardian speaks first (`Ready`), when it has found out how it will hear of the application's end; before that
+it is told nothing. So whoever sends a `Begun` lived after the guardian had begun to watch it.
+
+It does not promise that both sides are of one version: what cannot be read is a `ValueError`, and then they part.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from ..zookeeper.session import Credentials
+
+LINE_LIMIT = 2**16
+"""Bytes of the longest line; ZooKeeper's paths are far shorter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """To the application: it is watched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """To the guardian: this is the session now, instead of any before.
+
+    Attributes:
+        servers: the connect string.
+        credentials: what resumes the session.
+    """
+
+    servers: str
+    credentials: Credentials
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """To the guardian: the session may hold this election's lead, now or later.
+
+    Attributes:
+        parent: path of the election's znode.
+    """
+
+    parent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """To the guardian: the session was closed; nothing follows.
+
+    Attributes:
+        confirmed: ZooKeeper knows it. If not, it is worth trying again when the process has ended.
+    """
+
+    confirmed: bool
+
+
+Message: TypeAlias = Ready | Begun | Joined | Closed
+
+
+def encode(message: Message) -> bytes:
+    """The message as a line."""
+    fields: dict[str, Any]
+    match message:
+        case Ready():
+            fields = {"say": "ready"}
+        case Begun(servers, credentials):
+            fields = {
+                "say": "begun",
+                "servers": servers,
+                "session": credentials.session_id,
+                "password": credentials.password.hex(),
+                "timeout": credentials.timeout,
+                "zxid": credentials.last_zxid,
+            }
+        case Joined(parent):
+            fields = {"say": "joined", "parent": parent}
+        case _:
+            fields = {"say": "closed", "confirmed": message.confirmed}
+    return json.dumps(fields).encode() + b"\n"
+
+
+def _decode(line: bytes) -> Message:
+    try:
+        fields = json.loads(line)
+        match fields["say"]:
+            case "ready":
+                return Ready()
+            case "begun":
+                password = bytes.fromhex(fields["password"])
+                session = int(fields["session"]), password, float(fields["timeout"]), int(fields["zxid"])
+                return Begun(str(fields["servers"]), Credentials(*session))
+            case "joined":
+                return Joined(str(fields["parent"]))
+            case "closed":
+                return Closed(bool(fields["confirmed"]))
+    except (ValueError, KeyError, TypeError):
+        pass  # not the cause either: it would show the line, which may hold a password
+    raise ValueError("a line that no version of this library's guardian knows")
+
+
+class Reader:
+    """Cuts what arrives into messages."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> Iterator[Message]:
+        """The messages that are complete with this data.
+
+        Raises:
+            ValueError: this is not our protocol; the message quotes nothing.
+        """
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            yield _decode(line)
+        if len(self._rest) > LINE_LIMIT:
+            raise ValueError("a line without an end")

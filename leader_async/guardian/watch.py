@@ -1,0 +1,167 @@
+"""The guardian's end: hears what one application tells, and finds out when its process is gone.
+
+    Ready ──► Begun, Joined … ──┬── its process ends ──► `ending`
+                                ├── Closed ──► nothing is left to do
+                                └── end of file, and the process lives ──► wait for its end, for a while
+
+Rules:
+- The process's end is told by its pidfd, where there is one. The pidfd is of whoever made the socketpair, as the kernel
+  has noted it, and is opened before `Ready` is sent. What the application says after that was said by a living process,
+  so its id had not become another one's when the pidfd was opened.
+- Without pidfds (not Linux, or forbidden) the end of file says it.
+- What the application had said before it ended is read before anything is done: it may have been `Closed`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import select
+import signal
+import socket
+import struct
+
+from . import protocol
+from .ending import end_session, lifetime
+from .protocol import Begun, Closed, Joined, Ready
+
+log = logging.getLogger("leader_async.guardian")
+
+LINGER = 600.0
+"""Seconds to wait for the end of a process that has closed its descriptor and lives: it may have become another program
+(`exec`), which is free to live for years."""
+
+SETTLE = 1.0
+"""Seconds from an end of file until it is remarkable that the process lives: its end is told a moment later."""
+
+
+class Watch:
+    """One application.
+
+    Args:
+        sock: the guardian's end of the socketpair; it is closed in the end.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        sock.setblocking(False)
+        self._pidfd = _pidfd(sock)
+        self._reader = protocol.Reader()
+        self._session: Begun | None = None
+        self._parents: dict[str, None] = {}
+        self._gone: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    @property
+    def living(self) -> bool:
+        """Whether the application is not known to be gone."""
+        return not self._gone.done()
+
+    def look(self) -> None:
+        """Find out now whether the application is gone, instead of when the event loop comes to it."""
+        if self.living:
+            self._hear()
+        if self.living and self._pidfd is not None and select.select([self._pidfd], [], [], 0)[0]:
+            self._ended()
+
+    def kill(self) -> bool:
+        """End the application's process, if it can be told apart from others; whether it could."""
+        if self._pidfd is None or not self.living:
+            return False
+        try:
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        except OSError:
+            return False
+        return True
+
+    async def run(self) -> None:
+        """Return when nothing is left to do for this application."""
+        loop = asyncio.get_running_loop()
+        try:
+            loop.add_reader(self._sock, self._hear)
+            if self._pidfd is not None:
+                loop.add_reader(self._pidfd, self._ended)
+            self._sock.send(protocol.encode(Ready()))
+            gone = await self._gone
+        except OSError:
+            return  # it was gone before it had told anything
+        finally:
+            loop.remove_reader(self._sock)
+            self._sock.close()
+            if self._pidfd is not None:
+                loop.remove_reader(self._pidfd)
+                os.close(self._pidfd)
+        if gone and self._session is not None:
+            await end_session(self._session, [*self._parents])
+
+    def _hear(self) -> None:
+        """Take what there is to read."""
+        try:
+            while data := self._sock.recv(2**16):
+                for message in self._reader.feed(data):
+                    self._take(message)
+        except BlockingIOError:
+            return
+        except ValueError as error:
+            log.error("%s: this application is not guarded", error)
+            self._settle(gone=False)
+            return
+        except OSError as error:
+            log.debug("%s", error)
+        self._closed()
+
+    def _take(self, message: protocol.Message) -> None:
+        match message:
+            case Begun():
+                self._session = message
+            case Joined(parent):
+                self._parents[parent] = None
+            case Closed(confirmed=False) if self._session is not None and self._pidfd is not None:
+                self._expect_end(lifetime(self._session.credentials.timeout))
+            case Closed():  # without a pidfd the end of file that follows would tell nothing
+                self._settle(gone=False)
+            case Ready():
+                log.debug("not expected: %r", message)
+
+    def _closed(self) -> None:
+        """The end of file."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._sock)
+        if self._session is None:
+            self._settle(gone=False)
+        elif self._pidfd is None:
+            self._settle(gone=True)
+        else:
+            loop.call_later(SETTLE, self._note_alive)
+            self._expect_end(LINGER)
+
+    def _ended(self) -> None:
+        """The process has ended."""
+        assert self._pidfd is not None
+        asyncio.get_running_loop().remove_reader(self._pidfd)
+        self._hear()  # what it said last
+        self._settle(gone=True)
+
+    def _expect_end(self, limit: float) -> None:
+        asyncio.get_running_loop().call_later(limit, lambda: self._settle(gone=False))
+
+    def _note_alive(self) -> None:
+        if self.living:
+            log.warning("the application has closed its descriptor, but its process lives: waiting for its end")
+
+    def _settle(self, *, gone: bool) -> None:
+        if not self._gone.done():
+            self._gone.set_result(gone)
+
+
+def _pidfd(sock: socket.socket) -> int | None:
+    """A descriptor that tells when the maker of this socketpair has ended, None if there cannot be one."""
+    if not (hasattr(os, "pidfd_open") and hasattr(socket, "SO_PEERCRED")):
+        return None
+    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    pid: int = struct.unpack("3i", credentials)[0]
+    try:
+        return os.pidfd_open(pid)
+    except OSError as error:
+        log.debug("no pidfd of process %d: %s", pid, error)
+        return None

@@ -1,0 +1,159 @@
+"""The deadline watchdog: notices work that runs on although its lease has run out, and shows where it hangs.
+
+Work is cancelled when its lease ends. Work that blocks the event loop never hears of that, and work that swallows its
+`CancelledError` does not care; both keep their place in the queue, and nobody else leads. So a thread looks on. When
+work has been overdue for as long as one more lease, it dumps the stacks of all threads and tasks to the log, once; with
+`exit` it then ends the process, so that its place is freed: at once if there is a guardian.
+
+Rules:
+- Only time in which this process ran counts: after a machine's sleep or a stopped process the work gets its chance.
+- It looks at the deadline, as `is_leader` does; nobody has to tell it anything.
+- A log that hangs (because the blocked thread holds its lock) does not keep the process from being ended.
+
+It does not promise to see code that never lets another thread run (an extension that holds the interpreter's lock), nor
+to show the inside of such an extension. It makes nothing safe: `is_leader` is False from the lease's end on without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterable
+from types import FrameType
+from typing import Any, Literal, Protocol, TypeAlias, get_args
+
+log = logging.getLogger("leader_async.watchdog")
+
+Action: TypeAlias = Literal["off", "dump", "exit"]
+ACTIONS: tuple[Action, ...] = get_args(Action)
+
+EXIT_CODE = 5
+"""The exit code of a process that is ended for overdue work."""
+
+GRACE = 1.0
+"""Leases that work may be overdue."""
+
+LOOKS = 5
+"""How often one looks within the grace."""
+
+LOG_LIMIT = 2.0
+"""Seconds that the log has for the dump before the process is ended."""
+
+MOST_TASKS, DEPTH = 200, 50
+"""Tasks whose stacks are shown, and frames of each."""
+
+
+class Watched(Protocol):
+    """An election, as far as it matters here."""
+
+    @property
+    def name(self) -> str:
+        """Which one."""
+
+    @property
+    def lease(self) -> float:
+        """Its lease in seconds."""
+
+    @property
+    def overdue(self) -> float:
+        """Seconds that its work runs past the end of its lease; may be asked from any thread."""
+
+
+class Watchdog:
+    """Looks after the elections of one connection.
+
+    Args:
+        elections: gives those there are now; called in the watchdog's thread.
+        action: what to do about overdue work, besides logging it: `dump` its stacks, or `exit` as well.
+    """
+
+    def __init__(self, elections: Callable[[], Iterable[Watched]], action: Action) -> None:
+        self._elections, self._action = elections, action
+        self._over = threading.Event()
+        self._late: dict[Watched, float] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self) -> None:
+        """Begin to look, at the tasks of the running event loop as well. Nothing happens if it does already."""
+        if self._loop is None and self._action != "off":
+            self._loop = asyncio.get_running_loop()
+            threading.Thread(target=self._run, name="leader_async watchdog", daemon=True).start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._over.set()
+
+    def _run(self) -> None:
+        while True:
+            elections = [*self._elections()]
+            pause = GRACE * min((election.lease for election in elections), default=1.0) / LOOKS
+            if self._over.wait(pause):
+                return
+            for election in elections:
+                self._look(election, pause)
+
+    def _look(self, election: Watched, passed: float) -> None:
+        overdue = election.overdue
+        if not overdue:
+            self._late.pop(election, None)
+            return
+        late = self._late.get(election, 0.0)
+        self._late[election] = late + passed
+        if late < GRACE * election.lease <= late + passed:
+            self._report(f"{election.name}: the work runs {overdue:.1f} s past the end of its lease")
+
+    def _report(self, what: str) -> None:
+        assert self._loop is not None
+        doing = f"this process ends with exit code {EXIT_CODE}" if self._action == "exit" else "its place is kept"
+        text = f"{what}, although it was cancelled; {doing}. Where it hangs:"
+        speaking = threading.Thread(target=_log, args=(text, dump(self._loop)), daemon=True)
+        speaking.start()
+        speaking.join(LOG_LIMIT)
+        if self._action == "exit":
+            os._exit(EXIT_CODE)
+
+
+def _log(text: str, stacks: str) -> None:
+    # As the stack of this record: a formatter that keeps messages on one line leaves it as it is.
+    log.handle(log.makeRecord(log.name, logging.CRITICAL, __file__, 0, text, (), None, sinfo=stacks))
+
+
+def dump(loop: asyncio.AbstractEventLoop) -> str:
+    """The stacks of all other threads, and of the tasks of this event loop as far as they can be read.
+
+    Args:
+        loop: it may be blocked; it is not asked anything.
+    """
+    out = io.StringIO()
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    for ident, frame in sys._current_frames().items():
+        if ident != threading.get_ident():
+            out.write(f"Thread {names.get(ident, ident)!r} (most recent call last):\n")
+            out.writelines(traceback.format_stack(frame))
+    try:
+        tasks = sorted(asyncio.all_tasks(loop), key=lambda task: task.get_name())
+        for task in tasks[:MOST_TASKS]:
+            out.write(f"Task {task.get_name()!r} (most recent call last):\n")
+            out.writelines(_stack(task))
+        if len(tasks) > MOST_TASKS:
+            out.write(f"... and {len(tasks) - MOST_TASKS} more tasks\n")
+    except RuntimeError as error:  # they change while they are read
+        out.write(f"The tasks cannot be read: {error}\n")
+    return out.getvalue().rstrip("\n")
+
+
+def _stack(task: asyncio.Task[object]) -> list[str]:
+    """Where a task is; `Task.get_stack` knows only its outermost frame."""
+    frames: list[tuple[FrameType, int]] = []
+    awaited: Any = task.get_coro()
+    while awaited is not None and len(frames) < DEPTH:
+        frame = getattr(awaited, "cr_frame", None) or getattr(awaited, "gi_frame", None)
+        if frame is not None:
+            frames.append((frame, frame.f_lineno or 0))
+        awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "gi_yieldfrom", None)
+    return traceback.StackSummary.extract(iter(frames)).format()

@@ -1,0 +1,44 @@
+"""What is said on the socketpair, and what is not a word of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from leader_async.guardian.protocol import LINE_LIMIT, Begun, Closed, Joined, Message, Reader, Ready, encode
+from leader_async.zookeeper.session import Credentials
+
+PASSWORD = b"0123456789abcdef"
+BEGUN = Begun("a:1,b:2/app", Credentials(-7, PASSWORD, 6.0, 2**40))
+ALL: list[Message] = [Ready(), BEGUN, Joined("/ELECTION/\u00e9"), Closed(confirmed=True), Closed(confirmed=False)]
+
+
+def test_what_is_said_is_heard_however_it_is_cut() -> None:
+    sent = b"".join(map(encode, ALL))
+    for step in (1, 7, len(sent)):
+        reader = Reader()
+        heard = [message for at in range(0, len(sent), step) for message in reader.feed(sent[at : at + step])]
+        assert heard == ALL
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\xff\n",
+        b"[]\n",
+        b"{}\n",
+        b'{"say": "what"}\n',
+        b'{"say": "joined"}\n',
+        b'{"say": "begun", "servers": "a", "session": "secret!", "password": "61", "timeout": 1, "zxid": 0}\n',
+        b"secret!" * LINE_LIMIT,
+    ],
+)
+def test_what_is_no_word_of_it_is_not_quoted(line: bytes) -> None:
+    with pytest.raises(ValueError, match="line") as error:
+        list(Reader().feed(line))
+    assert "secret!" not in str(error.value)
+    assert error.value.__cause__ is None
+
+
+def test_the_password_is_not_shown() -> None:
+    assert PASSWORD.decode() not in repr(BEGUN)
+    assert PASSWORD.hex() not in repr(BEGUN)
