@@ -1,0 +1,108 @@
+"""`python -m tests.bench`: measure, and write build/bench.json, a report and pictures."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from ..support.zookeeper import classpath
+from .bench import Bench
+from .cases.catalogue import CASES
+from .figures import Figure, compare
+from .pictures import pictures
+from .report import markdown, put_into_readme
+from .systems import ROOT, SYSTEMS, problem
+
+LIMIT = 1200.0
+"""Seconds that one case may take."""
+
+
+def say(line: str = "") -> None:
+    """Tell the person at the terminal."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """The command; returns its exit code."""
+    arguments = _arguments()
+    if classpath() is None:
+        sys.stderr.write("no bench: no ZooKeeper server here; install Debian's package zookeeper (with Java)\n")
+        return 2
+    systems, missing = [], {}
+    for system in arguments.systems:
+        why = problem(system)
+        if why is None:
+            systems.append(system)
+        else:
+            missing[system] = why
+            say(f"LEFT OUT: {system}: {why}")
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        figures = asyncio.run(measure(Bench(Path(folder), systems, arguments.quick, say), arguments.cases))
+    command = "python -m tests.bench" + "".join(f" {word}" for word in sys.argv[1:])
+    text = markdown(figures, command, time.strftime("%Y-%m-%d"), missing)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(json.dumps([one.as_json() for one in figures], indent=1) + "\n")
+    arguments.report.parent.mkdir(parents=True, exist_ok=True)
+    arguments.report.write_text(text)
+    for name, svg in pictures(figures).items():
+        (arguments.report.parent / name).write_text(svg)
+    if arguments.readme is not None:
+        put_into_readme(arguments.readme, figures, time.strftime("%Y-%m-%d"))
+    say()
+    say(text)
+    return 1 if any(one.failed for one in figures) else 0
+
+
+async def measure(bench: Bench, words: list[str]) -> list[Figure]:
+    """Run the cases whose names begin with one of these words, all if there are none; one that fails is told so."""
+    figures: list[Figure] = []
+    for name, case in CASES.items():
+        if words and not any(name.startswith(word) for word in words):
+            continue
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(LIMIT):
+                found = await case(bench)
+        except Exception as error:  # whatever it is: it is told, and the other cases go on
+            found = [Figure(name, "all", failed=f"{type(error).__name__}: {error}")]
+        figures += found
+        bench.say(f"{name}: {time.monotonic() - began:.1f} s")
+        for one in found:
+            if one.failed:
+                bench.say(f"  FAILED: {one.case}, {one.system}: {one.failed}")
+    return compare(figures)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench", description="Measure against peers and bare sockets."
+    )
+    parser.add_argument("--quick", action="store_true", help="in three minutes")
+    parser.add_argument("--cases", type=_words, default=[], help=f"beginnings of {', '.join(CASES)} (all)")
+    parser.add_argument("--systems", type=_words, default=list(SYSTEMS), help=f"of {','.join(SYSTEMS)} (all)")
+    parser.add_argument("--out", type=Path, default=ROOT / "build/bench.json", help="the figures (build/bench.json)")
+    parser.add_argument(
+        "--report", type=Path, default=ROOT / "build/bench/report.md", help="the report, pictures beside it"
+    )
+    parser.add_argument("--readme", type=Path, help="put the short table between this file's markers")
+    arguments = parser.parse_args()
+    unknown = set(arguments.systems) - set(SYSTEMS)
+    if unknown:
+        parser.error(f"there are the systems {', '.join(SYSTEMS)}, and no {', '.join(sorted(unknown))}")
+    if arguments.cases and not any(name.startswith(word) for word in arguments.cases for name in CASES):
+        parser.error(f"there are the cases {', '.join(CASES)}")
+    return arguments
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in text.split(",") if word]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
