@@ -58,6 +58,7 @@ class Bench:
             await zookeeper.create("/bench")
             yield zookeeper
         finally:
+            zookeeper.hang_up()
             for server in servers:
                 server.kill()
 
@@ -119,6 +120,11 @@ class ZooKeeper:
                     await asyncio.sleep(0.01)
         except TimeoutError:
             raise Failure(f"not all joined within {PATIENCE:g} s") from None
+
+    def hang_up(self) -> None:
+        """End the session of the bench's own."""
+        if self._session is not None:
+            self._session.abort()
 
     async def _get(self) -> Session:
         if self._session is None:

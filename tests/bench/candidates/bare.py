@@ -69,6 +69,11 @@ class Session(asyncio.Protocol):
         assert self._transport is not None
         self._transport.write(struct.pack("!iii", 8, self._xid + 1, CLOSE))
 
+    def abort(self) -> None:
+        """End the connection; the session ends with its timeout."""
+        assert self._transport is not None
+        self._transport.abort()
+
     def _take(self, frame: bytes) -> None:
         if not self.ready.done():
             self.ready.set_result(None)
