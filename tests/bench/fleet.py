@@ -83,8 +83,9 @@ class Fleet:
         self._folder = folder
         self._log = folder / f"{self.root.rpartition('/')[2]}.log"
         self._arguments = [servers, self.root, str(timeout), str(candidates), *words]
-        self._workers: list[asyncio.subprocess.Process] = []
-        self._readers: list[asyncio.Task[None]] = []
+        self._spawned = 0
+        self._workers: dict[int, asyncio.subprocess.Process] = {}
+        self._readers: dict[int, asyncio.Task[None]] = {}
         self._said: list[Said] = []
         self._news = asyncio.Event()
         self._told_to_end: set[int] = set()
@@ -104,15 +105,18 @@ class Fleet:
 
     async def spawn(self) -> int:
         """Start one process; returns its number when it is ready."""
-        command = systems.command(self.system, self._folder, self._arguments)
+        number, self._spawned = self._spawned, self._spawned + 1
+        servers, *rest = self._arguments
+        hosts = servers.split(",")
+        first = number % len(hosts)  # each process another one, for those that take the first
+        command = systems.command(self.system, self._folder, [",".join(hosts[first:] + hosts[:first]), *rest])
         with self._log.open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log, cwd=systems.ROOT,
                 env={**os.environ, "PYTHONPATH": str(systems.ROOT)},
             )  # fmt: skip
-        number = len(self._workers)
-        self._workers.append(process)
-        self._readers.append(asyncio.create_task(self._read(number, process)))
+        self._workers[number] = process
+        self._readers[number] = asyncio.create_task(self._read(number, process))
         await self.said("ready", worker=number)
         return number
 
@@ -127,7 +131,7 @@ class Fleet:
 
     async def kill(self) -> None:
         """End all of them so."""
-        for worker in range(len(self._workers)):
+        for worker in self._workers:
             await self.end(worker)
 
     # -- what to do ----------------------------------------------------------------------------------------------------

@@ -48,9 +48,12 @@ public final class Latches {
         int timeout = (int) (Double.parseDouble(arguments[2]) * 1000);
         int count = Integer.parseInt(arguments[3]);
         boolean shared = java.util.Arrays.asList(arguments).contains("shared");
+        boolean spread = java.util.Arrays.asList(arguments).contains("spread");
+        String[] servers = arguments[0].split(",");
         CuratorFramework[] clients = new CuratorFramework[shared ? 1 : count];
         for (int i = 0; i < clients.length; i++) {
-            clients[i] = CuratorFrameworkFactory.newClient(arguments[0], timeout, timeout, new RetryForever(200));
+            String server = spread ? servers[i % servers.length] : arguments[0];
+            clients[i] = CuratorFrameworkFactory.newClient(server, timeout, timeout, new RetryForever(200));
             clients[i].start();
         }
         for (CuratorFramework client : clients) {

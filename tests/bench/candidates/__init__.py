@@ -1,8 +1,8 @@
 """The candidates of each system, any number in one process: `python -m tests.bench.candidates.ours` and its sisters.
 
 Arguments: servers, a path to keep below, session timeout in seconds, how many candidates, and words: `shared` gives
-all of them one session and each an election of its own (else: a session each, one election for all), `guardian` asks
-for one where the system has it.
+all of them one session and each an election of its own (else: a session each, one election for all), `spread` gives
+each session one of the servers, by turns, `guardian` asks for one where the system has it.
 
 They read orders, a line each: `join N`, `resign N` (join again at the back), `leave N`, `close` (everything,
 gracefully, and end). They answer with what happened and when, on the monotonic clock of the machine: `ready -1 at`,

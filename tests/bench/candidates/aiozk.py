@@ -40,7 +40,8 @@ async def main() -> None:
     aiozk: Any = importlib.import_module("aiozk")
     given = arguments()
     clients = [
-        aiozk.ZKClient(given.servers, session_timeout=given.timeout) for _ in range(1 if given.shared else given.count)
+        aiozk.ZKClient(given.server(number), session_timeout=given.timeout)
+        for number in range(1 if given.shared else given.count)
     ]
     for client in clients:
         await client.start()

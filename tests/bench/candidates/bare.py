@@ -96,9 +96,9 @@ class Session(asyncio.Protocol):
             asyncio.get_running_loop().call_later(self._timeout / 3, self._ping)
 
 
-async def dial(servers: str, timeout: float, number: int = 0) -> Session:
-    """A session with one of the servers, by turns."""
-    host, _, port = servers.split(",")[number % len(servers.split(","))].rpartition(":")
+async def dial(servers: str, timeout: float) -> Session:
+    """A session with the first of these servers."""
+    host, _, port = servers.split(",")[0].rpartition(":")
     _, session = await asyncio.get_running_loop().create_connection(lambda: Session(timeout), host, int(port))
     await session.ready
     return session
@@ -164,7 +164,7 @@ class Candidate:
 async def main() -> None:
     given = arguments()
     count = 1 if given.shared else given.count
-    sessions = [await dial(given.servers, given.timeout, number) for number in range(count)]
+    sessions = [await dial(given.server(number), given.timeout) for number in range(count)]
     tell("ready", -1, now())
     candidates = [
         Candidate(number, sessions[0 if given.shared else number], f"{given.root}/{given.election(number)}")

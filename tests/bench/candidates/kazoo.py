@@ -62,8 +62,8 @@ def main() -> None:
     errors: Any = importlib.import_module("kazoo.exceptions")
     given = arguments()
     clients = [
-        kazoo.KazooClient(hosts=given.servers, timeout=given.timeout, connection_retry={"max_tries": -1})
-        for _ in range(1 if given.shared else given.count)
+        kazoo.KazooClient(hosts=given.server(number), timeout=given.timeout, connection_retry={"max_tries": -1})
+        for number in range(1 if given.shared else given.count)
     ]
     for client in clients:
         client.start(timeout=30)

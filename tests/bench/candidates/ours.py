@@ -56,10 +56,10 @@ def _ended(task: asyncio.Task[None]) -> None:
         task.exception()  # closing the connection ends it so
 
 
-def connect(given: Arguments) -> Connection:
+def connect(given: Arguments, number: int) -> Connection:
     """A session of its own, with a guardian if that was asked for and there is one."""
     options: dict[str, Any] = {"guardian": True} if "guardian" in given.words and has_guardian() else {}
-    return leader_async.connect(given.servers, timeout=given.timeout, **options)
+    return leader_async.connect(given.server(number), timeout=given.timeout, **options)
 
 
 def has_guardian() -> bool:
@@ -70,7 +70,10 @@ def has_guardian() -> bool:
 async def main() -> None:
     given = arguments()
     async with AsyncExitStack() as stack:
-        sessions = [await stack.enter_async_context(connect(given)) for _ in range(1 if given.shared else given.count)]
+        sessions = [
+            await stack.enter_async_context(connect(given, number))
+            for number in range(1 if given.shared else given.count)
+        ]
         await asyncio.gather(*(zk.wait_connected() for zk in sessions))
         tell("ready", -1, now())
         candidates = []

@@ -33,6 +33,11 @@ class Arguments:
         """One session for all, an election for each."""
         return "shared" in self.words
 
+    def server(self, number: int) -> str:
+        """The connect string of that candidate's session: with `spread` a single server, by turns."""
+        servers = self.servers.split(",")
+        return servers[number % len(servers)] if "spread" in self.words else self.servers
+
     def election(self, number: int) -> str:
         """The name of that candidate's election, a znode below the root."""
         return f"e{number}" if self.shared else "e0"

@@ -17,6 +17,8 @@ from ..fleet import Fleet
 PAUSE = 0.05
 """Seconds before each handover."""
 PROCESSES = 5
+UNCOUNTED = 5
+"""The first handovers of each system: by then each process has led once, and Java has seen the code."""
 
 
 async def handovers(bench: Bench, servers: int, count: int, repetitions: int) -> list[Figure]:
@@ -34,7 +36,7 @@ async def handovers(bench: Bench, servers: int, count: int, repetitions: int) ->
         async with bench.fleets(made, zookeeper) as attempts:
             for fleet in attempts.alive:
                 await attempts.attempt(fleet, _join(zookeeper, fleet, count))
-            times = await _take_turns(attempts, zookeeper, count, repetitions)
+            times = await _take_turns(attempts, zookeeper, count, repetitions, bench.some(2, UNCOUNTED))
     figures = [Figure(case, system, taken) for system, taken in times.items()]
     return figures + attempts.figures(case)
 
@@ -42,7 +44,9 @@ async def handovers(bench: Bench, servers: int, count: int, repetitions: int) ->
 def _fleet(bench: Bench, system: str, zookeeper: ZooKeeper, count: int) -> Fleet:
     # A Java process for each candidate if they are few, one for all if they are many: it has threads for that.
     processes = 1 if system == "curator" and count > PROCESSES else PROCESSES
-    return Fleet(system, zookeeper.address, bench.folder, processes=processes, candidates=count // processes)
+    return Fleet(
+        system, zookeeper.address, bench.folder, processes=processes, candidates=count // processes, words=("spread",)
+    )
 
 
 async def _join(zookeeper: ZooKeeper, fleet: Fleet, count: int) -> None:
@@ -52,14 +56,17 @@ async def _join(zookeeper: ZooKeeper, fleet: Fleet, count: int) -> None:
 
 
 async def _take_turns(
-    attempts: Attempts, zookeeper: ZooKeeper, count: int, repetitions: int
+    attempts: Attempts, zookeeper: ZooKeeper, count: int, repetitions: int, uncounted: int
 ) -> dict[str, Sequence[float]]:
     times: dict[str, list[float]] = {fleet.system: [] for fleet in attempts.alive}
-    for repetition in range(repetitions):
+    for repetition in range(-uncounted, repetitions):
         # Each time another one begins, so that nobody always follows the same one.
         order = attempts.alive
-        for fleet in order[repetition % max(1, len(order)) :] + order[: repetition % max(1, len(order))]:
-            await attempts.attempt(fleet, _once(zookeeper, fleet, count, times[fleet.system]))
+        first = repetition % max(1, len(order))
+        for fleet in order[first:] + order[:first]:
+            taken: list[float] = []
+            if await attempts.attempt(fleet, _once(zookeeper, fleet, count, taken)) and repetition >= 0:
+                times[fleet.system] += taken
     return {system: taken for system, taken in times.items() if taken}
 
 
