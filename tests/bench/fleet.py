@@ -83,7 +83,7 @@ class Fleet:
         self._folder = folder
         self._log = folder / f"{self.root.rpartition('/')[2]}.log"
         self._arguments = [servers, self.root, str(timeout), str(candidates), *words]
-        self._spawned = 0
+        self.spawned = 0
         self._workers: dict[int, asyncio.subprocess.Process] = {}
         self._readers: dict[int, asyncio.Task[None]] = {}
         self._said: list[Said] = []
@@ -105,7 +105,7 @@ class Fleet:
 
     async def spawn(self) -> int:
         """Start one process; returns its number when it is ready."""
-        number, self._spawned = self._spawned, self._spawned + 1
+        number, self.spawned = self.spawned, self.spawned + 1
         servers, *rest = self._arguments
         hosts = servers.split(",")
         first = number % len(hosts)  # each process another one, for those that take the first

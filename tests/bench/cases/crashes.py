@@ -42,13 +42,15 @@ async def _crash(bench: Bench, zookeeper: ZooKeeper, timeout: float, number: sig
         times: dict[str, list[float]] = {fleet.system: [] for fleet in attempts.alive}
         for fleet in attempts.alive:
             await attempts.attempt(fleet, _stand(zookeeper, fleet))
-        for _ in range(bench.some(1, 10)):
-            alive = attempts.alive
+        for repetition in range(bench.some(1, 10)):
+            if repetition:
+                for fleet in attempts.alive:
+                    await attempts.attempt(fleet, _replace(zookeeper, fleet))
             # Not all at the very same instant, and not in step with ZooKeeper's tick, on which it ends sessions.
             await asyncio.gather(
                 *(
-                    attempts.attempt(fleet, _hit(zookeeper, fleet, number, index * 0.37, times[fleet.system]))
-                    for index, fleet in enumerate(alive)
+                    attempts.attempt(fleet, _hit(fleet, number, index * 0.37, times[fleet.system]))
+                    for index, fleet in enumerate(attempts.alive)
                 )
             )
     guardian = {"guardian": float(has_guardian())}
@@ -64,7 +66,7 @@ async def _stand(zookeeper: ZooKeeper, fleet: Fleet) -> None:
     await asyncio.sleep(0.2)
 
 
-async def _hit(zookeeper: ZooKeeper, fleet: Fleet, number: signal.Signals, pause: float, taken: list[float]) -> None:
+async def _hit(fleet: Fleet, number: signal.Signals, pause: float, taken: list[float]) -> None:
     await asyncio.sleep(pause)
     leader = fleet.leader
     assert leader is not None
@@ -75,7 +77,13 @@ async def _hit(zookeeper: ZooKeeper, fleet: Fleet, number: signal.Signals, pause
     if after.worker == leader.worker:
         raise Failure("the leader that was hit led again")
     taken.append((after.at - at) * 1000)
-    await fleet.end(leader.worker)
+
+
+async def _replace(zookeeper: ZooKeeper, fleet: Fleet) -> None:
+    """A new one for the one that was hit: the last one that there is beside the leader."""
+    leader = fleet.leader
+    assert leader is not None
+    await fleet.end(max(worker for worker in range(fleet.spawned) if worker != leader.worker))
     new = await fleet.spawn()
     fleet.order(new, "join", 0)
     await zookeeper.joined(fleet, 2)
@@ -94,21 +102,20 @@ async def zookeeper_leader_killed(bench: Bench) -> list[Figure]:
         async with bench.fleets(made, zookeeper) as attempts:
             for fleet in attempts.alive:
                 await attempts.attempt(fleet, _stand_three(zookeeper, fleet))
+            killed: Server | None = None
             for _ in range(bench.some(1, 5)):
+                await _back(killed)
                 killed, at = await _kill_leader(zookeeper)
-                await asyncio.sleep(bench.some(6, 20))
+                await asyncio.sleep(bench.some(5, 20))
                 for fleet in attempts.alive:
                     await attempts.attempt(fleet, _leaderless(fleet, at, nobody.setdefault(fleet.system, [])))
-                await killed.start_ready()
-                await asyncio.sleep(3)
+                await _back(killed)
                 killed, at = await _kill_leader(zookeeper)
                 await asyncio.sleep(0.2)
                 alive = attempts.alive
                 await asyncio.gather(
                     *(attempts.attempt(one, _again(one, at, done.setdefault(one.system, []))) for one in alive)
                 )
-                await killed.start_ready()
-                await asyncio.sleep(3)
     figures = [Figure(held, system, times) for system, times in nobody.items() if times]
     figures += [Figure(again, system, times) for system, times in done.items() if times]
     return figures + attempts.figures(again)
@@ -125,6 +132,13 @@ async def _kill_leader(zookeeper: ZooKeeper) -> tuple[Server, float]:
     at = time.monotonic()
     leader.kill()
     return leader, at
+
+
+async def _back(killed: Server | None) -> None:
+    """Start a server again, and give everybody time to settle."""
+    if killed is not None:
+        await killed.start_ready()
+        await asyncio.sleep(3)
 
 
 async def _leaderless(fleet: Fleet, since: float, taken: list[float]) -> None:

@@ -108,7 +108,7 @@ async def _take_turns(bench: Bench, case: str, ports: dict[str, int]) -> list[Fi
     seconds = dict.fromkeys(ports, 0.0)
     for _ in range(bench.some(2, 20)):
         for system, port in ports.items():
-            took, taken = await _load(port, 0.5 if bench.quick else 1.0)
+            took, taken = await _load(port, 0.4 if bench.quick else 1.0)
             seconds[system] += took
             times[system] += taken
     rates = {system: len(times[system]) / seconds[system] for system in ports}
