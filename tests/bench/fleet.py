@@ -126,8 +126,11 @@ class Fleet:
         process = self._workers[worker]
         if process.returncode is None:
             process.kill()
-        await process.wait()
-        await self._readers[worker]
+        # Not process.wait(), which waits for the pipe's end: whoever outlives the process (a guardian) may hold it.
+        while process.returncode is None:
+            await asyncio.sleep(0.005)
+        await asyncio.wait([self._readers[worker]], timeout=0.5)
+        self._readers[worker].cancel()
 
     async def kill(self) -> None:
         """End all of them so."""

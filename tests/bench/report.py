@@ -40,8 +40,9 @@ METHOD = """\
   are counted apart.
 - Where ZooKeeper's leader is killed, "nobody led" is what the systems say: aiozk never says that it leads no more,
   kazoo only when the session is lost.
-- ZooKeeper's tick is 2 s, and its log is not forced to the disk. p99 of less than a hundred measurements is the longest
-  of them.
+- ZooKeeper's tick is 2 s, and its log is not forced to the disk. Sessions end on a tick, so two kills with the same
+  session timeout may differ by as much; in a quick run there is one. p99 of less than a hundred measurements is the
+  longest of them.
 - An import is the time of an interpreter that imports it less that of one that does not; for the bare sockets that is
   asyncio.
 """

@@ -11,11 +11,12 @@ All systems are hit in the same minute, each as often as the next.
 from __future__ import annotations
 
 import asyncio
+import random
 import signal
 import time
 
 from ...support.zookeeper import Server
-from ..bench import Bench, ZooKeeper
+from ..bench import TICK, Bench, ZooKeeper
 from ..candidates.ours import has_guardian
 from ..figures import Figure
 from ..fleet import Failure, Fleet
@@ -46,11 +47,11 @@ async def _crash(bench: Bench, zookeeper: ZooKeeper, timeout: float, number: sig
             if repetition:
                 for fleet in attempts.alive:
                     await attempts.attempt(fleet, _replace(zookeeper, fleet))
-            # Not all at the very same instant, and not in step with ZooKeeper's tick, on which it ends sessions.
+            # Sessions end on a tick: nobody may always be hit at the same distance from one.
             await asyncio.gather(
                 *(
-                    attempts.attempt(fleet, _hit(fleet, number, index * 0.37, times[fleet.system]))
-                    for index, fleet in enumerate(attempts.alive)
+                    attempts.attempt(fleet, _hit(fleet, number, random.uniform(0, TICK), times[fleet.system]))
+                    for fleet in attempts.alive
                 )
             )
     guardian = {"guardian": float(has_guardian())}
