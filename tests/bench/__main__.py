@@ -53,7 +53,8 @@ def main() -> int:
     for name, svg in pictures(figures).items():
         (arguments.report.parent / name).write_text(svg)
     if arguments.readme is not None:
-        put_into_readme(arguments.readme, figures, time.strftime("%Y-%m-%d"))
+        date = time.strftime("%Y-%m-%d") + (", a quick run: few measurements" if arguments.quick else "")
+        put_into_readme(arguments.readme, figures, date)
     say()
     say(text)
     return 1 if any(one.failed and one.system in (OURS, LIMIT, "all") for one in figures) else 0

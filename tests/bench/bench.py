@@ -15,6 +15,8 @@ from .fleet import PATIENCE, Failure, Fleet
 
 TICK = 2.0
 """Seconds of a server's tick, ZooKeeper's own example: sessions last at least two of them, and end on one."""
+ATTEMPT = 60.0
+"""Seconds that one thing may take that is asked of a system, before the system is given up."""
 SETTINGS = (
     f"tickTime={TICK * 1000:.0f}", "initLimit=10", "syncLimit=5", "maxClientCnxns=0", "4lw.commands.whitelist=srvr",
 )  # fmt: skip
@@ -147,7 +149,11 @@ class Attempts:
     async def attempt(self, fleet: Fleet, doing: Awaitable[object]) -> bool:
         """Whether it could be done."""
         try:
-            await doing
+            async with asyncio.timeout(ATTEMPT):
+                await doing
+        except TimeoutError:
+            self.failed[fleet.system] = f"not done within {ATTEMPT:g} s"
+            return False
         except (Failure, OSError) as error:
             self.failed[fleet.system] = str(error) or repr(error)
             return False

@@ -18,9 +18,9 @@ SHORT = (
 )  # fmt: skip
 SHORT_OTHER = (
     ("requests of the leader's departure", "requests_per_departure", "ZooKeeper requests when the leader leaves"),
-    ("one waiting candidate", "memory_mib", "one waiting candidate, MiB"),
-    ("1,000 elections on one session", "joined_ms", "1,000 elections on one session: joined"),
-    ("1,000 elections on one session", "memory_mib", "the same, MiB"),
+    ("one waiting candidate", "memory_mib", "memory of a process with one waiting candidate"),
+    ("1,000 elections on one session", "joined_ms", "1,000 elections on one session: until all lead"),
+    ("1,000 elections on one session", "memory_mib", "memory of a process that leads 1,000 elections"),
 )
 METHOD = """\
 - All systems of a case are connected to the same real ZooKeeper at the same time, each below a path of its own, and
@@ -87,7 +87,10 @@ def short(figures: Sequence[Figure], date: str) -> str:
         for one, words in zip(polls, ("", " while ZooKeeper is down"), strict=True)
         if one is not None
     ]
-    about = f"Medians, in brackets to that of bare sockets, the limit; {date}, {machine()}."
+    about = (
+        "Medians; in brackets, how many times that of bare sockets: those do only what cannot be left out (delete, "
+        f"await the event, read), hold no lease and recover from nothing. {machine()}; {date}."
+    )
     return "\n".join([about, "", *lines, "", *tail]).rstrip() + "\n"
 
 
