@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
+import signal
 import sys
 import tempfile
 import time
@@ -31,6 +33,8 @@ def say(line: str = "") -> None:
 def main() -> int:
     """The command; returns its exit code."""
     arguments = _arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    began = f"{time.strftime('%Y-%m-%d')}, with a load average of {os.getloadavg()[0]:.1f} before it began"
     if classpath() is None:
         sys.stderr.write("no bench: no ZooKeeper server here; install Debian's package zookeeper (with Java)\n")
         return 2
@@ -45,7 +49,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         figures = asyncio.run(measure(Bench(Path(folder), systems, arguments.quick, say), arguments.cases))
     command = "python -m tests.bench" + "".join(f" {word}" for word in sys.argv[1:])
-    text = markdown(figures, command, time.strftime("%Y-%m-%d"), missing)
+    text = markdown(figures, command, began, missing)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(json.dumps([one.as_json() for one in figures], indent=1) + "\n")
     arguments.report.parent.mkdir(parents=True, exist_ok=True)
@@ -61,8 +65,8 @@ def main() -> int:
 
 
 async def measure(bench: Bench, words: list[str]) -> list[Figure]:
-    """Run the cases whose names begin with one of these words, all if there are none."""
-    chosen = [name for name in CASES if not words or any(name.startswith(word) for word in words)]
+    """Run the cases of these names, or that begin with one of these words; all if there are none."""
+    chosen = [name for name in CASES if not words or any(_meant(word, name) for word in words)]
     together = [name for name in chosen if name in TIMELESS and bench.quick]
     figures: list[Figure] = []
     for name in chosen:
@@ -70,6 +74,10 @@ async def measure(bench: Bench, words: list[str]) -> list[Figure]:
         for found in await asyncio.gather(*(_run(bench, one) for one in group)):
             figures += found
     return compare(figures)
+
+
+def _meant(word: str, name: str) -> bool:
+    return name == word or (word not in CASES and name.startswith(word))
 
 
 async def _run(bench: Bench, name: str) -> list[Figure]:
@@ -92,7 +100,9 @@ def _arguments() -> argparse.Namespace:
         prog="python -m tests.bench", description="Measure against peers and bare sockets."
     )
     parser.add_argument("--quick", action="store_true", help="in three minutes")
-    parser.add_argument("--cases", type=_words, default=[], help=f"beginnings of {', '.join(CASES)} (all)")
+    parser.add_argument(
+        "--cases", type=_words, default=[], help=f"names, or beginnings of names, of {', '.join(CASES)} (all)"
+    )
     parser.add_argument("--systems", type=_words, default=list(SYSTEMS), help=f"of {','.join(SYSTEMS)} (all)")
     parser.add_argument("--out", type=Path, default=ROOT / "build/bench.json", help="the figures (build/bench.json)")
     parser.add_argument(
