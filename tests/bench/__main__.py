@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import os
 import signal
 import sys
@@ -34,6 +35,7 @@ def main() -> int:
     """The command; returns its exit code."""
     arguments = _arguments()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # a proxy writes to connections that it has just cut
     began = f"{time.strftime('%Y-%m-%d')}, with a load average of {os.getloadavg()[0]:.1f} before it began"
     if classpath() is None:
         sys.stderr.write("no bench: no ZooKeeper server here; install Debian's package zookeeper (with Java)\n")

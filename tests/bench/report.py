@@ -40,6 +40,8 @@ METHOD = """\
   are counted apart.
 - Where ZooKeeper's leader is killed, "nobody led" is what the systems say: aiozk never says that it leads no more,
   kazoo only when the session is lost.
+- Of 1,000 elections, "leave after a cut" is the time from the end of the connection, which can be made again at once,
+  to the end of a leave of one of them that is asked for 0.2 s later; about 15 s means that it had not ended by then.
 - ZooKeeper's tick is 2 s, and its log is not forced to the disk. Sessions end on a tick, so two kills with the same
   session timeout may differ by as much; in a quick run there is one. p99 of less than a hundred measurements is the
   longest of them.

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 
 from ...support.proxy import Proxy
 from ..bench import Attempts, Bench, ZooKeeper
 from ..figures import Figure
-from ..fleet import Fleet
+from ..fleet import Failure, Fleet
 from ..systems import OURS
 from .counting import CONFIRM, PING, counted
 
 ELECTIONS = 1000
 MANY = "1,000 elections on one session"
+CUT_LIMIT = 15.0
+"""Seconds that a process which leads 1,000 elections may take to leave one of them after its connection was cut."""
 LEASE = 3.0
 """Of our elections, in seconds: the default."""
 
@@ -128,11 +131,11 @@ async def many(bench: Bench) -> list[Figure]:
                     await attempts.attempt(fleet, _many(zookeeper, fleet, figures))
                 finally:
                     await fleet.kill()
-        confirms = await _confirms(bench, zookeeper) if OURS in bench.systems else None
+        leases = await _leases(bench, zookeeper) if OURS in bench.systems else {}
     merged = _merged(figures)
     for one in merged:
-        if one.system == OURS and confirms is not None:
-            one.other["confirms_per_fifth_of_a_lease"] = confirms
+        if one.system == OURS:
+            one.other |= leases
     return merged + attempts.figures(MANY)
 
 
@@ -160,8 +163,8 @@ async def _many(zookeeper: ZooKeeper, fleet: Fleet, figures: list[Figure]) -> No
     figures.append(Figure(MANY, fleet.system, other=other))
 
 
-async def _confirms(bench: Bench, zookeeper: ZooKeeper) -> float:
-    """How many transactions all those leases take, in a fifth of a lease."""
+async def _leases(bench: Bench, zookeeper: ZooKeeper) -> dict[str, float]:
+    """How many transactions all those leases take, in a fifth of one; and how soon all is well after a cut."""
     seconds = bench.some(3, 12)
     async with Proxy("127.0.0.1", zookeeper.servers[0].port) as way:
         fleet = Fleet(OURS, way.address, bench.folder, candidates=ELECTIONS, words=("shared",))
@@ -174,7 +177,18 @@ async def _confirms(bench: Bench, zookeeper: ZooKeeper) -> float:
             await asyncio.sleep(1.0)
             before = counted(way)
             await asyncio.sleep(seconds)
-            return (counted(way) - before)[CONFIRM] * LEASE / 5 / seconds
+            confirms = (counted(way) - before)[CONFIRM] * LEASE / 5 / seconds
+            way.cut()
+            began = time.monotonic()
+            await asyncio.sleep(0.2)
+            fleet.order(0, "leave", 0)
+            with suppress(Failure):
+                await fleet.said("left", limit=CUT_LIMIT)
+            return {
+                "confirms_per_fifth_of_a_lease": confirms,
+                "leave_after_a_cut_ms": (time.monotonic() - began) * 1000,
+                "leads_lost_by_a_cut": float(sum(one.what == "ends" for one in fleet.heard())),
+            }
         finally:
             await fleet.kill()
 
