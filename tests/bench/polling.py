@@ -1,6 +1,7 @@
-"""A load generator: `python -m tests.bench.polling PORT PATH CONNECTIONS SECONDS`.
+"""A load generator: `python -m tests.bench.polling PATH CONNECTIONS SECONDS TURNS PORT…`.
 
-Each connection sends the next request when the last one was answered. Prints JSON: the seconds it took, and the
+It polls each port for so many seconds, by turns, so that what else the machine does hits all alike. Each connection
+sends the next request when the last one was answered. Prints JSON: for each port and turn, the seconds it took and the
 milliseconds of each request. Answers are told apart by their Content-Length; any but 200 is an error.
 """
 
@@ -63,15 +64,23 @@ class Poller(asyncio.Protocol):
                 self.done.set_exception(error)
 
 
-async def main(port: int, path: str, connections: int, seconds: float) -> None:
+async def main(path: str, connections: int, seconds: float, turns: int, ports: list[int]) -> None:
+    slices: dict[int, list[tuple[float, list[float]]]] = {port: [] for port in ports}
+    for turn in range(turns):
+        for port in ports[turn % len(ports) :] + ports[: turn % len(ports)]:
+            slices[port].append(await _slice(port, path, connections, seconds))
+    sys.stdout.write(json.dumps([slices[port] for port in ports]))
+
+
+async def _slice(port: int, path: str, connections: int, seconds: float) -> tuple[float, list[float]]:
     request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n".encode()
     taken: list[float] = []
-    began = time.monotonic()
     loop = asyncio.get_running_loop()
+    began = time.monotonic()
     async with asyncio.TaskGroup() as group:
         for _ in range(connections):
             group.create_task(_poll(loop, port, request, began + seconds, taken))
-    sys.stdout.write(json.dumps([time.monotonic() - began, [round(one, 3) for one in taken]]))
+    return time.monotonic() - began, [round(one, 3) for one in taken]
 
 
 async def _poll(loop: asyncio.AbstractEventLoop, port: int, request: bytes, end: float, taken: list[float]) -> None:
@@ -83,4 +92,4 @@ async def _poll(loop: asyncio.AbstractEventLoop, port: int, request: bytes, end:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4])))
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]), list(map(int, sys.argv[5:]))))
