@@ -75,7 +75,7 @@ def test_the_readme_gets_the_short_table_between_its_markers(tmp_path: Path) -> 
     text = readme.read_text()
     assert text.startswith(f"before\n{BEGIN}\nMedians")
     assert text.endswith(f"{END}\nafter\n")
-    assert "old" not in text
+    assert "\nold\n" not in text
     assert "| 3 ms (1.5) | failed | 2 ms |" in text
     readme.write_text("no markers")
     with pytest.raises(ValueError, match="has no lines"):
