@@ -29,6 +29,7 @@ class Proxy:
         self.swallowed = asyncio.Event()
         self.port = 0
         self.requests: Counter[int] = Counter()
+        self.bytes: Counter[int] = Counter()
         self.transactions: list[int] = []  # how many operations each multi had
 
     async def __aenter__(self) -> Proxy:
@@ -107,6 +108,7 @@ class _Pipe:
     def __init__(self, proxy: Proxy, near: asyncio.StreamWriter, far: asyncio.StreamWriter) -> None:
         self._proxy, self._near, self._far = proxy, near, far
         self._shaken = [False, False]
+        self._word = False
         self._doomed: int | None = None  # xid of the request whose reply is swallowed
         self.done = asyncio.Event()
 
@@ -119,6 +121,11 @@ class _Pipe:
         try:
             while True:
                 head = await reader.readexactly(4)
+                if self._word or head.isalpha():  # a four-letter word: no frames, neither it nor its answer
+                    self._word = True
+                    writer.write(head)
+                    writer.write(await reader.read(-1))
+                    break
                 frame = await reader.readexactly(struct.unpack("!i", head)[0])
                 await self._proxy.passable()
                 if not see(frame):
@@ -135,6 +142,7 @@ class _Pipe:
             return True
         xid, opcode = struct.unpack_from("!ii", frame)
         self._proxy.requests[opcode] += 1
+        self._proxy.bytes[opcode] += 4 + len(frame)
         if opcode == MULTI:
             self._proxy.transactions.append(_operations(frame))
         if opcode == self._proxy.swallowing:

@@ -1,0 +1,1 @@
+"""What is measured: a function for each case, which gets a `Bench` and returns figures."""
