@@ -78,6 +78,7 @@ class Connection:
         self._watchdog = Watchdog(self._elections.values, overdue)
         self._keeper = Keeper()
         self._alarm = Alarm(self.confirm_due)
+        self._hurried = False
         self._waiting: list[tuple[Hold, float, asyncio.Future[None]]] = []
         self._forks = _forks
         self._long_leases: set[float] = set()
@@ -197,8 +198,14 @@ class Connection:
         await done
 
     def confirm_now(self) -> None:
-        """Send a confirm of all terms at once."""
+        """Send a confirm of all terms at once: one, however many elections ask for it in this iteration of the loop."""
         self._keeper.hurry()
+        if not self._hurried:
+            self._hurried = True
+            asyncio.get_running_loop().call_soon(self._hurry)
+
+    def _hurry(self) -> None:
+        self._hurried = False
         self.confirm_due()
 
     def note(self, candidacy: Candidacy) -> None:
