@@ -130,6 +130,8 @@ def _take_before(own: Standing, now: float) -> None:
         # The lease is not known, nor needed: this is what people are told.
         held = r.Record(before.term, own.armed, r.State.HELD, own.settings.lease, before.identity, before.address)
         own.seen = held, now
+    if before.version and before.heir == own.znode and own.armed is not None:
+        own.queue.last_but(own.armed)
     if own.named:
         own.named_at = before.version
     if before.appointed and before.appointed == own.znode and own.hold is None:

@@ -23,9 +23,9 @@ Safety rests on the record (`record`), not on ZooKeeper's sessions:
 
 Order rests on the queue (`queue`): one listing after the join, then one watch on the predecessor.
  5. A holder knows who stands behind it, by one listing or from who appointed it, and says so on its card, with the
-    version that it holds. So the heir (one candidate ahead) knows by one event and one read what comes when that znode
-    goes. Named there, it keeps a confirm of its own znode warm, and reads the record: it is to be appointed. Not named,
-    it claims at once on v + 1, an odd version, which can only be that term's leave.
+    version that it holds. So the heir (the next one) knows by one event and one read that it is, and what comes when
+    that znode goes. If it is to be appointed, it keeps a confirm of its own znode warm, and then reads the record. If
+    not, it claims at once on v + 1, an odd version, which can only be that term's leave.
  6. A lost reply is resolved by looking, never by sending again: `uncertain` until a listing behind a `sync` has shown
     what is there. (Without the `sync` a lagging server could hide a create that is still on its way.) What is found
     under this join's uuid is this session's (CURATOR-498): no join outlives its session, and each has its own uuid.

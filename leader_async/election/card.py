@@ -26,7 +26,8 @@ class Card:
         started_at: wall-clock time at which it started, seconds since the epoch (0.0: unknown).
         term: number of the term that it holds, 0 for none.
         version: the record's version that it holds.
-        heir: znode to which it will hand over by name, "" if it will not.
+        heir: znode right behind it, as far as it knows, if nobody stands before it.
+        by_name: it will hand over to that one by name.
         appointed: znode right behind this one that has just been given the lead by somebody before it.
     """
 
@@ -36,6 +37,7 @@ class Card:
     term: int = 0
     version: int = 0
     heir: str = ""
+    by_name: bool = False
     appointed: str = ""
 
 
@@ -55,6 +57,7 @@ def decode(data: bytes) -> Card:
             term=int(fields.get("term", 0)),
             version=int(fields.get("version", 0)),
             heir=str(fields.get("heir", "")),
+            by_name=bool(fields.get("by_name", False)),
             appointed=str(fields.get("appointed", "")),
         )
     except (ValueError, TypeError, AttributeError, OverflowError):

@@ -94,6 +94,11 @@ class Queue:
         self._ahead = now_ahead
         return set(before) - set(now_ahead), set(now_ahead) - set(before)
 
+    def last_but(self, name: str) -> None:
+        """Only this one of those ahead of us stands there any more, which has said so itself."""
+        if self._ahead is not None and name in self._ahead:
+            self._ahead = [name]
+
     def gone(self, name: str) -> bool:
         """This znode does not exist any more; whether it stood ahead of us."""
         if self._ahead is None or name not in self._ahead:

@@ -197,7 +197,8 @@ class Standing:
             return
         self.view = None
         # An even version only, whatever stands on a card: v + 1 is then a `left`, or it is not there (rule 5).
-        if before.version and before.version % 2 == 0 and before.heir != self.znode and self.listed:
+        appointed = before.by_name and before.heir == self.znode
+        if before.version and before.version % 2 == 0 and not appointed and self.listed:
             self.claim(before.term + 1, before.version + 1)
 
     def adopt(self, view: View, now: float) -> None:
@@ -228,7 +229,7 @@ class Standing:
     def named(self) -> bool:
         """Whether the holder right before us has said that it will hand over to us by name."""
         before = self.before
-        return bool(before.version) and before.heir == self.znode and self.queue.position == 1 and self.hold is None
+        return bool(before.version) and before.by_name and before.heir == self.znode and self.hold is None
 
     @property
     def has_stake(self) -> bool:
@@ -253,26 +254,31 @@ class Standing:
         card = Card(own.identity, own.address, own.started_at)
         if hold is None:
             return card
-        return replace(card, term=hold.number, version=hold.version, heir=next(iter(self.heirs()), ""))
+        heir = self.behind[0] if self.behind and self.in_turn else ""
+        by_name = bool(heir) and self.by_name
+        return replace(card, term=hold.number, version=hold.version, heir=heir, by_name=by_name)
 
-    def heirs(self) -> tuple[str, ...]:
-        """To whom we would hand over by name, and who stands behind that one."""
-        # Nobody if we got the lead before our turn: it is somebody's ahead of us. Nobody either if our term runs under
-        # the lease of who appointed us: a claim must follow, so that leases which were configured anew come into use.
-        hold = self.hold
-        in_turn = hold is not None and hold.lease == self.settings.lease and not self.queue.position
-        return self.behind or () if in_turn else ()
+    @property
+    def in_turn(self) -> bool:
+        """Whether we hold, and nobody stands ahead of us who would be passed over."""
+        return self.hold is not None and not self.queue.position
+
+    @property
+    def by_name(self) -> bool:
+        """Whether we shall hand over by name."""
+        # A term under the lease of who appointed us is followed by a claim, so that leases which were configured anew
+        # come into use.
+        return self.in_turn and self.hold is not None and self.hold.lease == self.settings.lease
 
     def appointment(self) -> m.Multi | None:
         """How the lead is handed over by name; None if there is nobody to name."""
         hold, to = self.hold, self.appointee
         assert hold is not None
-        if to is None:
-            heirs = self.heirs()
-            if not heirs:
-                return None
-            to = Appointee(heirs[0])
         behind = self.behind or ()
+        if to is None:
+            if not behind or not self.by_name:
+                return None
+            to = Appointee(behind[0])
         rest = behind[behind.index(to.znode) + 1 :] if to.znode in behind else ()
         record = r.Record(hold.number + 1, to.znode, r.State.HELD, hold.lease, behind=rest[:PASSED_ON])
         wake = None

@@ -189,7 +189,7 @@ def test_an_appointment_hit_by_the_heirs_claim_on_v_plus_one() -> None:
     """An heir that does not know that it was named claims blindly: by the parity it takes nothing from itself."""
     world = joined(3)
     leader, heir, _ = in_order(world)
-    heir.candidacy.before = replace(heir.candidacy.before, heir="")
+    heir.candidacy.before = replace(heir.candidacy.before, by_name=False)
     leader.candidacy.resign(leader.now)
     leader.carry_out()
     leader.serve()

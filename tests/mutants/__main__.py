@@ -1,4 +1,7 @@
-"""`python -m tests.mutants`: break each rule, and print who noticed. Exit code 1 if nobody did, for any of them."""
+"""`python -m tests.mutants`: break each rule, and print who noticed first; `--all` asks on.
+
+Exit code 1 if nobody noticed, for any of them.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import json
 import multiprocessing
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 from .catchers import catch
@@ -15,9 +19,11 @@ from .rules import MUTANTS
 def main() -> int:
     """The command; returns its exit code."""
     results, missed = {}, []
-    names = ["(none)", *sorted(MUTANTS)] if len(sys.argv) == 1 else sys.argv[1:]
+    asked = [name for name in sys.argv[1:] if name != "--all"]
+    names = asked or ["(none)", *sorted(MUTANTS)]
+    look = partial(catch, everybody="--all" in sys.argv)
     with multiprocessing.get_context("spawn").Pool(os.cpu_count() or 1, maxtasksperchild=1) as pool:
-        for name, said in pool.imap_unordered(catch, names, chunksize=1):
+        for name, said in pool.imap_unordered(look, names, chunksize=1):
             results[name] = said
             caught = [f"  {who} ({seconds:.1f} s): {what[:110]}" for who, (what, seconds) in said.items() if what]
             sys.stdout.write("\n".join([name, *(caught or ["  NOBODY"])]) + "\n")

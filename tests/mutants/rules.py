@@ -294,7 +294,7 @@ def _odd() -> AbstractContextManager[Any]:
 
 @mutant("who holds before its turn hands over to whoever stands behind it")
 def _passed_over() -> AbstractContextManager[Any]:
-    return instead(Standing, "heirs", lambda own: own.behind or ())
+    return instead(Standing, "in_turn", property(lambda own: own.hold is not None))
 
 
 @mutant("who is appointed behind others is not told")

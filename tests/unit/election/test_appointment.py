@@ -26,7 +26,7 @@ def become_heir(stage: Stage) -> str:
     """Stand behind a leader that has named us."""
     znode = stage.enter(LEADER)
     (watch,) = stage.sends(Purpose.WATCH)
-    stage.arm(watch, Card("alice", term=4, version=8, heir=znode))
+    stage.arm(watch, Card("alice", term=4, version=8, heir=znode, by_name=True))
     assert stage.candidacy.named
     return znode
 

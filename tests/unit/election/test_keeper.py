@@ -29,7 +29,7 @@ def heir(name: str) -> Candidacy:
     candidacy = candidate(name)
     candidacy.znode = "me-n_2"
     candidacy.queue.listed(["a-n_1", "me-n_2"], "me-n_2")
-    candidacy.armed, candidacy.before = "a-n_1", Card("alice", term=1, version=2, heir="me-n_2")
+    candidacy.armed, candidacy.before = "a-n_1", Card("alice", term=1, version=2, heir="me-n_2", by_name=True)
     return candidacy
 
 
