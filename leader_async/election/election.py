@@ -275,12 +275,17 @@ class Election(Observer):
             step(clock.now())
             if self._busy:
                 return  # an outer call carries it out
-            self._busy = True
+            self._busy, hurry = True, False
             try:
                 while (command := self.candidacy.next_command()) is not None:
-                    self._do(command)
+                    if isinstance(command, ConfirmNow):
+                        hurry = True  # behind everything else: work that begins comes first
+                    else:
+                        self._do(command)
             finally:
                 self._busy = False
+            if hurry:
+                self._connection.confirm_now()
         except Exception as error:  # the supervisor: a candidacy that has broken its own rules must not lead
             self._die(error)
             return
@@ -304,8 +309,6 @@ class Election(Observer):
                     self._job.stop()
                 else:
                     self.candidacy.work_ended(clock.now())
-            case ConfirmNow():
-                self._connection.confirm_now()
             case Left():
                 self._news.fire()
             case Note(level, text):

@@ -22,7 +22,7 @@ from __future__ import annotations
 import enum
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 
 from ..errors import RecordError
 from ..zookeeper.messages import Check, Delete, Multi, Operation, SetData
@@ -59,9 +59,14 @@ class Record:
     behind: tuple[str, ...] = ()
 
 
+_FIELDS = tuple(field.name for field in fields(Record))
+
+
 def encode(record: Record) -> bytes:
     """The record as the znode's data."""
-    return json.dumps(asdict(record), separators=(",", ":")).encode()
+    # Not `asdict`, which copies: this is on the way of every handover.
+    contents = {name: getattr(record, name) for name in _FIELDS}
+    return json.dumps(contents, separators=(",", ":")).encode()
 
 
 def decode(data: bytes, version: int) -> Record:

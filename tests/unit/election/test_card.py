@@ -6,7 +6,12 @@ from leader_async.election.card import Card, decode, encode
 
 
 @pytest.mark.parametrize(
-    "card", [Card(), Card("me", "http://me", 1.5), Card("me", term=3, version=8, heir="b-n_2", by_name=True, appointed="c-n_3")]
+    "card",
+    [
+        Card(),
+        Card("me", "http://me", 1.5),
+        Card("me", term=3, version=8, heir="b-n_2", by_name=True, appointed="c-n_3"),
+    ],
 )
 def test_what_was_written_is_read(card: Card) -> None:
     assert decode(encode(card)) == card
