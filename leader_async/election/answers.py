@@ -154,8 +154,7 @@ def _take_record(own: Standing, asked: Send, answer: m.Answer, sent: float, now:
             own.seen = record, now
         except RecordError as error:
             remedy = "nobody leads until it is put right or the election's znode is deleted with all below it"
-            if own.view is None or own.view.record is not None:
-                own.note(logging.ERROR, f"{error}; {remedy}")
+            own.note(logging.ERROR, f"{error}; {remedy}")
         own.view = View(record, answer.stat.version, answer.stat.mzxid, Role(asked.about))
         if own.view.held_by(own.znode) and own.hold is None and not own.asking(Purpose.CLAIM):
             own.adopt(own.view, now)

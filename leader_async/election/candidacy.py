@@ -170,7 +170,7 @@ class Candidacy(Standing):
         """A confirm with this stake in it, sent at `sent`, was answered "ok"."""
         hold = stake.hold
         if hold is None:
-            if self.hold is None and self.znode is not None and stake.operations[0].path == self.path(self.znode):
+            if self.named and stake == self.stake():  # for this znode, not that of an earlier join
                 self.warm = sent
         elif hold is self.hold and not hold.over:
             hold.until = max(hold.until, sent + hold.lease)

@@ -98,8 +98,7 @@ class Keeper:
                 stakes, size = [], 0
             stakes.append((candidate, stake))
             size += more
-        if stakes:
-            yield _round(stakes)
+        yield _round(stakes)
 
     def answered(self, sent_round: Round, answer: Answer, sent: float, now: float) -> None:
         """The answer to a round came; tells the candidates what it means for them.

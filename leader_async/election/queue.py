@@ -96,7 +96,7 @@ class Queue:
 
     def last_but(self, name: str) -> None:
         """Only this one of those ahead of us stands there any more, which has said so itself."""
-        if self._ahead is not None and name in self._ahead:
+        if name in self.ahead:
             self._ahead = [name]
 
     def gone(self, name: str) -> bool:

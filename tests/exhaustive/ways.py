@@ -28,8 +28,11 @@ def prefix(candidates: int, *actions: Action) -> tuple[Action, ...]:
 
 CLAIMING = prefix(2, ("expire", 0), ("drain", 1), ("pass", 0), ("pass", 0))
 """The first one's session has ended, its lease has been waited out, and the second one's claim is on its way."""
-ROBBED = prefix(3, ("expire", 0), ("drain", 1), ("drain", 2), ("pass", 0), ("delete", 1), ("drain", 2), ("pass", 0))
-"""As `CLAIMING`, but a stranger has deleted the second one's znode meanwhile, which only the third one knows."""
+ROBBED = prefix(
+    3, ("expire", 0), ("drain", 1), ("drain", 2), ("pass", 0), ("delete", 1), ("drain", 2), ("pass", 0), ("serve", 1)
+)
+"""As `CLAIMING`, but a stranger has deleted the second one's znode meanwhile, which only the third one knows; the claim
+has reached the server."""
 LATE = prefix(
     3, ("expire", 0), ("drain", 1), ("drain", 2), ("pass", 0), ("pass", 0), ("serve", 1), ("expire", 1), ("drain", 2)
 )
@@ -46,8 +49,8 @@ WAYS: dict[str, walk.Bounds | sessions.Bounds] = {
     "2 in the queue, any 2 faults": walk.Bounds(2, EACH, 2, 0),
     "2, the second appointed, any 1 fault, 2 steps": walk.Bounds(2, EACH, 1, 2, first=APPOINTED),
     "2, the second claiming, a session expires, 3 steps": walk.Bounds(2, {"expire": 1}, 1, 3, first=CLAIMING),
-    "3, the second claiming without a znode, 3 steps": walk.Bounds(3, {}, 0, 3, first=ROBBED),
-    "3, the second claimed and expired, 3 steps": walk.Bounds(3, {}, 0, 3, first=LATE),
+    "3, the second claimed without a znode, 2 steps": walk.Bounds(3, {}, 0, 2, first=ROBBED),
+    "3, the second claimed and expired, 2 steps": walk.Bounds(3, {}, 0, 2, first=LATE),
     "2 in the queue, a session expires, 3 steps": walk.Bounds(2, {"expire": 1}, 1, 3),
     "1 joins, a reply lost, a server behind, resigns": walk.Bounds(
         1, {"lose": 1, "connect behind": 1, "resign": 1}, 3, 0, joined=False

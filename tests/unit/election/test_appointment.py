@@ -179,6 +179,25 @@ def test_a_warm_heir_leads_as_soon_as_it_has_read_the_record(stage: Stage) -> No
     assert decode(published.data).heir == SECOND, "it need not list the queue"
 
 
+def test_a_confirm_of_an_earlier_join_warms_nobody(stage: Stage) -> None:
+    become_heir(stage)
+    stake = stage.stake()
+    stage.candidacy.resign(stage.now)
+    (asked,) = stage.sends(Purpose.WITHDRAW)
+    stage.answer(asked, m.Transacted((m.Checked(), m.Deleted())))
+    stage.candidacy.confirmed(stake, stage.now, stage.now)
+    assert stage.candidacy.warm == float("-inf")
+
+
+def test_a_card_that_names_another_queue_than_ours_changes_nothing(stage: Stage) -> None:
+    """The watch was asked for when that one was still ahead of us."""
+    znode = stage.enter("z-n_0000000000", LEADER)
+    (watch,) = stage.sends(Purpose.WATCH)
+    stage.candidacy.watched(m.Watched(m.Change.DELETED, f"{PARENT}/{LEADER}"), stage.now)
+    stage.arm(watch, Card("alice", term=4, version=8, heir=znode, by_name=True))
+    assert stage.candidacy.queue.ahead == ("z-n_0000000000",)
+
+
 def test_a_cold_heir_leads_after_its_first_confirm(stage: Stage) -> None:
     znode = become_heir(stage)
     stage.read(see_leader_go(stage), by_name(znode), 10, mzxid=61)
