@@ -8,9 +8,9 @@ from .explore import Action, Found
 EACH = dict.fromkeys(walk.FAULTS, 1)
 
 
-def prefix(candidates: int, *actions: Action) -> tuple[Action, ...]:
-    """What is done to so many in the queue before a walk begins; `drain` lets all that concerns one of them arrive."""
-    state = walk.begin(walk.Bounds(candidates))
+def prefix(candidates: int, *actions: Action, joined: bool = True) -> tuple[Action, ...]:
+    """What is done to so many before a walk begins; `drain` lets all that concerns one of them arrive."""
+    state = walk.begin(walk.Bounds(candidates, joined=joined))
     state.left, state.total, state.passes = dict.fromkeys(walk.FAULTS, 9), 9, 9
     done: list[Action] = []
     for what, number in actions:
@@ -37,6 +37,17 @@ LATE = prefix(
     3, ("expire", 0), ("drain", 1), ("drain", 2), ("pass", 0), ("pass", 0), ("serve", 1), ("expire", 1), ("drain", 2)
 )
 """The second one's claim has succeeded and its session has ended, which the third one knows; no news has reached it."""
+CONFIRMED = prefix(2, ("pass", 0), ("serve", 0), ("expire", 0), ("drain", 1))
+"""The first one's confirm has succeeded and its session has ended, which the second one knows."""
+ALONE = prefix(2, ("drain", 0), joined=False)
+"""The first one leads, and nobody else has joined yet."""
+GONE = prefix(
+    3,
+    ("pass", 0), ("drain", 0), ("drain", 1), ("drain", 2), ("resign", 0), ("serve", 0), ("receive", 1), ("serve", 1),
+    ("expire", 1), ("drain", 2),
+)  # fmt: skip
+"""The first one has appointed the second, whose session has ended while what it had read was on its way; the third one
+knows of both."""
 APPOINTED = prefix(2, ("pass", 0), ("drain", 1), ("resign", 0), ("serve", 0), ("serve", 0))
 """The first one has handed over by name to the second, whose confirm is warm, and nobody has heard of it."""
 
@@ -51,6 +62,9 @@ WAYS: dict[str, walk.Bounds | sessions.Bounds] = {
     "2, the second claiming, a session expires, 3 steps": walk.Bounds(2, {"expire": 1}, 1, 3, first=CLAIMING),
     "3, the second claimed without a znode, 2 steps": walk.Bounds(3, {}, 0, 2, first=ROBBED),
     "3, the second claimed and expired, 2 steps": walk.Bounds(3, {}, 0, 2, first=LATE),
+    "3, the second appointed and expired, 2 steps": walk.Bounds(3, {}, 0, 2, first=GONE),
+    "2, the first confirmed and expired, 2 steps": walk.Bounds(2, {}, 0, 2, first=CONFIRMED),
+    "2, the first leads, the second joins, one expires": walk.Bounds(2, {"expire": 1}, 1, 0, joined=False, first=ALONE),
     "2 in the queue, a session expires, 3 steps": walk.Bounds(2, {"expire": 1}, 1, 3),
     "1 joins, a reply lost, a server behind, resigns": walk.Bounds(
         1, {"lose": 1, "connect behind": 1, "resign": 1}, 3, 0, joined=False

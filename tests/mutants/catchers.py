@@ -20,10 +20,17 @@ from ..simulation.plan import of_seed
 from ..simulation.run import run
 from .rules import MUTANTS
 
-WALKS = (
+DIRECTED = (
     "1 joins, a reply lost, a server behind, resigns",
+    "2, the first confirmed and expired, 2 steps",
+    "2, the first leads, the second joins, one expires",
     "3, the second claimed without a znode, 2 steps",
     "3, the second claimed and expired, 2 steps",
+    "3, the second appointed and expired, 2 steps",
+)
+"""Walks that begin shortly before rare orders of events."""
+WALKS = (
+    *DIRECTED,
     "2 join, a session expires",
     "2, the second appointed, any 1 fault, 2 steps",
     "2, the second claiming, a session expires, 3 steps",
@@ -106,9 +113,9 @@ def session() -> str:
     return ""
 
 
-def walks(seconds: float) -> str:
+def walks(seconds: float, names: tuple[str, ...] = WALKS) -> str:
     """What one of the walks finds, each of which has so much time."""
-    for name in WALKS:
+    for name in names:
         bounds = WAYS[name]
         assert isinstance(bounds, Bounds)
         if said := exhaustive(bounds, seconds):
@@ -145,3 +152,33 @@ def catch(name: str, *, everybody: bool = False) -> tuple[str, dict[str, tuple[s
             if what and not everybody:
                 break
     return name, said
+
+
+def _directed() -> str:
+    return walks(6.0, DIRECTED)
+
+
+def _some_runs() -> str:
+    return simulation(range(40))
+
+
+def _more_runs() -> str:
+    return simulation(range(40, 120))
+
+
+def _some_examples() -> str:
+    return properties(40)
+
+
+def soon(name: str) -> str:
+    """What the quickest one to notice this mutant says; "" if none of the quick ones does."""
+    with MUTANTS[name]():
+        for look in (_some_runs, session, _some_examples, _more_runs, _directed):
+            try:
+                with limited(60):
+                    said = look()
+            except _Hangs:
+                said = "still busy after a minute"
+            if said:
+                return said
+    return ""

@@ -270,18 +270,6 @@ def _unproven() -> AbstractContextManager[Any]:
     return instead(Standing, "adopt", adopt)
 
 
-@mutant("an heir's confirm counts for its next znode as well")
-def _old_warmth() -> AbstractContextManager[Any]:
-    real = Standing.over
-
-    def over(own: Standing) -> None:
-        warm = own.warm
-        real(own)
-        own.warm = warm
-
-    return instead(Standing, "over", over)
-
-
 @mutant("an appointment leaves the record at an odd version")
 def _odd() -> AbstractContextManager[Any]:
     real = record.appointment
