@@ -1,4 +1,4 @@
-"""A replica of leader_async."""
+"""A replica of leader_async, guarded as `leader-async serve` is."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .diary import PERIOD, Diary, now
 async def main(servers: str, name: str, identity: str, timeout: str, lease: str, observations: str, work: str) -> None:
     told_to_stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told_to_stop.set)
-    async with leader_async.connect(servers, timeout=float(timeout)) as zk:
+    async with leader_async.connect(servers, timeout=float(timeout), guardian=True) as zk:
         election = zk.election(name, identity=identity, lease=float(lease))
         diary = Diary(observations, work)
         tasks = [asyncio.create_task(election.run(hold)), asyncio.create_task(observe(election, diary))]
