@@ -36,8 +36,8 @@ METHOD = """\
   is answered, without looking at the answer. They check nothing, recover from nothing, and hold no lease: they are left
   out where ZooKeeper's leader is killed.
 - aiozk's and Curator's objects cannot be used again after they have resigned: new ones are made, outside the time.
-- Requests are counted frame by frame by a proxy. Pings, and the confirms that a leader sends five times a lease anyway,
-  are counted apart.
+- Requests are counted frame by frame by a proxy. Pings, and the confirms that a leader and its heir send five times a
+  lease anyway, are counted apart.
 - Where ZooKeeper's leader is killed, "nobody led" is what the systems say: aiozk never says that it leads no more,
   kazoo only when the session is lost.
 - Of 1,000 elections, "leave after a cut" is the time from the end of the connection, which can be made again at once,

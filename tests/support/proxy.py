@@ -7,7 +7,7 @@ import struct
 from collections import Counter
 from types import TracebackType
 
-CREATE, DELETE, MULTI = 1, 2, 14
+CREATE, DELETE, SET_DATA, CHECK, MULTI = 1, 2, 5, 13, 14
 
 
 class Proxy:
@@ -160,10 +160,16 @@ class _Pipe:
 
 
 def _operations(frame: bytes) -> int:
-    """How many operations a transaction of checks has (each: 9 bytes of header, path, version); 0 for others."""
-    count, offset = 0, 8
-    while struct.unpack_from("!i", frame, offset) == (13,):
-        (length,) = struct.unpack_from("!i", frame, offset + 9)
-        offset += 9 + 4 + length + 4
+    """How many operations a confirm has; 0 for other transactions.
+
+    A confirm is of checks (each: 9 bytes of header, path, version), one of which may have become the card's setData,
+    and ends with one.
+    """
+    count, offset, kind = 0, 8, 0
+    while (following := struct.unpack_from("!i", frame, offset)[0]) in (CHECK, SET_DATA):
+        kind, offset = following, offset + 9
+        for _ in range(1 if kind == CHECK else 2):  # path, and data
+            offset += 4 + struct.unpack_from("!i", frame, offset)[0]
+        offset += 4
         count += 1
-    return count if struct.unpack_from("!i", frame, offset) == (-1,) else 0
+    return count if (kind, following) == (CHECK, -1) else 0
