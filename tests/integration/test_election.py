@@ -72,6 +72,68 @@ async def test_leadership_is_handed_over_in_the_order_of_the_queue(standalone: S
                 assert await leader.resign()
 
 
+async def test_the_lead_is_transferred_to_whoever_is_named(standalone: Server, name: str) -> None:
+    async with AsyncExitStack() as stack:
+        elections = []
+        for number in range(5):
+            zk = await stack.enter_async_context(connect(standalone.address, timeout=4.0))
+            elections.append(zk.election(name, identity=f"r{number}"))
+        async with running(*elections):
+            token = (await leads(elections[0])).token
+            # The last, somebody in the middle, one that stands ahead of that, the next one.
+            for old, new in ((0, 4), (4, 2), (2, 1), (1, 3)):
+                assert await elections[old].transfer(f"r{new}", timeout=10.0)
+                term = await leads(elections[new], 2.0)
+                assert term.token > token
+                assert sum(election.is_leader for election in elections) == 1
+                leader = await elections[0].leader()
+                assert leader is not None
+                assert leader.identity == f"r{new}"
+                token = term.token
+            with pytest.raises(
+                UsageError, match="no candidate 'nobody' stands in the queue; there are: r0, r1, r2, r4"
+            ):
+                await elections[3].transfer("nobody")
+            with pytest.raises(UsageError, match="r0 does not lead"):
+                await elections[0].transfer("r1")
+            await elections[3].resign()
+            await until(lambda: sum(election.is_leader for election in elections) == 1)
+            assert not any(election.status().healed for election in elections)
+
+
+async def test_a_handover_is_one_write_one_event_and_one_read(
+    standalone: Server, proxy: Proxy, far: Connection, name: str
+) -> None:
+    """Ten handovers by name, counted frame by frame."""
+    async with AsyncExitStack() as stack:
+        elections = []
+        for number in range(12):
+            zk = await stack.enter_async_context(connect(proxy.address, timeout=20.0))
+            elections.append(zk.election(name, identity=f"r{number}", lease=30.0))
+        tasks = []
+        for election in elections:
+            tasks.append(asyncio.create_task(election.run(idle)))
+            await until(lambda election=election: election.status().position is not None)  # type: ignore[misc]
+        await leads(elections[0])
+        await until(lambda: elections[1].candidacy.named)
+        for old, new, after in zip(tasks, elections[1:], elections[2:], strict=False):
+            await until(lambda new=new: new.candidacy.warm > 0)  # type: ignore[misc]
+            before, transactions = proxy.requests.copy(), len(proxy.transactions)
+            old.cancel()
+            await leads(new)
+            await until(lambda after=after: after.candidacy.warm > 0)  # type: ignore[misc]
+            asked = proxy.requests - before
+            confirms = sum(map(bool, proxy.transactions[transactions:]))
+            reads = asked[4]  # getData
+            listings = asked[8]
+            assert asked[14] - confirms == 1, "the appointment"
+            assert reads == 2, "the record; and the next heir reads the card"
+            assert listings in (0, 1), "once in eight times, when nobody behind is known any more"
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
 async def test_handovers_are_measured(standalone: Server, name: str) -> None:
     async with (
         connect(standalone.address, timeout=4.0) as one,
