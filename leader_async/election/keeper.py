@@ -25,6 +25,9 @@ from .standing import CONFIRMS
 LARGEST = 256 * 1024
 """Bytes of a transaction, about: a quarter of ZooKeeper's default jute limit."""
 
+CARDS = 200
+"""Cards that are published in one period: thousands at once would take longer than a confirm may."""
+
 _NEVER = float("inf")
 
 
@@ -89,9 +92,10 @@ class Keeper:
 
     def _cut(self, candidates: dict[Candidacy, None]) -> Iterator[Round]:
         stakes: list[tuple[Candidacy, Stake]] = []
-        size = 0
+        size = cards = 0
         for candidate in candidates:
-            stake = candidate.stake()
+            stake = candidate.stake(publish=cards < CARDS)
+            cards += bool(stake.card)
             more = sum(map(_size, stake.operations))
             if stakes and size + more > LARGEST:
                 yield _round(stakes)

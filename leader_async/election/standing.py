@@ -236,15 +236,15 @@ class Standing:
         """Whether a confirm is of use to us: we hold, or are named."""
         return bool(self.session_id) and not self.departing and (self.hold is not None or self.named)
 
-    def stake(self) -> Stake:
-        """What our part in the next confirm is, if we have one."""
+    def stake(self, *, publish: bool = True) -> Stake:
+        """What our part in the next confirm is, if we have one; with a new card only if there is room for it."""
         hold = self.hold
         if hold is None:
             assert self.znode is not None
             return Stake((m.Check(self.path(self.znode)),), None)
         own, record = r.confirm(self.settings.parent, hold.holder, hold.version)
         card = encode_card(self.card())
-        if self.behind is None or card == self.published:
+        if not publish or self.behind is None or card == self.published:
             return Stake((own, record), hold)
         return Stake((m.SetData(own.path, card, m.ANY_VERSION), record), hold, card)
 

@@ -7,7 +7,7 @@ import pytest
 from leader_async.election.candidacy import Candidacy
 from leader_async.election.card import Card
 from leader_async.election.commands import Hold, Stake
-from leader_async.election.keeper import LARGEST, Keeper, Round
+from leader_async.election.keeper import CARDS, LARGEST, Keeper, Round
 from leader_async.election.standing import Settings
 from leader_async.errors import BadVersion, NoNode
 from leader_async.zookeeper import messages as m
@@ -99,6 +99,20 @@ def test_more_than_one_frame_holds_are_several_transactions() -> None:
     sizes = [sum(17 + len(part.path) for part in each.request.operations) for each in rounds]
     assert len(rounds) == 2
     assert LARGEST * 0.9 < sizes[0] <= LARGEST
+
+
+def test_cards_are_published_a_few_at_a_time() -> None:
+    candidacies = [leader(str(number)) for number in range(CARDS + 50)]
+    for candidacy in candidacies:
+        candidacy.behind = ()
+    keeper = keeping(*candidacies)
+    published = []
+    for now in (101.0, 102.0, 103.0):
+        (sent,) = keeper.rounds(now)
+        published.append(sum(isinstance(part, m.SetData) for part in sent.request.operations))
+        done = m.Transacted((m.Checked(),) * len(sent.request.operations))
+        keeper.answered(sent, done, now, now)
+    assert published == [CARDS, 50, 0]
 
 
 def test_a_round_counts_from_when_it_was_sent() -> None:
