@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 import socket
@@ -200,10 +201,12 @@ def test_half_started_is_undone(launcher: Launcher) -> None:
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_is_undone(launcher: Launcher, number: signal.Signals) -> None:
-    up = subprocess.Popen(
-        launcher.command("up"), env=launcher.variables(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    with up:
+    # A ZooKeeper that takes connections and says nothing: nobody will ever lead, so it cannot be done before the signal.
+    with contextlib.ExitStack() as stack:
+        silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        variables = launcher.variables(ZOOKEEPER=f"127.0.0.1:{silent.getsockname()[1]}")
+        up = subprocess.Popen(launcher.command("up"), env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        stack.enter_context(up)
         eventually(lambda: len(launcher.processes()) > 1, 30, "something was started")
         up.send_signal(number)
         up.communicate(timeout=40)
