@@ -60,6 +60,21 @@ class Process:
         return not self.alive
 
 
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let signals that end this command wait: what runs and is not written down yet would be left behind."""
+    told: list[int] = []
+    numbers = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+    before = {number: signal.signal(number, lambda number, frame: told.append(number)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for told_number in told:
+            signal.raise_signal(told_number)
+
+
 def start_of(pid: int) -> str | None:
     """When a process began, as text that no other one with this id ever has; None if it does not run."""
     try:
@@ -170,7 +185,7 @@ class Keeper:
     def start(self, name: str, command: Sequence[str], port: int, environment: Mapping[str, str]) -> Process:
         """Start a process that stays when this one ends, and write it down."""
         self.log(name).parent.mkdir(parents=True, exist_ok=True)
-        with self.log(name).open("ab") as log:
+        with _uninterrupted(), self.log(name).open("ab") as log:
             child = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -181,11 +196,11 @@ class Keeper:
                 # Its own session: Ctrl-C at the terminal is not meant for it.
                 start_new_session=True,
             )
-        process = Process(name, child.pid, start_of(child.pid) or "", port)
-        # It is ours no longer: whoever calls `down` ends it.
-        child.returncode = 0
-        self.state.processes = [one for one in self.state.processes if one.name != name] + [process]
-        self.write()
+            process = Process(name, child.pid, start_of(child.pid) or "", port)
+            # It is ours no longer: whoever calls `down` ends it.
+            child.returncode = 0
+            self.state.processes = [one for one in self.state.processes if one.name != name] + [process]
+            self.write()
         return process
 
     def stop(self, processes: Sequence[Process], limit: float) -> list[Process]:

@@ -201,7 +201,7 @@ def test_half_started_is_undone(launcher: Launcher) -> None:
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_is_undone(launcher: Launcher, number: signal.Signals) -> None:
-    # A ZooKeeper that takes connections and says nothing: nobody will ever lead, so it cannot be done before the signal.
+    # A ZooKeeper that takes connections and says nothing: nobody will ever lead, so it is not done before the signal.
     with contextlib.ExitStack() as stack:
         silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         variables = launcher.variables(ZOOKEEPER=f"127.0.0.1:{silent.getsockname()[1]}")
