@@ -38,7 +38,7 @@ simulate: deps  ## SEEDS=1000 simulated runs with faults; what was seen goes to 
 	.venv/bin/python -m tests.simulation --seeds $(or $(SEEDS),1000)
 
 exhaustive: deps  ## walk through every interleaving, within bounds; states and transitions go to build/exhaustive.json
-	.venv/bin/python -m tests.exhaustive
+	.venv/bin/python -m tests.exhaustive $(ARGS)
 
 mutants: deps  ## break each rule on purpose, and print who noticed
 	.venv/bin/python -m tests.mutants
