@@ -268,7 +268,8 @@ def main() -> int:
     def interrupted(number: int, frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt
 
-    # So that half a cluster is not left behind by either.
+    # So that half a cluster is not left behind by any; a shell's background command begins with SIGINT ignored.
+    signal.signal(signal.SIGINT, interrupted)
     signal.signal(signal.SIGTERM, interrupted)
     signal.signal(signal.SIGHUP, interrupted)
     try:
