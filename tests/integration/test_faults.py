@@ -146,9 +146,9 @@ async def test_a_leader_in_a_black_hole_stops_leading_before_the_next_leads(
         proxy.resume()
         await until(lambda: old.status().state == "queued", 20)
         assert not term.is_current
+        await until(lambda: all(recorder.led().values()))  # it samples, and all of this may be over before the next one
     recording.cancel()
     assert overlaps(recorder.led()) == []
-    assert all(recorder.led().values())
 
 
 async def test_a_short_black_hole_suspends_the_term_and_the_same_term_goes_on(
