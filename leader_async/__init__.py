@@ -20,6 +20,7 @@ shares over all replicas. Errors are in `errors`.
 from .election.connection import Connection, connect
 from .election.election import Election
 from .election.term import Term
+from .election.transaction import Transaction
 from .election.views import Candidate, Status
 from .errors import (
     BadVersion,
@@ -61,6 +62,7 @@ __all__ = (
     "Status",
     "Term",
     "TermEnded",
+    "Transaction",
     "UsageError",
     "ZooKeeperError",
     "connect",

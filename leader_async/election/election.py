@@ -323,7 +323,7 @@ class Election(Observer):
     def _start(self, hold: Hold) -> None:
         resumed = self._term is not None and self._term.token == hold.token
         if not resumed:
-            self._term = Term(self._connection, hold)
+            self._term = Term(self._connection, self._parent, hold)
         assert self._term is not None
         assert self._job is not None
         words = "leads again" if resumed else "leads"

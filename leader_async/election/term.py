@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from .. import clock
+from .transaction import Transaction
 
 if TYPE_CHECKING:
     from .commands import Hold
@@ -24,8 +25,9 @@ class Term:
     `async with` ends quietly.
     """
 
-    def __init__(self, connection: Connection, hold: Hold) -> None:
+    def __init__(self, connection: Connection, parent: str, hold: Hold) -> None:
         self._connection = connection
+        self._parent = parent
         self._hold = hold
         self._body: asyncio.Task[object] | None = None
         self._cancelling = 0
@@ -60,6 +62,10 @@ class Term:
             ConnectionLost: the answer was lost; nothing is known.
         """
         await self._connection.confirm(self._hold)
+
+    def transaction(self) -> Transaction:
+        """A transaction of writes to ZooKeeper that happens only while this term stands; see `Transaction`."""
+        return Transaction(self._connection.client, self._parent, self._hold)
 
     def __repr__(self) -> str:
         return f"<Term {self.number}, token {self.token}{', ' + self._hold.over if self._hold.over else ''}>"

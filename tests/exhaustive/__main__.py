@@ -38,7 +38,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.exhaustive", description="Every interleaving, within bounds."
     )
-    parser.add_argument("--budget", type=float, default=30.0, metavar="SECONDS", help="for each of them (30)")
+    parser.add_argument("--budget", type=float, default=16.0, metavar="SECONDS", help="for each of them (16)")
     parser.add_argument("--out", type=Path, default=Path("build/exhaustive.json"), metavar="FILE")
     arguments = parser.parse_args()
     facts = []
