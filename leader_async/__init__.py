@@ -26,6 +26,7 @@ from .errors import (
     BadVersion,
     ConnectionLost,
     LeaderAsyncError,
+    LedgerError,
     NodeExists,
     NoNode,
     NotConnected,
@@ -37,6 +38,7 @@ from .errors import (
     UsageError,
     ZooKeeperError,
 )
+from .schedule import JobRun, JobStatus, Schedule
 from .sharding.shares import Partitions, partitions
 from .sharding.views import Member, PartitionsStatus
 from .zookeeper.status import SessionStatus
@@ -47,7 +49,10 @@ __all__ = (
     "Connection",
     "ConnectionLost",
     "Election",
+    "JobRun",
+    "JobStatus",
     "LeaderAsyncError",
+    "LedgerError",
     "Member",
     "NoNode",
     "NodeExists",
@@ -55,6 +60,7 @@ __all__ = (
     "Partitions",
     "PartitionsStatus",
     "RecordError",
+    "Schedule",
     "ServerError",
     "SessionClosed",
     "SessionExpired",

@@ -4,6 +4,7 @@
     ├── UsageError (also a ValueError)      the caller asked for something that cannot be
     ├── TermEnded                           the term that was used is over
     ├── RecordError                         the election's record holds something that no version of this library writes
+    ├── LedgerError                         so does a job's ledger
     └── ZooKeeperError
         ├── NotConnected                    nothing was sent
         ├── ConnectionLost                  sent, and no answer: it may have happened
@@ -40,6 +41,10 @@ class TermEnded(LeaderAsyncError):
 
 class RecordError(LeaderAsyncError):
     """An election's znode holds data that this library did not write, so nobody can tell who may lead."""
+
+
+class LedgerError(LeaderAsyncError):
+    """A job's znode holds data that this library did not write, so nobody can tell what was run."""
 
 
 class ZooKeeperError(LeaderAsyncError):

@@ -22,6 +22,16 @@ class Observer:
         self._client, self._parent = client, parent
         self._news = Pulse()
 
+    @property
+    def client(self) -> Client:
+        """Through whom ZooKeeper is asked."""
+        return self._client
+
+    @property
+    def parent(self) -> str:
+        """Path of the election's znode, with the chroot."""
+        return self._parent
+
     async def leader(self) -> Candidate | None:
         """Who holds the lead, read from ZooKeeper; None if nobody alive does.
 

@@ -35,6 +35,8 @@ class Transaction:
     """
 
     def __init__(self, client: Client, parent: str, hold: Hold) -> None:
+        self.committed_at: float | None = None
+        """ZooKeeper's wall-clock time of the commit, in seconds since the epoch, if it has set any data."""
         self._client, self._hold = client, hold
         self._operations: list[m.Operation] = list(r.confirm(parent, hold.holder, hold.version))
         self._checks = len(self._operations)
@@ -121,6 +123,7 @@ class Transaction:
             case m.Created(path):
                 return path.removeprefix(self._client.ensemble.chroot)
             case m.DataSet(stat):
+                self.committed_at = stat.mtime
                 return stat.version
             case _:
                 return None

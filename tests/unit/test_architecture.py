@@ -117,15 +117,21 @@ LAYERS |= {
     "guardian/container": {"guardian/finding", "guardian/watch"},
     "guardian/__main__": {"logs", "guardian/watch"},
 }
-PURE.add("guardian/protocol")
+LAYERS |= {
+    "schedule/triggers": {"errors"},
+    "schedule/ledger": {"errors"},
+    "schedule/decisions": {"errors", "schedule/ledger", "schedule/triggers"},
+}
+PURE |= {"guardian/protocol", "schedule/ledger", "schedule/decisions"}
 LAYERS["election"] |= {"guardian/tie", "watchdog"}
 LAYERS["sharding"] = {"errors", "clock", "election", "zookeeper/messages", "zookeeper/client", "sharding"}
+LAYERS["schedule"] = {"errors", "election", "zookeeper/hosts", "zookeeper/messages", "zookeeper/client", "schedule"}
 LAYERS["embedded"] = {"errors", "clock", "waking", "embedded"}
 LAYERS["testing"] = {"embedded", "errors"}
-LAYERS["web"] = {"election", "zookeeper/client", "zookeeper/status", "clock", "errors", "web", ""}
+LAYERS["web"] = {"election", "schedule", "zookeeper/client", "zookeeper/status", "clock", "errors", "web", ""}
 LAYERS["cli"] = {"election", "zookeeper", "embedded", "web", "clock", "errors", "cli", "logs", "watchdog", ""}
 LAYERS["cli/main"] = LAYERS["cli"] | {"guardian/container"}
-LAYERS[""] = {"election", "sharding", "errors", "zookeeper/client", "zookeeper/status", "cli"}
+LAYERS[""] = {"election", "schedule", "sharding", "errors", "zookeeper/client", "zookeeper/status", "cli"}
 IMPURE = {"asyncio", "socket", "time", "random", "threading", "datetime", "uuid", "selectors", "os"}
 
 

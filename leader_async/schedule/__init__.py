@@ -1,0 +1,7 @@
+"""Work that fires once across all replicas, with a ledger of it in ZooKeeper."""
+
+from .run import JobRun
+from .schedule import Schedule
+from .views import Attempt, JobStatus
+
+__all__ = ("Attempt", "JobRun", "JobStatus", "Schedule")

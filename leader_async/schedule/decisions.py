@@ -1,0 +1,188 @@
+"""What a leader does next about one job: a function of the ledger, the job's rules and the time. Pure.
+
+Instants are whole milliseconds since the epoch. Rules:
+
+- An open attempt comes first. One that has failed is made again when its time has come. One that is on the way, though
+  nobody here makes it, is unfinished: its leader died or lost the lead. By `unfinished` it is left (the slot is run at
+  most once) or made again (at least once, `ATTEMPTS` times at most).
+- Then the slots after the ledger's: with `missed="all"` the first of them, else the last one that is due. Those that
+  are more than `window` late are passed over.
+- A trigger other than the ledger's starts from now: nothing of it was missed.
+
+Nothing here promises that a slot is run at its instant: it is run when somebody leads, and not before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+from ..errors import UsageError
+from .ledger import Ledger, Open, Outcome
+from .triggers import Trigger
+
+Missed: TypeAlias = Literal["latest", "all", "skip"]
+Unfinished: TypeAlias = Literal["leave", "rerun"]
+Overlap: TypeAlias = Literal["skip", "queue"]
+
+SKIP_WINDOW = 5.0
+"""Seconds that a slot may be late with `missed="skip"`: a handover does not miss it, an outage does."""
+ATTEMPTS = 10
+"""Attempts at one slot whose leaders may die over it: work that kills its process must not kill them all for ever."""
+LONGEST_BACKOFF = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How a job is to be run; durations in seconds.
+
+    Attributes:
+        name: the job's name.
+        trigger: when it is due.
+        missed: which slots are made up for that were due while nobody led.
+        window: how late a slot may be; None for any.
+        unfinished: whether an attempt that nobody finished is made again.
+        overlap: whether slots that come due during a run are passed over, or run afterwards.
+        jitter: by how much a slot is put off at most; by the same for whoever leads.
+        timeout: how long an attempt may take; None for any.
+        retries: how often an attempt that failed is made again.
+        backoff: the pause before that, doubled each time.
+
+    Raises:
+        UsageError: a value cannot be used.
+    """
+
+    name: str
+    trigger: Trigger
+    missed: Missed = "latest"
+    window: float | None = None
+    unfinished: Unfinished = "leave"
+    overlap: Overlap = "skip"
+    jitter: float = 0.0
+    timeout: float | None = None
+    retries: int = 0
+    backoff: float = 1.0
+
+    def __post_init__(self) -> None:
+        for what, value, known in (
+            ("missed", self.missed, ("latest", "all", "skip")),
+            ("unfinished", self.unfinished, ("leave", "rerun")),
+            ("overlap", self.overlap, ("skip", "queue")),
+        ):
+            if value not in known:
+                raise UsageError(f"job {self.name!r}: {what}={value!r} is none of {', '.join(known)}")
+        if self.missed == "all" and self.overlap == "skip":
+            raise UsageError(
+                f"job {self.name!r}: missed='all' runs every slot and overlap='skip' does not; give overlap='queue'"
+            )
+        for what, seconds in (("window", self.window), ("timeout", self.timeout)):
+            if seconds is not None and not seconds > 0:
+                raise UsageError(f"job {self.name!r}: {what}={seconds!r} is not more than 0 seconds")
+        for what, seconds in (("jitter", self.jitter), ("backoff", self.backoff)):
+            if not 0 <= seconds <= 86400:
+                raise UsageError(f"job {self.name!r}: {what}={seconds!r} is not from 0 seconds to a day")
+        if not 0 <= self.retries < ATTEMPTS:
+            raise UsageError(f"job {self.name!r}: retries={self.retries!r} is not from 0 to {ATTEMPTS - 1}")
+
+    def due(self, slot: int) -> int:
+        """When that slot is to be run."""
+        if not self.jitter:
+            return slot
+        draw = hashlib.blake2b(f"{self.name} {slot}".encode(), digest_size=6).digest()
+        return slot + int.from_bytes(draw) * round(self.jitter * 1000) // 2**48
+
+    @property
+    def lateness(self) -> int | None:
+        """Milliseconds that a slot may be late."""
+        window = SKIP_WINDOW if self.missed == "skip" and self.window is None else self.window
+        return None if window is None else round((window + self.jitter) * 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Claim this, then run it."""
+
+    slot: int
+    attempt: int = 1
+    manual: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing is due before that instant; None: nothing ever."""
+
+    until: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """Write this ledger, and decide anew."""
+
+    ledger: Ledger
+    why: str
+
+
+Step: TypeAlias = Start | Wait | Rewrite
+
+
+def first(rules: Rules, now: int) -> Ledger:
+    """The ledger of a job that was never seen before: it begins with the next slot."""
+    return Ledger(rules.trigger.spec, now)
+
+
+def decide(rules: Rules, ledger: Ledger, now: int) -> Step:
+    """What to do next, if no attempt is being made here."""
+    if ledger.spec != rules.trigger.spec:
+        changed = replace(ledger, spec=rules.trigger.spec, slot=max(ledger.slot, now))
+        return Rewrite(changed, f"is due by {rules.trigger.spec!r} from now on, before by {ledger.spec!r}")
+    open_one = ledger.open
+    if open_one is not None:
+        again = Start(open_one.slot, open_one.attempt + 1, open_one.manual)
+        if open_one.again_at is not None:
+            return again if open_one.again_at <= now else Wait(open_one.again_at)
+        if rules.unfinished == "rerun" and open_one.attempt < ATTEMPTS:
+            return again
+        return Rewrite(
+            ledger.close(Outcome.UNFINISHED, now), f"was left unfinished by {open_one.identity}, and is not run again"
+        )
+    slot = _slot(rules, ledger.slot, now)
+    if slot is None:
+        return Wait(None)
+    due = rules.due(slot)
+    return Start(slot) if due <= now else Wait(due)
+
+
+def _slot(rules: Rules, after: int, now: int) -> int | None:
+    late = rules.lateness
+    if late is not None:
+        after = max(after, now - late - 1)
+    if rules.missed != "all":
+        # Not later than that, or with a jitter longer than the interval a slot could be waited for that is always
+        # replaced by the next one.
+        latest = rules.trigger.latest(after, now - round(rules.jitter * 1000))
+        if latest is not None:
+            return latest
+    return rules.trigger.next(after)
+
+
+def claimed(ledger: Ledger, start: Start, token: int, identity: str, now: int) -> Ledger:
+    """The ledger that claims it, for a leader of this token and identity."""
+    if ledger.open is not None:
+        # What had failed stands among the past already.
+        ledger = ledger.close(Outcome.UNFINISHED, now) if ledger.open.again_at is None else replace(ledger, open=None)
+    slot = ledger.slot if start.manual else max(ledger.slot, start.slot)
+    return replace(ledger, slot=slot, open=Open(start.slot, start.attempt, token, identity, now, start.manual))
+
+
+def ended(rules: Rules, ledger: Ledger, now: int, error: str | None) -> Ledger:
+    """The ledger after the open attempt has ended; `error` is None if it succeeded."""
+    was = ledger.open
+    assert was is not None
+    after = ledger.close(Outcome.DONE if error is None else Outcome.FAILED, now, error or "")
+    if error is not None and was.attempt <= rules.retries:
+        pause = min(round(rules.backoff * 1000) * 2 ** (was.attempt - 1), LONGEST_BACKOFF)
+        return replace(after, open=replace(was, again_at=now + pause))
+    if rules.overlap == "skip":
+        return replace(after, slot=rules.trigger.latest(after.slot, now) or after.slot)
+    return after

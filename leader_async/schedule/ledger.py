@@ -1,0 +1,124 @@
+"""The ledger: what has become of the slots of one job, in the data of its znode, `<election>/jobs/<job>`. Pure.
+
+Rules:
+- It is written against the version that was read, so of all who write it on one version one succeeds.
+- `slot` only rises: a slot at or before it is claimed or passed over, and is never claimed again.
+- At most one attempt is open. It is on the way, or it has failed and is to be made again.
+- Of the past the last `KEPT` attempts are kept.
+
+Instants are whole milliseconds since the epoch.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+from dataclasses import asdict, dataclass, replace
+
+from ..errors import LedgerError
+
+KEPT = 20
+ERROR_LENGTH = 200
+"""Characters of an error's first line that are kept."""
+
+
+class Outcome(enum.StrEnum):
+    """How an attempt ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+    UNFINISHED = "unfinished"
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """An attempt that has been claimed and not been closed.
+
+    Attributes:
+        slot: the slot that it is for; of a manual one the instant at which it was asked for.
+        attempt: counts the attempts at this slot, from 1.
+        token: the fencing token of the term that claimed it.
+        identity: who claimed it.
+        began: when it was claimed.
+        manual: somebody asked for it; it is no slot of the trigger's.
+        again_at: it has failed, and is to be made again then; None while it is on the way.
+    """
+
+    slot: int
+    attempt: int
+    token: int
+    identity: str
+    began: int
+    manual: bool = False
+    again_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """An attempt that is over; the first six attributes are those of `Open`.
+
+    Attributes:
+        ended: when it ended, or was found to be unfinished.
+        outcome: how.
+        error: the error's first line, "" if there was none.
+    """
+
+    slot: int
+    attempt: int
+    token: int
+    identity: str
+    began: int
+    manual: bool
+    ended: int
+    outcome: Outcome
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """All that is known of a job's slots.
+
+    Attributes:
+        spec: the specification of the trigger that the slots are of.
+        slot: the last one that was claimed or passed over.
+        open: the attempt that is not closed, None if there is none.
+        past: the last attempts that are over, oldest first.
+    """
+
+    spec: str
+    slot: int
+    open: Open | None = None
+    past: tuple[Past, ...] = ()
+
+    def close(self, outcome: Outcome, now: int, error: str = "") -> Ledger:
+        """The open attempt is over."""
+        was = self.open
+        assert was is not None
+        first_line = error.strip().partition("\n")[0][:ERROR_LENGTH]
+        over = Past(
+            was.slot, was.attempt, was.token, was.identity, was.began, was.manual, now, outcome, first_line
+        )  # fmt: skip
+        return replace(self, open=None, past=(*self.past, over)[-KEPT:])
+
+
+def encode(ledger: Ledger) -> bytes:
+    """The ledger as a znode's data."""
+    return json.dumps(asdict(ledger), separators=(",", ":")).encode()
+
+
+def decode(data: bytes) -> Ledger:
+    """The ledger that a znode holds.
+
+    Raises:
+        LedgerError: this library did not write it.
+    """
+    try:
+        fields = json.loads(data)
+        return Ledger(
+            spec=str(fields["spec"]),
+            slot=int(fields["slot"]),
+            open=None if fields["open"] is None else Open(**fields["open"]),
+            past=tuple(Past(**{**one, "outcome": Outcome(one["outcome"])}) for one in fields["past"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise LedgerError(f"no ledger of a job: {data[:200]!r}") from error

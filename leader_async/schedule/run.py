@@ -1,0 +1,106 @@
+"""One attempt at a job: what the work gets to know of it, and carrying it out to its very end.
+
+Rules:
+- An attempt ends when its work has ended: a coroutine that has swallowed its cancellation and a thread that has not
+  looked at `cancelled` are waited for, for ever if need be. Better no leader than two.
+- The cancellation of whoever awaits an attempt is not lost, whatever the work does with its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeAlias
+
+from ..election.term import Term
+
+JobWork: TypeAlias = Callable[["JobRun"], Awaitable[object] | object]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JobRun:
+    """What the work is told.
+
+    Attributes:
+        job: the job's name.
+        slot: the instant that the run is for, in the job's time zone; it may be a while ago.
+        attempt: counts the attempts at this slot, from 1.
+        term: the term under which it runs; `term.transaction()` writes to ZooKeeper only while that stands.
+        manual: somebody asked for this run; it is not one of the job's slots.
+        cancelled: set when the work is to end, because leadership is lost or its time is up. A coroutine is cancelled
+            as well; a function in a thread must look at this.
+    """
+
+    job: str
+    slot: datetime
+    attempt: int
+    term: Term
+    manual: bool = False
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def token(self) -> int:
+        """The fencing token of the term."""
+        return self.term.token
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an attempt ended.
+
+    Attributes:
+        finished: the work came to an end of its own, and was not cut short by the loss of leadership.
+        error: what it failed with, None if it did not.
+        cancelled: whoever awaited it has been cancelled meanwhile.
+        cause: what the work raised, None if it raised nothing.
+    """
+
+    finished: bool
+    error: str | None
+    cancelled: bool
+    cause: BaseException | None = None
+
+
+async def attempt(work: JobWork, run: JobRun, timeout: float | None, threads: Executor) -> Ending:
+    """Carry the work out, and return when it has ended; raises nothing.
+
+    Args:
+        work: a coroutine function, or a function for a thread.
+        run: what it is told.
+        timeout: seconds that it may take, None for any.
+        threads: where functions run.
+    """
+    loop = asyncio.get_running_loop()
+    task: asyncio.Future[object]
+    if inspect.iscoroutinefunction(work):
+        task = loop.create_task(work(run), name=f"job {run.job}")
+    else:
+        task = asyncio.ensure_future(loop.run_in_executor(threads, work, run))
+    cancelled = late = False
+    try:
+        late = not (await asyncio.wait([task], timeout=timeout))[0]
+    except asyncio.CancelledError:
+        cancelled = True
+    if not task.done():
+        run.cancelled.set()
+        if isinstance(task, asyncio.Task):
+            task.cancel()
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            cancelled = True
+    if late:
+        return Ending(True, f"it took longer than its {timeout:g} s", cancelled)
+    if task.cancelled():
+        return Ending(not cancelled, "it cancelled itself", cancelled)
+    error = task.exception()
+    if error is not None:
+        # With the loss of leadership nobody can tell the work's own failure from that of being stopped.
+        return Ending(not cancelled, f"{type(error).__name__}: {error}", cancelled, error)
+    return Ending(True, None, cancelled)

@@ -1,0 +1,249 @@
+"""What a leader does next about one job."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from leader_async import LedgerError, UsageError
+from leader_async.schedule.decisions import (
+    ATTEMPTS,
+    LONGEST_BACKOFF,
+    Rewrite,
+    Rules,
+    Start,
+    Wait,
+    claimed,
+    decide,
+    ended,
+    first,
+)
+from leader_async.schedule.ledger import ERROR_LENGTH, KEPT, Ledger, Outcome, decode, encode
+from leader_async.schedule.triggers import Every
+
+TEN = Every(10)
+
+
+def rules(**given: Any) -> Rules:
+    given.setdefault("overlap", "queue")
+    return Rules("job", TEN, **given)
+
+
+def s(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def ledger(slot: float = 0, **rest: Any) -> Ledger:
+    return Ledger(TEN.spec, s(slot), **rest)
+
+
+def began(start: Start, at: float, slot: float = 0, token: int = 7) -> Ledger:
+    return claimed(ledger(slot), start, token, "a", s(at))
+
+
+def test_a_new_job_begins_with_the_next_slot() -> None:
+    assert decide(rules(), first(rules(), s(12)), s(12)) == Wait(s(20))
+    assert decide(rules(), first(rules(), s(12)), s(20)) == Start(s(20))
+
+
+@pytest.mark.parametrize(
+    ("missed", "window", "now", "step"),
+    [
+        ("latest", None, 47, Start(s(40))),
+        ("all", None, 47, Start(s(10))),
+        ("skip", None, 47, Wait(s(50))),
+        ("skip", None, 44, Start(s(40))),
+        ("skip", 8, 47, Start(s(40))),
+        ("latest", 5, 47, Wait(s(50))),
+        ("latest", 8, 47, Start(s(40))),
+        ("all", 20, 47, Start(s(30))),
+        ("all", 5, 47, Wait(s(50))),
+        ("latest", None, 5, Wait(s(10))),
+    ],
+)
+def test_what_was_missed(missed: str, window: float | None, now: float, step: object) -> None:
+    assert decide(rules(missed=missed, window=window), ledger(), s(now)) == step
+
+
+def test_slots_never_go_back_with_the_clock() -> None:
+    """A leader whose clock is behind waits; it does not run again what was run."""
+    for missed in ("latest", "all", "skip"):
+        assert decide(rules(missed=missed), ledger(3600), s(20)) == Wait(s(3610))
+
+
+def test_jitter_puts_off_by_the_same_for_everybody() -> None:
+    jittery = rules(jitter=4)
+    dues = [jittery.due(s(10 * place)) - s(10 * place) for place in range(200)]
+    assert min(dues) >= 0
+    assert max(dues) < s(4)
+    assert max(dues) - min(dues) > s(3)
+    assert dues == [rules(jitter=4).due(s(10 * place)) - s(10 * place) for place in range(200)]
+    due = jittery.due(s(10))
+    assert decide(jittery, ledger(), due - 1) == Wait(due)
+    assert decide(jittery, ledger(), due) == Start(s(10))
+
+
+def test_a_jitter_longer_than_the_interval_starves_nobody() -> None:
+    jittery, book, now, ran = rules(jitter=25), ledger(), 0, []
+    while now < s(300):
+        match decide(jittery, book, now):
+            case Start(slot) as start:
+                ran.append(slot)
+                book = ended(jittery, claimed(book, start, 1, "a", now), now, None)
+            case Wait(until):
+                assert until is not None
+                assert until > now
+                now = until
+            case other:
+                raise AssertionError(other)
+    assert len(ran) > 8
+
+
+def test_an_unfinished_attempt_is_left_or_made_again() -> None:
+    dead = began(Start(s(10)), at=10)
+    step = decide(rules(), dead, s(15))
+    assert isinstance(step, Rewrite)
+    assert step.ledger.open is None
+    assert [(past.slot, past.outcome) for past in step.ledger.past] == [(s(10), Outcome.UNFINISHED)]
+    assert decide(rules(), step.ledger, s(15)) == Wait(s(20))
+
+    again = decide(rules(unfinished="rerun"), dead, s(15))
+    assert again == Start(s(10), attempt=2)
+    book = claimed(dead, again, 9, "b", s(15))
+    assert book.open is not None
+    assert (book.open.attempt, book.open.token, book.open.identity, book.slot) == (2, 9, "b", s(10))
+    assert [(past.attempt, past.token, past.outcome) for past in book.past] == [(1, 7, Outcome.UNFINISHED)]
+
+
+def test_work_that_kills_every_leader_is_given_up() -> None:
+    rerun = rules(unfinished="rerun")
+    book = ledger()
+    for attempt in range(1, ATTEMPTS + 1):
+        step = decide(rerun, book, s(15))
+        assert step == Start(s(10), attempt)
+        book = claimed(book, step, attempt, "a", s(15))
+    step = decide(rerun, book, s(15))
+    assert isinstance(step, Rewrite)
+    assert "not run again" in step.why
+
+
+def test_a_failure_is_tried_again_with_growing_pauses() -> None:
+    patient = rules(retries=2, backoff=3, overlap="skip")
+    book = ended(patient, began(Start(s(10)), at=10), s(11), "Boom: no\nsecond line")
+    assert book.past[-1].error == "Boom: no"
+    assert decide(patient, book, s(13.9)) == Wait(s(14))
+    assert decide(patient, book, s(14)) == Start(s(10), 2)
+    book = ended(patient, claimed(book, Start(s(10), 2), 8, "b", s(14)), s(15), "again")
+    assert decide(patient, book, s(20)) == Wait(s(21))
+    book = ended(patient, claimed(book, Start(s(10), 3), 8, "b", s(21)), s(22), "at last")
+    assert book.open is None
+    assert [past.outcome for past in book.past] == [Outcome.FAILED] * 3
+    assert decide(patient, book, s(22)) == Wait(s(30)), "20 came due meanwhile, and is passed over"
+
+
+def test_the_pause_has_a_limit() -> None:
+    book = began(Start(s(10), 9), at=10)
+    book = ended(rules(retries=9, backoff=86400), book, s(11), "no")
+    assert book.open is not None
+    assert book.open.again_at == s(11) + LONGEST_BACKOFF
+
+
+@pytest.mark.parametrize(("overlap", "then"), [("skip", Wait(s(40))), ("queue", Start(s(30)))])
+def test_slots_that_come_due_during_a_run(overlap: str, then: object) -> None:
+    overlapping = rules(overlap=overlap)
+    book = ended(overlapping, began(Start(s(10)), at=10, slot=0), s(35), None)
+    assert decide(overlapping, book, s(35)) == then
+
+
+def test_a_short_run_passes_nothing_over() -> None:
+    book = ended(rules(overlap="skip"), began(Start(s(10)), at=10), s(12), None)
+    assert (book.slot, book.open, book.past[-1].outcome) == (s(10), None, Outcome.DONE)
+
+
+def test_a_run_that_was_asked_for_is_no_slot() -> None:
+    book = began(Start(s(12), manual=True), at=12)
+    assert book.slot == 0
+    assert book.open is not None
+    assert book.open.manual
+    assert decide(rules(unfinished="rerun"), book, s(13)) == Start(s(12), 2, manual=True)
+    book = ended(rules(), book, s(13), None)
+    assert decide(rules(), book, s(13)) == Start(s(10))
+
+
+def test_another_trigger_starts_from_now() -> None:
+    changed = Rules("job", Every(3), missed="all", overlap="queue")
+    step = decide(changed, ledger(10), s(100))
+    assert isinstance(step, Rewrite)
+    assert (step.ledger.spec, step.ledger.slot) == ("every 3 s", s(100))
+    assert decide(changed, step.ledger, s(100)) == Wait(s(102))
+    # Not back in time, if the clock is behind.
+    behind = decide(changed, ledger(500), s(100))
+    assert isinstance(behind, Rewrite)
+    assert behind.ledger.slot == s(500)
+
+
+def test_a_trigger_that_is_never_due_again_is_waited_for() -> None:
+    class Once(Every):
+        def next(self, after: int) -> int | None:
+            return None
+
+        def latest(self, after: int, now: int) -> int | None:
+            return None
+
+    once = Rules("job", Once(10))
+    assert decide(once, ledger(), s(100)) == Wait(None)
+
+
+def test_the_past_is_bounded() -> None:
+    book = ledger()
+    for place in range(KEPT + 5):
+        book = ended(rules(), claimed(book, Start(s(10 * place)), place, "a", 0), 0, "x" * 1000)
+    assert len(book.past) == KEPT
+    assert book.past[-1].token == KEPT + 4
+    assert {len(past.error) for past in book.past} == {ERROR_LENGTH}
+    assert len(encode(book)) < 16_000
+
+
+def test_the_ledger_survives_its_znode() -> None:
+    book = ended(rules(retries=1), began(Start(s(10)), at=10), s(11), "no")
+    assert decode(encode(book)) == book
+    assert decode(encode(ledger())) == ledger()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"[]", b"null", b'{"spec":"x"}', b'{"spec":"x","slot":"y","open":null,"past":[]}',
+     b'{"spec":"x","slot":1,"open":{"new":1},"past":[]}', b'{"spec":"x","slot":1,"open":null,"past":[{}]}', b"\xff"],
+)  # fmt: skip
+def test_a_strangers_ledger_is_refused(data: bytes) -> None:
+    with pytest.raises(LedgerError, match="no ledger"):
+        decode(data)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"missed": "some"}, "missed='some' is none of latest, all, skip"),
+        ({"unfinished": "x"}, "unfinished"),
+        ({"overlap": "x"}, "overlap"),
+        ({"missed": "all", "overlap": "skip"}, "overlap='queue'"),
+        ({"window": 0}, "window=0"),
+        ({"timeout": -1}, "timeout=-1"),
+        ({"jitter": -1}, "jitter"),
+        ({"backoff": float("nan")}, "backoff"),
+        ({"retries": ATTEMPTS}, "retries"),
+        ({"retries": -1}, "retries"),
+    ],
+)
+def test_rules_that_cannot_be_used(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        rules(**given)
+
+
+def test_what_had_failed_is_recorded_once() -> None:
+    book = ended(rules(retries=1), began(Start(s(10)), at=10), s(11), "no")
+    book = claimed(book, Start(s(10), 2), 8, "b", s(12))
+    assert [past.outcome for past in book.past] == [Outcome.FAILED]
+    assert replace(book, open=None).past == book.past
