@@ -1,0 +1,411 @@
+"""A schedule on the embedded ZooKeeper: leaders that die, answers that are lost, clocks that are wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, timedelta
+
+import pytest
+
+from leader_async import Connection, Election, JobRun, JobStatus, Schedule, UsageError, connect
+from leader_async.errors import NotConnected
+from leader_async.schedule.run import attempt
+from leader_async.testing import ZooKeeper, zookeeper
+from leader_async.zookeeper import messages as m
+
+__all__ = ["zookeeper"]
+
+LEDGER = "/ELECTION/x/jobs/job"
+
+
+async def until(condition: Callable[[], object], limit: float = 10.0) -> None:
+    async with asyncio.timeout(limit):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
+@asynccontextmanager
+async def connected(zookeeper: ZooKeeper, identity: str = "a") -> AsyncIterator[tuple[Connection, Election]]:
+    async with connect(zookeeper.address, timeout=1.0) as zk:
+        await zk.wait_connected()
+        yield zk, zk.election("x", identity=identity, lease=0.6)
+
+
+@asynccontextmanager
+async def running(jobs: Schedule) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(jobs.run())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def status(jobs: Schedule, wanted: Callable[[JobStatus], object]) -> JobStatus:
+    """The job's status once it is as wanted."""
+    async with asyncio.timeout(10):
+        while True:
+            found = await jobs.job("job")
+            if found is not None and wanted(found):
+                return found
+            await asyncio.sleep(0.002)
+
+
+def reached(runs: list[object], count: int) -> bool:
+    return len(runs) >= count
+
+
+async def ask(jobs: Schedule) -> None:
+    """Have the job run now, as soon as this process leads."""
+    await until(lambda: jobs.election.is_leader)
+    await status(jobs, lambda job: True)
+    await jobs.run_now("job")
+
+
+async def test_slots_run_in_order_and_are_written_down(zookeeper: ZooKeeper) -> None:
+    runs: list[JobRun] = []
+    async with connected(zookeeper) as (_, election):
+        jobs = Schedule(election)
+
+        @jobs.every(0.1)
+        async def job(run: JobRun) -> None:
+            runs.append(run)
+
+        async with running(jobs):
+            found = await status(jobs, lambda job: len(job.past) >= 3)
+            term = election.term
+            assert term is not None
+            assert [past.outcome for past in found.past] == ["done"] * len(found.past)
+            assert found.trigger == "every 0.1 s"
+            assert found.next_slot == pytest.approx(found.slot + 0.1)
+            assert [job.name for job in await jobs.jobs()] == ["job"]
+            assert await jobs.job("nobody") is None
+    assert {run.token for run in runs} == {term.token}
+    assert all(run.attempt == 1 and not run.manual and run.job == "job" for run in runs)
+    times = [run.slot for run in runs]
+    assert times == sorted(set(times))
+    assert times[0].utcoffset() == timedelta(0)
+
+
+async def test_two_replicas_run_each_slot_once_and_the_next_leader_goes_on(zookeeper: ZooKeeper) -> None:
+    runs: list[tuple[str, float]] = []
+    async with connected(zookeeper, "a") as (_, first), connected(zookeeper, "b") as (_, second):
+        schedules = []
+        for election in (first, second):
+            jobs = Schedule(election)
+
+            @jobs.every(0.1, name="job", missed="all")
+            async def job(run: JobRun, who: str = election.identity) -> None:
+                runs.append((who, run.slot.timestamp()))
+
+            schedules.append(jobs)
+        async with running(schedules[0]), running(schedules[1]):
+            for _ in range(4):
+                leader = await first.wait_for_leader()
+                more = len(runs) + 2
+                await until(partial(reached, runs, more))
+                await (first if leader.identity == "a" else second).resign()
+                await until(lambda: first.is_leader or second.is_leader)
+            await until(lambda: {who for who, _ in runs} == {"a", "b"})
+    slots = [round(slot, 1) for _, slot in runs]
+    assert slots == [pytest.approx(slots[0] + place / 10) for place in range(len(slots))], "none twice, none left out"
+
+
+@pytest.mark.parametrize(("unfinished", "outcomes"), [("leave", ["unfinished"]), ("rerun", ["unfinished", "done"])])
+async def test_an_attempt_that_nobody_finished(zookeeper: ZooKeeper, unfinished: str, outcomes: list[str]) -> None:
+    begun = asyncio.Event()
+    async with connected(zookeeper) as (_, election):
+        jobs = Schedule(election)
+
+        @jobs.every(3600, name="job", unfinished=unfinished)  # type: ignore[arg-type]
+        async def job(run: JobRun) -> None:
+            begun.set()
+            if run.attempt == 1:
+                await asyncio.get_running_loop().create_future()
+
+        async with running(jobs):
+            await ask(jobs)
+            await begun.wait()
+            running_now = await status(jobs, lambda job: job.current)
+            assert running_now.current is not None
+            assert (running_now.current.outcome, running_now.current.manual) == ("running", True)
+            with pytest.raises(UsageError, match="is running"):
+                await jobs.run_now("job")
+            await election.resign()  # cancels the work, and then we lead again
+            found = await status(jobs, lambda job: job.current is None and job.past)
+            assert [past.outcome for past in found.past] == outcomes
+            assert len({past.slot for past in found.past}) == 1
+
+
+async def test_failures_timeouts_and_retries(zookeeper: ZooKeeper, caplog: pytest.LogCaptureFixture) -> None:
+    async with connected(zookeeper) as (_, election):
+        jobs = Schedule(election)
+
+        @jobs.every(3600, name="job", retries=2, backoff=0.01, timeout=0.05)
+        async def job(run: JobRun) -> None:
+            if run.attempt == 1:
+                raise ValueError("no\nsecond line")
+            if run.attempt == 2:
+                await asyncio.get_running_loop().create_future()
+
+        async with running(jobs):
+            await ask(jobs)
+            found = await status(jobs, lambda job: job.current is None and job.past)
+    assert [(past.attempt, past.outcome, past.error) for past in found.past] == [
+        (1, "failed", "ValueError: no"),
+        (2, "failed", "it took longer than its 0.05 s"),
+        (3, "done", ""),
+    ]
+    assert any(record.exc_info for record in caplog.records if "failed" in record.message)
+
+
+async def test_asking_for_a_run_does_not_wait_for_the_pause(zookeeper: ZooKeeper) -> None:
+    async with connected(zookeeper) as (_, election):
+        jobs = Schedule(election)
+
+        @jobs.every(3600, name="job", retries=1, backoff=3600)
+        async def job(run: JobRun) -> None:
+            if run.attempt == 1:
+                raise ValueError("no")
+
+        async with running(jobs):
+            await ask(jobs)
+            waiting = await status(jobs, lambda job: job.current and job.current.outcome == "waiting")
+            assert waiting.past[-1].outcome == "failed"
+            await jobs.run_now("job")
+            found = await status(jobs, lambda job: job.current is None)
+            assert [past.outcome for past in found.past] == ["failed", "done"]
+
+
+async def test_a_function_runs_in_a_thread_and_is_told_of_the_end(zookeeper: ZooKeeper) -> None:
+    told, threads = threading.Event(), []
+    async with connected(zookeeper) as (_, election):
+        jobs = Schedule(election)
+
+        @jobs.every(3600, name="job")
+        def job(run: JobRun) -> None:
+            threads.append(threading.current_thread())
+            if run.cancelled.wait(10):
+                told.set()
+
+        async with running(jobs) as task:
+            await ask(jobs)
+            await until(lambda: threads)
+            assert election.is_leader
+            task.cancel()
+            await asyncio.wait([task])
+            assert told.is_set()
+        assert threads[0] is not threading.main_thread()
+        found = await jobs.job("job")
+        assert found is not None
+        assert [past.outcome for past in found.past] == ["done"], "it came to its end, so that is written down"
+
+
+def lose(zk: Connection, is_it: Callable[[m.Request], bool], *, before: bool = False) -> None:
+    """Lose the connection once, as far as the caller is told: before that request leaves, or before its answer."""
+    send = zk.client.send
+
+    def losing(request: m.Request, taken: Callable[[m.Answer], None], within: float | None = None) -> float:
+        if not is_it(request):
+            return send(request, taken, within)
+        zk.client.send = send  # type: ignore[method-assign]
+        if before:
+            raise NotConnected("as if the connection had just ended")
+        return send(request, lambda answer: taken(m.Lost()), within)
+
+    zk.client.send = losing  # type: ignore[assignment, method-assign]
+
+
+def claims(request: m.Request) -> bool:
+    parts = request.operations if isinstance(request, m.Multi) else ()
+    return any(isinstance(part, m.SetData) and part.path == LEDGER for part in parts)
+
+
+def closes(request: m.Request) -> bool:
+    return isinstance(request, m.SetData) and request.path == LEDGER
+
+
+@pytest.mark.parametrize(("is_it", "before"), [(claims, False), (claims, True), (closes, False), (closes, True)])
+async def test_an_answer_that_is_lost_loses_no_run_and_makes_none_twice(
+    zookeeper: ZooKeeper, is_it: Callable[[m.Request], bool], before: bool
+) -> None:
+    """Who looks afterwards finds its own attempt; also one that has ended, and could not be written down."""
+    runs: list[JobRun] = []
+    async with connected(zookeeper) as (zk, election):
+        jobs = Schedule(election)
+
+        @jobs.every(0.1, name="job", missed="all", unfinished="rerun")
+        async def job(run: JobRun) -> None:
+            runs.append(run)
+
+        async with running(jobs):
+            await until(lambda: runs)
+            lose(zk, is_it, before=before)
+            seen = len(runs)
+            await until(lambda: len(runs) > seen + 2)
+            found = await status(jobs, lambda job: len(job.past) > seen + 1)
+    assert {(past.attempt, past.outcome) for past in found.past} == {(1, "done")}
+    slots = [run.slot.timestamp() for run in runs]
+    assert slots == [pytest.approx(slots[0] + place / 10) for place in range(len(slots))]
+
+
+async def test_an_outage_is_ridden_out(zookeeper: ZooKeeper) -> None:
+    runs: list[JobRun] = []
+    async with connected(zookeeper) as (zk, election):
+        jobs = Schedule(election)
+
+        @jobs.every(0.1, name="job")
+        async def job(run: JobRun) -> None:
+            runs.append(run)
+
+        async with running(jobs):
+            await until(lambda: runs)
+            zookeeper.disconnect(zk.client.session_id)
+            seen = len(runs)
+            await until(lambda: len(runs) > seen + 1)
+    slots = [run.slot for run in runs]
+    assert slots == sorted(set(slots))
+
+
+@pytest.mark.parametrize(("off", "words"), [(3600.0, "ahead of"), (-3600.0, "behind")])
+async def test_a_wrong_clock_does_not_move_slots(
+    zookeeper: ZooKeeper, off: float, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    runs: list[JobRun] = []
+    async with connected(zookeeper) as (_, election):
+        jobs = Schedule(election, wall_clock=lambda: time.time() + off)
+
+        @jobs.every(0.1, name="job")
+        async def job(run: JobRun) -> None:
+            runs.append(run)
+
+        async with running(jobs):
+            await until(lambda: len(runs) > 1)
+    assert all(abs(run.slot.timestamp() - time.time()) < 60 for run in runs)
+    assert [record.levelname for record in caplog.records if words in record.message] == ["WARNING"]
+
+
+async def test_a_ledger_that_somebody_changes_is_read_again(zookeeper: ZooKeeper) -> None:
+    runs: list[JobRun] = []
+    async with connected(zookeeper) as (zk, election):
+        jobs = Schedule(election)
+
+        @jobs.every(0.1, name="job")
+        async def job(run: JobRun) -> None:
+            runs.append(run)
+
+        async with running(jobs):
+            await until(lambda: runs)
+            await zk.client.request(m.Delete(LEDGER))
+            seen = len(runs)
+            await until(lambda: len(runs) > seen)
+
+
+async def test_a_strangers_ledger_stops_that_job_only(zookeeper: ZooKeeper, caplog: pytest.LogCaptureFixture) -> None:
+    runs: list[JobRun] = []
+    async with connected(zookeeper) as (zk, election):
+        for path in ("/ELECTION", "/ELECTION/x", "/ELECTION/x/jobs", "/ELECTION/x/jobs/broken"):
+            await zk.client.request(m.Create(path, b"not ours" if path.endswith("broken") else b""))
+        jobs = Schedule(election)
+
+        @jobs.every(0.1)
+        async def job(run: JobRun) -> None:
+            runs.append(run)
+
+        @jobs.every(0.1)
+        async def broken(run: JobRun) -> None:
+            raise AssertionError("its ledger cannot be read")
+
+        async with running(jobs):
+            await until(lambda: len(runs) > 1)
+            await until(lambda: "broken cannot be run" in caplog.text)
+
+
+async def test_forgetting(zookeeper: ZooKeeper) -> None:
+    async with connected(zookeeper) as (_, election):
+        old = Schedule(election)
+        assert await old.jobs() == []
+
+        @old.every(3600)
+        async def removed(run: JobRun) -> None: ...
+
+        async with running(old):
+            while not await old.jobs():
+                await asyncio.sleep(0.002)
+            with pytest.raises(UsageError, match="is a job of this schedule"):
+                await old.forget("removed")
+        new = Schedule(election)
+        assert [job.name for job in await new.jobs()] == ["removed"]
+        assert await new.forget("removed")
+        assert not await new.forget("removed")
+
+
+async def test_wrong_use_is_told(zookeeper: ZooKeeper) -> None:
+    async with connected(zookeeper) as (_, election):
+        jobs = Schedule(election)
+        with pytest.raises(UsageError, match="no jobs"):
+            await jobs.run()
+
+        @jobs.cron("0 3 * * *", tz="Europe/Berlin")
+        async def nightly(run: JobRun) -> None: ...
+
+        with pytest.raises(UsageError, match="already"):
+            jobs.every(1, name="nightly")(nightly)
+        with pytest.raises(UsageError, match="one part of a path"):
+            jobs.every(1, name="a/b")(nightly)
+        with pytest.raises(UsageError, match="path"):
+            jobs.every(1, name="..")(nightly)
+        with pytest.raises(UsageError, match="there are: nightly"):
+            await jobs.run_now("other")
+        with pytest.raises(UsageError, match="does not lead"):
+            await jobs.run_now("nightly")
+
+
+# -- one attempt -------------------------------------------------------------------------------------------------------
+
+
+async def ending(work: Callable[[JobRun], Awaitable[object]], cancel: bool = False) -> tuple[bool, bool, str | None]:
+    async with connect("127.0.0.1:1") as zk:
+        from concurrent.futures import ThreadPoolExecutor
+        from datetime import datetime
+
+        from leader_async.election.commands import Hold
+        from leader_async.election.term import Term
+
+        run = JobRun("job", datetime.now(UTC), 1, Term(zk, "/x", Hold("n", 2, 1, 1, 1.0)))
+        task = asyncio.create_task(attempt(work, run, None, ThreadPoolExecutor(1)))
+        if cancel:
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            task.cancel()
+        end = await task
+        return end.finished, end.cancelled, end.error
+
+
+async def test_how_an_attempt_ends() -> None:
+    async def stubborn(run: JobRun) -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.01)
+
+    async def obedient(run: JobRun) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    async def failing(run: JobRun) -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            raise RuntimeError("cleaning up failed") from None
+
+    async def quitting(run: JobRun) -> None:
+        raise asyncio.CancelledError
+
+    assert await ending(stubborn, cancel=True) == (True, True, None)
+    assert await ending(obedient, cancel=True) == (False, True, "it cancelled itself")
+    assert await ending(failing, cancel=True) == (False, True, "RuntimeError: cleaning up failed")
+    assert await ending(quitting) == (True, False, "it cancelled itself")
