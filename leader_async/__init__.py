@@ -19,8 +19,9 @@ shares over all replicas. Errors are in `errors`.
 
 from .election.connection import Connection, connect
 from .election.election import Election
+from .election.history import TermEntry
 from .election.term import Term
-from .election.views import Candidate, Status
+from .election.views import Candidate, Change, Status
 from .errors import (
     BadVersion,
     ConnectionLost,
@@ -43,6 +44,7 @@ from .zookeeper.status import SessionStatus
 __all__ = (
     "BadVersion",
     "Candidate",
+    "Change",
     "Connection",
     "ConnectionLost",
     "Election",
@@ -61,6 +63,7 @@ __all__ = (
     "Status",
     "Term",
     "TermEnded",
+    "TermEntry",
     "UsageError",
     "ZooKeeperError",
     "connect",
