@@ -254,7 +254,7 @@ def _entry(row: object) -> TermEntry | None:
     try:
         began, end = float(row.get("began", 0.0)), row.get("ended")
         end = None if end is None else float(end)
-        if not (math.isfinite(began) and math.isfinite(end or 0.0)):
+        if int(row["term"]) < 1 or not (math.isfinite(began) and math.isfinite(end or 0.0)):
             return None
         return TermEntry(
             term=int(row["term"]),
@@ -277,8 +277,8 @@ def _told_by(name: object) -> str:
 
 def _with_gaps(entries: list[TermEntry]) -> list[TermEntry]:
     found = []
-    for entry, after in zip(entries, [*entries[1:], None], strict=True):
-        gap = None
+    for index, entry in enumerate(entries):
+        after, gap = entries[index + 1] if index + 1 < len(entries) else None, None
         if entry.ended is not None and after is not None and after.term == entry.term + 1 and after.began:
             gap = max(0, round((after.began - entry.ended) * 1000))
         found.append(replace(entry, leaderless_ms=gap, at_least=gap is not None and entry.told_by == "successor"))
