@@ -85,8 +85,10 @@ def flags(command: F) -> F:
 def ask(work: Coroutine[Any, Any, T]) -> T:
     """Run this to its end; errors become one line and an exit code."""
 
-    logging.getLogger("leader_async").addHandler(logging.NullHandler())
-    logging.getLogger("leader_async").propagate = False
+    # What goes wrong is in the answer. A bug is not: it is logged as everywhere.
+    log = logging.getLogger("leader_async")
+    log.propagate = False
+    log.addHandler(quiet := logging.NullHandler())
     try:
         # Not asyncio.run, which waits for a name that is being looked up in a thread.
         return asyncio.new_event_loop().run_until_complete(work)
@@ -98,6 +100,9 @@ def ask(work: Coroutine[Any, Any, T]) -> T:
         _end(f"leader-async: {error}", Exit.AWAY)
     except KeyboardInterrupt:
         _end("", 130)
+    finally:
+        log.propagate = True
+        log.removeHandler(quiet)
 
 
 def _end(text: str, code: int) -> NoReturn:

@@ -19,7 +19,7 @@ import click
 from .. import logs
 from ..errors import UsageError
 from ..watchdog import ACTIONS
-from . import ask_history, ask_status
+from . import ask_history, ask_status, doctor
 from .config import LOG_LEVELS, Config
 from .exits import CannotListen, Exit
 
@@ -173,6 +173,7 @@ for _command in (
     ask_status.resign,
     ask_history.history,
     ask_history.why,
+    doctor.doctor,
 ):
     cli.add_command(_command)
 
