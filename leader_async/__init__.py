@@ -19,9 +19,10 @@ shares over all replicas. Errors are in `errors`.
 
 from .election.connection import Connection, connect
 from .election.election import Election
+from .election.history import TermEntry
 from .election.term import Term
 from .election.transaction import Transaction
-from .election.views import Candidate, Status
+from .election.views import Candidate, Change, Status
 from .errors import (
     BadVersion,
     ConnectionLost,
@@ -46,6 +47,7 @@ from .zookeeper.status import SessionStatus
 __all__ = (
     "BadVersion",
     "Candidate",
+    "Change",
     "Connection",
     "ConnectionLost",
     "Election",
@@ -68,6 +70,7 @@ __all__ = (
     "Status",
     "Term",
     "TermEnded",
+    "TermEntry",
     "Transaction",
     "UsageError",
     "ZooKeeperError",

@@ -8,13 +8,15 @@ from ..watchdog import EXIT_CODE
 
 
 class Exit(enum.IntEnum):
-    """The exit codes of `leader-async serve`."""
+    """The exit codes of `leader-async`; `NO` and `AWAY` are those of the commands that ask."""
 
     STOPPED = 0
+    NO = 1
     USAGE = 2
     PORT = 3
     STOP_TIMEOUT = 4
     OVERDUE = EXIT_CODE
+    AWAY = 6
     BUG = 70
 
 

@@ -19,6 +19,7 @@ import click
 from .. import logs
 from ..errors import UsageError
 from ..watchdog import ACTIONS
+from . import ask_history, ask_status, doctor
 from .config import LOG_LEVELS, Config
 from .exits import CannotListen, Exit
 
@@ -163,6 +164,18 @@ def guard(command: tuple[str, ...], log_level: str) -> None:
 
     logs.to_stderr(log_level)
     _end(guard_command(command))
+
+
+for _command in (
+    ask_status.status,
+    ask_status.candidates,
+    ask_status.watch,
+    ask_status.resign,
+    ask_history.history,
+    ask_history.why,
+    doctor.doctor,
+):
+    cli.add_command(_command)
 
 
 def _token(file: str | None) -> str | None:

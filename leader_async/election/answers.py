@@ -155,7 +155,7 @@ def _take_record(own: Standing, asked: Send, answer: m.Answer, sent: float, now:
         except RecordError as error:
             remedy = "nobody leads until it is put right or the election's znode is deleted with all below it"
             own.note(logging.ERROR, f"{error}; {remedy}")
-        own.view = View(record, answer.stat.version, answer.stat.mzxid, Role(asked.about))
+        own.view = View(record, answer.stat.version, answer.stat.mzxid, Role(asked.about), answer.stat.mtime)
         if own.view.held_by(own.znode) and own.hold is None and not own.asking(Purpose.CLAIM):
             own.adopt(own.view, now)
         elif record is not None and record.state is r.State.HELD and not (record.identity or own.departing):
@@ -177,6 +177,7 @@ def _take_claim(own: Standing, asked: Send, answer: m.Answer, sent: float, now: 
         written = answer.results[-1]
         assert isinstance(written, m.DataSet)
         holder, term, version = asked.about.split()
+        own.note_succession(written.stat.mtime, sent, now)
         own.seen = own.record(int(term), holder, r.State.HELD), now
         lease = own.settings.lease
         own.hold = Hold(holder, r.version_after_claim(int(version)), int(term), written.stat.mzxid, lease, sent + lease)

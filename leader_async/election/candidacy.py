@@ -36,6 +36,8 @@ It does not promise that the work obeys: work that does not end keeps the znode.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..errors import server_error
 from ..zookeeper import messages as m
 from . import queue as q
@@ -266,6 +268,7 @@ class Candidacy(Standing):
                 self.ask(Purpose.APPOINT, appointment)
                 return
             left = self.record(self.hold.number, self.hold.holder, r.State.LEFT)
+            left = replace(left, why=r.first_line(self.hold.over))
             self.ask(Purpose.LEAVE, r.leave(self.settings.parent, left, self.hold.version))
         elif self.hold is None and self.named_at:
             # Our predecessor may be handing over to us just now.

@@ -20,6 +20,7 @@ from ..zookeeper.client import Client
 from .candidacy import Candidacy
 from .commands import Hold
 from .election import Election
+from .historian import Historian
 from .keeper import Keeper, Round
 from .standing import CONFIRMS, WAIT_OUT
 from .window import Window
@@ -75,6 +76,7 @@ class Connection:
         if self._tie is not None:
             self.client.listen("the guardian", self._tie)
         self._elections: dict[str, Election] = {}
+        self.historian = Historian(self.client)
         self._watchdog = Watchdog(self._elections.values, overdue)
         self._keeper = Keeper()
         self._alarm = Alarm(self.confirm_due)
@@ -124,6 +126,7 @@ class Connection:
         address: str = "",
         lease: float = 3.0,
         root: str = "/ELECTION",
+        history: bool = True,
     ) -> Election:
         """The election of this name; nothing is sent before it is used.
 
@@ -134,6 +137,8 @@ class Connection:
             lease: how long a confirmed leader leads without another confirm, in seconds. All candidates of an election
                 may differ: the holder's counts.
             root: the znode below which elections live (itself below the connect string's chroot).
+            history: write down in ZooKeeper who led and why that ended, one small write a term, some time after it has
+                begun; see `Election.history`.
 
         Raises:
             UsageError: an argument cannot be used, or this connection has an election of this name already.
@@ -151,7 +156,7 @@ class Connection:
         for what, text in (("identity", identity), ("address", address)):
             if not text.isprintable():
                 raise UsageError(f"{what} {text!r} has characters that cannot be shown in one line")
-        election = Election(self, parent, identity, address, lease)
+        election = Election(self, parent, identity, address, lease, history=history)
         self._elections[parent] = election
         self.client.listen(parent, election)
         if self._tie is not None:
@@ -180,6 +185,7 @@ class Connection:
         try:
             await asyncio.gather(*(election.shut() for election in self._elections.values()))
         finally:
+            self.historian.stop()
             await self.client.close()
             self._watchdog.stop()
             self._alarm.cancel()

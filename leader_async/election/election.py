@@ -28,6 +28,7 @@ from ..zookeeper import messages as m
 from . import record as r
 from .candidacy import Candidacy
 from .commands import ConfirmNow, Hold, Left, Note, Send, StartWork, StopWork
+from .historian import why_no_confirm
 from .jobs import Call, Handout, Job
 from .observer import Observer
 from .standing import Settings
@@ -44,16 +45,20 @@ T = TypeVar("T")
 class Election(Observer):
     """One election on one connection. Made by `Connection.election`."""
 
-    def __init__(self, connection: Connection, parent: str, identity: str, address: str, lease: float) -> None:
+    def __init__(
+        self, connection: Connection, parent: str, identity: str, address: str, lease: float, *, history: bool
+    ) -> None:
         super().__init__(connection.client, parent)
         self.name = parent.rpartition("/")[2]
         self.identity, self.address, self.lease = identity, address, lease
         settings = Settings(parent, identity, address, lease, time.time())
         self.candidacy = Candidacy(settings, _uuids(), random.random())
         self._connection = connection
+        self._history = history
         self._alarm = Alarm(self._tick)
         self._job: Job | None = None
         self._term: Term | None = None
+        self._hold: Hold | None = None  # the last one under which work was started
         self._stopped_at = 0.0
         self._died: Exception | None = None
         self._busy = False
@@ -241,7 +246,7 @@ class Election(Observer):
         """The connection is being closed: stop the work, leave, and tell whoever runs this election."""
         if self._job is not None:
             self._job.fail(SessionClosed("the connection was closed while this election was being run"))
-        self._feed(self.candidacy.leave)
+        self._feed(lambda now: self.candidacy.leave(now, "the connection was closed"))
         if not self._gave_up:
             await self._wait_left()
         self._alarm.cancel()
@@ -257,12 +262,12 @@ class Election(Observer):
                 self._feed(self.candidacy.disconnected)
             case m.Expired() | m.Ended():
                 self._feed(self.candidacy.expired)
-        self._news.fire()
+        self._followers_told(event)
 
     def watch_event(self, event: m.Watched) -> None:
         """See `client.Listener`."""
         self._feed(lambda now: self.candidacy.watched(event, now))
-        self._news.fire()
+        self._followers_told(event)
 
     def carry_out(self) -> None:
         """Do what the candidacy wants done. The one place that starts and stops work."""
@@ -289,6 +294,7 @@ class Election(Observer):
         except Exception as error:  # the supervisor: a candidacy that has broken its own rules must not lead
             self._die(error)
             return
+        self._changes.fire()
         self._alarm.set(self.candidacy.deadline())
         if self.candidacy.has_stake != self._staked:
             self._staked = not self._staked
@@ -303,6 +309,7 @@ class Election(Observer):
                 self._start(hold)
             case StopWork(reason):
                 self._stopped_at = clock.now()
+                reason = self._told_why(reason)
                 log.info("%s: %s no longer leads: %s", self.name, self.identity, reason)
                 self._connection.term_over()
                 if self._job is not None:
@@ -310,6 +317,8 @@ class Election(Observer):
                 else:
                     self.candidacy.work_ended(clock.now())
             case Left():
+                if self._hold is not None:
+                    self._connection.historian.over(self.candidacy, self._hold, self._stopped_at)
                 self._news.fire()
             case Note(level, text):
                 log.log(level, "%s: %s", self.name, text)
@@ -324,11 +333,23 @@ class Election(Observer):
         resumed = self._term is not None and self._term.token == hold.token
         if not resumed:
             self._term = Term(self._connection, self._parent, hold)
+        self._hold = hold
+        if self._history:
+            self._connection.historian.began(self.candidacy, hold)
         assert self._term is not None
         assert self._job is not None
         words = "leads again" if resumed else "leads"
         log.info("%s: %s %s, term %d, token %d", self.name, self.identity, words, hold.number, hold.token)
         self._job.start(self._term)
+
+    def _told_why(self, reason: str) -> str:
+        """The reason, with more about it if the lease ran out."""
+        hold = self.candidacy.hold
+        if hold is None or hold.over:
+            return reason
+        reason = f"{reason}: {why_no_confirm(self._client, hold)}"
+        self._connection.historian.broke_off(self.candidacy, hold.until, reason)
+        return reason
 
     def _ended(self, *, final: bool, reason: str) -> None:
         self._feed(lambda now: self.candidacy.work_ended(now, reason if final else ""))

@@ -1,16 +1,23 @@
-"""Watching an election without taking part in it."""
+"""What anybody may ask of an election, without taking part in it."""
 
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator
+from contextlib import suppress
 
 from ..errors import ConnectionLost, NotConnected
 from ..waking import Pulse
+from ..zookeeper import messages as m
 from ..zookeeper.client import Client
-from .views import Candidate, read_queue, watch_record
+from . import historian
+from .following import Following
+from .history import TermEntry
+from .views import Candidate, Change, Status, read_queue, watch_record
 
 
-class Observer:
+class Observer(ABC):
     """What anybody may ask of an election; the answers are read from ZooKeeper.
 
     Args:
@@ -21,6 +28,8 @@ class Observer:
     def __init__(self, client: Client, parent: str) -> None:
         self._client, self._parent = client, parent
         self._news = Pulse()
+        self._changes = Pulse()  # whatever `watch` looks at may have changed
+        self._followings: set[Following] = set()
 
     @property
     def client(self) -> Client:
@@ -75,3 +84,60 @@ class Observer:
                     await asyncio.shield(news)
                 except (NotConnected, ConnectionLost):
                     await asyncio.sleep(0)  # the client dials; wait for that
+
+    async def history(self) -> list[TermEntry]:
+        """The latest terms, oldest first, read from ZooKeeper: who led, and why that ended. At most 100.
+
+        The last one runs, or nobody has led since; a term is written down some time after it has begun (a fifth of its
+        lease), so the very last may be missing.
+
+        Raises:
+            ZooKeeperError: ZooKeeper cannot be asked.
+        """
+        entries, _ = await historian.read(self._client, self._parent)
+        return entries
+
+    async def watch(self) -> AsyncGenerator[Change, None]:
+        """Follow this election: gives its state at first, and then whenever leader, queue or own state have changed.
+
+            async for change in election.watch():
+                print(change.what, change.leader, change.connected)
+
+        One need not be a candidate. Who is slow gets the latest state next, never a backlog. A lost connection is told
+        (`Change.connected`) and outlived. What a change says of this process was so before it is told: `is_leader` and
+        `status` are never behind it.
+
+        Each change of an election costs each of its followers one small read, so follow with tens of processes, not
+        with thousands; candidates that do not follow cost nothing more.
+
+        Raises:
+            SessionClosed: the connection was closed.
+            ServerError: ZooKeeper refuses to tell.
+            RecordError: the record is not this library's.
+        """
+        following = Following(self._client, self._parent)
+        self._followings.add(following)
+        try:
+            while True:
+                self._client.check_open()
+                news = self._changes.next()
+                if self._client.connected:
+                    with suppress(NotConnected, ConnectionLost):  # the client dials, and then all is read again
+                        await following.look()
+                change = following.change(self.status(), self._client.connected)
+                if change is not None:
+                    yield change
+                await asyncio.shield(news)
+        finally:
+            self._followings.discard(following)
+
+    @abstractmethod
+    def status(self) -> Status:
+        """What this process knows of itself."""
+
+    def _followers_told(self, event: m.SessionEvent | m.Watched) -> None:
+        """Something has happened; whoever waits for it looks."""
+        for following in self._followings:
+            following.told(event)
+        self._news.fire()
+        self._changes.fire()

@@ -48,6 +48,7 @@ class Record:
         identity: who the holder is, for people; "" after an appointment: the holder's znode tells.
         address: where the holder is reached, for people; as `identity`.
         behind: the znodes that stood behind the holder when it was appointed, next first, as far as they were known.
+        why: why the term ended that this write ends, for people; "" for a claim. Nothing is decided by it.
     """
 
     term: int = 0
@@ -57,6 +58,20 @@ class Record:
     identity: str = ""
     address: str = ""
     behind: tuple[str, ...] = ()
+    why: str = ""
+
+
+PROCESS_DIED = "the process died"
+"""What a guardian writes: why a term ended that could not say so itself."""
+
+WHY_LIMIT = 200
+"""Characters of `why`: the record is read by everybody, and an error's text may be long."""
+
+
+def first_line(text: str) -> str:
+    """What of a reason fits into a record."""
+    line = text.strip().partition("\n")[0].rstrip()
+    return line if len(line) <= WHY_LIMIT else line[: WHY_LIMIT - 1] + "…"
 
 
 _FIELDS = tuple(field.name for field in fields(Record))
@@ -66,6 +81,8 @@ def encode(record: Record) -> bytes:
     """The record as the znode's data."""
     # Not `asdict`, which copies: this is on the way of every handover.
     contents = {name: getattr(record, name) for name in _FIELDS}
+    if not record.why:
+        del contents["why"]
     return json.dumps(contents, separators=(",", ":")).encode()
 
 
@@ -87,6 +104,7 @@ def decode(data: bytes, version: int) -> Record:
             identity=str(fields["identity"]),
             address=str(fields["address"]),
             behind=tuple(map(str, fields.get("behind", ()))),
+            why=str(fields.get("why", "")),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise RecordError(f"no record at version {version}: {data[:200]!r}") from error

@@ -20,6 +20,7 @@ from . import record as r
 from .card import Card
 from .card import encode as encode_card
 from .commands import Command, ConfirmNow, Hold, Left, Note, Purpose, Send, Stake
+from .history import Succession
 
 WAIT_OUT = 1.1
 """Times the holder's lease: the lease, and a tenth for ending work and for clocks (rates within a factor of 1.05)."""
@@ -79,6 +80,7 @@ class View:
     version: int
     mzxid: int
     role: Role
+    mtime: float = 0.0
 
     def held_by(self, name: str | None) -> bool:
         """Whether that znode holds the lead."""
@@ -120,6 +122,8 @@ class Standing:
         self.uuids, self.jitter = uuids, jitter
         self.uuid = next(uuids)
         self.commands: deque[Command] = deque()
+        self.claimed_on: View | None = None  # what our last claim rested on, None if nothing was read
+        self.succession: Succession | None = None  # how we came to what we hold, for the history: nothing decides by it
         self.wanted = False  # to be in the queue
         self.departing = False  # this join is over, its znode is not yet
         self.uncertain = False  # a change's reply was lost
@@ -181,6 +185,7 @@ class Standing:
         record = self.record(term, self.znode, r.State.HELD)
         within = self.settings.lease / CONFIRMS
         about = f"{self.znode} {term} {version}"
+        self.claimed_on = self.view
         self.ask(Purpose.CLAIM, r.claim(self.settings.parent, record, version), about, within)
 
     def learn_gone(self, name: str, now: float) -> None:
@@ -208,12 +213,35 @@ class Standing:
         until = self.warm + record.lease  # rule 1
         self.hold = Hold(record.holder, view.version, record.term, view.mzxid, record.lease, until)
         self.behind = record.behind or None
+        self.note_succession(view.mtime, float("-inf"), now, appointed=record if not record.identity else None)
         self.seen = replace(record, identity=own.identity, address=own.address), now
         if self.departing:
             self.hold.over = "appointed while it was leaving"
         else:
             self.commands.append(ConfirmNow())
             self.know_heir()
+
+    def note_succession(self, began: float, sent: float, now: float, appointed: r.Record | None = None) -> None:
+        """Keep for the history how we came to what we hold.
+
+        Args:
+            began: wall-clock time of the write that made us the holder, by ZooKeeper's clock.
+            sent: the clock's reading before that was asked for; -inf if it is not known any more.
+            now: the time at which we know.
+            appointed: the record, if somebody else wrote that.
+        """
+        view = self.claimed_on
+        before = view.record if view is not None and appointed is None else appointed
+        since = self.gone.get(before.holder) if before is not None else None
+        self.succession = Succession(
+            began=began,
+            known_at=now,
+            before=before,
+            before_at=began if appointed is not None else view.mtime if view is not None else 0.0,
+            appointed=appointed is not None,
+            waited=0.0 if before is None or since is None else max(sent - since, WAIT_OUT * before.lease),
+            predecessor=self.seen[0] if self.seen is not None else None,
+        )
 
     def know_heir(self) -> None:
         """A holder must know who stands behind it, to hand over by name."""
@@ -280,7 +308,8 @@ class Standing:
                 return None
             to = Appointee(behind[0])
         rest = behind[behind.index(to.znode) + 1 :] if to.znode in behind else ()
-        record = r.Record(hold.number + 1, to.znode, r.State.HELD, hold.lease, behind=rest[:PASSED_ON])
+        why = r.first_line(hold.over)
+        record = r.Record(hold.number + 1, to.znode, r.State.HELD, hold.lease, behind=rest[:PASSED_ON], why=why)
         wake = None
         if to.through:
             card = encode_card(replace(to.card or Card(), appointed=to.znode))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ..errors import NoNode, UsageError
@@ -106,19 +107,33 @@ async def read_queue(client: Client, parent: str, *, all_candidates: bool) -> li
     names = q.in_order(children.names)
     wanted = [name for name in names if all_candidates or name == holder]
     cards = await asyncio.gather(*(read_card(client, parent, name) for name in wanted))
+    known = {name: card for name, card in zip(wanted, cards, strict=True) if card is not None}
+    return in_queue(names, known, record, data.stat.mzxid)
+
+
+def in_queue(names: list[str], cards: Mapping[str, Card], record: r.Record, token: int) -> list[Candidate]:
+    """The candidates whose cards are known, in the order of the queue.
+
+    Args:
+        names: all that stand in the queue, in its order.
+        cards: what their znodes say.
+        record: the record.
+        token: its zxid.
+    """
+    holder = record.holder if record.state is r.State.HELD else None
     return [
         Candidate(
-            identity=card.identity,
-            address=card.address,
+            identity=cards[name].identity,
+            address=cards[name].address,
             znode=name,
-            started_at=card.started_at,
-            position=names.index(name),
+            started_at=cards[name].started_at,
+            position=position,
             is_leader=name == holder,
             term=record.term if name == holder else None,
-            token=data.stat.mzxid if name == holder else None,
+            token=token if name == holder else None,
         )
-        for name, card in zip(wanted, cards, strict=True)
-        if card is not None
+        for position, name in enumerate(names)
+        if name in cards
     ]
 
 
@@ -160,6 +175,25 @@ async def find_appointee(client: Client, parent: str, own: str | None, identity:
         before, before_card = name, card
     others = sorted({card.identity for name, card in zip(names, cards, strict=True) if card and name != own})
     raise UsageError(f"no candidate {identity!r} stands in the queue; there are: {', '.join(others) or 'no others'}")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What `Election.watch` gives: an election as it is now, and in what that differs from the last time.
+
+    Attributes:
+        what: which of `leader`, `queue`, `status` and `connected` have changed; all of them at first.
+        leader: who holds the lead, as ZooKeeper has it; None if nobody alive does.
+        queue: all candidates in the order of the queue, as ZooKeeper has it.
+        status: what this process knows of itself; if it does not take part, that it does not.
+        connected: a server serves the session. If not, `leader` and `queue` are what was known before.
+    """
+
+    what: tuple[str, ...]
+    leader: Candidate | None
+    queue: tuple[Candidate, ...]
+    status: Status
+    connected: bool
 
 
 async def watch_record(client: Client, parent: str) -> None:

@@ -106,7 +106,7 @@ async def _leave(client: Client, parent: str) -> bool:
     found = await _ask(client, m.Exists(f"{parent}/{record.holder}"))
     if not isinstance(found, m.Found) or found.stat.ephemeral_owner != client.session_id:
         return False
-    left = replace(record, state=r.State.LEFT)
+    left = replace(record, state=r.State.LEFT, why=r.PROCESS_DIED)
     answer = await _ask(client, r.leave(parent, left, data.stat.version))
     return isinstance(answer, m.Transacted) and answer.ok
 

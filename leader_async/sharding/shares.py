@@ -79,7 +79,9 @@ def partitions(
         raise UsageError(f"a name is one part of a path, not {name!r}; use root= for the path above it")
     base = f"{root.rstrip('/')}/{name}"
     elections = [
-        connection.election(f"{name}-{place:04}", identity=identity, address=address, lease=lease, root=base)
+        connection.election(
+            f"{name}-{place:04}", identity=identity, address=address, lease=lease, root=base, history=False
+        )
         for place in range(count)
     ]
     return Partitions(connection, name, base, elections)

@@ -15,6 +15,7 @@ from importlib import metadata
 
 from aiohttp import web
 
+from ..election.history import TermEntry
 from ..election.views import Candidate, Status
 from ..zookeeper.status import SessionStatus
 
@@ -84,3 +85,8 @@ def everything(status: Status, session: SessionStatus, guardian: str) -> dict[st
 def candidate(one: Candidate) -> dict[str, object]:
     """One candidate, for `GET /candidates`."""
     return asdict(one)
+
+
+def term(entry: TermEntry) -> dict[str, object]:
+    """One term, for `GET /history`."""
+    return asdict(entry)

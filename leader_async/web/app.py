@@ -6,12 +6,13 @@
     GET  /readyz                         503: not connected or not in the queue
     GET  /status                         all that this replica knows
     GET  /candidates                     the queue, read from ZooKeeper
+    GET  /history                        the latest terms and why they ended, read from ZooKeeper
     GET  /openapi.json                   all of this as OpenAPI 3.1
     POST /resign                         hand over; needs the bearer token
 
 Rules:
-- Every answer but those of `/candidates` and `/resign` comes from memory and is computed when it is asked for. A poll
-  never waits for ZooKeeper, and `is_leader` can not be true past the lease.
+- Every answer but those of `/candidates`, `/history` and `/resign` comes from memory and is computed when it is asked
+  for. A poll never waits for ZooKeeper, and `is_leader` can not be true past the lease.
 - `/healthz` does not depend on ZooKeeper: an outage there must not restart a whole fleet.
 - Nothing may be cached; errors are JSON and tell strangers nothing of what went wrong inside.
 
@@ -44,7 +45,7 @@ Trouble = Callable[[], str | None]
 GRACE = 1.0
 """Seconds that work may run past the end of its lease before `/healthz` calls for a restart."""
 ASK_LIMIT = 2.0
-"""Seconds that `/candidates` waits for ZooKeeper."""
+"""Seconds that `/candidates` and `/history` wait for ZooKeeper."""
 RESIGN_LIMIT = 10.0
 """Seconds that `/resign` waits for the work to end and ZooKeeper to answer."""
 BODY_LIMIT = 1024
@@ -86,6 +87,7 @@ def create_app(
         "/readyz": readyz,
         "/status": status,
         "/candidates": candidates,
+        "/history": history,
         "/openapi.json": described,
     }
     for path, handler in pages.items():
@@ -177,6 +179,17 @@ async def candidates(request: web.Request) -> web.Response:
         log.info("the queue cannot be read: %s", problem or "no answer in time")
         return answers.error(503, "ZooKeeper cannot be asked now; /status says since when", {"Retry-After": "1"})
     return answers.as_json([answers.candidate(one) for one in queue])
+
+
+async def history(request: web.Request) -> web.Response:
+    """The latest terms, as they are written down in ZooKeeper."""
+    try:
+        async with asyncio.timeout(ASK_LIMIT):
+            entries = await request.app[_SERVICE].election.history()
+    except (LeaderAsyncError, TimeoutError) as problem:
+        log.info("the history cannot be read: %s", problem or "no answer in time")
+        return answers.error(503, "ZooKeeper cannot be asked now; /status says since when", {"Retry-After": "1"})
+    return answers.as_json([answers.term(entry) for entry in entries])
 
 
 async def described(request: web.Request) -> web.Response:

@@ -49,11 +49,16 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         identity=TEXT, address=TEXT, znode=TEXT, started_at=NUMBER, position=COUNT, is_leader=YES_NO,
         term=_or_null(COUNT), token=_or_null(COUNT),
     ),
+    "Term": _object(
+        term=COUNT, token=COUNT, identity=TEXT, address=TEXT, began=NUMBER, ended=_or_null(NUMBER), why=TEXT,
+        detail=TEXT, told_by=TEXT, leaderless_ms=_or_null(COUNT), at_least=YES_NO,
+    ),
     "Resigned": _object(resigned={"const": True}, identity=TEXT, term=COUNT),
 }  # fmt: skip
 
 _ANY = {"type": "object"}
 _QUEUE = {"type": "array", "items": {"$ref": "#/components/schemas/Candidate"}}
+_HISTORY = {"type": "array", "items": {"$ref": "#/components/schemas/Term"}}
 
 # path: what it is for, and what it answers
 PAGES: dict[str, tuple[str, dict[int, str | dict[str, Any]]]] = {
@@ -63,6 +68,7 @@ PAGES: dict[str, tuple[str, dict[int, str | dict[str, Any]]]] = {
     "/readyz": ("503: not connected, or not in the queue.", {200: "Readiness", 503: "Error"}),
     "/status": ("All that this replica knows, from memory.", {200: "Status"}),
     "/candidates": ("The queue, read from ZooKeeper.", {200: _QUEUE, 503: "Error"}),
+    "/history": ("The latest terms and why they ended, read from ZooKeeper.", {200: _HISTORY, 503: "Error"}),
     "/openapi.json": ("This description.", {200: _ANY}),
 }
 RESIGN: tuple[str, dict[int, str | dict[str, Any]]] = (

@@ -264,7 +264,7 @@ def _process_key(process: Process) -> Any:
         candidacy.wanted, candidacy.departing, candidacy.uncertain, candidacy.work, candidacy.uuid, candidacy.znode,
         candidacy.behind, candidacy.told_of_joins, candidacy.before, candidacy.named_at, warm, candidacy.appointee,
         candidacy.published, candidacy.session_id, candidacy.listed, candidacy.armed,
-        None if ahead is None else tuple(ahead), view and replace(view, mzxid=0),
+        None if ahead is None else tuple(ahead), view and replace(view, mzxid=0, mtime=0.0),
         hold and (hold.holder, hold.version, hold.lease, hold.forfeited),
         hold and (max(-1.0, round(hold.until - now, 3)), bool(hold.over)),
         tuple(sorted((name, round(min(now - at, 1.2 * lease), 3)) for name, at in candidacy.gone.items())),

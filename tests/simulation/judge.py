@@ -123,7 +123,7 @@ class Judge:
 
     def _look_at_queue(self) -> None:
         tree = self._ensemble.tree
-        for name in tree.children(PARENT) if tree.find(PARENT) is not None else ():
+        for name in q.in_order(tree.children(PARENT)) if tree.find(PARENT) is not None else ():
             process = self.uuids[name.partition("-")[0]]
             if process.over or process.election is None:
                 continue
@@ -180,7 +180,7 @@ class Judge:
             if state not in ("leading", "queued") and not (state == "waiting out" and out_of_turn):
                 return f"{process.name} is {state}"
             owners[candidacy.znode] = process.name
-        strangers = set(self._ensemble.tree.children(PARENT)) - set(owners)
+        strangers = set(q.in_order(self._ensemble.tree.children(PARENT))) - set(owners)
         if strangers:
             return f"znodes without an owner: {sorted(strangers)}"
         if len(owners) != len(self._processes):

@@ -150,7 +150,8 @@ class Process:
     async def _main(self) -> None:
         servers = ",".join(f"{host}:{port}" for host, port in (server.address for server in self.ensemble.servers))
         async with connect(servers, timeout=self.timeout) as zk:
-            self.election = zk.election(ELECTION, identity=self.name, lease=self.lease)
+            # Without a history, which decides nothing, and whose requests would only take up the runs' steps.
+            self.election = zk.election(ELECTION, identity=self.name, lease=self.lease, history=False)
             while not self.stopping:
                 self.run_task = self.loop.create_task(self.election.run(self._work))
                 try:

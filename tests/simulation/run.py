@@ -21,6 +21,7 @@ from typing import Any
 from unittest import mock
 
 from leader_async import Election, Term, clock
+from leader_async.election import queue as q
 from leader_async.embedded.tree import Entry
 from leader_async.zookeeper import dialling
 from leader_async.zookeeper import messages as m
@@ -164,8 +165,8 @@ class World:
         if late:
             raise Violation(f"{late} did not stop")
         self.timeline.run_until(self.timeline.now + TICK)
-        if self.ensemble.tree.children(PARENT):
-            raise Violation(f"left behind: {self.ensemble.tree.children(PARENT)}")
+        if queue := q.in_order(self.ensemble.tree.children(PARENT)):
+            raise Violation(f"left behind: {queue}")
         owned = [session for session in self.ensemble.tree.sessions if self.ensemble.tree.owned(session)]
         if owned:
             raise Violation(f"ephemeral znodes of {owned} were left behind")

@@ -45,6 +45,7 @@ LAYERS: dict[str, set[str]] = {
     "election/record": {"errors", "zookeeper/messages"},
     "election/commands": {"zookeeper/messages"},
     "election/card": set(),
+    "election/history": {"election/record"},
     "election/standing": {
         "errors",
         "zookeeper/messages",
@@ -52,6 +53,7 @@ LAYERS: dict[str, set[str]] = {
         "election/record",
         "election/card",
         "election/commands",
+        "election/history",
     },
 }
 PURE_EMBEDDED = {"errors", "zookeeper/messages", "zookeeper/wire", "embedded/access", "embedded/tree"}

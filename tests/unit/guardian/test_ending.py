@@ -38,7 +38,8 @@ async def test_a_held_record_is_left_and_the_session_closed(
     await dying.client.request(m.Create("/mine", ephemeral=True))
     dying.die()
     assert await end_session(dying.told, ["/x"])
-    assert await witness.record("/x") == (r.Record(3, "u-n_0000000000", r.State.LEFT, 1.0, "me", "here"), 3)
+    left = r.Record(3, "u-n_0000000000", r.State.LEFT, 1.0, "me", "here", why=r.PROCESS_DIED)
+    assert await witness.record("/x") == (left, 3)
     assert await witness.children("/x") == ()
     assert "mine" not in await witness.children("/")
     assert zookeeper.sessions == [witness.session]

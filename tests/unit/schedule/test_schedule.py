@@ -55,7 +55,7 @@ async def status(jobs: Schedule, wanted: Callable[[JobStatus], object]) -> JobSt
             await asyncio.sleep(0.002)
 
 
-def reached(runs: list[object], count: int) -> bool:
+def reached(runs: list[tuple[str, float]], count: int) -> bool:
     return len(runs) >= count
 
 

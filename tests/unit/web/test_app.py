@@ -21,7 +21,16 @@ TOKEN = "a token that is long enough"
 Client = TestClient[web.Request, web.Application]
 
 BEARER = {"Authorization": "Bearer " + TOKEN}
-READS = ["/api/LeaderElection/is-leader", "/leader", "/follower", "/healthz", "/readyz", "/status", "/candidates"]
+READS = [
+    "/api/LeaderElection/is-leader",
+    "/leader",
+    "/follower",
+    "/healthz",
+    "/readyz",
+    "/status",
+    "/candidates",
+    "/history",
+]
 
 
 @pytest.fixture

@@ -1,0 +1,115 @@
+"""`leader-async status | candidates | watch | resign`: who leads and who is next, now and from now on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from . import asking
+from .asking import Refused, Target, ask, fetch, in_time, page, say
+from .exits import Exit
+
+
+def _line(one: dict[str, Any]) -> str:
+    leads = f"  leads, term {one['term']}, token {one['token']}" if one["is_leader"] else ""
+    return f"{one['position'] + 1:>3}  {one['identity']}  {one['address'] or '-'}{leads}"
+
+
+async def _queue(target: Target) -> list[dict[str, Any]]:
+    if target.url is not None:
+        found: list[dict[str, Any]] = await page(target, "/candidates")
+        return found
+    async with asking.election_of(target) as (_, election):
+        return [asdict(one) for one in await in_time(target, election.candidates())]
+
+
+@click.command(epilog=asking.EXITS, context_settings=asking.SETTINGS)
+@asking.flags
+def status(**options: Any) -> None:
+    """Who leads, and how many stand in the queue; of a replica all that it knows."""
+    target = Target(**options)
+    if target.url is not None:
+        known = ask(page(target, "/status"))
+        leads = "leads" if known["is_leader"] else f"is {known['state']}; {known['leader'] or 'nobody'} leads"
+        away = "" if known["session"]["connected"] else f"; ZooKeeper is away: {known['session']['last_error']}"
+        say(target, known, f"{known['identity']} {leads} {known['election']}{away}")
+        return
+    queue = ask(_queue(target))
+    leader = next((one for one in queue if one["is_leader"]), None)
+    who = f"nobody leads {target.election}"
+    if leader is not None:
+        who = f"{leader['identity']} leads {target.election}, term {leader['term']}, token {leader['token']}"
+    data = {"election": target.election, "leader": leader, "candidates": len(queue)}
+    say(target, data, f"{who}; {len(queue)} in the queue")
+    if leader is None:
+        raise SystemExit(Exit.NO)
+
+
+@click.command(epilog=asking.EXITS, context_settings=asking.SETTINGS)
+@asking.flags
+def candidates(**options: Any) -> None:
+    """The queue, first first."""
+    target = Target(**options)
+    queue = ask(_queue(target))
+    say(target, queue, "\n".join(map(_line, queue)) or f"nobody stands in the queue of {target.election}")
+
+
+@click.command(epilog=asking.EXITS, context_settings=asking.SETTINGS)
+@asking.flags
+def watch(**options: Any) -> None:
+    """Tell each change of the leader and of the queue, until interrupted; a line each."""
+    target = Target(**options)
+    if target.url is not None:
+        raise click.UsageError("watch follows an election in ZooKeeper; give --zookeeper, not --url")
+    ask(_watch(target))
+
+
+async def _watch(target: Target) -> None:
+    async with asking.election_of(target) as (_, election):
+        async for change in election.watch():
+            leader = change.leader
+            data = {
+                "what": change.what,
+                "connected": change.connected,
+                "leader": asdict(leader) if leader else None,
+                "queue": [asdict(one) for one in change.queue],
+            }
+            if target.as_json:
+                text = json.dumps(data, ensure_ascii=False)
+            else:
+                who = f"{leader.identity} leads, term {leader.term}" if leader else "nobody leads"
+                queue = ", ".join(one.identity for one in change.queue)
+                text = f"{who}; queue: {queue or '-'}" if change.connected else f"ZooKeeper is away; before that {who}"
+            click.echo(text)  # which flushes: programs read it
+
+
+@click.command(epilog=asking.EXITS, context_settings=asking.SETTINGS)
+@asking.flags
+@click.option("--resign-token-file", default=None, metavar="FILE",
+              help="File with the bearer token; or the variable LEADER_ASYNC_RESIGN_TOKEN.")  # fmt: skip
+def resign(resign_token_file: str | None, **options: Any) -> None:
+    """Have the leader hand over; --url names any replica, or the load balancer in front of them."""
+    from .main import _token
+
+    target = Target(**options)
+    if target.url is None:
+        raise click.UsageError(
+            "resign needs --url: only the leader itself can stop its work before it gives the lead away. From outside, "
+            "through ZooKeeper, nothing safe can be done"
+        )
+    token = _token(resign_token_file)
+    if token is None:
+        raise click.UsageError("resign needs the replicas' token: --resign-token-file or LEADER_ASYNC_RESIGN_TOKEN")
+    say(target, *ask(_resign(target, token)))
+
+
+async def _resign(target: Target, token: str) -> tuple[Any, str]:
+    code, body = await fetch(target, "/leader/resign", method="POST", token=token)
+    if code != 200:
+        leader = body.get("leader_address") or body.get("leader") if code == 503 else None
+        hint = f"; {leader} leads, ask that one" if leader else ""
+        raise Refused(f"{target.url} answers {code}: {body.get('error', 'it does not lead')}{hint}")
+    return body, f"{body['identity']} has resigned from term {body['term']}"

@@ -1,0 +1,191 @@
+"""What the commands that ask share: flags, a connection with a limit, answers for people and for programs, exit codes.
+
+Rules: a command asks an election in ZooKeeper, or with `--url` one replica. It never joins. Whoever does not answer
+within `--timeout` is told of in one line, with exit code 6.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from ..errors import LeaderAsyncError, UsageError
+from .exits import Exit
+
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+
+EXITS = """\b
+Exit codes: 0 done, 1 the answer is no (nobody leads, nothing was found, refused), 2 wrong usage,
+6 ZooKeeper or the replica did not answer within --timeout.
+"""
+SETTINGS = {"auto_envvar_prefix": "LEADER_ASYNC", "max_content_width": 100, "help_option_names": ["-h", "--help"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Whom to ask, and how.
+
+    Attributes:
+        zookeeper: the connect string.
+        election: the election's name.
+        root: the znode below which elections live.
+        session_timeout: the session timeout to ask for, in seconds.
+        url: a replica to ask instead, None for none.
+        timeout: seconds to wait for an answer.
+        as_json: answer in JSON.
+    """
+
+    zookeeper: str
+    election: str
+    root: str
+    session_timeout: float
+    url: str | None
+    timeout: float
+    as_json: bool
+
+
+class Away(Exception):
+    """Nobody answers; the message says who and why."""
+
+
+class Refused(Exception):
+    """The answer is no; the message says why."""
+
+
+def flags(command: F) -> F:
+    """The flags of every command that asks."""
+    for option in reversed((
+        click.option("--zookeeper", default="127.0.0.1:2181", show_default=True, metavar="HOSTS",
+                     help="The ensemble: host:port,host:port/chroot."),
+        click.option("--election", default="leader", show_default=True, metavar="NAME", help="Which election."),
+        click.option("--root", default="/ELECTION", show_default=True, metavar="PATH",
+                     help="The znode below which elections live."),
+        click.option("--session-timeout", default=6.0, show_default=True, type=click.FloatRange(0.1, 86400),
+                     metavar="SECONDS", help="The session timeout to ask ZooKeeper for."),
+        click.option("--url", default=None, metavar="URL", help="Ask this replica over HTTP, not ZooKeeper."),
+        click.option("--timeout", default=5.0, show_default=True, type=click.FloatRange(0.1, 3600), metavar="SECONDS",
+                     help="How long to wait for an answer."),
+        click.option("--json", "as_json", is_flag=True, help="Answer in JSON."),
+    )):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def ask(work: Coroutine[Any, Any, T]) -> T:
+    """Run this to its end; errors become one line and an exit code."""
+
+    # What goes wrong is in the answer. A bug is not: it is logged as everywhere.
+    log = logging.getLogger("leader_async")
+    log.propagate = False
+    log.addHandler(quiet := logging.NullHandler())
+    try:
+        # Not asyncio.run, which waits for a name that is being looked up in a thread.
+        return asyncio.new_event_loop().run_until_complete(work)
+    except UsageError as error:
+        raise click.UsageError(str(error)) from error
+    except Refused as error:
+        _end(f"leader-async: {error}", Exit.NO)
+    except (Away, LeaderAsyncError) as error:
+        _end(f"leader-async: {error}", Exit.AWAY)
+    except KeyboardInterrupt:
+        _end("", 130)
+    finally:
+        log.propagate = True
+        log.removeHandler(quiet)
+
+
+def _end(text: str, code: int) -> NoReturn:
+    # Not sys.exit: it waits for threads, and the answer has a limit.
+    if text:
+        click.echo(text, err=True)
+    sys.stdout.flush()
+    os._exit(code)
+
+
+@asynccontextmanager
+async def election_of(target: Target) -> AsyncIterator[tuple[Any, Any]]:
+    """The connection and the election, once a server serves them.
+
+    Raises:
+        Away: none does in time.
+    """
+    from ..election.connection import connect
+
+    async with connect(target.zookeeper, timeout=target.session_timeout) as zk:
+        election = zk.election(target.election, identity="", root=target.root)
+        try:
+            async with asyncio.timeout(target.timeout):
+                await zk.wait_connected()
+        except TimeoutError as error:
+            why = zk.client.status().last_error or "no answer"
+            raise Away(
+                f"ZooKeeper at {target.zookeeper} does not answer within {target.timeout:g} s: {why}; "
+                "is --zookeeper right?"
+            ) from error
+        yield zk, election
+
+
+async def in_time(target: Target, answer: Awaitable[T]) -> T:
+    """This answer, inside the limit.
+
+    Raises:
+        Away: it does not come.
+    """
+    try:
+        async with asyncio.timeout(target.timeout):
+            return await answer
+    except TimeoutError as error:
+        raise Away(f"ZooKeeper at {target.zookeeper} does not answer within {target.timeout:g} s") from error
+
+
+async def fetch(target: Target, path: str, *, method: str = "GET", token: str | None = None) -> tuple[int, Any]:
+    """What a replica answers: the status and the JSON.
+
+    Raises:
+        Away: it does not answer, or not in JSON.
+    """
+    import aiohttp
+
+    assert target.url is not None
+    url = target.url.rstrip("/") + path
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    try:
+        limit = aiohttp.ClientTimeout(total=target.timeout)
+        async with aiohttp.ClientSession(timeout=limit, headers=headers) as session:
+            async with session.request(method, url, allow_redirects=False) as answer:
+                return answer.status, json.loads(await answer.text())
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+        raise Away(f"{url} cannot be asked: {error or 'no answer in time'}") from error
+
+
+async def page(target: Target, path: str) -> Any:
+    """A page that a replica must have.
+
+    Raises:
+        Away: it says that it cannot answer.
+    """
+    status, body = await fetch(target, path)
+    if status != 200:
+        raise Away(f"{target.url}{path} answers {status}: {body.get('error', '') if isinstance(body, dict) else ''}")
+    return body
+
+
+def say(target: Target, data: object, text: str) -> None:
+    """The answer, for programs or for people."""
+    click.echo(json.dumps(data, ensure_ascii=False) if target.as_json else text)
+
+
+def clock_time(seconds: float | None) -> str:
+    """A wall-clock time in this machine's time zone."""
+    return "?" if not seconds else datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")

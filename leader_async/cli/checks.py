@@ -1,0 +1,114 @@
+"""What `leader-async doctor` makes of what it has found. Pure: numbers in, findings out.
+
+Rule: a finding that is not `ok` says what to do. What could not be found out is a warning, never an `ok`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..election.views import Candidate
+
+OK, WARN, FAIL = "ok", "warn", "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line.
+
+    Attributes:
+        level: `ok`, `warn` or `fail`.
+        about: what was checked.
+        text: what was found, and what to do about it.
+    """
+
+    level: str
+    about: str
+    text: str
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """The value that this share of them does not exceed."""
+    ranked = sorted(values)
+    return ranked[max(0, math.ceil(share * len(ranked)) - 1)]
+
+
+def session(asked: float, granted: float, lease: float) -> list[Finding]:
+    """The session timeout that the server granted, and the lease."""
+    if granted != asked:
+        text = f"{granted:g} s granted, {asked:g} s asked: set minSessionTimeout and maxSessionTimeout (2 and 20 ticks)"
+        found = [Finding(WARN, "session timeout", text + ", or ask for what is granted")]
+    else:
+        found = [Finding(OK, "session timeout", f"{granted:g} s, as asked")]
+    if lease > granted:
+        text = f"{lease:g} s is longer than the session timeout of {granted:g} s: safe, but slow after a crash"
+        return [*found, Finding(WARN, "lease", text + f"; give {granted / 2:g} s")]
+    return [*found, Finding(OK, "lease", f"{lease:g} s, within the session timeout")]
+
+
+def server(name: str, settings: Mapping[str, str] | None, granted: float) -> list[Finding]:
+    """One server's tick and syncLimit.
+
+    Args:
+        name: host and port.
+        settings: what its `conf` says, None if it does not say anything.
+        granted: the session timeout in seconds.
+    """
+    about = f"server {name}"
+    if settings is None:
+        text = "tickTime and syncLimit cannot be read: add conf to its 4lw.commands.whitelist"
+        return [Finding(WARN, about, text)]
+    try:
+        tick = int(settings["tickTime"]) / 1000
+        limit = int(settings["syncLimit"]) * tick if "syncLimit" in settings else 0.0
+    except (KeyError, ValueError):
+        return [Finding(WARN, about, "its conf is not understood: look at tickTime and syncLimit yourself")]
+    if 2 * tick > granted / 2:
+        text = f"a tick of {tick:g} s adds up to {2 * tick:g} s to the {granted:g} s after which a lost machine is "
+        return [Finding(WARN, about, text + "noticed; set a shorter tickTime")]
+    if limit > 2 * granted:
+        text = f"syncLimit lets it serve for {limit:g} s after it was cut off: that is safe here, but who waits in the "
+        return [Finding(WARN, about, text + "queue there hears late; set a smaller syncLimit")]
+    return [Finding(OK, about, f"a tick of {tick:g} s" + (f", cut off for {limit:g} s at most" if limit else ""))]
+
+
+def queue(candidates: Sequence[Candidate], holder: str | None, sessions: Mapping[str, int]) -> list[Finding]:
+    """The queue: who leads, and what stands in it that should not.
+
+    Args:
+        candidates: in the order of the queue.
+        holder: znode that the record names as the holder, None if nobody holds.
+        sessions: for each znode the session that it lives with, 0 for none.
+    """
+    names = {one.znode for one in candidates}
+    found = []
+    if holder is not None and holder not in names:
+        text = f"the record is held by {holder}, which is gone: somebody waits its lease out; ask again in some seconds"
+        found.append(Finding(WARN if candidates else FAIL, "record", text if candidates else text + ", or start one"))
+    for znode in sorted(name for name, owner in sessions.items() if not owner):
+        text = f"{znode} belongs to no session and will never go: delete it"
+        found.append(Finding(FAIL, "queue", text))
+    for identity, count in sorted(Counter(one.identity for one in candidates).items()):
+        if count > 1:
+            text = f"{identity} stands {count} times in the queue: a ghost of a process that died, which goes with its "
+            found.append(Finding(WARN, "queue", text + "session, or two replicas of one --identity: give each its own"))
+    return found or [Finding(OK, "queue", f"{len(candidates)} candidates, each with a session and a name of its own")]
+
+
+def times(about: str, seconds: Sequence[float], limit: float, remedy: str) -> Finding:
+    """Median and p99 of what was measured.
+
+    Args:
+        about: what was measured.
+        seconds: the measurements.
+        limit: what p99 should stay below; a warning beyond a half of it.
+        remedy: what to do.
+    """
+    median, p99 = quantile(seconds, 0.5), quantile(seconds, 0.99)
+    text = f"{median * 1000:.1f} ms median, {p99 * 1000:.1f} ms p99 of {len(seconds)}"
+    if p99 <= limit / 2:
+        return Finding(OK, about, text)
+    return Finding(WARN if p99 <= limit else FAIL, about, f"{text}, of {limit * 1000:.0f} ms: {remedy}")

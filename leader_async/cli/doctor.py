@@ -1,0 +1,119 @@
+"""`leader-async doctor`: looks at a deployment and says what is well and what is not; `checks` judges."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from .. import clock
+from . import asking, checks
+from .asking import Target, ask, clock_time, in_time
+from .checks import FAIL, OK, WARN, Finding
+from .exits import Exit
+
+SAMPLES = 100
+CONFIRMS = 5
+"""An answer to a confirm may take a fifth of a lease."""
+
+
+@click.command(epilog=asking.EXITS, context_settings=asking.SETTINGS)
+@asking.flags
+@click.option("--lease", default=3.0, show_default=True, type=click.FloatRange(0.1, 86400), metavar="SECONDS",
+              help="The lease that the replicas are given.")  # fmt: skip
+def doctor(lease: float, **options: Any) -> None:
+    """Check a deployment: timeouts, servers, queue, clock, delays, who leads. Exit code 1 if something fails."""
+    target = Target(**options)
+    if target.url is not None:
+        raise click.UsageError("doctor looks at ZooKeeper itself; give --zookeeper, not --url")
+    findings = ask(_findings(target, lease))
+    text = "\n".join(f"{one.level:<4}  {one.about}: {one.text}" for one in findings)
+    asking.say(target, [asdict(one) for one in findings], text)
+    if any(one.level == FAIL for one in findings):
+        raise SystemExit(Exit.NO)
+
+
+async def _findings(target: Target, lease: float) -> list[Finding]:
+    async with asking.election_of(target) as (zk, election):
+        status = zk.client.status()
+        found = [Finding(OK, "ZooKeeper", f"connected to {status.server}")]
+        found += checks.session(status.timeout_asked, status.timeout, lease)
+        for server in zk.client.ensemble.servers:
+            found += checks.server(str(server), await _conf(server.host, server.port), status.timeout)
+        found += await in_time(target, _queue(zk, election))
+        has_clock = hasattr(time, "CLOCK_BOOTTIME")
+        text = "CLOCK_BOOTTIME, which runs on while a machine sleeps"
+        weak = "CLOCK_BOOTTIME is missing here: do not let this machine sleep while it leads"
+        found.append(Finding(OK, "clock", text) if has_clock else Finding(WARN, "clock", weak))
+        limit = lease / CONFIRMS
+        remedy = "a confirm has a fifth of the lease: choose a longer lease, or a faster disk or network"
+        lags, reads, writes = await in_time(target, _measured(zk, election))
+        found.append(checks.times("event loop lag", lags, limit, "this machine is busy; give it more CPU"))
+        found.append(checks.times("round trip", reads, limit, remedy))
+        found.append(checks.times("confirm (quorum write)", writes, limit, remedy))
+        return found
+
+
+async def _queue(zk: Any, election: Any) -> list[Finding]:
+    from ..election import record as r
+    from ..errors import NoNode
+    from ..zookeeper import messages as m
+
+    parent = election.candidacy.settings.parent
+    try:
+        data = await zk.client.request(m.GetData(parent))
+    except NoNode:
+        return [Finding(WARN, "leader", f"there is no election {parent} yet: start a replica, or look at --election")]
+    record, candidates = r.decode(data.data, data.stat.version), await election.candidates()
+    sessions: dict[str, int] = {}
+    for one in candidates:
+        try:
+            sessions[one.znode] = (await zk.client.request(m.Exists(f"{parent}/{one.znode}"))).stat.ephemeral_owner
+        except NoNode:
+            continue
+    holder = record.holder if record.state is r.State.HELD else None
+    leader = next((one for one in candidates if one.is_leader), None)
+    if leader is None:
+        found = [Finding(WARN if candidates else FAIL, "leader", "nobody leads" if candidates else
+                         "nobody leads, and nobody stands in the queue: start a replica")]  # fmt: skip
+    else:
+        text = f"{leader.identity} leads, term {leader.term}, since {clock_time(data.stat.mtime)}"
+        found = [Finding(OK, "leader", text)]
+    return [*found, *checks.queue(candidates, holder, sessions)]
+
+
+async def _measured(zk: Any, election: Any) -> tuple[list[float], list[float], list[float]]:
+    """Seconds of this loop's lag, of reads, and of transactions that change nothing."""
+    from ..zookeeper import messages as m
+
+    lags, reads, writes = [], [], []
+    for _ in range(SAMPLES):
+        begin = clock.now()
+        await asyncio.sleep(0.001)
+        lags.append(max(0.0, clock.now() - begin - 0.001))
+        begin = clock.now()
+        await zk.client.request(m.Exists("/"))
+        reads.append(clock.now() - begin)
+        begin = clock.now()
+        await zk.client.request(m.Multi((m.Check("/"),)))
+        writes.append(clock.now() - begin)
+    return lags, reads, writes
+
+
+async def _conf(host: str, port: int) -> dict[str, str] | None:
+    """What a server says to `conf`, None if it does not."""
+    try:
+        async with asyncio.timeout(1.0):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                writer.write(b"conf")
+                text = (await reader.read(65536)).decode(errors="replace")
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return None
+    pairs = dict(line.partition("=")[::2] for line in text.splitlines() if "=" in line)
+    return pairs or None

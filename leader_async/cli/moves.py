@@ -1,0 +1,98 @@
+"""Which move of the lead somebody asks about, and what is said of it. Pure.
+
+It does not promise more than the history knows: a lower bound is called one, and what is missing is said to be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from ..election.history import TermEntry, Why
+from ..errors import UsageError
+
+NEAR = 90.0
+"""Seconds from the asked time within which a move is the one that was meant."""
+
+_WORDS: dict[str, str] = {
+    Why.RESIGNED: "it resigned",
+    Why.TRANSFERRED: "it handed over by name",
+    Why.STOPPED: "it stopped taking part",
+    Why.CONNECTION_CLOSED: "it closed its connection",
+    Why.WORK_DONE: "its work was done",
+    Why.WORK_FAILED: "its work failed",
+    Why.WORK_CANCELLED: "its work was cancelled",
+    Why.PROCESS_DIED: "its process died, and its guardian saw that",
+    Why.LEASE_RAN_OUT: "its lease ran out",
+    Why.SESSION_EXPIRED: "its session expired",
+    Why.PLACE_LOST: "its place in the queue was lost",
+    Why.LEFT: "it gave the lead up, and did not say why",
+    Why.LOST: "its session expired without a word: the process or the machine was lost, or cut off",
+    Why.OTHER: "it ended",
+}
+
+
+def instant(text: str, now: float) -> float:
+    """The time that somebody means, in seconds since the epoch; of a time of day the last one that has been.
+
+    Args:
+        text: `HH:MM`, `HH:MM:SS`, a date and time as ISO 8601 has it, or seconds since the epoch.
+        now: the time, in seconds since the epoch.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    here = datetime.fromtimestamp(now).astimezone()
+    try:
+        if text.isascii() and text.replace(".", "", 1).isdigit():
+            return float(text)
+        if len(text) <= 8 and ":" in text:
+            time_of_day = datetime.strptime(text, "%H:%M:%S" if text.count(":") == 2 else "%H:%M").time()
+            found = datetime.combine(here.date(), time_of_day)
+            if found.timestamp() > now:
+                found -= timedelta(days=1)
+            return found.timestamp()
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError, OSError) as error:
+        raise UsageError(f'--at {text!r} is no time; write "03:12" or "2026-11-24 03:12:30"') from error
+
+
+def nearest(entries: Sequence[TermEntry], wanted: float | None) -> tuple[TermEntry, TermEntry | None] | None:
+    """The term that ended nearest to this time, the latest one if None, and the term behind it."""
+    ends = [
+        (entry, entries[index + 1] if index + 1 < len(entries) else None)
+        for index, entry in enumerate(entries)
+        if entry.ended is not None
+    ]
+    if not ends or wanted is None:
+        return ends[-1] if ends else None
+    return min(ends, key=lambda move: abs((move[0].ended or 0.0) - wanted))
+
+
+def explained(
+    before: TermEntry, after: TermEntry | None, wanted: float | None, clock_time: Callable[[float | None], str]
+) -> str:
+    """What happened, in a sentence or two.
+
+    Args:
+        before: the term that ended.
+        after: the next one, None if nobody has led since.
+        wanted: the time that was asked about, None for the last move.
+        clock_time: how a time is shown.
+    """
+    text = ""
+    if wanted is not None and abs((before.ended or 0.0) - wanted) > NEAR:
+        text = f"Leadership did not move at {clock_time(wanted)}; the nearest move: "
+    who = before.identity or "a leader whose name was not written down"
+    why = _WORDS.get(before.why, "it ended")
+    if before.detail:
+        why += f" ({before.detail})"
+    by = "by" if before.told_by == "successor" else "at"
+    text += f"{who}, term {before.term}, had stopped leading {by} {clock_time(before.ended)}: {why}."
+    if after is None:
+        return text + " Nobody has led since, as far as is written down."
+    text += f" {after.identity or 'Somebody'} leads from {clock_time(after.began)} on, term {after.term}"
+    if before.leaderless_ms is None:
+        return text + "; how long nobody led is not known."
+    least = "at least " if before.at_least else ""
+    return text + f"; nobody led for {least}{before.leaderless_ms} ms."

@@ -1,0 +1,226 @@
+"""The historian: writes down in ZooKeeper who led and why that ended, behind everything else.
+
+One for each connection, whatever the number of its elections. It listens to them; `history` decides what there is to
+tell.
+
+Rules:
+1. It never stands in an election's way: a term is written down some time after it has begun (a confirm's period), one
+   election after the other, and what fails is tried again later, more and more rarely.
+2. A holder writes in one transaction that checks its own znode and the record's version, as a confirm does, and the
+   history's version. What is told of a term that is over is merged into that term's entry, at the history's version.
+3. A term that ended gracefully says why in the record, where its successor finds it. One that could not is told of here
+   as soon as a server is connected again.
+
+It does not promise that anything is written: a process that ends takes with it what it has not told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass, field
+
+from .. import clock
+from ..errors import BadVersion, ConnectionLost, NodeExists, NoNode, NotConnected, ZooKeeperError, server_error
+from ..waking import Pulse
+from ..zookeeper import messages as m
+from ..zookeeper.client import Client
+from . import history
+from . import record as r
+from .candidacy import Candidacy
+from .commands import Hold
+from .history import Teller, TermEntry
+from .standing import CONFIRMS
+
+log = logging.getLogger("leader_async.history")
+
+AT_ONCE = 3
+"""Tries in a row when somebody else wrote in between."""
+
+RETRY = 1.0, 60.0
+"""Seconds until the second try, and at most between two."""
+
+
+@dataclass(slots=True, eq=False)
+class _Diary:
+    """What one election has to tell.
+
+    Attributes:
+        candidacy: its rules.
+        hold: the term that is being told of.
+        since: wall-clock time by ZooKeeper's clock, less our own clock's reading at that instant.
+        broke_off: reading of the clock at which the lease ran out, and why; None while it has not.
+        untold: entries that are not in ZooKeeper yet, by term.
+        due: reading of the clock at which to tell them.
+        pause: seconds until the next try.
+    """
+
+    candidacy: Candidacy
+    hold: Hold | None = None
+    since: float = 0.0
+    broke_off: tuple[float, str] | None = None
+    untold: dict[int, TermEntry] = field(default_factory=dict)
+    due: float = float("inf")
+    pause: float = RETRY[0]
+
+
+class Historian:
+    """See the module's docstring.
+
+    Args:
+        client: through whom.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._diaries: dict[Candidacy, _Diary] = {}
+        self._news = Pulse()
+        self._task: asyncio.Task[None] | None = None
+
+    # -- what elections say --------------------------------------------------------------------------------------------
+
+    def began(self, candidacy: Candidacy, hold: Hold) -> None:
+        """A term began, or goes on after a suspension."""
+        diary = self._diaries.setdefault(candidacy, _Diary(candidacy))
+        diary.broke_off = None
+        how = candidacy.succession
+        if hold is diary.hold or how is None:
+            return
+        own = candidacy.settings
+        diary.hold, diary.since = hold, how.began - how.known_at
+        entry = TermEntry(hold.number, hold.token, own.identity, own.address, round(how.began, 3))
+        before = history.predecessor(hold.number, how)
+        self._tell(diary, [entry] if before is None else [before, entry], clock.now() + hold.lease / CONFIRMS)
+
+    def broke_off(self, candidacy: Candidacy, at: float, why: str) -> None:
+        """The lease ran out; the term may go on later."""
+        if candidacy in self._diaries:
+            self._diaries[candidacy].broke_off = at, why
+
+    def over(self, candidacy: Candidacy, hold: Hold | None, at: float) -> None:
+        """The term is over for good: if it could not say so in the record, it is said here.
+
+        Args:
+            candidacy: whose.
+            hold: the term.
+            at: reading of the clock at which its work was told to end.
+        """
+        diary = self._diaries.get(candidacy)
+        if diary is None or hold is None or hold is not diary.hold:
+            return
+        diary.hold = None
+        if not hold.forfeited:
+            return
+        end, why = diary.broke_off or (at, hold.over)
+        own = candidacy.settings
+        entry = TermEntry(hold.number, hold.token, own.identity, own.address)
+        told = history.ended(entry, why, end + diary.since, Teller.HOLDER)
+        self._tell(diary, [told], clock.now() + hold.lease / CONFIRMS)
+
+    def stop(self) -> None:
+        """Write no more."""
+        self._diaries.clear()
+        if self._task is not None:
+            self._task.cancel()
+
+    # -- writing -------------------------------------------------------------------------------------------------------
+
+    def _tell(self, diary: _Diary, entries: list[TermEntry], due: float) -> None:
+        untold = history.merged(diary.untold.values(), entries)
+        diary.untold = {entry.term: entry for entry in untold}
+        diary.due, diary.pause = due, RETRY[0]
+        self._news.fire()
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._write(), name="history")
+            self._task.add_done_callback(_report)
+
+    async def _write(self) -> None:
+        while True:
+            news = self._news.next()
+            next_one = min(self._diaries.values(), key=lambda diary: diary.due)
+            wait = next_one.due - clock.now()
+            if wait > 0:
+                # At most a minute: the event loop's clock stands still while the machine sleeps, ours does not.
+                await asyncio.wait([news], timeout=min(wait, RETRY[1]))
+                continue
+            await self._client.wait_connected()
+            await self._try(next_one)
+
+    async def _try(self, diary: _Diary) -> None:
+        told = [*diary.untold.values()]
+        try:
+            done = await write(self._client, diary.candidacy, told)
+        except (NotConnected, ConnectionLost):
+            done = False
+        except ZooKeeperError as error:
+            log.log(
+                logging.WARNING if diary.pause == RETRY[0] else logging.DEBUG,
+                "%s: the history cannot be written: %s; trying again later", diary.candidacy.settings.parent, error,
+            )  # fmt: skip
+            done = False
+        if done:
+            # What was added meanwhile is told next time.
+            diary.untold = {term: entry for term, entry in diary.untold.items() if entry not in told}
+            diary.due = diary.due if diary.untold else float("inf")
+            diary.pause = RETRY[0]
+        else:
+            diary.due = clock.now() + diary.pause
+            diary.pause = min(2 * diary.pause, RETRY[1])
+
+
+def why_no_confirm(client: Client, hold: Hold) -> str:
+    """Why a lease has just run out, as far as this process can tell."""
+    late, session = clock.now() - hold.until, client.status()
+    if late > hold.lease / CONFIRMS:
+        return f"this process, or its event loop, stood still until {late:.1f} s after that"
+    if session.connected:
+        return f"{session.server} did not confirm it in time"
+    return f"no server was connected for {max(0.0, time.time() - session.since):.1f} s; {session.last_error}"
+
+
+async def write(client: Client, candidacy: Candidacy, told: list[TermEntry]) -> bool:
+    """Merge these entries into an election's history; whether that is done.
+
+    Raises:
+        ZooKeeperError: it cannot be done now.
+    """
+    path = f"{candidacy.settings.parent}/{history.NAME}"
+    for _ in range(AT_ONCE):
+        known, version = await read(client, candidacy.settings.parent)
+        entries = history.merged(known, told)
+        if entries == history.merged(known, ()):
+            return True
+        hold = candidacy.hold
+        checks: tuple[m.Operation, ...] = ()
+        if hold is not None and not hold.over:
+            checks = r.confirm(candidacy.settings.parent, hold.holder, hold.version)
+        data = history.encode(entries)
+        last: m.Operation = m.Create(path, data) if version is None else m.SetData(path, data, version)
+        answer = await client.request(m.Multi((*checks, last)))
+        assert isinstance(answer, m.Transacted)
+        if answer.failure is None:
+            return True
+        error = server_error(answer.failure[1], path)
+        if not isinstance(error, BadVersion | NoNode | NodeExists):
+            raise error
+    return False
+
+
+async def read(client: Client, parent: str) -> tuple[list[TermEntry], int | None]:
+    """An election's history, and the version of its znode; None if there is none yet.
+
+    Raises:
+        ZooKeeperError: ZooKeeper cannot be asked.
+    """
+    try:
+        data = await client.request(m.GetData(f"{parent}/{history.NAME}"))
+    except NoNode:
+        return [], None
+    assert isinstance(data, m.Data)
+    return history.decode(data.data), data.stat.version
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, ZooKeeperError):
+        log.error("the historian has died of a bug; elections go on without a history", exc_info=error)

@@ -1,0 +1,285 @@
+"""The history: who led, when, and why that ended; kept in ZooKeeper for people, bounded, and decided by nobody.
+
+It is the data of the persistent znode `history` below the election's, a JSON list, oldest term first. Pure: what a
+process can tell of a term, how what several tell is merged, and what that means in words. `historian` writes it.
+
+Rules:
+1. Several may tell of one term: its holder, the guardian of its dead process, and its successor. What they tell is
+   merged term by term, and the order in which it arrives does not matter: of two ends the better witness's counts, the
+   holder's before the guardian's before the successor's.
+2. Only what is known is told. A successor that found the holder's znode gone knows when that one had stopped leading at
+   the latest, so what it can tell of the time without a leader is a lower bound.
+3. Times are wall-clock times by ZooKeeper's leader: those of the write that gave the lead and of the write that ended
+   it. A holder whose lease ran out could write nothing then; it says so later, and counts from the beginning of its
+   term by its own clock.
+4. It never grows beyond `TERMS` and `LARGEST`: the oldest terms are forgotten.
+
+It does not promise to be complete: a term that was over before it could be written down is known only as far as its
+successor's record tells, and several of these in a row are missing.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from . import record as r
+
+NAME = "history"
+"""The znode's name below the election's; no candidate's name looks like it."""
+
+TERMS = 100
+"""Terms that are kept."""
+
+LARGEST = 64 * 1024
+"""Bytes that are kept: far below ZooKeeper's jute limit of 1 MiB."""
+
+
+class Why(enum.StrEnum):
+    """Why a term ended."""
+
+    RESIGNED = "resigned"
+    TRANSFERRED = "transferred"
+    STOPPED = "stopped"
+    CONNECTION_CLOSED = "connection closed"
+    WORK_DONE = "work done"
+    WORK_FAILED = "work failed"
+    WORK_CANCELLED = "work cancelled"
+    PROCESS_DIED = "process died"
+    LEASE_RAN_OUT = "lease ran out"
+    SESSION_EXPIRED = "session expired"
+    PLACE_LOST = "place lost"
+    LEFT = "left"
+    LOST = "session expired or machine lost"
+    OTHER = "other"
+
+
+_TEXTS = {
+    "resigned": Why.RESIGNED,
+    "handed over by name": Why.TRANSFERRED,
+    "left": Why.STOPPED,
+    "the connection was closed": Why.CONNECTION_CLOSED,
+    "the work is done": Why.WORK_DONE,
+    "the work failed": Why.WORK_FAILED,
+    "the work was cancelled": Why.WORK_CANCELLED,
+    r.PROCESS_DIED: Why.PROCESS_DIED,
+    "the lease ran out": Why.LEASE_RAN_OUT,
+    "the session expired": Why.SESSION_EXPIRED,
+    "a confirm was refused": Why.PLACE_LOST,
+    "our znode was deleted": Why.PLACE_LOST,
+}
+"""How the reasons begin that the rules give; what follows is the detail."""
+
+
+class Teller(enum.IntEnum):
+    """Who tells of a term's end; the highest is believed."""
+
+    NOBODY = 0
+    SUCCESSOR = 1
+    GUARDIAN = 2
+    HOLDER = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Succession:
+    """How a holder came to what it holds, as it saw it.
+
+    Attributes:
+        began: wall-clock time of the write that made it the holder, by ZooKeeper's clock.
+        known_at: the holder's own clock when it knew of that.
+        before: the record that the claim rested on, None if nothing was read; the appointment itself after one.
+        before_at: wall-clock time at which that had been written, by ZooKeeper's clock.
+        appointed: somebody else gave it the lead, by name.
+        waited: seconds between learning that the former holder's znode was gone and claiming; 0.0 if that was not so.
+        predecessor: who held the lead before, as far as it was known.
+    """
+
+    began: float
+    known_at: float
+    before: r.Record | None
+    before_at: float
+    appointed: bool
+    waited: float
+    predecessor: r.Record | None
+
+
+@dataclass(frozen=True, slots=True)
+class TermEntry:
+    """One term in the history.
+
+    Attributes:
+        term: its number.
+        token: its fencing token, 0 if it is not known.
+        identity: who led, "" if it is not known.
+        address: where that one was reached.
+        began: wall-clock time at which it was given the lead, by ZooKeeper's clock; 0.0 if it is not known.
+        ended: wall-clock time at which it had stopped leading, by ZooKeeper's clock; at the latest then, if its
+            successor tells. None if it has not, or if it is not known.
+        why: why it ended, one of `Why`; "" if `ended` is None.
+        detail: more about that, in words.
+        told_by: `holder`, `guardian` or `successor`: who said that it had ended; "" if nobody has.
+        leaderless_ms: milliseconds from its end until the next term began, None if either is not known. Not counted
+            is how long its work took to end before a graceful handover, and the few milliseconds until the next leader
+            had read that it leads.
+        at_least: `leaderless_ms` is a lower bound.
+    """
+
+    term: int
+    token: int = 0
+    identity: str = ""
+    address: str = ""
+    began: float = 0.0
+    ended: float | None = None
+    why: str = ""
+    detail: str = ""
+    told_by: str = ""
+    leaderless_ms: int | None = None
+    at_least: bool = False
+
+
+_STORED = ("term", "token", "identity", "address", "began", "ended", "why", "detail", "told_by")
+
+
+def reason(text: str) -> tuple[Why, str]:
+    """A reason, as the rules give it, as a word and what there is to say besides."""
+    for begin, why in _TEXTS.items():
+        if text == begin or text.startswith((begin + " ", begin + ":")):
+            return why, r.first_line(text[len(begin) :].lstrip(": "))
+    return Why.OTHER, r.first_line(text)
+
+
+def ended(entry: TermEntry, text: str, at: float, told_by: Teller) -> TermEntry:
+    """The entry of a term that has ended.
+
+    Args:
+        entry: what was known of it.
+        text: the reason as the rules give it.
+        at: wall-clock time by ZooKeeper's clock.
+        told_by: who says so.
+    """
+    why, detail = reason(text)
+    return replace(entry, ended=round(at, 3), why=why.value, detail=detail, told_by=told_by.name.lower())
+
+
+def predecessor(number: int, how: Succession) -> TermEntry | None:
+    """What a holder can tell of the term before its own, None if there was none.
+
+    Args:
+        number: its own term's number.
+        how: how it came to that.
+    """
+    before = how.before
+    if number <= 1 or (before is not None and before.state is r.State.NONE):
+        return None
+    known = how.predecessor
+    if before is not None and not how.appointed and before.identity:
+        known = before
+    entry = TermEntry(number - 1)
+    if known is not None and known.term == number - 1:
+        entry = replace(entry, identity=known.identity, address=known.address)
+    if before is None:
+        # A claim on v + 1 that was not read: it can only have been a leave, some time before.
+        return replace(ended(entry, "", how.began, Teller.SUCCESSOR), why=Why.LEFT.value)
+    if how.appointed or before.state is r.State.LEFT:
+        teller = Teller.GUARDIAN if before.why == r.PROCESS_DIED else Teller.HOLDER
+        if before.why:
+            return ended(entry, before.why, how.before_at, teller)
+        return replace(ended(entry, "", how.before_at, teller), why=Why.LEFT.value)
+    # Its znode was gone, and then its lease was waited out: it led for one lease more at the most.
+    surely = how.began - max(0.0, how.waited - before.lease)
+    return replace(ended(entry, "", surely, Teller.SUCCESSOR), why=Why.LOST.value)
+
+
+# -- merging -----------------------------------------------------------------------------------------------------------
+
+
+def _rank(entry: TermEntry) -> tuple[int, float, str, str]:
+    teller = Teller[entry.told_by.upper()] if entry.told_by else Teller.NOBODY
+    # Behind the teller only so that the order of arrival never matters.
+    return teller, entry.ended or 0.0, entry.why, entry.detail
+
+
+def _both(one: TermEntry, other: TermEntry) -> TermEntry:
+    """What two tell of one term."""
+    if one.token and other.token and one.token != other.token:
+        return max(one, other, key=lambda entry: entry.token)  # somebody has begun to count anew
+    end = max(one, other, key=_rank)
+    return replace(
+        end,
+        token=max(one.token, other.token),
+        identity=max(one.identity, other.identity),
+        address=max(one.address, other.address),
+        began=max(one.began, other.began),
+    )
+
+
+def merged(known: Iterable[TermEntry], told: Iterable[TermEntry]) -> list[TermEntry]:
+    """All that is known by both, oldest first, bounded."""
+    terms: dict[int, TermEntry] = {}
+    for entry in (*known, *told):
+        plain = replace(entry, leaderless_ms=None, at_least=False)
+        terms[entry.term] = _both(terms[entry.term], plain) if entry.term in terms else plain
+    return [terms[number] for number in sorted(terms)][-TERMS:]
+
+
+def encode(entries: Iterable[TermEntry]) -> bytes:
+    """The history as the znode's data: as many of the latest terms as there is room for."""
+    lines: list[str] = []
+    size = 2
+    for entry in reversed([*entries]):
+        line = json.dumps({name: getattr(entry, name) for name in _STORED if getattr(entry, name)}, ensure_ascii=False)
+        size += len(line.encode()) + 2
+        if size > LARGEST or len(lines) == TERMS:
+            break
+        lines.append(line)
+    return ("[" + ",\n".join(reversed(lines)) + "]").encode()
+
+
+def decode(data: bytes) -> list[TermEntry]:
+    """The history that stands in a znode, with the times without a leader; what cannot be read is left out."""
+    try:
+        rows = json.loads(data)
+    except ValueError:
+        return []
+    entries = [entry for row in (rows if isinstance(rows, list) else ()) if (entry := _entry(row)) is not None]
+    return _with_gaps(merged(entries, ()))
+
+
+def _entry(row: object) -> TermEntry | None:
+    if not isinstance(row, dict):
+        return None
+    try:
+        began, end = float(row.get("began", 0.0)), row.get("ended")
+        end = None if end is None else float(end)
+        if int(row["term"]) < 1 or not (math.isfinite(began) and math.isfinite(end or 0.0)):
+            return None
+        return TermEntry(
+            term=int(row["term"]),
+            token=int(row.get("token", 0)),
+            identity=str(row.get("identity", "")),
+            address=str(row.get("address", "")),
+            began=began,
+            ended=end,
+            why=str(row.get("why", "")),
+            detail=str(row.get("detail", "")),
+            told_by=_told_by(row.get("told_by", "")),
+        )
+    except (KeyError, ValueError, TypeError, OverflowError):
+        return None
+
+
+def _told_by(name: object) -> str:
+    return name if isinstance(name, str) and name.upper() in Teller.__members__ and name != "nobody" else ""
+
+
+def _with_gaps(entries: list[TermEntry]) -> list[TermEntry]:
+    found = []
+    for index, entry in enumerate(entries):
+        after, gap = entries[index + 1] if index + 1 < len(entries) else None, None
+        if entry.ended is not None and after is not None and after.term == entry.term + 1 and after.began:
+            gap = max(0, round((after.began - entry.ended) * 1000))
+        found.append(replace(entry, leaderless_ms=gap, at_least=gap is not None and entry.told_by == "successor"))
+    return found

@@ -1,0 +1,193 @@
+"""The commands that ask, as processes, against the embedded ZooKeeper and a replica."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from leader_async import Connection, Election, Term, TermEntry, UsageError, connect
+from leader_async.cli import moves
+from leader_async.testing import ZooKeeper, zookeeper
+from leader_async.web import create_app
+
+from .test_main import NOWHERE, environment
+
+__all__ = ["zookeeper"]
+pytestmark = pytest.mark.timeout(60)
+TOKEN = "a token that is long enough"
+
+
+async def command(*arguments: str, **variables: str) -> tuple[int, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "leader_async", *arguments,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environment(**variables),
+    )  # fmt: skip
+    async with asyncio.timeout(30):
+        out, err = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+async def idle(term: Term) -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(15):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+async def leader(zookeeper: ZooKeeper) -> AsyncIterator[tuple[Connection, Election]]:
+    async with connect(zookeeper.address) as zk:
+        election = zk.election("leader", identity="a", address="http://a", lease=0.5)
+        running = asyncio.create_task(election.run(idle))
+        await until(lambda: election.is_leader)
+        yield zk, election
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def test_who_leads_and_why_it_moved(zookeeper: ZooKeeper, leader: tuple[Connection, Election]) -> None:
+    election, there = leader[1], ("--zookeeper", zookeeper.address)
+    while not await election.history():
+        await asyncio.sleep(0.02)
+    code, _, err = await command("why", *there)
+    assert (code, "no move" in err) == (1, True)
+    token = election.status().token
+    await election.resign()
+    await until(lambda: election.is_leader and election.status().token != token)
+    while len(await election.history()) < 2:
+        await asyncio.sleep(0.02)
+
+    answers: list[tuple[int, str, str]] = await asyncio.gather(
+        command("status", *there),
+        command("status", *there, "--json"),
+        command("candidates", *there),
+        command("history", *there),
+        command("why", *there),
+        command("why", *there, "--at", str(time.time() - 7200), "--json"),
+        command("status", *there, "--election", "another"),
+        command("why", *there, "--at", "tea time"),
+        command("resign", *there),
+    )
+    assert [code for code, _, _ in answers] == [0, 0, 0, 0, 0, 0, 1, 2, 2]
+    plain, as_json, queue, told, why, early, nobody, wrong, unsafe = (out or err for _, out, err in answers)
+    assert plain.startswith("a leads leader, term 2, token ")
+    assert json.loads(as_json)["leader"]["identity"] == "a"
+    assert "a  http://a  leads, term 2" in queue
+    assert "a  resigned; nobody led for" in told
+    assert "a, term 1, had stopped leading at" in why
+    assert "it resigned. a leads from" in why
+    assert json.loads(early)["before"]["why"] == "resigned"
+    assert "nobody leads another" in nobody
+    assert "is no time" in wrong
+    assert "needs --url" in unsafe
+
+
+async def test_a_replica_s_url(leader: tuple[Connection, Election], zookeeper: ZooKeeper) -> None:
+    zk, election = leader
+    runner = web.AppRunner(create_app(election, zk, resign_token=TOKEN))
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        while not await election.history():
+            await asyncio.sleep(0.02)
+        answers = await asyncio.gather(
+            command("status", "--url", url),
+            command("candidates", "--url", url, "--json"),
+            command("history", "--url", url, "--json"),
+            command("resign", "--url", url, RESIGN_TOKEN="a wrong one, also long"),
+            command("resign", "--url", url),
+            command("watch", "--url", url),
+        )
+        assert [code for code, _, _ in answers] == [0, 0, 0, 1, 2, 2]
+        assert answers[0][1] == "a leads leader\n"
+        assert [one["identity"] for one in json.loads(answers[1][1])] == ["a"]
+        assert [entry["term"] for entry in json.loads(answers[2][1])] == [1]
+        assert "403" in answers[3][2]
+        assert "token" in answers[4][2]
+        code, out, _ = await command("resign", "--url", url, RESIGN_TOKEN=TOKEN)
+        assert (code, out) == (0, "a has resigned from term 1\n")
+    finally:
+        await runner.cleanup()
+
+
+async def test_watch_tells_each_change(zookeeper: ZooKeeper, leader: tuple[Connection, Election]) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "leader_async", "watch", "--json", "--zookeeper", zookeeper.address,
+        stdout=asyncio.subprocess.PIPE, env=environment(),
+    )  # fmt: skip
+    assert process.stdout is not None
+
+    async def told(wanted: Callable[[dict[str, Any]], bool]) -> None:
+        assert process.stdout is not None
+        async with asyncio.timeout(30):
+            while not wanted(json.loads(await process.stdout.readline())):
+                pass
+
+    try:
+        await told(lambda change: change["leader"] is not None and change["leader"]["term"] == 1)
+        await leader[1].resign()
+        await told(lambda change: change["leader"] is not None and change["leader"]["term"] == 2)
+    finally:
+        process.kill()
+        await process.communicate()
+
+
+async def test_nobody_there_is_told_in_time() -> None:
+    answers = await asyncio.gather(
+        *(command(each, "--zookeeper", NOWHERE, "--timeout", "0.5") for each in ("status", "watch", "history")),
+        command("candidates", "--url", "http://" + NOWHERE, "--timeout", "0.5"),
+    )
+    assert [code for code, _, _ in answers] == [6, 6, 6, 6]
+    assert "does not answer within 0.5 s" in answers[0][2]
+    assert "cannot be asked" in answers[3][2]
+    assert all(err.count("\n") == 1 for _, _, err in answers), "one line"
+
+
+# -- the words, without processes --------------------------------------------------------------------------------------
+
+
+def test_a_time_of_day_is_the_last_one_that_has_been() -> None:
+    now = time.mktime((2026, 11, 24, 12, 0, 0, 0, 0, -1))
+    assert moves.instant("11:59", now) == now - 60
+    assert moves.instant("11:59:30", now) == now - 30
+    assert moves.instant("12:01", now) == now + 60 - 86400
+    assert moves.instant("2026-11-24 03:12", now) == now - 8 * 3600 - 48 * 60
+    assert moves.instant("17.5", now) == 17.5
+    for wrong in ("", "25:00", "soon", "1e999"):
+        with pytest.raises(UsageError):
+            moves.instant(wrong, now)
+
+
+def test_the_nearest_move_is_found_and_bounds_are_called_bounds() -> None:
+    one = TermEntry(1, 10, "a", "", 100.0, 200.0, "work failed", "oops", "holder", 250)
+    two = TermEntry(2, 20, "b", "", 200.25, 900.0, "session expired or machine lost", "", "successor", 300, True)
+    three = TermEntry(3, 30, "c", "", 900.3)
+    terms = [one, two, three]
+    assert moves.nearest([], None) is None
+    assert moves.nearest([three], 5.0) is None
+    assert moves.nearest(terms, None) == (two, three)
+    assert moves.nearest(terms, 300.0) == (one, two)
+    assert moves.nearest(terms[:1], 300.0) == (one, None)
+    say = "@{:g}".format
+    assert moves.explained(one, two, 210.0, lambda at: say(at or 0)) == (
+        "a, term 1, had stopped leading at @200: its work failed (oops). "
+        "b leads from @200.25 on, term 2; nobody led for 250 ms."
+    )
+    told = moves.explained(two, three, 5000.0, lambda at: say(at or 0))
+    assert told.startswith("Leadership did not move at @5000; the nearest move: b, term 2, had stopped leading by @900")
+    assert told.endswith("nobody led for at least 300 ms.")
+    assert moves.explained(one, None, None, str).endswith("Nobody has led since, as far as is written down.")
+    assert moves.explained(TermEntry(1, ended=2.0, why="?"), three, None, str).endswith("is not known.")

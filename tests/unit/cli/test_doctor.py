@@ -1,0 +1,82 @@
+"""`leader-async doctor`: what it makes of what it finds, and itself as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from leader_async import Candidate, connect
+from leader_async.cli import checks
+from leader_async.cli.checks import FAIL, OK, WARN, Finding
+from leader_async.testing import ZooKeeper, zookeeper
+
+from .test_asking import command, idle, until
+
+__all__ = ["zookeeper"]
+pytestmark = pytest.mark.timeout(60)
+
+
+def levels(findings: list[Finding]) -> list[str]:
+    return [finding.level for finding in findings]
+
+
+def candidate(znode: str, identity: str) -> Candidate:
+    return Candidate(identity, "", znode, 0.0, 0, is_leader=False, term=None, token=None)
+
+
+def test_the_session_timeout_and_the_lease() -> None:
+    assert levels(checks.session(6.0, 6.0, 3.0)) == [OK, OK]
+    assert levels(checks.session(6.0, 4.0, 5.0)) == [WARN, WARN]
+
+
+def test_a_server_s_settings() -> None:
+    def about(settings: dict[str, str] | None) -> str:
+        return checks.server("zk:2181", settings, 6.0)[0].level
+
+    assert about({"tickTime": "500", "syncLimit": "10"}) == OK
+    assert about({"tickTime": "500"}) == OK, "alone"
+    assert about({"tickTime": "2000", "syncLimit": "5"}) == WARN
+    assert about({"tickTime": "1000", "syncLimit": "20"}) == WARN
+    for unknown in (None, {"clientPort": "2181"}, {"tickTime": "soon"}):
+        assert about(unknown) == WARN
+
+
+def test_ghosts_in_the_queue() -> None:
+    a, b = candidate("u-n_1", "a"), candidate("v-n_2", "b")
+    assert levels(checks.queue([a, b], "u-n_1", {"u-n_1": 5, "v-n_2": 6})) == [OK]
+    assert levels(checks.queue([b], "u-n_1", {"v-n_2": 6})) == [WARN], "held by a missing znode"
+    assert levels(checks.queue([], "u-n_1", {})) == [FAIL], "and nobody is there to wait"
+    assert levels(checks.queue([a], None, {"u-n_1": 0})) == [FAIL], "of no session"
+    assert levels(checks.queue([a, candidate("v-n_2", "a")], None, {})) == [WARN], "two of one name"
+
+
+def test_delays() -> None:
+    assert checks.times("x", [0.001] * 99 + [0.5], 0.6, "do").level == OK
+    assert checks.times("x", [0.001] * 90 + [0.5] * 10, 0.6, "do").level == WARN
+    finding = checks.times("x", [0.7] * 100, 0.6, "do something")
+    assert (finding.level, finding.text) == (FAIL, "700.0 ms median, 700.0 ms p99 of 100, of 600 ms: do something")
+
+
+async def test_a_deployment_is_looked_at(zookeeper: ZooKeeper) -> None:
+    there = ("doctor", "--zookeeper", zookeeper.address, "--session-timeout", "1", "--json")
+    code, out, err = await command(*there)
+    assert (code, err) == (0, ""), "no election yet is a warning"
+    assert "there is no election" in out
+    async with connect(zookeeper.address) as zk:
+        election = zk.election("leader", identity="a", lease=0.5)
+        running = asyncio.create_task(election.run(idle))
+        await until(lambda: election.is_leader)
+        code, out, _ = await command(*there)
+        found = {each["about"]: each for each in json.loads(out)}
+        assert code in (0, 1), "delays are this machine's"
+        assert found["leader"]["text"].startswith("a leads, term 1, since ")
+        assert found["session timeout"]["level"] == found["queue"]["level"] == "ok"
+        assert found["lease"]["level"] == "warn", "three seconds are more than the session timeout"
+        assert {"event loop lag", "round trip", "confirm (quorum write)", "clock", "ZooKeeper"} <= found.keys()
+        running.cancel()
+        await asyncio.wait([running])
+    code, out, _ = await command(*there[:-1])
+    assert code == 1
+    assert "fail  leader: nobody leads, and nobody stands in the queue: start a replica" in out

@@ -1,0 +1,170 @@
+"""What goes into the history, and what several who tell of one term make of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leader_async.election import history as h
+from leader_async.election import record as r
+from leader_async.election.history import Succession, Teller, TermEntry
+
+LEFT = r.Record(7, "u-n_1", r.State.LEFT, 3.0, "alice", "http://alice", why="resigned")
+HELD = r.Record(7, "u-n_1", r.State.HELD, 3.0, "alice", "http://alice")
+PLAIN = Succession(
+    began=1000.0, known_at=50.0, before=LEFT, before_at=999.98, appointed=False, waited=0.0, predecessor=None
+)
+
+words = st.text(max_size=8)
+instants = st.floats(1e9, 2e9)
+
+
+@st.composite
+def entries(draw: st.DrawFn) -> TermEntry:
+    """What somebody tells of a term; a term has one token, and one holder."""
+    term = draw(st.integers(1, 6))
+    known = draw(st.booleans())
+    entry = TermEntry(term, term * 10 if known else 0, f"r{term}" if known else "", "", term * 100.0 if known else 0.0)
+    if draw(st.booleans()):
+        teller = draw(st.sampled_from([teller for teller in Teller if teller is not Teller.NOBODY]))
+        entry = h.ended(entry, draw(words), draw(instants), teller)
+    return entry
+
+
+@pytest.mark.parametrize(
+    ("text", "why", "detail"),
+    [
+        ("resigned", "resigned", ""),
+        ("handed over by name", "transferred", ""),
+        ("left", "stopped", ""),
+        ("the connection was closed", "connection closed", ""),
+        ("the work failed: OSError('no space')\nTraceback", "work failed", "OSError('no space')"),
+        ("the work is done", "work done", ""),
+        ("the process died", "process died", ""),
+        ("the lease ran out before a confirm was answered: no server", "lease ran out", "before a confirm was answered: no server"),  # noqa: E501
+        ("the session expired", "session expired", ""),
+        ("our znode was deleted by somebody else", "place lost", "by somebody else"),
+        ("resigned while claiming", "resigned", "while claiming"),
+        ("resignedly", "other", "resignedly"),
+        ("", "other", ""),
+    ],
+)  # fmt: skip
+def test_a_reason_is_a_word_and_a_detail(text: str, why: str, detail: str) -> None:
+    assert h.reason(text) == (why, detail)
+
+
+def test_a_long_reason_is_cut() -> None:
+    assert len(h.reason("the work failed: " + "x" * 5000)[1]) == r.WHY_LIMIT
+
+
+def test_who_left_says_why_in_the_record() -> None:
+    entry = h.predecessor(8, PLAIN)
+    assert entry == TermEntry(7, 0, "alice", "http://alice", 0.0, 999.98, "resigned", "", "holder")
+
+
+def test_an_appointment_says_why_and_when_in_one() -> None:
+    to_us = r.Record(8, "u-n_2", r.State.HELD, 3.0, why="the work failed: oops")
+    entry = h.predecessor(8, replace(PLAIN, before=to_us, before_at=1000.0, appointed=True, predecessor=HELD))
+    assert entry == TermEntry(7, 0, "alice", "http://alice", 0.0, 1000.0, "work failed", "oops", "holder")
+
+
+def test_a_guardian_tells_for_a_process_that_died() -> None:
+    entry = h.predecessor(8, replace(PLAIN, before=replace(LEFT, why=r.PROCESS_DIED)))
+    assert entry is not None
+    assert (entry.why, entry.told_by) == ("process died", "guardian")
+
+
+def test_who_only_found_a_znode_gone_knows_the_latest_instant() -> None:
+    entry = h.predecessor(8, replace(PLAIN, before=HELD, waited=3.4))
+    assert entry is not None
+    assert (entry.ended, entry.told_by) == (999.6, "successor"), "0.4 s less than nobody can have led"
+    assert entry.why == "session expired or machine lost"
+
+
+def test_what_was_not_read_is_not_known() -> None:
+    entry = h.predecessor(8, replace(PLAIN, before=None, predecessor=HELD))
+    assert entry == TermEntry(7, 0, "alice", "http://alice", 0.0, 1000.0, "left", "", "successor")
+    silent = h.predecessor(8, replace(PLAIN, before=replace(LEFT, why="", identity="")))
+    assert silent == TermEntry(7, 0, "", "", 0.0, 999.98, "left", "", "holder"), "an older version left"
+    other = h.predecessor(8, replace(PLAIN, before=None, predecessor=replace(HELD, term=5)))
+    assert other is not None
+    assert other.identity == ""
+
+
+def test_the_first_term_has_none_before_it() -> None:
+    assert h.predecessor(1, replace(PLAIN, before=r.Record())) is None
+    assert h.predecessor(9, replace(PLAIN, before=r.Record())) is None
+
+
+def test_the_time_without_a_leader_is_from_an_end_to_the_next_beginning() -> None:
+    first = h.ended(TermEntry(1, 10, "a", "", 100.0), "resigned", 110.0, Teller.HOLDER)
+    second = h.ended(TermEntry(2, 20, "b", "", 110.25), "", 120.0, Teller.SUCCESSOR)
+    third = h.ended(TermEntry(3, 30, "c", "", 119.9), "resigned", 130.0, Teller.HOLDER)
+    fifth = TermEntry(5, 50, "d", "", 131.0)
+    got = h.decode(h.encode([first, second, third, fifth]))
+    assert [entry.leaderless_ms for entry in got] == [250, 0, None, None]
+    assert [entry.at_least for entry in got] == [False, True, False, False]
+
+
+def test_of_two_ends_the_better_witness_counts() -> None:
+    guess = h.ended(TermEntry(1), "", 110.0, Teller.SUCCESSOR)
+    own = h.ended(TermEntry(1, 10, "a"), "the lease ran out", 105.0, Teller.HOLDER)
+    for told in ([guess, own], [own, guess]):
+        (entry,) = h.merged(told, ())
+        assert (entry.ended, entry.why, entry.identity) == (105.0, "lease ran out", "a")
+
+
+def test_terms_that_are_counted_anew_replace_the_old_ones() -> None:
+    old, new = TermEntry(1, 10, "old"), TermEntry(1, 99, "new")
+    assert h.merged([old], [new]) == h.merged([new], [old]) == [new]
+
+
+@given(st.lists(entries(), max_size=6), st.lists(entries(), max_size=6), st.lists(entries(), max_size=6))
+def test_the_order_in_which_it_is_told_does_not_matter(
+    one: list[TermEntry], two: list[TermEntry], three: list[TermEntry]
+) -> None:
+    assert h.merged(one, two) == h.merged(two, one)
+    assert h.merged(h.merged(one, two), three) == h.merged(one, h.merged(two, three))
+    assert h.merged(h.merged(one, two), two) == h.merged(one, two)
+
+
+@given(st.lists(entries(), max_size=20))
+def test_what_is_written_is_read(told: list[TermEntry]) -> None:
+    known = h.merged(told, ())
+    assert h.merged(h.decode(h.encode(known)), ()) == known
+
+
+@given(st.integers(0, 300), st.text(max_size=500))
+def test_it_is_bounded_and_the_latest_terms_are_kept(count: int, identity: str) -> None:
+    known = [TermEntry(number, number, identity, "x" * 300) for number in range(1, count + 1)]
+    data = h.encode(h.merged(known, ()))
+    assert len(data) <= h.LARGEST
+    kept = h.decode(data)
+    assert kept == known[count - len(kept) :]
+    assert len(kept) <= h.TERMS
+
+
+def test_one_term_that_is_too_large_is_not_kept() -> None:
+    assert h.encode([TermEntry(1, identity="x" * h.LARGEST)]) == b"[]"
+
+
+@given(st.binary(max_size=50))
+def test_no_bytes_break_it(data: bytes) -> None:
+    h.decode(data)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | words, st.lists))
+def test_no_json_breaks_it(value: object) -> None:
+    row = dict.fromkeys(("term", "token", "identity", "address", "began", "ended", "why", "detail", "told_by"), value)
+    for data in (value, [value], [row], [{**row, "term": 1}], [{"term": 1, "told_by": value, "began": 1.0}]):
+        for entry in h.decode(json.dumps(data).encode()):
+            assert h.decode(h.encode([entry]))
+
+
+def test_what_makes_no_sense_is_left_out() -> None:
+    for row in ('{"term": 0}', '{"term": 1, "began": NaN}', '{"term": 1, "ended": Infinity}', '{"term": "x"}', "7"):
+        assert h.decode(f"[{row}]".encode()) == []
