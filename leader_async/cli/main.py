@@ -165,6 +165,44 @@ def guard(command: tuple[str, ...], log_level: str) -> None:
     _end(guard_command(command))
 
 
+@cli.command(context_settings={
+    "auto_envvar_prefix": "LEADER_ASYNC", "max_content_width": 100, "allow_interspersed_args": False,
+})  # fmt: skip
+@click.option("--zookeeper", default=DEFAULTS.zookeeper, show_default=True, metavar="HOSTS", help="As serve's.")
+@click.option("--election", required=True, metavar="NAME", help="The command runs once for this name.")
+@click.option("--root", default=DEFAULTS.root, show_default=True, metavar="PATH", help="As serve's.")
+@click.option("--identity", default="", metavar="NAME", help="Who this is.  [default: the host's name]")
+@click.option("--session-timeout", default=DEFAULTS.session_timeout, show_default=True, type=float, metavar="SECONDS",
+              help="As serve's.")  # fmt: skip
+@click.option("--lease", default=DEFAULTS.lease, show_default=True, type=float, metavar="SECONDS",
+              help="As serve's; at least 1. SIGTERM when a tenth of it is left, SIGKILL at its end.")  # fmt: skip
+@click.option("--stop-timeout", default=DEFAULTS.stop_timeout, show_default=True, type=float, metavar="SECONDS",
+              help="From SIGTERM to SIGKILL, while the lead is kept.")  # fmt: skip
+@click.option("--guardian/--no-guardian", default=DEFAULTS.guardian, show_default=True,
+              help="Free the place as soon as this process and COMMAND have died.")  # fmt: skip
+@click.option("--on-loss", default="follow", show_default=True, type=click.Choice(["follow", "exit"]),
+              help="What to do when the lead was lost.")  # fmt: skip
+@click.option("--on-exit", default="exit", show_default=True, type=click.Choice(["exit", "resign", "restart"]),
+              help="What to do when COMMAND ends by itself.")  # fmt: skip
+@click.option("--log-level", default=DEFAULTS.log_level, show_default=True, type=click.Choice(LOG_LEVELS),
+              metavar="LEVEL", help=f"One of {', '.join(LOG_LEVELS)}.")  # fmt: skip
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def run(**flags: Any) -> None:
+    """Run COMMAND in one place only: leader-async run --election beat -- celery -A app beat
+
+    COMMAND gets LEADER_TOKEN, LEADER_ELECTION and LEADER_IDENTITY, and is in a session of its own. It and all that it
+    has started are ended before another one may begin. SIGTERM and SIGINT stop it gracefully, a second one kills it;
+    other signals are passed on.
+
+    Ends with COMMAND's status, or 128 and the number of the signal that ended it; 0 if it did not run here. 127: there
+    is no such command, 126: it cannot be run, 2: wrong usage, 71: the supervisor was killed, 75: the lead was lost
+    and --on-loss is exit, 70: a bug.
+    """
+    from .run import run as run_command
+
+    _end(run_command(**flags))
+
+
 def _token(file: str | None) -> str | None:
     """The bearer token, from the file or the environment: never from a flag, which every process list shows."""
     if file is None:

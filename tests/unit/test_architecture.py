@@ -117,13 +117,20 @@ LAYERS |= {
     "guardian/container": {"guardian/finding", "guardian/watch"},
     "guardian/__main__": {"logs", "guardian/watch"},
 }
-PURE.add("guardian/protocol")
+LAYERS |= {
+    "commands/supervision": set(),
+    "commands/decisions": {"commands/supervision"},
+    "commands/linux": set(),
+    "commands": {"clock", "waking", "election", "guardian/finding", "guardian/watch", "commands"},
+}
+PURE |= {"guardian/protocol", "commands/supervision", "commands/decisions"}
 LAYERS["election"] |= {"guardian/tie", "watchdog"}
 LAYERS["sharding"] = {"errors", "clock", "election", "zookeeper/messages", "zookeeper/client", "sharding"}
 LAYERS["embedded"] = {"errors", "clock", "waking", "embedded"}
 LAYERS["testing"] = {"embedded", "errors"}
 LAYERS["web"] = {"election", "zookeeper/client", "zookeeper/status", "clock", "errors", "web", ""}
 LAYERS["cli"] = {"election", "zookeeper", "embedded", "web", "clock", "errors", "cli", "logs", "watchdog", ""}
+LAYERS["cli/run"] = LAYERS["cli"] | {"commands"}
 LAYERS["cli/main"] = LAYERS["cli"] | {"guardian/container"}
 LAYERS[""] = {"election", "sharding", "errors", "zookeeper/client", "zookeeper/status", "cli"}
 IMPURE = {"asyncio", "socket", "time", "random", "threading", "datetime", "uuid", "selectors", "os"}
