@@ -19,10 +19,10 @@ import click
 from .. import logs
 from ..errors import UsageError
 from ..watchdog import ACTIONS
-from .config import LOG_LEVELS, Config
+from . import options
+from .config import LOG_LEVELS
 from .exits import CannotListen, Exit
-
-DEFAULTS = Config()
+from .options import DEFAULTS
 
 EPILOG = """\b
 Example, two replicas on one machine:
@@ -56,13 +56,11 @@ def cli() -> None:
 
 
 @cli.command(epilog=EPILOG, context_settings={"auto_envvar_prefix": "LEADER_ASYNC", "max_content_width": 100})
-@click.option("--zookeeper", default=DEFAULTS.zookeeper, show_default=True, metavar="HOSTS",
-              help="The ensemble: host:port,host:port/chroot; IPv6 addresses in brackets.")  # fmt: skip
+@options.zookeeper
 @click.option("--election", default=DEFAULTS.election, show_default=True, metavar="NAME",
               help="The election to take part in. Replicas that give the same name elect one leader.")  # fmt: skip
-@click.option("--root", default=DEFAULTS.root, show_default=True, metavar="PATH",
-              help="The znode below which elections live.")  # fmt: skip
-@click.option("--identity", default="", metavar="NAME", help="Who this replica is.  [default: the host's name]")
+@options.root
+@options.identity
 @click.option("--address", default="", metavar="URL",
               help="Where people reach this replica.  [default: http://HOST:PORT, or with the machine's name if HOST "
               "is all addresses]")  # fmt: skip
@@ -73,18 +71,12 @@ def cli() -> None:
 @click.option("--shared-port", default=None, type=int, metavar="N",
               help="Listen on this port as well, together with the other replicas of this machine: the kernel spreads "
               "connections over them (SO_REUSEPORT).")  # fmt: skip
-@click.option("--session-timeout", default=DEFAULTS.session_timeout, show_default=True, type=float, metavar="SECONDS",
-              help="How long ZooKeeper keeps the place of a replica that it does not hear of. The server may grant "
-              "another one; the log and /status tell.")  # fmt: skip
-@click.option("--lease", default=DEFAULTS.lease, show_default=True, type=float, metavar="SECONDS",
-              help="How long a leader leads without another confirm. Longer rides out longer outages; shorter lets "
-              "another one lead sooner after a crash.")  # fmt: skip
+@options.session_timeout
+@options.lease
 @click.option("--stop-timeout", default=DEFAULTS.stop_timeout, show_default=True, type=float, metavar="SECONDS",
               help="The bound of a graceful stop: handing over, answering what is under way, closing the "
               "session.")  # fmt: skip
-@click.option("--guardian/--no-guardian", default=DEFAULTS.guardian, show_default=True,
-              help="Have a small helper process hand the lead over as soon as this one has died, however it dies. "
-              "Without it the others wait for the session timeout.")  # fmt: skip
+@options.guardian
 @click.option("--overdue", default=DEFAULTS.overdue, show_default=True, metavar="|".join(ACTIONS),
               help="What to do about work that runs on for one more lease after its own has run out: log where it "
               "hangs, or end this process as well.")  # fmt: skip
@@ -95,6 +87,7 @@ def cli() -> None:
               help=f"One of {', '.join(LOG_LEVELS)}.")  # fmt: skip
 def serve(resign_token_file: str | None, identity: str, log_level: str, **rest: Any) -> None:
     """Run one replica: take part in the election and serve its status over HTTP."""
+    from .config import Config
     from .serve import serve as serve_replica
 
     try:
@@ -168,18 +161,15 @@ def guard(command: tuple[str, ...], log_level: str) -> None:
 @cli.command(context_settings={
     "auto_envvar_prefix": "LEADER_ASYNC", "max_content_width": 100, "allow_interspersed_args": False,
 })  # fmt: skip
-@click.option("--zookeeper", default=DEFAULTS.zookeeper, show_default=True, metavar="HOSTS", help="As serve's.")
+@options.zookeeper
 @click.option("--election", required=True, metavar="NAME", help="The command runs once for this name.")
-@click.option("--root", default=DEFAULTS.root, show_default=True, metavar="PATH", help="As serve's.")
-@click.option("--identity", default="", metavar="NAME", help="Who this is.  [default: the host's name]")
-@click.option("--session-timeout", default=DEFAULTS.session_timeout, show_default=True, type=float, metavar="SECONDS",
-              help="As serve's.")  # fmt: skip
-@click.option("--lease", default=DEFAULTS.lease, show_default=True, type=float, metavar="SECONDS",
-              help="As serve's; at least 1. SIGTERM when a tenth of it is left, SIGKILL at its end.")  # fmt: skip
+@options.root
+@options.identity
+@options.session_timeout
+@options.lease
 @click.option("--stop-timeout", default=DEFAULTS.stop_timeout, show_default=True, type=float, metavar="SECONDS",
               help="From SIGTERM to SIGKILL, while the lead is kept.")  # fmt: skip
-@click.option("--guardian/--no-guardian", default=DEFAULTS.guardian, show_default=True,
-              help="Free the place as soon as this process and COMMAND have died.")  # fmt: skip
+@options.guardian
 @click.option("--on-loss", default="follow", show_default=True, type=click.Choice(["follow", "exit"]),
               help="What to do when the lead was lost.")  # fmt: skip
 @click.option("--on-exit", default="exit", show_default=True, type=click.Choice(["exit", "resign", "restart"]),
