@@ -38,7 +38,9 @@ def run(*, command: tuple[str, ...], on_loss: OnLoss, on_exit: OnExit, identity:
         process = supervisor.fork(command, config.lease, config.stop_timeout)
         return asyncio.new_event_loop().run_until_complete(_run(config, process, on_loss, on_exit))
     except (OSError, SupervisorDied) as error:
-        click.echo(f"leader-async: the supervisor is gone, the command was ended: {error}", err=True)
+        click.echo(
+            f"leader-async: the supervisor is gone, and nothing of the command is left {error}".rstrip(), err=True
+        )
         return SUPERVISOR_DIED
 
 

@@ -148,3 +148,12 @@ def test_a_second_signal_kills(place: Place) -> None:
     one.line("told")
     one.process.send_signal(signal.SIGINT)
     assert one.process.wait(5) == 137
+
+
+def test_a_frozen_supervisor_is_replaced_by_run_itself(place: Place) -> None:
+    one = place.start("--stop-timeout", "0.2")
+    eventually(lambda: place.running(1))
+    os.kill(supervisor(one), signal.SIGSTOP)
+    one.process.terminate()
+    assert one.process.wait(5) == 71
+    eventually(lambda: not one.relatives())
