@@ -19,11 +19,10 @@ import click
 from .. import logs
 from ..errors import UsageError
 from ..watchdog import ACTIONS
-from . import ask_history, ask_status, doctor
+from . import ask_history, ask_status, doctor, options
 from .config import LOG_LEVELS, Config
 from .exits import CannotListen, Exit
-
-DEFAULTS = Config()
+from .options import DEFAULTS
 
 EPILOG = """\b
 Example, two replicas on one machine:
@@ -57,13 +56,11 @@ def cli() -> None:
 
 
 @cli.command(epilog=EPILOG, context_settings={"auto_envvar_prefix": "LEADER_ASYNC", "max_content_width": 100})
-@click.option("--zookeeper", default=DEFAULTS.zookeeper, show_default=True, metavar="HOSTS",
-              help="The ensemble: host:port,host:port/chroot; IPv6 addresses in brackets.")  # fmt: skip
+@options.zookeeper
 @click.option("--election", default=DEFAULTS.election, show_default=True, metavar="NAME",
               help="The election to take part in. Replicas that give the same name elect one leader.")  # fmt: skip
-@click.option("--root", default=DEFAULTS.root, show_default=True, metavar="PATH",
-              help="The znode below which elections live.")  # fmt: skip
-@click.option("--identity", default="", metavar="NAME", help="Who this replica is.  [default: the host's name]")
+@options.root
+@options.identity
 @click.option("--address", default="", metavar="URL",
               help="Where people reach this replica.  [default: http://HOST:PORT, or with the machine's name if HOST "
               "is all addresses]")  # fmt: skip
@@ -74,18 +71,12 @@ def cli() -> None:
 @click.option("--shared-port", default=None, type=int, metavar="N",
               help="Listen on this port as well, together with the other replicas of this machine: the kernel spreads "
               "connections over them (SO_REUSEPORT).")  # fmt: skip
-@click.option("--session-timeout", default=DEFAULTS.session_timeout, show_default=True, type=float, metavar="SECONDS",
-              help="How long ZooKeeper keeps the place of a replica that it does not hear of. The server may grant "
-              "another one; the log and /status tell.")  # fmt: skip
-@click.option("--lease", default=DEFAULTS.lease, show_default=True, type=float, metavar="SECONDS",
-              help="How long a leader leads without another confirm. Longer rides out longer outages; shorter lets "
-              "another one lead sooner after a crash.")  # fmt: skip
+@options.session_timeout
+@options.lease
 @click.option("--stop-timeout", default=DEFAULTS.stop_timeout, show_default=True, type=float, metavar="SECONDS",
               help="The bound of a graceful stop: handing over, answering what is under way, closing the "
               "session.")  # fmt: skip
-@click.option("--guardian/--no-guardian", default=DEFAULTS.guardian, show_default=True,
-              help="Have a small helper process hand the lead over as soon as this one has died, however it dies. "
-              "Without it the others wait for the session timeout.")  # fmt: skip
+@options.guardian
 @click.option("--overdue", default=DEFAULTS.overdue, show_default=True, metavar="|".join(ACTIONS),
               help="What to do about work that runs on for one more lease after its own has run out: log where it "
               "hangs, or end this process as well.")  # fmt: skip
@@ -164,6 +155,41 @@ def guard(command: tuple[str, ...], log_level: str) -> None:
 
     logs.to_stderr(log_level)
     _end(guard_command(command))
+
+
+@cli.command(context_settings={
+    "auto_envvar_prefix": "LEADER_ASYNC", "max_content_width": 100, "allow_interspersed_args": False,
+})  # fmt: skip
+@options.zookeeper
+@click.option("--election", required=True, metavar="NAME", help="The command runs once for this name.")
+@options.root
+@options.identity
+@options.session_timeout
+@options.lease
+@click.option("--stop-timeout", default=DEFAULTS.stop_timeout, show_default=True, type=float, metavar="SECONDS",
+              help="From SIGTERM to SIGKILL, while the lead is kept.")  # fmt: skip
+@options.guardian
+@click.option("--on-loss", default="follow", show_default=True, type=click.Choice(["follow", "exit"]),
+              help="What to do when the lead was lost.")  # fmt: skip
+@click.option("--on-exit", default="exit", show_default=True, type=click.Choice(["exit", "resign", "restart"]),
+              help="What to do when COMMAND ends by itself.")  # fmt: skip
+@click.option("--log-level", default=DEFAULTS.log_level, show_default=True, type=click.Choice(LOG_LEVELS),
+              metavar="LEVEL", help=f"One of {', '.join(LOG_LEVELS)}.")  # fmt: skip
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def run(**flags: Any) -> None:
+    """Run COMMAND in one place only: leader-async run --election beat -- celery -A app beat
+
+    COMMAND gets LEADER_TOKEN, LEADER_ELECTION and LEADER_IDENTITY, and is in a session of its own. It and all that it
+    has started are ended before another one may begin. SIGTERM and SIGINT stop it gracefully, a second one kills it;
+    other signals are passed on.
+
+    Ends with COMMAND's status, or 128 and the number of the signal that ended it; 0 if it did not run here. 127: there
+    is no such command, 126: it cannot be run, 2: wrong usage, 71: the supervisor was killed, 75: the lead was lost
+    and --on-loss is exit, 70: a bug.
+    """
+    from .run import run as run_command
+
+    _end(run_command(**flags))
 
 
 for _command in (

@@ -72,6 +72,7 @@ class Connection:
         self.client = Client(ensemble, timeout)
         self.window = Window(self.client)
         self.changed = Pulse()  # the state of one of its elections has
+        self.confirmed = Pulse()  # a confirm was answered: leases may last longer
         self._tie = Tie(self.client) if guardian else None
         if self._tie is not None:
             self.client.listen("the guardian", self._tie)
@@ -237,6 +238,7 @@ class Connection:
                 if candidacy.commands:
                     self._elections[candidacy.settings.parent].carry_out()
             self._answer_waiting(due_round, sent, answer)
+            self.confirmed.fire()
             self.confirm_due()
 
         try:

@@ -21,6 +21,7 @@ import select
 import signal
 import socket
 import struct
+from collections.abc import Awaitable, Callable
 
 from . import protocol
 from .ending import end_session, lifetime
@@ -41,10 +42,11 @@ class Watch:
 
     Args:
         sock: the guardian's end of the socketpair; it is closed in the end.
+        after: what to wait for before the session of a process that is gone is ended, None for nothing.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
+    def __init__(self, sock: socket.socket, *, after: Callable[[], Awaitable[None]] | None = None) -> None:
+        self._sock, self._after = sock, after
         sock.setblocking(False)
         self._pidfd = _pidfd(sock)
         self._reader = protocol.Reader()
@@ -92,6 +94,8 @@ class Watch:
                 loop.remove_reader(self._pidfd)
                 os.close(self._pidfd)
         if gone and self._session is not None:
+            if self._after is not None:
+                await self._after()
             await end_session(self._session, [*self._parents])
 
     def _hear(self) -> None:

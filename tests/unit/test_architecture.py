@@ -123,8 +123,12 @@ LAYERS |= {
     "schedule/triggers": {"errors"},
     "schedule/ledger": {"errors"},
     "schedule/decisions": {"errors", "schedule/ledger", "schedule/triggers"},
+    "commands/supervision": set(),
+    "commands/decisions": {"commands/supervision"},
+    "commands/linux": set(),
+    "commands": {"clock", "waking", "election", "guardian/finding", "guardian/watch", "commands"},
 }
-PURE |= {"guardian/protocol", "schedule/ledger", "schedule/decisions"}
+PURE |= {"guardian/protocol", "schedule/ledger", "schedule/decisions", "commands/supervision", "commands/decisions"}
 LAYERS["election"] |= {"guardian/tie", "watchdog"}
 LAYERS["sharding"] = {"errors", "clock", "election", "zookeeper/messages", "zookeeper/client", "sharding"}
 LAYERS["schedule"] = {"errors", "election", "zookeeper/hosts", "zookeeper/messages", "zookeeper/client", "schedule"}
@@ -132,6 +136,7 @@ LAYERS["embedded"] = {"errors", "clock", "waking", "embedded"}
 LAYERS["testing"] = {"embedded", "errors"}
 LAYERS["web"] = {"election", "schedule", "zookeeper/client", "zookeeper/status", "clock", "errors", "web", ""}
 LAYERS["cli"] = {"election", "zookeeper", "embedded", "web", "clock", "errors", "cli", "logs", "watchdog", ""}
+LAYERS["cli/run"] = LAYERS["cli"] | {"commands"}
 LAYERS["cli/main"] = LAYERS["cli"] | {"guardian/container"}
 LAYERS[""] = {"election", "schedule", "sharding", "errors", "zookeeper/client", "zookeeper/status", "cli"}
 IMPURE = {"asyncio", "socket", "time", "random", "threading", "datetime", "uuid", "selectors", "os"}

@@ -1,0 +1,48 @@
+"""The flags that several commands share, each defined once."""
+
+from __future__ import annotations
+
+import click
+
+from .config import Config
+
+DEFAULTS = Config()
+
+zookeeper = click.option(
+    "--zookeeper",
+    default=DEFAULTS.zookeeper,
+    show_default=True,
+    metavar="HOSTS",
+    help="The ensemble: host:port,host:port/chroot; IPv6 addresses in brackets.",
+)
+root = click.option(
+    "--root", default=DEFAULTS.root, show_default=True, metavar="PATH", help="The znode below which elections live."
+)
+identity = click.option(
+    "--identity", default="", metavar="NAME", help="Who this replica is.  [default: the host's name]"
+)
+session_timeout = click.option(
+    "--session-timeout",
+    default=DEFAULTS.session_timeout,
+    show_default=True,
+    type=float,
+    metavar="SECONDS",
+    help="How long ZooKeeper keeps the place of a replica that it does not hear of. The server may grant "
+    "another one; the log and /status tell.",
+)
+lease = click.option(
+    "--lease",
+    default=DEFAULTS.lease,
+    show_default=True,
+    type=float,
+    metavar="SECONDS",
+    help="How long a leader leads without another confirm. Longer rides out longer outages; shorter lets "
+    "another one lead sooner after a crash.",
+)
+guardian = click.option(
+    "--guardian/--no-guardian",
+    default=DEFAULTS.guardian,
+    show_default=True,
+    help="Have a small helper process hand the lead over as soon as this one has died, however it dies. "
+    "Without it the others wait for the session timeout.",
+)

@@ -1,0 +1,84 @@
+"""What the Linux kernel does for us: adopting orphans, dying with a parent, listing and signalling children.
+
+Rule: only direct children are signalled. Until we take its status a child's id cannot become another process's; what a
+child has started becomes ours when it dies. It cannot end what runs as another user.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def problem() -> str | None:
+    """Why commands cannot be supervised here, None if they can."""
+    if sys.platform != "linux":
+        return "needs Linux, which finds and ends whatever a command has started"
+    return None if Path("/proc/self/task").is_dir() else "needs /proc to be mounted"
+
+
+def _prctl(option: int, value: int) -> None:
+    if _libc.prctl(option, value, 0, 0, 0):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant that loses its own."""
+    _prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with(parent: int) -> None:
+    """Get SIGKILL when this parent ends; for use between fork and exec."""
+    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)  # it has ended in the meantime
+
+
+def children() -> set[int]:
+    """The ids of our children, those that have ended included."""
+    found: set[int] = set()
+    for folder in Path("/proc/self/task").iterdir():
+        with suppress(OSError):
+            found |= {int(pid) for pid in (folder / "children").read_text().split()}
+    return found
+
+
+def send(pid: int, number: signal.Signals) -> None:
+    """Signal a child, and its process group if it leads one."""
+    with suppress(ProcessLookupError, PermissionError):
+        if os.getpgid(pid) == pid:
+            os.killpg(pid, number)
+        else:
+            os.kill(pid, number)
+
+
+def reap() -> Iterator[tuple[int, int]]:
+    """The ids of the children that have ended, and their statuses as shells have them."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        code = os.waitstatus_to_exitcode(status)
+        yield pid, code if code >= 0 else 128 - code
+
+
+def childless() -> bool:
+    """Whether we have no child at all, by the kernel's word."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return True
+    return False

@@ -1,0 +1,82 @@
+"""When the processes of one command get which signal. Pure; times are readings of `clock.now`.
+
+Rules: SIGTERM as soon as a stop is asked for, or when a tenth of the lease is left; SIGKILL at the lease's end, or
+`stop_timeout` after the SIGTERM, whichever comes first. A SIGTERM is never taken back; a renewed lease only gives the
+command more time to end. It does not promise that a process dies of its SIGKILL at once.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+MARGIN = 0.1
+"""Of the lease: how long before its end a command is asked to end."""
+
+
+class Signal(enum.IntEnum):
+    """What everything that still lives should have got."""
+
+    NONE = 0
+    TERM = 1
+    KILL = 2
+
+
+class Why(enum.StrEnum):
+    """Why a command's processes are ended."""
+
+    RUNS = "runs"
+    ENDED = "ended"
+    STOPPED = "stopped"
+    LEASE = "lease"
+
+
+@dataclass(slots=True)
+class Supervision:
+    """One run of the command.
+
+    Attributes:
+        until: when the lease ends.
+        lease: L in seconds.
+        stop_timeout: seconds between SIGTERM and SIGKILL, if the lease lasts as long.
+        why: why it is ended, `RUNS` while it is not.
+        since: when its end was asked for.
+    """
+
+    until: float
+    lease: float
+    stop_timeout: float
+    why: Why = Why.RUNS
+    since: float = float("inf")
+
+    def renew(self, until: float) -> None:
+        """The lease lasts until then."""
+        self.until = max(self.until, until)
+
+    def stop(self, now: float, why: Why) -> None:
+        """Everything shall end."""
+        if self.why is Why.RUNS:
+            self.why, self.since = why, now
+
+    def kill(self, now: float) -> None:
+        """Everything shall end at once."""
+        self.stop(now, Why.STOPPED)
+        self.since = min(self.since, now - self.stop_timeout)
+
+    def tick(self, now: float) -> Signal:
+        """What everything that lives should have got by now."""
+        if now >= self.until - MARGIN * self.lease:
+            self.stop(now, Why.LEASE)
+        if now >= self.kill_at:
+            return Signal.KILL
+        return Signal.NONE if self.why is Why.RUNS else Signal.TERM
+
+    @property
+    def kill_at(self) -> float:
+        """When SIGKILL is due."""
+        return min(self.until, self.since + self.stop_timeout)
+
+    @property
+    def deadline(self) -> float:
+        """When `tick` wants to be called."""
+        return self.until - MARGIN * self.lease if self.why is Why.RUNS else self.kill_at
