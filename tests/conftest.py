@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from .support import reporting
+
+# Machines that run tests are shared: how long something took says nothing about it.
+settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -19,7 +19,7 @@ import click
 from .. import logs
 from ..errors import UsageError
 from ..watchdog import ACTIONS
-from . import ask_history, ask_status, doctor, options
+from . import ask_history, ask_jobs, ask_status, doctor, options
 from .config import LOG_LEVELS, Config
 from .exits import CannotListen, Exit
 from .options import DEFAULTS
@@ -199,6 +199,7 @@ for _command in (
     ask_status.resign,
     ask_history.history,
     ask_history.why,
+    ask_jobs.jobs,
     doctor.doctor,
 ):
     cli.add_command(_command)

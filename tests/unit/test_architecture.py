@@ -135,7 +135,19 @@ LAYERS["schedule"] = {"errors", "election", "zookeeper/hosts", "zookeeper/messag
 LAYERS["embedded"] = {"errors", "clock", "waking", "embedded"}
 LAYERS["testing"] = {"embedded", "errors"}
 LAYERS["web"] = {"election", "schedule", "zookeeper/client", "zookeeper/status", "clock", "errors", "web", ""}
-LAYERS["cli"] = {"election", "zookeeper", "embedded", "web", "clock", "errors", "cli", "logs", "watchdog", ""}
+LAYERS["cli"] = {
+    "election",
+    "schedule",
+    "zookeeper",
+    "embedded",
+    "web",
+    "clock",
+    "errors",
+    "cli",
+    "logs",
+    "watchdog",
+    "",
+}
 LAYERS["cli/run"] = LAYERS["cli"] | {"commands"}
 LAYERS["cli/main"] = LAYERS["cli"] | {"guardian/container"}
 LAYERS[""] = {"election", "schedule", "sharding", "errors", "zookeeper/client", "zookeeper/status", "cli"}

@@ -1,0 +1,92 @@
+"""`leader-async jobs`: what the jobs of an election did, and what they do next."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import asking
+from .asking import Away, Refused, Target, ask, clock_time, fetch, in_time, page, say
+
+
+async def _all(target: Target) -> list[dict[str, Any]]:
+    if target.url is not None:
+        found: list[dict[str, Any]] = await page(target, "/jobs")
+        return found
+    from ..schedule.views import read_jobs
+
+    async with asking.election_of(target) as (zk, election):
+        return [asdict(job) for job in await in_time(target, read_jobs(zk.client, election.parent))]
+
+
+async def _one(target: Target, name: str) -> dict[str, Any]:
+    for job in await _all(target):
+        if job["name"] == name:
+            return job
+    raise Refused(f"{target.election} has no job {name!r}; `leader-async jobs` lists them")
+
+
+async def _run_now(target: Target, name: str, token: str) -> dict[str, Any]:
+    status, body = await fetch(target, f"/leader/jobs/{name}/run", method="POST", token=token)
+    if status == 202:
+        return dict(body)
+    raise (Refused if status in (403, 404, 409) else Away)(f"{status}: {body.get('error', body)}")
+
+
+def _token(file: str | None) -> str:
+    try:
+        token = Path(file).read_text().strip() if file else os.environ.get("LEADER_ASYNC_RESIGN_TOKEN", "").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"--resign-token-file {file!r} cannot be read") from error
+    if not token:
+        raise click.UsageError("--now needs the replica's token: LEADER_ASYNC_RESIGN_TOKEN or --resign-token-file")
+    return token
+
+
+def _summary(job: dict[str, Any]) -> str:
+    last = job["past"][-1] if job["past"] else None
+    current = job["current"]
+    if current is not None:
+        state = f"{current['outcome']} since {clock_time(current['began'])} at {current['identity']}"
+    elif last is not None:
+        state = f"{last['outcome']} at {clock_time(last['ended'])} by {last['identity']}"
+    else:
+        state = "has not run yet"
+    following = "never" if job["next_slot"] is None else clock_time(job["next_slot"])
+    return f"{job['name']}  ({job['trigger']})  {state}; next: {following}"
+
+
+def _attempt(one: dict[str, Any]) -> str:
+    took = "" if one["ended"] is None else f"  {one['ended'] - one['began']:.3f} s"
+    asked = "  asked for" if one["manual"] else ""
+    error = f"  {one['error']}" if one["error"] else ""
+    number = "" if one["attempt"] == 1 else f"  attempt {one['attempt']}"
+    who = f"{one['identity']}  token {one['token']}"
+    return f"  {clock_time(one['slot'])}  {one['outcome']:<10}  {who}{took}{number}{asked}{error}"
+
+
+@click.command(epilog=asking.EXITS, context_settings=asking.SETTINGS)
+@asking.flags
+@click.option("--now", is_flag=True, help="Have the job NAME run now. Needs --url and the token of /resign.")
+@click.option("--resign-token-file", default=None, metavar="FILE",
+              help="File with that token; or the variable LEADER_ASYNC_RESIGN_TOKEN.")  # fmt: skip
+@click.argument("name", required=False)
+def jobs(name: str | None, now: bool, resign_token_file: str | None, **options: Any) -> None:
+    """The jobs of an election: last run, next slot. With NAME, the last runs of that one, oldest first."""
+    target = Target(**options)
+    if now:
+        if name is None or target.url is None:
+            raise click.UsageError("--now needs the job's NAME, and --url: ZooKeeper cannot run it")
+        answer = ask(_run_now(target, name, _token(resign_token_file)))
+        say(target, answer, f"{name} runs now at {answer['identity']}")
+    elif name is not None:
+        job = ask(_one(target, name))
+        shown = [*job["past"], *([job["current"]] if job["current"] else [])]
+        say(target, job, "\n".join([_summary(job), *map(_attempt, shown)]))
+    else:
+        found = ask(_all(target))
+        say(target, found, "\n".join(map(_summary, found)) or f"{target.election} has no jobs")
