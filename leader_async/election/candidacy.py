@@ -46,7 +46,7 @@ from .answers import TAKERS
 from .card import Card
 from .card import encode as encode_card
 from .commands import Command, ConfirmNow, Purpose, Send, Stake, StartWork, StopWork
-from .standing import CHANGES, Appointee, Role, Standing, Work
+from .standing import CHANGES, REJOIN, Appointee, Role, Standing, Work
 
 
 class Candidacy(Standing):
@@ -177,6 +177,7 @@ class Candidacy(Standing):
         elif hold is self.hold and not hold.over:
             hold.until = max(hold.until, sent + hold.lease)
             self.published = stake.card or self.published
+            self.appointment()
         self._advance(now)
 
     def refused(self, stake: Stake, part: int, code: int, now: float) -> None:
@@ -285,7 +286,8 @@ class Candidacy(Standing):
         elif self.znode is None:
             if not self.working and not self.asking(Purpose.CREATE, Purpose.PARENT):
                 path = self.path(q.prefix(self.uuid))
-                self.ask(Purpose.CREATE, m.Create(path, encode_card(self.card()), ephemeral=True, sequential=True))
+                create = m.Create(path, encode_card(self.card()), ephemeral=True, sequential=True)
+                self.ask(Purpose.CREATE, create, pause=REJOIN if self.places_given_up else 0.0)
         elif not self.listed:
             if not self.queue.known and self.view is None:
                 self.read_record(Role.FOLLOWER)  # in front of the listing, not behind it

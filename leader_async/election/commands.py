@@ -33,12 +33,14 @@ class Send:
     Attributes:
         about: the znode's name or path that it is about, or the role in which it is asked.
         within: seconds that the answer may take, None for the session's rule.
+        pause: seconds that it is to wait before it leaves, as if the network were slow.
     """
 
     purpose: Purpose
     request: Request
     about: str = ""
     within: float | None = None
+    pause: float = 0.0
 
 
 @dataclass(slots=True, eq=False)

@@ -63,6 +63,8 @@ class Election(Observer):
         self._died: Exception | None = None
         self._busy = False
         self._staked = False
+        self._settling = False
+        self._shut = False
         self._gave_up = False  # ZooKeeper did not let us leave in time
         self._was = self.candidacy.state(clock.now())
         self._since = time.time()
@@ -249,6 +251,7 @@ class Election(Observer):
         self._feed(lambda now: self.candidacy.leave(now, "the connection was closed"))
         if not self._gave_up:
             await self._wait_left()
+        self._shut = True
         self._alarm.cancel()
 
     # -- carrying out --------------------------------------------------------------------------------------------------
@@ -295,27 +298,38 @@ class Election(Observer):
             self._die(error)
             return
         self._changes.fire()
-        self._alarm.set(self.candidacy.deadline())
         if self.candidacy.has_stake != self._staked:
             self._staked = not self._staked
             self._connection.note(self.candidacy)
+        if not self._settling:
+            self._settling = True
+            asyncio.get_running_loop().call_soon(self._settle)
+
+    def _settle(self) -> None:
+        """What can wait until requests are on their way and work has begun: a handover waits for those."""
+        self._settling = False
+        if self._shut:
+            return
+        self._alarm.set(self.candidacy.deadline())
         self._note_state()
 
     def _do(self, command: object) -> None:
         match command:
-            case Send():
-                self._send(command)
+            case Send(pause=0.0):
+                self._send(command, lambda: self.candidacy.unsent(command))
+            case Send(pause=pause):
+                asyncio.get_running_loop().call_later(pause, self._send, command, lambda: self._not_sent(command))
             case StartWork(hold):
                 self._start(hold)
             case StopWork(reason):
                 self._stopped_at = clock.now()
                 reason = self._told_why(reason)
-                log.info("%s: %s no longer leads: %s", self.name, self.identity, reason)
-                self._connection.term_over()
                 if self._job is not None:
                     self._job.stop()
                 else:
                     self.candidacy.work_ended(clock.now())
+                self._connection.term_over()
+                log.info("%s: %s no longer leads: %s", self.name, self.identity, reason)
             case Left():
                 if self._hold is not None:
                     self._connection.historian.over(self.candidacy, self._hold, self._stopped_at)
@@ -323,24 +337,29 @@ class Election(Observer):
             case Note(level, text):
                 log.log(level, "%s: %s", self.name, text)
 
-    def _send(self, command: Send) -> None:
+    def _send(self, command: Send, unsent: Callable[[], None]) -> None:
         def taken(answer: m.Answer, sent: float) -> None:
             self._feed(lambda now: self.candidacy.answered(command, answer, sent, now))
 
-        self._connection.window.send(command.request, taken, lambda: self.candidacy.unsent(command), command.within)
+        self._connection.window.send(command.request, taken, unsent, command.within)
+
+    def _not_sent(self, command: Send) -> None:
+        # The end of the connection may have been told while it waited, so nothing more may follow.
+        self.candidacy.unsent(command)
+        self._tick()
 
     def _start(self, hold: Hold) -> None:
         resumed = self._term is not None and self._term.token == hold.token
         if not resumed:
             self._term = Term(self._connection, self._parent, hold)
         self._hold = hold
-        if self._history:
-            self._connection.historian.began(self.candidacy, hold)
         assert self._term is not None
         assert self._job is not None
+        self._job.start(self._term)
         words = "leads again" if resumed else "leads"
         log.info("%s: %s %s, term %d, token %d", self.name, self.identity, words, hold.number, hold.token)
-        self._job.start(self._term)
+        if self._history:
+            self._connection.historian.began(self.candidacy, hold)
 
     def _told_why(self, reason: str) -> str:
         """The reason, with more about it if the lease ran out."""

@@ -31,6 +31,10 @@ AUDIT = 4.0, 2.0
 HOLD_OFF = 1.0
 """Seconds to wait after the server refused something that it should not refuse."""
 
+REJOIN = 0.005
+"""Seconds before one who has given its place up queues again: its create, a quorum write, would hold up the reads of
+those whose turn it is, and nobody waits for it."""
+
 PASSED_ON = 8
 """Znodes behind it that a holder passes on to the one that it appoints, which then need not list the queue."""
 
@@ -132,6 +136,7 @@ class Standing:
         self.behind: tuple[str, ...] | None = None  # who stands behind us, next first; known to holders only
         self.published = b""  # our znode's data, while we hold
         self.appointee: Appointee | None = None  # to whom this departure gives the lead, if that was asked for
+        self.prepared: tuple[object, m.Multi] | None = None  # the appointment, and what it was made from
         self.named_at = 0  # the record's version at which our predecessor named us its heir
         self.warm = float("-inf")  # when the last confirm of our znode that was answered had been sent, as an heir
         self.hold_off = 0.0
@@ -175,7 +180,7 @@ class Standing:
         self.listed = False
         self.armed = self.view = self.audited = None
         self.before = Card()
-        self.behind = self.appointee = None
+        self.behind = self.appointee = self.prepared = None
         self.named_at, self.published, self.warm = 0, b"", float("-inf")
         self.commands.append(Left())
 
@@ -299,7 +304,10 @@ class Standing:
         return self.in_turn and self.hold is not None and self.hold.lease == self.settings.lease
 
     def appointment(self) -> m.Multi | None:
-        """How the lead is handed over by name; None if there is nobody to name."""
+        """How the lead is handed over by name; None if there is nobody to name.
+
+        It is kept: asked for after each confirm, it is at hand when it is wanted.
+        """
         hold, to = self.hold, self.appointee
         assert hold is not None
         behind = self.behind or ()
@@ -307,6 +315,9 @@ class Standing:
             if not behind or not self.by_name:
                 return None
             to = Appointee(behind[0])
+        made_from = hold.version, hold.holder, behind, to
+        if self.prepared is not None and self.prepared[0] == made_from:
+            return self.prepared[1]
         rest = behind[behind.index(to.znode) + 1 :] if to.znode in behind else ()
         why = r.first_line(hold.over)
         record = r.Record(hold.number + 1, to.znode, r.State.HELD, hold.lease, behind=rest[:PASSED_ON], why=why)
@@ -314,7 +325,9 @@ class Standing:
         if to.through:
             card = encode_card(replace(to.card or Card(), appointed=to.znode))
             wake = m.SetData(self.path(to.through), card, m.ANY_VERSION)
-        return r.appointment(self.settings.parent, hold.holder, record, hold.version, wake)
+        request = r.appointment(self.settings.parent, hold.holder, record, hold.version, wake)
+        self.prepared = made_from, request
+        return request
 
     # -- small helpers -------------------------------------------------------------------------------------------------
 
@@ -322,11 +335,13 @@ class Standing:
         """Whether a request for one of these purposes is unanswered."""
         return any(purpose in purposes for purpose, _ in self.pending)
 
-    def ask(self, purpose: Purpose, request: m.Request, about: str = "", within: float | None = None) -> None:
+    def ask(
+        self, purpose: Purpose, request: m.Request, about: str = "", within: float | None = None, pause: float = 0.0
+    ) -> None:
         """Send a request, unless the same one is under way."""
         if (purpose, about) not in self.pending:
             self.pending.add((purpose, about))
-            self.commands.append(Send(purpose, request, about, within))
+            self.commands.append(Send(purpose, request, about, within, pause))
 
     def look(self) -> None:
         """Find out what a lost reply left behind, as of now and not of some time ago."""

@@ -78,7 +78,7 @@ def create_app(
         resign_token: the bearer token that `POST /resign` asks for; None forbids it to everybody.
         trouble: asked at each `/healthz` for a reason of your own to restart this process; None if there is none.
     """
-    app = web.Application(middlewares=[_errors_as_json], client_max_size=BODY_LIMIT)
+    app = web.Application(client_max_size=BODY_LIMIT)
     app[_SERVICE] = _Service(election, connection, resign_token or None, trouble)
     pages: dict[str, Handler] = {
         "/api/LeaderElection/is-leader": is_leader,
@@ -91,13 +91,19 @@ def create_app(
         "/openapi.json": described,
     }
     for path, handler in pages.items():
-        app.router.add_get(path, handler)
-        app.router.add_get("/leader" + path, leader_only(handler))
-    app.router.add_get("/leader", leader)
-    app.router.add_post("/resign", resign)
-    app.router.add_post("/leader/resign", leader_only(resign))
-    app.router.add_options("/leader", leader)
-    app.router.add_options("/follower", follower)
+        app.router.add_get(path, handler if handler is is_leader else _errors_as_json(handler))
+        if handler is follower:
+            app.router.add_options(path, _errors_as_json(follower))
+        app.router.add_get("/leader" + path, _errors_as_json(leader_only(handler)))
+    app.router.add_get("/leader", _errors_as_json(leader))
+    app.router.add_options("/leader", _errors_as_json(leader))  # right behind: one resource has all methods of a path
+    app.router.add_post("/resign", _errors_as_json(resign))
+    app.router.add_post("/leader/resign", _errors_as_json(leader_only(resign)))
+    # What does not exist is answered by routes of its own and not by a middleware, which would be on the way of polls.
+    for resource in list(app.router.resources()):
+        assert isinstance(resource, web.Resource)
+        resource.add_route("*", _not_allowed(sorted({route.method for route in resource})))
+    app.router.add_route("*", "/{path:.*}", _not_found)
     return app
 
 
@@ -229,17 +235,27 @@ def _has_token(request: web.Request, token: str) -> bool:
     return kind.lower() == "bearer" and hmac.compare_digest(bearer, token.encode())
 
 
-@web.middleware
-async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
-    try:
-        return await handler(request)
-    except web.HTTPMethodNotAllowed as problem:
-        allowed = ", ".join(sorted(problem.allowed_methods))
+def _not_allowed(methods: list[str]) -> Handler:
+    allowed = ", ".join(methods)
+
+    async def refuse(request: web.Request) -> web.StreamResponse:
         return answers.error(405, f"{request.path} takes {allowed}", {"Allow": allowed})
-    except web.HTTPNotFound:
-        return answers.error(404, "no such page; GET /status, /leader, /candidates or /api/LeaderElection/is-leader")
-    except web.HTTPException as problem:
-        return answers.error(problem.status, problem.reason)
-    except Exception:  # the boundary: a stranger must not see what broke
-        log.exception("%s %s failed", request.method, request.raw_path)
-        return answers.error(500, "this replica could not answer; its log says why")
+
+    return refuse
+
+
+async def _not_found(request: web.Request) -> web.StreamResponse:
+    return answers.error(404, "no such page; GET /status, /leader, /candidates or /api/LeaderElection/is-leader")
+
+
+def _errors_as_json(handler: Handler) -> Handler:
+    async def guarded(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPException as problem:
+            return answers.error(problem.status, problem.reason)
+        except Exception:  # the boundary: a stranger must not see what broke
+            log.exception("%s %s failed", request.method, request.raw_path)
+            return answers.error(500, "this replica could not answer; its log says why")
+
+    return guarded

@@ -175,9 +175,10 @@ FIRST: dict[str, Callable[[], str]] = {
     "a watch for existence, which stays behind on a znode that is gone": _some_examples,
     "the heir claims on v, not on v + 1": _walk("2, the first leads, the second joins, one expires"),
     "the lease counts from the answer's instant": _walk("2, the first confirmed and expired, 2 steps"),
-    "waiting out begins with the reading of the record, not with the end of the znode": _runs(95, 110),
+    "waiting out begins with the reading of the record, not with the end of the znode": _runs(284, 290),
     "what a lost reply left behind is looked for without a sync": _walk(DIRECTED[0]),
-    "who is appointed behind others is not told": _runs(95, 110),
+    "who holds before its turn hands over to whoever stands behind it": _runs(860, 866),
+    "who is appointed behind others is not told": _runs(34, 45),
     "who was appointed leads from when it reads so, without a confirm": _walk(
         "3, the second appointed and expired, 2 steps"
     ),

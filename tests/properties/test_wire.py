@@ -14,6 +14,7 @@ from leader_async.errors import ProtocolError
 from leader_async.zookeeper import messages as m
 from leader_async.zookeeper import wire
 from leader_async.zookeeper.session import Session
+from leader_async.zookeeper.wire.parts import part_of
 
 int32, int64 = st.integers(-(2**31), 2**31 - 1), st.integers(-(2**63), 2**63 - 1)
 names = st.text(max_size=20)
@@ -46,6 +47,12 @@ PARTS: dict[type[Any], Any] = {
     m.Sync: zk.SyncRequest,
 }
 SHARED = ("path", "data", "version", "watch")
+
+
+@given(int32, requests)
+def test_the_bytes_are_those_of_aiozk(xid: int, request: m.Request) -> None:
+    payload = wire.encode_request(xid, request)[4:]
+    assert payload == part_of(request).serialize(xid)
 
 
 @given(int32, requests)

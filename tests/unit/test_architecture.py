@@ -23,7 +23,8 @@ LAYERS: dict[str, set[str]] = {
     "zookeeper/hosts": {"errors"},
     "zookeeper/wire/frames": {"errors"},
     "zookeeper/wire/parts": {"zookeeper/messages", "zookeeper/wire/frames"},
-    "zookeeper/wire/client": {"errors", "zookeeper/messages", "zookeeper/wire/frames", "zookeeper/wire/parts"},
+    "zookeeper/wire/swift": {"errors", "zookeeper/messages", "zookeeper/wire/frames", "zookeeper/wire/parts"},
+    "zookeeper/wire/client": {"errors", "zookeeper/messages", "zookeeper/wire"},
     "zookeeper/wire/server": {"errors", "zookeeper/messages", "zookeeper/wire"},
     "zookeeper/wire": {"zookeeper/wire"},
     "zookeeper/session": {"errors", "zookeeper/messages", "zookeeper/wire"},
@@ -154,7 +155,7 @@ LAYERS[""] = {"election", "schedule", "sharding", "errors", "zookeeper/client", 
 IMPURE = {"asyncio", "socket", "time", "random", "threading", "datetime", "uuid", "selectors", "os"}
 
 
-AIOZK = {f"zookeeper/wire/{module}.py" for module in ("parts", "client", "server")}
+AIOZK = {f"zookeeper/wire/{module}.py" for module in ("parts", "swift", "client", "server")}
 
 
 def place_of(path: Path) -> str:

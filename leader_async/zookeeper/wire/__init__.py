@@ -1,7 +1,7 @@
 """Messages to frames and back; the only package that knows aiozk.
 
-`frames` cuts a stream into frames, `parts` has the values that both sides send, `client` is what a client says and
-hears, `server` the other direction, for the embedded server.
+`frames` cuts a stream into frames, `parts` has the values that both sides send, `swift` packs what elections live on by
+hand, `client` is what a client says and hears, `server` the other direction, for the embedded server.
 
 Rules:
 - Any byte that is not ZooKeeper's protocol is a `ProtocolError`, never another exception: aiozk's codecs raise

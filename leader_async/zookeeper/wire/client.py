@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
+from typing import Any
 
 from aiozk import protocol as zk
 
 from ...errors import ProtocolError, UsageError
 from .. import messages as m
-from .frames import FRAME_LIMIT, INT, at_end, frame_of, parse, text, unpack, vector
-from .parts import ERROR, MultiHeader, codec_of, part_of, take_access, take_stat
+from . import swift
+from .frames import FRAME_LIMIT, at_end, frame_of, parse, vector
+from .parts import ERROR, codec_of, part_of, take_access, take_stat
 
 REPLY_HEADER = struct.Struct("!iqi")
+Taker = Callable[[m.Request, bytes, int], tuple[m.Reply, int]]
 
 
 # -- to the server -----------------------------------------------------------------------------------------------------
@@ -37,7 +41,9 @@ def encode_request(xid: int, request: m.Request) -> bytes:
         UsageError: the request holds something that the protocol cannot carry.
     """
     try:
-        payload: bytes = part_of(request).serialize(xid)
+        payload = swift.serialize(xid, request)
+        if payload is None:
+            payload = bytes(part_of(request).serialize(xid))
     except (struct.error, UnicodeEncodeError) as error:
         raise UsageError(f"{request} cannot be sent: {error}") from error
     if len(payload) > FRAME_LIMIT:
@@ -80,14 +86,16 @@ def decode_watched(frame: bytes) -> m.Watched | None:
     Raises:
         ProtocolError: it is malformed.
     """
-    part, offset = parse(zk.WatchEvent, frame, REPLY_HEADER.size)
+    change, offset = swift.number(frame, REPLY_HEADER.size)
+    _, offset = swift.number(frame, offset)  # the connection's state
+    path, offset = swift.sized(frame, offset)
     at_end(frame, offset)
-    if part.type == -1:
+    if change == -1:
         return None
     try:
-        return m.Watched(m.Change(part.type), part.path or "")
+        return m.Watched(m.Change(change), swift.decoded(path or b""))
     except ValueError as problem:
-        raise ProtocolError(f"a watch event of type {part.type}") from problem
+        raise ProtocolError(f"a watch event of type {change}") from problem
 
 
 def decode_reply(request: m.Request, frame: bytes) -> m.Reply:
@@ -107,78 +115,90 @@ def decode_reply(request: m.Request, frame: bytes) -> m.Reply:
 
 
 def _reply(request: m.Request, frame: bytes, offset: int) -> tuple[m.Reply, int]:
-    match request:
-        case m.Create(stat=False):
-            part, offset = parse(zk.CreateResponse, frame, offset)
-            return m.Created(text(part.path)), offset
-        case m.Create():
-            part, offset = parse(zk.Create2Response, frame, offset)
-            return m.Created(text(part.path), take_stat(part.stat)), offset
-        case m.Delete():
-            return m.Deleted(), offset
-        case m.SetData():
-            part, offset = parse(zk.SetDataResponse, frame, offset)
-            return m.DataSet(take_stat(part.stat)), offset
-        case m.Check():
-            return m.Checked(), offset
-        case m.Multi():
-            return _transacted(request, frame, offset)
-        case m.GetData() | m.GetChildren() | m.Exists() | m.GetAccess():
-            return _read(request, frame, offset)
-        case m.SetAccess():
-            part, offset = parse(zk.SetACLResponse, frame, offset)
-            return m.AccessSet(take_stat(part.stat)), offset
-        case m.Authenticate():
-            return m.Authenticated(), offset
-        case m.SetWatches():
-            return m.WatchesSet(), offset
-        case m.Sync():
-            part, offset = parse(zk.SyncResponse, frame, offset)
-            return m.Synced(part.path or ""), offset
-        case m.Ping():
-            return m.Ponged(), offset
-        case _:
-            assert isinstance(request, m.Close)
-            return m.Closed(), offset
+    return _REPLIES[type(request)](request, frame, offset)
 
 
-def _read(request: m.Read, frame: bytes, offset: int) -> tuple[m.ReadReply, int]:
-    match request:
-        case m.GetData():
-            part, offset = parse(zk.GetDataResponse, frame, offset)
-            return m.Data(part.data or b"", take_stat(part.stat)), offset
-        case m.GetChildren(stat=wanted):
-            vector(frame, offset)
-            part, offset = parse(zk.GetChildren2Response if wanted else zk.GetChildrenResponse, frame, offset)
-            return m.Children(tuple(map(text, part.children)), take_stat(part.stat) if wanted else None), offset
-        case m.Exists():
-            part, offset = parse(zk.ExistsResponse, frame, offset)
-            return m.Found(take_stat(part.stat)), offset
-        case _:
-            assert isinstance(request, m.GetAccess)
-            vector(frame, offset)
-            part, offset = parse(zk.GetACLResponse, frame, offset)
-            return m.AccessList(take_access(part.acl), take_stat(part.stat)), offset
+def _created(request: m.Create, frame: bytes, offset: int) -> tuple[m.Created, int]:
+    path, offset = swift.string(frame, offset)
+    if not request.stat:
+        return m.Created(path), offset
+    stat, offset = swift.stat(frame, offset)
+    return m.Created(path, stat), offset
+
+
+def _data(request: m.GetData, frame: bytes, offset: int) -> tuple[m.Data, int]:
+    data, offset = swift.sized(frame, offset)
+    stat, offset = swift.stat(frame, offset)
+    return m.Data(data or b"", stat), offset
+
+
+def _children(request: m.GetChildren, frame: bytes, offset: int) -> tuple[m.Children, int]:
+    names, offset = swift.strings(frame, offset)
+    if not request.stat:
+        return m.Children(names), offset
+    stat, offset = swift.stat(frame, offset)
+    return m.Children(names, stat), offset
+
+
+def _with_stat(reply: Callable[[m.Stat], m.Reply]) -> Taker:
+    def take(request: m.Request, frame: bytes, offset: int) -> tuple[m.Reply, int]:
+        stat, offset = swift.stat(frame, offset)
+        return reply(stat), offset
+
+    return take
+
+
+def _empty(reply: m.Reply) -> Taker:
+    return lambda request, frame, offset: (reply, offset)
+
+
+def _access(request: m.GetAccess, frame: bytes, offset: int) -> tuple[m.AccessList, int]:
+    vector(frame, offset)
+    part, offset = parse(zk.GetACLResponse, frame, offset)
+    return m.AccessList(take_access(part.acl), take_stat(part.stat)), offset
+
+
+def _synced(request: m.Sync, frame: bytes, offset: int) -> tuple[m.Synced, int]:
+    part, offset = parse(zk.SyncResponse, frame, offset)
+    return m.Synced(part.path or ""), offset
 
 
 def _transacted(request: m.Multi, frame: bytes, offset: int) -> tuple[m.Transacted, int]:
     results: list[m.OperationReply] = []
-    header, offset = parse(MultiHeader, frame, offset)
-    while not header.done:
+    opcode, done, offset = swift.operation(frame, offset)
+    while not done:
         if len(results) == len(request.operations):
             raise ProtocolError("more results than the transaction has operations")
         operation = request.operations[len(results)]
-        if header.type == ERROR:
-            (code,) = unpack(INT, frame, offset)
+        if opcode == ERROR:
+            code, offset = swift.number(frame, offset)
             results.append(m.Failed(code))
-            offset += INT.size
-        elif header.type != codec_of(operation).opcode:
-            raise ProtocolError(f"a result of type {header.type} for {type(operation).__name__}")
+        elif opcode != codec_of(operation).opcode:
+            raise ProtocolError(f"a result of type {opcode} for {type(operation).__name__}")
         else:
             result, offset = _reply(operation, frame, offset)
             assert isinstance(result, m.Created | m.Deleted | m.DataSet | m.Checked)
             results.append(result)
-        header, offset = parse(MultiHeader, frame, offset)
+        opcode, done, offset = swift.operation(frame, offset)
     if len(results) != len(request.operations):
         raise ProtocolError(f"{len(results)} results for {len(request.operations)} operations")
     return m.Transacted(tuple(results)), offset
+
+
+_REPLIES: dict[type[m.Request], Callable[[Any, bytes, int], tuple[m.Reply, int]]] = {
+    m.Create: _created,
+    m.Delete: _empty(m.Deleted()),
+    m.SetData: _with_stat(m.DataSet),
+    m.Check: _empty(m.Checked()),
+    m.Multi: _transacted,
+    m.GetData: _data,
+    m.GetChildren: _children,
+    m.Exists: _with_stat(m.Found),
+    m.GetAccess: _access,
+    m.SetAccess: _with_stat(m.AccessSet),
+    m.Authenticate: _empty(m.Authenticated()),
+    m.SetWatches: _empty(m.WatchesSet()),
+    m.Sync: _synced,
+    m.Ping: _empty(m.Ponged()),
+    m.Close: _empty(m.Closed()),
+}

@@ -1,0 +1,194 @@
+"""The parts of frames that elections live on, packed and unpacked without aiozk's own way, which takes several times as
+long: it is meant for every part alike, and a handover waits for it.
+
+Rules: the bytes are those of aiozk's classes, which `tests/properties` holds this module to; what is not here travels
+by them. Bytes that are no such part are a `ProtocolError`.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any
+
+from aiozk import protocol as zk
+
+from ...errors import ProtocolError
+from .. import messages as m
+from .frames import INT
+from .parts import EPHEMERAL, ERROR, MULTI, SEQUENTIAL
+
+_HEADER = struct.Struct("!ii")
+_OPERATION = struct.Struct("!i?i")
+_STAT = struct.Struct("!qqqqiiiqiiq")
+_FLAG = b"\0", b"\1"
+_END = _OPERATION.pack(ERROR, True, -1)
+_ACCESS = struct.pack("!iii5si6s", 1, int(m.Permission.ALL), 5, b"world", 6, b"anyone")
+
+
+# -- requests ----------------------------------------------------------------------------------------------------------
+
+
+def serialize(xid: int, request: m.Request) -> bytes | None:
+    """A request without its length before it, None if it must go aiozk's way.
+
+    Raises:
+        struct.error, UnicodeEncodeError: it holds something that the protocol cannot carry.
+    """
+    if type(request) is m.Multi:
+        parts = [_HEADER.pack(xid, MULTI)]
+        for operation in request.operations:
+            packed = _pack(operation)
+            if packed is None:
+                return None
+            parts += _OPERATION.pack(packed[0], False, -1), packed[1]
+        parts.append(_END)
+        return b"".join(parts)
+    packed = _pack(request)
+    return None if packed is None else _HEADER.pack(xid, packed[0]) + packed[1]
+
+
+def _pack(request: Any) -> tuple[int, bytes] | None:
+    packer = _PACKERS.get(type(request))
+    return None if packer is None else packer(request)
+
+
+def _text(value: str) -> bytes:
+    encoded = value.encode()
+    return INT.pack(len(encoded)) + encoded
+
+
+def _create(request: m.Create) -> tuple[int, bytes] | None:
+    if request.stat or request.access != m.OPEN:
+        return None
+    flags = EPHEMERAL * request.ephemeral | SEQUENTIAL * request.sequential
+    data = INT.pack(len(request.data)) + request.data
+    return zk.CreateRequest.opcode, _text(request.path) + data + _ACCESS + INT.pack(flags)
+
+
+def _delete(request: m.Delete) -> tuple[int, bytes]:
+    return zk.DeleteRequest.opcode, _text(request.path) + INT.pack(request.version)
+
+
+def _check(request: m.Check) -> tuple[int, bytes]:
+    return zk.CheckVersionRequest.opcode, _text(request.path) + INT.pack(request.version)
+
+
+def _set_data(request: m.SetData) -> tuple[int, bytes]:
+    data = INT.pack(len(request.data)) + request.data
+    return zk.SetDataRequest.opcode, _text(request.path) + data + INT.pack(request.version)
+
+
+def _get_data(request: m.GetData) -> tuple[int, bytes]:
+    return zk.GetDataRequest.opcode, _text(request.path) + _FLAG[request.watch]
+
+
+def _get_children(request: m.GetChildren) -> tuple[int, bytes] | None:
+    return None if request.stat else (zk.GetChildrenRequest.opcode, _text(request.path) + _FLAG[request.watch])
+
+
+_PACKERS: dict[type[Any], Callable[[Any], tuple[int, bytes] | None]] = {
+    m.Create: _create,
+    m.Delete: _delete,
+    m.Check: _check,
+    m.SetData: _set_data,
+    m.GetData: _get_data,
+    m.GetChildren: _get_children,
+}
+
+
+# -- replies -----------------------------------------------------------------------------------------------------------
+
+
+def number(frame: bytes, offset: int) -> tuple[int, int]:
+    """A number of 32 bits, and the offset behind it.
+
+    Raises:
+        ProtocolError: the frame ends before.
+    """
+    if len(frame) - offset < INT.size:
+        raise ProtocolError(f"a frame of {len(frame)} bytes ends too early")
+    return INT.unpack_from(frame, offset)[0], offset + INT.size
+
+
+def sized(frame: bytes, offset: int) -> tuple[bytes | None, int]:
+    """Bytes with their length before them, None for null, and the offset behind them.
+
+    Raises:
+        ProtocolError: there are none.
+    """
+    length, offset = number(frame, offset)
+    if length == -1:
+        return None, offset
+    end = offset + length
+    if length < 0 or end > len(frame):
+        raise ProtocolError(f"{length} bytes at {offset} in a frame of {len(frame)}")
+    return frame[offset:end], end
+
+
+def string(frame: bytes, offset: int) -> tuple[str, int]:
+    """A string, and the offset behind it.
+
+    Raises:
+        ProtocolError: there is none, or it is null.
+    """
+    encoded, offset = sized(frame, offset)
+    if encoded is None:
+        raise ProtocolError("a null string where a name must be")
+    return decoded(encoded), offset
+
+
+def decoded(encoded: bytes) -> str:
+    """The string of these bytes.
+
+    Raises:
+        ProtocolError: they are not UTF-8.
+    """
+    try:
+        return encoded.decode()
+    except UnicodeDecodeError as problem:
+        raise ProtocolError(f"a string that is not UTF-8: {problem}") from problem
+
+
+def strings(frame: bytes, offset: int) -> tuple[tuple[str, ...], int]:
+    """A list of strings, and the offset behind it.
+
+    Raises:
+        ProtocolError: there is none.
+    """
+    count, offset = number(frame, offset)
+    if count < 0:
+        raise ProtocolError(f"a list of {count} entries")
+    found = []
+    for _ in range(count):
+        one, offset = string(frame, offset)
+        found.append(one)
+    return tuple(found), offset
+
+
+def stat(frame: bytes, offset: int) -> tuple[m.Stat, int]:
+    """A znode's metadata, and the offset behind it.
+
+    Raises:
+        ProtocolError: the frame ends before.
+    """
+    if len(frame) - offset < _STAT.size:
+        raise ProtocolError(f"a frame of {len(frame)} bytes ends too early for a stat")
+    (
+        czxid, mzxid, ctime, mtime, version, cversion, aversion, owner, length, children, pzxid,
+    ) = _STAT.unpack_from(frame, offset)  # fmt: skip
+    times = ctime / 1000, mtime / 1000
+    found = m.Stat(czxid, mzxid, version, owner, children, pzxid, *times, cversion, aversion, length)
+    return found, offset + _STAT.size
+
+
+def operation(frame: bytes, offset: int) -> tuple[int, bool, int]:
+    """What stands before each result of a transaction: the operation's code, whether that was all, the offset behind.
+
+    Raises:
+        ProtocolError: the frame ends before.
+    """
+    if len(frame) - offset < _OPERATION.size:
+        raise ProtocolError(f"a frame of {len(frame)} bytes ends inside a transaction")
+    code, done, _ = _OPERATION.unpack_from(frame, offset)
+    return code, done, offset + _OPERATION.size
