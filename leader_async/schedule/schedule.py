@@ -203,6 +203,11 @@ class Schedule:
 
         return add
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of its jobs."""
+        return frozenset(self._jobs)
+
     # -- running -------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:

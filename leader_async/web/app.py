@@ -7,12 +7,14 @@
     GET  /status                         all that this replica knows
     GET  /candidates                     the queue, read from ZooKeeper
     GET  /history                        the latest terms and why they ended, read from ZooKeeper
+    GET  /jobs, /jobs/<name>             the jobs of a schedule, their last runs and next slots, read from ZooKeeper
     GET  /openapi.json                   all of this as OpenAPI 3.1
     POST /resign                         hand over; needs the bearer token
+    POST /jobs/<name>/run                run a job now, at the leader; needs the bearer token
 
 Rules:
-- Every answer but those of `/candidates`, `/history` and `/resign` comes from memory and is computed when it is asked
-  for. A poll never waits for ZooKeeper, and `is_leader` can not be true past the lease.
+- Every answer but those of `/candidates`, `/history`, `/jobs` and `/resign` comes from memory and is computed when it
+  is asked for. A poll never waits for ZooKeeper, and `is_leader` can not be true past the lease.
 - `/healthz` does not depend on ZooKeeper: an outage there must not restart a whole fleet.
 - Nothing may be cached; errors are JSON and tell strangers nothing of what went wrong inside.
 
@@ -23,44 +25,29 @@ It does not promise that whoever asked acts in time: the answer is as old as its
 
 from __future__ import annotations
 
-import asyncio
-import hmac
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 from aiohttp import web
 
 from ..election.connection import Connection
 from ..election.election import Election
-from ..errors import LeaderAsyncError, RecordError
-from . import answers, openapi
+from ..errors import LeaderAsyncError
+from ..schedule import Schedule
+from . import answers, jobs, openapi
 from .accept import prefers_json
+from .service import SERVICE, Service, Trouble, forbidden, read
 
 log = logging.getLogger("leader_async.web")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Trouble = Callable[[], str | None]
 
 GRACE = 1.0
 """Seconds that work may run past the end of its lease before `/healthz` calls for a restart."""
-ASK_LIMIT = 2.0
-"""Seconds that `/candidates` and `/history` wait for ZooKeeper."""
 RESIGN_LIMIT = 10.0
 """Seconds that `/resign` waits for the work to end and ZooKeeper to answer."""
 BODY_LIMIT = 1024
 """Bytes of the largest request body; no route reads one."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Service:
-    election: Election
-    connection: Connection
-    resign_token: str | None
-    trouble: Trouble
-
-
-_SERVICE = web.AppKey("service", _Service)
 
 
 def create_app(
@@ -69,17 +56,20 @@ def create_app(
     *,
     resign_token: str | None = None,
     trouble: Trouble = lambda: None,
+    schedule: Schedule | None = None,
 ) -> web.Application:
     """The status service of one replica, to be served alone or mounted in an application of your own.
 
     Args:
         election: whose status is served.
         connection: the connection that the election lives on.
-        resign_token: the bearer token that `POST /resign` asks for; None forbids it to everybody.
+        resign_token: the bearer token that `POST /resign` and `POST /jobs/<name>/run` ask for; None forbids them to
+            everybody.
         trouble: asked at each `/healthz` for a reason of your own to restart this process; None if there is none.
+        schedule: whose jobs may be run now over HTTP; what jobs did is shown without it, too.
     """
     app = web.Application(client_max_size=BODY_LIMIT)
-    app[_SERVICE] = _Service(election, connection, resign_token or None, trouble)
+    app[SERVICE] = Service(election, connection, resign_token or None, trouble, schedule)
     pages: dict[str, Handler] = {
         "/api/LeaderElection/is-leader": is_leader,
         "/follower": follower,
@@ -88,6 +78,8 @@ def create_app(
         "/status": status,
         "/candidates": candidates,
         "/history": history,
+        "/jobs": jobs.jobs,
+        "/jobs/{name}": jobs.job,
         "/openapi.json": described,
     }
     for path, handler in pages.items():
@@ -97,8 +89,9 @@ def create_app(
         app.router.add_get("/leader" + path, _errors_as_json(leader_only(handler)))
     app.router.add_get("/leader", _errors_as_json(leader))
     app.router.add_options("/leader", _errors_as_json(leader))  # right behind: one resource has all methods of a path
-    app.router.add_post("/resign", _errors_as_json(resign))
-    app.router.add_post("/leader/resign", _errors_as_json(leader_only(resign)))
+    for path, handler in {"/resign": resign, "/jobs/{name}/run": jobs.run_now}.items():
+        app.router.add_post(path, _errors_as_json(handler))
+        app.router.add_post("/leader" + path, _errors_as_json(leader_only(handler)))
     # What does not exist is answered by routes of its own and not by a middleware, which would be on the way of polls.
     for resource in list(app.router.resources()):
         assert isinstance(resource, web.Resource)
@@ -112,7 +105,7 @@ def create_app(
 
 async def is_leader(request: web.Request) -> web.Response:
     """The poll: who we are, and whether we lead."""
-    election = request.app[_SERVICE].election
+    election = request.app[SERVICE].election
     if prefers_json(",".join(request.headers.getall("Accept", ()))):
         return answers.as_json({"host": election.identity, "is_leader": election.is_leader})
     return web.Response(text=answers.leadership(election.identity, election.is_leader), headers=answers.NO_STORE)
@@ -120,13 +113,13 @@ async def is_leader(request: web.Request) -> web.Response:
 
 async def leader(request: web.Request) -> web.Response:
     """200 from the leader, 503 from everybody else."""
-    role = answers.role(request.app[_SERVICE].election.status())
+    role = answers.role(request.app[SERVICE].election.status())
     return answers.as_json(role) if role["is_leader"] else answers.as_json(role, 503, {"Retry-After": "1"})
 
 
 async def follower(request: web.Request) -> web.Response:
     """503 from the leader, 200 from everybody else."""
-    role = answers.role(request.app[_SERVICE].election.status())
+    role = answers.role(request.app[SERVICE].election.status())
     return answers.as_json(role, 503 if role["is_leader"] else 200)
 
 
@@ -134,7 +127,7 @@ def leader_only(handler: Handler) -> Handler:
     """The same, from the leader; 503 from everybody else, so that a load balancer passes on to the next replica."""
 
     async def guarded(request: web.Request) -> web.StreamResponse:
-        if not request.app[_SERVICE].election.is_leader:
+        if not request.app[SERVICE].election.is_leader:
             return await leader(request)
         return await handler(request)
 
@@ -143,7 +136,7 @@ def leader_only(handler: Handler) -> Handler:
 
 async def healthz(request: web.Request) -> web.Response:
     """Whether this process is worth keeping; ZooKeeper's absence does not count."""
-    service = request.app[_SERVICE]
+    service = request.app[SERVICE]
     known, trouble = service.election.status(), service.trouble()
     if not known.alive:
         return answers.error(503, "the candidacy has died of a bug, see the log; restart this replica")
@@ -158,7 +151,7 @@ async def healthz(request: web.Request) -> web.Response:
 
 async def readyz(request: web.Request) -> web.Response:
     """Whether this replica could lead: connected, and in the queue."""
-    service = request.app[_SERVICE]
+    service = request.app[SERVICE]
     session, known = service.connection.client.status(), service.election.status()
     if not session.connected:
         return answers.error(503, "no ZooKeeper server is connected")
@@ -169,33 +162,20 @@ async def readyz(request: web.Request) -> web.Response:
 
 async def status(request: web.Request) -> web.Response:
     """All that this replica knows."""
-    connection, known = request.app[_SERVICE].connection, request.app[_SERVICE].election.status()
+    connection, known = request.app[SERVICE].connection, request.app[SERVICE].election.status()
     return answers.as_json(answers.everything(known, connection.client.status(), connection.guardian))
 
 
 async def candidates(request: web.Request) -> web.Response:
     """The queue, as ZooKeeper has it now."""
-    try:
-        async with asyncio.timeout(ASK_LIMIT):
-            queue = await request.app[_SERVICE].election.candidates()
-    except RecordError as problem:
-        log.warning("the queue cannot be read: %s", problem)
-        return answers.error(503, "the election's record is not this library's; the log of this replica says more")
-    except (LeaderAsyncError, TimeoutError) as problem:
-        log.info("the queue cannot be read: %s", problem or "no answer in time")
-        return answers.error(503, "ZooKeeper cannot be asked now; /status says since when", {"Retry-After": "1"})
-    return answers.as_json([answers.candidate(one) for one in queue])
+    asked = request.app[SERVICE].election.candidates()
+    return await read("record", asked, lambda queue: [answers.candidate(one) for one in queue])
 
 
 async def history(request: web.Request) -> web.Response:
     """The latest terms, as they are written down in ZooKeeper."""
-    try:
-        async with asyncio.timeout(ASK_LIMIT):
-            entries = await request.app[_SERVICE].election.history()
-    except (LeaderAsyncError, TimeoutError) as problem:
-        log.info("the history cannot be read: %s", problem or "no answer in time")
-        return answers.error(503, "ZooKeeper cannot be asked now; /status says since when", {"Retry-After": "1"})
-    return answers.as_json([answers.term(entry) for entry in entries])
+    asked = request.app[SERVICE].election.history()
+    return await read("history", asked, lambda entries: [answers.term(entry) for entry in entries])
 
 
 async def described(request: web.Request) -> web.Response:
@@ -205,11 +185,10 @@ async def described(request: web.Request) -> web.Response:
 
 async def resign(request: web.Request) -> web.Response:
     """Hand over, if the bearer token is right."""
-    service = request.app[_SERVICE]
-    if service.resign_token is None:
-        return answers.error(403, "resigning over HTTP is off: no token is configured on this replica")
-    if not _has_token(request, service.resign_token):
-        return answers.error(403, "this needs the header 'Authorization: Bearer <token>' with the replica's token")
+    service = request.app[SERVICE]
+    refusal = forbidden(request, "resigning")
+    if refusal is not None:
+        return refusal
     term = service.election.term
     if term is None:
         return answers.error(409, "this replica does not lead; /leader/resign reaches the one that does")
@@ -225,14 +204,6 @@ async def resign(request: web.Request) -> web.Response:
 
 
 # -- helpers -----------------------------------------------------------------------------------------------------------
-
-
-def _has_token(request: web.Request, token: str) -> bool:
-    kind, _, given = request.headers.get("Authorization", "").partition(" ")
-    # Compared as bytes and in constant time: the answer's delay tells nothing of the token.
-    # Bytes that are not text arrive as surrogates.
-    bearer = given.strip().encode(errors="surrogateescape")
-    return kind.lower() == "bearer" and hmac.compare_digest(bearer, token.encode())
 
 
 def _not_allowed(methods: list[str]) -> Handler:

@@ -26,6 +26,10 @@ def _object(**fields: dict[str, Any]) -> dict[str, Any]:
 
 STATE: dict[str, Any] = {"type": "string", "enum": STATES}
 GUARDIAN: dict[str, Any] = {"type": "string", "enum": ["none", "starting", "running", "lost"]}
+ATTEMPT: dict[str, Any] = _object(
+    slot=NUMBER, attempt=COUNT, manual=YES_NO, token=COUNT, identity=TEXT, began=NUMBER, ended=_or_null(NUMBER),
+    outcome={"type": "string", "enum": ["running", "waiting", "done", "failed", "unfinished"]}, error=TEXT,
+)  # fmt: skip
 SCHEMAS: dict[str, dict[str, Any]] = {
     "Error": _object(error=TEXT, status=COUNT, reason=TEXT),
     "IsLeader": _object(host=TEXT, is_leader=YES_NO),
@@ -53,12 +57,20 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         term=COUNT, token=COUNT, identity=TEXT, address=TEXT, began=NUMBER, ended=_or_null(NUMBER), why=TEXT,
         detail=TEXT, told_by=TEXT, leaderless_ms=_or_null(COUNT), at_least=YES_NO,
     ),
+    "Attempt": ATTEMPT,
+    "Job": _object(
+        name=TEXT, trigger=TEXT, slot=NUMBER, next_slot=_or_null(NUMBER),
+        current={"anyOf": [{"$ref": "#/components/schemas/Attempt"}, {"type": "null"}]},
+        past={"type": "array", "items": {"$ref": "#/components/schemas/Attempt"}},
+    ),
+    "Asked": _object(job=TEXT, identity=TEXT),
     "Resigned": _object(resigned={"const": True}, identity=TEXT, term=COUNT),
 }  # fmt: skip
 
 _ANY = {"type": "object"}
 _QUEUE = {"type": "array", "items": {"$ref": "#/components/schemas/Candidate"}}
 _HISTORY = {"type": "array", "items": {"$ref": "#/components/schemas/Term"}}
+_JOBS = {"type": "array", "items": {"$ref": "#/components/schemas/Job"}}
 
 # path: what it is for, and what it answers
 PAGES: dict[str, tuple[str, dict[int, str | dict[str, Any]]]] = {
@@ -69,12 +81,17 @@ PAGES: dict[str, tuple[str, dict[int, str | dict[str, Any]]]] = {
     "/status": ("All that this replica knows, from memory.", {200: "Status"}),
     "/candidates": ("The queue, read from ZooKeeper.", {200: _QUEUE, 503: "Error"}),
     "/history": ("The latest terms and why they ended, read from ZooKeeper.", {200: _HISTORY, 503: "Error"}),
+    "/jobs": ("All jobs, their last runs and next slots, read from ZooKeeper.", {200: _JOBS, 503: "Error"}),
+    "/jobs/{name}": ("One of them.", {200: "Job", 404: "Error", 503: "Error"}),
     "/openapi.json": ("This description.", {200: _ANY}),
 }
-RESIGN: tuple[str, dict[int, str | dict[str, Any]]] = (
-    "Hand over to the next in the queue.",
-    {200: "Resigned", 403: "Error", 409: "Error", 503: "Error", 504: "Error"},
-)
+DOINGS: dict[str, tuple[str, dict[int, str | dict[str, Any]]]] = {
+    "/resign": (
+        "Hand over to the next in the queue.",
+        {200: "Resigned", 403: "Error", 409: "Error", 503: "Error", 504: "Error"},
+    ),
+    "/jobs/{name}/run": ("Run a job now, at the leader.", {202: "Asked", 403: "Error", 404: "Error", 409: "Error"}),
+}
 
 
 def routes() -> dict[tuple[str, str], tuple[str, dict[int, Any]]]:
@@ -85,9 +102,10 @@ def routes() -> dict[tuple[str, str], tuple[str, dict[int, Any]]]:
         either = {"anyOf": [_reference(replies[503]), _reference("Role")]} if 503 in replies else "Role"
         found["get", "/leader" + path] = f"The leader's: {summary}", {**replies, 503: either}
     found["get", "/leader"] = "200 from the leader, 503 from everybody else.", {200: "Role", 503: "Role"}
-    found["post", "/resign"] = RESIGN
     both = {"anyOf": [_reference("Error"), _reference("Role")]}
-    found["post", "/leader/resign"] = f"The leader's: {RESIGN[0]}", {**RESIGN[1], 503: both}
+    for path, (summary, replies) in DOINGS.items():
+        found["post", path] = summary, replies
+        found["post", "/leader" + path] = f"The leader's: {summary}", {**replies, 503: both}
     return found
 
 
@@ -103,6 +121,8 @@ def description() -> dict[str, Any]:
         operation: dict[str, Any] = {"summary": summary, "responses": described}
         if method == "post":
             operation["security"] = [{"token": []}]
+        if "{name}" in path:
+            operation["parameters"] = [{"name": "name", "in": "path", "required": True, "schema": TEXT}]
         paths.setdefault(path, {})[method] = operation
     return {
         "openapi": "3.1.0",

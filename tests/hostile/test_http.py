@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import missing_required_header
 
-from leader_async import connect
+from leader_async import Schedule, connect
 from leader_async.testing import ZooKeeper
 from leader_async.web import create_app
 from leader_async.web.openapi import description, routes
@@ -46,11 +46,14 @@ class Service:
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         async with connect(self._servers, timeout=1.0) as zk:
+            await zk.wait_connected()
             election = zk.election("hostile", identity="me")
-            running = asyncio.create_task(election.run(lambda term: self._loop.create_future()))
-            while not election.is_leader:
+            jobs = Schedule(election)
+            jobs.every(3600, name="job")(print)
+            running = asyncio.create_task(jobs.run())
+            while not await jobs.jobs():
                 await asyncio.sleep(0.005)
-            runner = web.AppRunner(create_app(election, zk, resign_token=TOKEN), access_log=None)
+            runner = web.AppRunner(create_app(election, zk, resign_token=TOKEN, schedule=jobs), access_log=None)
             await runner.setup()
             site = web.TCPSite(runner, "127.0.0.1", 0)
             await site.start()
@@ -114,6 +117,11 @@ HOSTILE = [
     b"POST /resign HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n",
     b"POST /resign HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \xff\xfe\xfd\r\nContent-Length: 0\r\n\r\n",
     b"POST /resign HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \r\nContent-Length: 0\r\n\r\n",
+    b"GET /jobs/%2e%2e HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /jobs/%00 HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /jobs/a%2fb HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /jobs/\xff\xfe HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /jobs/" + b"a" * 7000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
     b"GET /status HTTP/1.1\r\nHost: x\r\nAccept: " + b"text/html;q=" * 500 + b"\r\n\r\n",
     b"GET /api/LeaderElection/is-leader HTTP/1.1\r\nHost: x\r\nAccept: \xff\xff,*/*;q=nan\r\n\r\n",
 ]

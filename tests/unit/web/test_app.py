@@ -169,7 +169,7 @@ async def test_a_zookeeper_that_does_not_answer_is_not_waited_for(
         raise AssertionError("nobody answers")
 
     monkeypatch.setattr(Election, "candidates", silent)
-    monkeypatch.setattr("leader_async.web.app.ASK_LIMIT", 0.01)
+    monkeypatch.setattr("leader_async.web.service.ASK_LIMIT", 0.01)
     assert (await client.get("/candidates")).status == 503
 
 

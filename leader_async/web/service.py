@@ -1,0 +1,79 @@
+"""What all routes share: whom they are about, and asking ZooKeeper within a limit."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from aiohttp import web
+
+from ..election.connection import Connection
+from ..election.election import Election
+from ..errors import LeaderAsyncError, LedgerError, RecordError
+from ..schedule import Schedule
+from . import answers
+
+log = logging.getLogger("leader_async.web")
+T = TypeVar("T")
+
+Trouble = Callable[[], str | None]
+
+ASK_LIMIT = 2.0
+"""Seconds that a route waits for ZooKeeper."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Whom the routes of an application are about; see `create_app`."""
+
+    election: Election
+    connection: Connection
+    resign_token: str | None
+    trouble: Trouble
+    schedule: Schedule | None
+
+
+SERVICE = web.AppKey("service", Service)
+
+
+async def read(what: str, answer: Awaitable[T], show: Callable[[T], object]) -> web.Response:
+    """What ZooKeeper says, as JSON.
+
+    Args:
+        what: a word for the log.
+        answer: what is awaited.
+        show: makes plain data of it; None is answered by 404.
+    """
+    try:
+        async with asyncio.timeout(ASK_LIMIT):
+            found = await answer
+    except (RecordError, LedgerError) as problem:
+        log.warning("the %s cannot be read: %s", what, problem)
+        text = f"the {what} in ZooKeeper is not this library's; the log of this replica says more"
+        return answers.error(503, text)
+    except (LeaderAsyncError, TimeoutError) as problem:
+        log.info("the %s cannot be read: %s", what, problem or "no answer in time")
+        return answers.error(503, "ZooKeeper cannot be asked now; /status says since when", {"Retry-After": "1"})
+    return answers.error(404, f"there is no such {what}") if found is None else answers.as_json(show(found))
+
+
+def forbidden(request: web.Request, doing: str) -> web.Response | None:
+    """The refusal of a request that has not the replica's token; None if it has."""
+    token = request.app[SERVICE].resign_token
+    if token is None:
+        return answers.error(403, f"{doing} over HTTP is off: no token is configured on this replica")
+    if not _has_token(request, token):
+        return answers.error(403, "this needs the header 'Authorization: Bearer <token>' with the replica's token")
+    return None
+
+
+def _has_token(request: web.Request, token: str) -> bool:
+    kind, _, given = request.headers.get("Authorization", "").partition(" ")
+    # Compared as bytes and in constant time: the answer's delay tells nothing of the token.
+    # Bytes that are not text arrive as surrogates.
+    bearer = given.strip().encode(errors="surrogateescape")
+    return kind.lower() == "bearer" and hmac.compare_digest(bearer, token.encode())
