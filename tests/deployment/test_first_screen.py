@@ -33,8 +33,8 @@ def test_the_schedule_of_the_first_screen(tmp_path: Path) -> None:
     script = f"""
         ip link set lo up
         {sys.executable} -m leader_async zookeeper --log-level error & zookeeper=$!
-        {sys.executable} -u jobs.py >one.txt 2>&1 & one=$!
-        {sys.executable} -u jobs.py >two.txt 2>&1 & two=$!
+        {sys.executable} -u jobs.py >one.txt 2>>errors.txt & one=$!
+        {sys.executable} -u jobs.py >two.txt 2>>errors.txt & two=$!
         for _ in $(seq 300); do
             [ "$(cat one.txt two.txt | wc -l)" -ge 2 ] && break
             sleep 0.1
