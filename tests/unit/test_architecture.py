@@ -132,7 +132,9 @@ LAYERS |= {
 PURE |= {"guardian/protocol", "schedule/ledger", "schedule/decisions", "commands/supervision", "commands/decisions"}
 LAYERS["election"] |= {"guardian/tie", "watchdog"}
 LAYERS["sharding"] = {"errors", "clock", "election", "zookeeper/messages", "zookeeper/client", "sharding"}
-LAYERS["schedule"] = {"errors", "election", "zookeeper/hosts", "zookeeper/messages", "zookeeper/client", "schedule"}
+LAYERS["schedule"] = {
+    "errors", "clock", "election", "zookeeper/hosts", "zookeeper/messages", "zookeeper/client", "schedule",
+}  # fmt: skip
 LAYERS["embedded"] = {"errors", "clock", "waking", "embedded"}
 LAYERS["testing"] = {"embedded", "errors"}
 LAYERS["web"] = {"election", "schedule", "zookeeper/client", "zookeeper/status", "clock", "errors", "web", ""}
