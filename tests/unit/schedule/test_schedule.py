@@ -12,7 +12,7 @@ from functools import partial
 
 import pytest
 
-from leader_async import Connection, Election, JobRun, JobStatus, Schedule, UsageError, connect
+from leader_async import Connection, Election, JobRun, JobStatus, Schedule, UsageError, clock, connect
 from leader_async.errors import NotConnected
 from leader_async.schedule.run import attempt
 from leader_async.testing import ZooKeeper, zookeeper
@@ -399,7 +399,7 @@ async def ending(work: Callable[[JobRun], Awaitable[object]], cancel: bool = Fal
         from leader_async.election.commands import Hold
         from leader_async.election.term import Term
 
-        run = JobRun("job", datetime.now(UTC), 1, Term(zk, "/x", Hold("n", 2, 1, 1, 1.0)))
+        run = JobRun("job", datetime.now(UTC), 1, Term(zk, "/x", Hold("n", 2, 1, 1, 60.0, clock.now() + 60)))
         task = asyncio.create_task(attempt(work, run, None, ThreadPoolExecutor(1)))
         if cancel:
             await asyncio.sleep(0)
