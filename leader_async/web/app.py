@@ -25,7 +25,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -35,10 +35,12 @@ from ..election.election import Election
 from ..errors import LeaderAsyncError, RecordError
 from . import answers, openapi
 from .accept import prefers_json
+from .leading import Handler
+from .leading import follower as not_leading
+from .leading import leader_only as only_leader_of
 
 log = logging.getLogger("leader_async.web")
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Trouble = Callable[[], str | None]
 
 GRACE = 1.0
@@ -60,6 +62,7 @@ class _Service:
 
 
 _SERVICE = web.AppKey("service", _Service)
+leader_only = only_leader_of(lambda request: request.app[_SERVICE].election)
 
 
 def create_app(
@@ -112,25 +115,15 @@ async def is_leader(request: web.Request) -> web.Response:
 
 async def leader(request: web.Request) -> web.Response:
     """200 from the leader, 503 from everybody else."""
-    role = answers.role(request.app[_SERVICE].election.status())
-    return answers.as_json(role) if role["is_leader"] else answers.as_json(role, 503, {"Retry-After": "1"})
+    election = request.app[_SERVICE].election
+    role = answers.role(election.status())
+    return answers.as_json(role) if role["is_leader"] else not_leading(election)
 
 
 async def follower(request: web.Request) -> web.Response:
     """503 from the leader, 200 from everybody else."""
     role = answers.role(request.app[_SERVICE].election.status())
     return answers.as_json(role, 503 if role["is_leader"] else 200)
-
-
-def leader_only(handler: Handler) -> Handler:
-    """The same, from the leader; 503 from everybody else, so that a load balancer passes on to the next replica."""
-
-    async def guarded(request: web.Request) -> web.StreamResponse:
-        if not request.app[_SERVICE].election.is_leader:
-            return await leader(request)
-        return await handler(request)
-
-    return guarded
 
 
 async def healthz(request: web.Request) -> web.Response:

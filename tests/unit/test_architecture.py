@@ -118,11 +118,18 @@ LAYERS |= {
     "guardian/__main__": {"logs", "guardian/watch"},
 }
 PURE.add("guardian/protocol")
+LAYERS |= {
+    "fence/statements": {"errors"},
+    "fence/header": {"errors", "fence/statements"},
+    "fence/gate": {"errors"},
+    "fence": {"errors", "fence"},  # no driver, no ZooKeeper: a token is a number
+}
+PURE |= {"fence/statements", "fence/header", "fence/gate"}
 LAYERS["election"] |= {"guardian/tie", "watchdog"}
 LAYERS["sharding"] = {"errors", "clock", "election", "zookeeper/messages", "zookeeper/client", "sharding"}
 LAYERS["embedded"] = {"errors", "clock", "waking", "embedded"}
 LAYERS["testing"] = {"embedded", "errors"}
-LAYERS["web"] = {"election", "zookeeper/client", "zookeeper/status", "clock", "errors", "web", ""}
+LAYERS["web"] = {"election", "zookeeper/client", "zookeeper/status", "clock", "errors", "waking", "fence", "web", ""}
 LAYERS["cli"] = {"election", "zookeeper", "embedded", "web", "clock", "errors", "cli", "logs", "watchdog", ""}
 LAYERS["cli/main"] = LAYERS["cli"] | {"guardian/container"}
 LAYERS[""] = {"election", "sharding", "errors", "zookeeper/client", "zookeeper/status", "cli"}
