@@ -1,4 +1,4 @@
-"""A PostgreSQL server of Debian's package `postgresql`, in a temporary folder, on a unix socket, until the test ends."""
+"""A PostgreSQL server of Debian's package `postgresql`, in a temporary folder and on a unix socket."""
 
 from __future__ import annotations
 
