@@ -130,6 +130,7 @@ LAYERS["sharding"] = {"errors", "clock", "election", "zookeeper/messages", "zook
 LAYERS["embedded"] = {"errors", "clock", "waking", "embedded"}
 LAYERS["testing"] = {"embedded", "errors"}
 LAYERS["web"] = {"election", "zookeeper/client", "zookeeper/status", "clock", "errors", "waking", "fence", "web", ""}
+LAYERS["blocking"] = {"election", "errors", "watchdog", "blocking"}
 LAYERS["cli"] = {"election", "zookeeper", "embedded", "web", "clock", "errors", "cli", "logs", "watchdog", ""}
 LAYERS["cli/main"] = LAYERS["cli"] | {"guardian/container"}
 LAYERS[""] = {"election", "sharding", "errors", "zookeeper/client", "zookeeper/status", "cli"}
