@@ -83,6 +83,11 @@ class Connection:
             for election in self._joining:
                 election.join()
 
+    @property
+    def guardian(self) -> str:
+        """What has become of the guardian: `none`, `starting`, `running` or `lost`."""
+        return str(self._zk.guardian)
+
     def wait_connected(self, timeout: float | None = None) -> None:
         """Return once a server serves the session.
 
