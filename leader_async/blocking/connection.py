@@ -15,7 +15,9 @@ from functools import partial
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
+from ..election.connection import Connection as AsyncConnection
 from ..election.connection import connect as async_connect
+from ..errors import UsageError
 from ..watchdog import Action
 from .door import Door
 from .election import Election
@@ -45,7 +47,7 @@ def connect(servers: str, *, timeout: float = 6.0, guardian: bool = False, overd
 class Connection:
     """One session with ZooKeeper. Made by `connect`; the methods may be called from any thread."""
 
-    def __init__(self, make: Callable[[], Any]) -> None:
+    def __init__(self, make: Callable[[], AsyncConnection]) -> None:
         self._make = make
         self._zk = make()
         self._door = Door()
@@ -86,7 +88,7 @@ class Connection:
     @property
     def guardian(self) -> str:
         """What has become of the guardian: `none`, `starting`, `running` or `lost`."""
-        return str(self._zk.guardian)
+        return self._zk.guardian
 
     def wait_connected(self, timeout: float | None = None) -> None:
         """Return once a server serves the session.
@@ -152,6 +154,8 @@ class Connection:
                 self._joining.append(election)
                 if self._door.open:
                     election.join()
+            elif options.keys() - {"root"}:
+                raise UsageError(f"this connection has an election {name} already: use its leader_only")
         return election.leader_only
 
     def close(self, timeout: float | None = None) -> None:

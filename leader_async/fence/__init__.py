@@ -25,6 +25,9 @@ holds for every isolation level: under REPEATABLE READ and SERIALIZABLE, Postgre
 with a serialization failure (an equal token is written anew for that), and whoever tries again is judged again. SQLite
 has one writer at a time. Token and writes are one transaction, so a crash or a failover keeps both or neither.
 
+A leader that freezes inside its transaction keeps the row locked, and its successor waits: have PostgreSQL end such a
+transaction (`idle_in_transaction_session_timeout`, above the longest pause between two statements).
+
 It does not promise anything for writes outside the block; for a database that other writers reach without the fence;
 for one resource under tokens of several elections, or of a ZooKeeper ensemble whose data was thrown away (its tokens
 begin anew: delete the rows). Reads before the block may be older than its lock: read inside. Transactions under one

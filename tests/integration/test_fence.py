@@ -14,10 +14,14 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from leader_async import StaleToken, UsageError, fence
+from leader_async import StaleToken, UsageError, connect, fence
+from leader_async.testing import ZooKeeper, zookeeper
 
 from ..conftest import need
 from ..support.postgres import Postgres, programs
+from ..support.readme import README, example
+
+__all__ = ["zookeeper"]
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -180,6 +184,35 @@ async def test_a_lower_one_takes_its_turn_when_the_higher_one_wrote_nothing(
     assert await history(postgres) == [5]
 
 
+async def test_who_freezes_inside_holds_its_successor_up_until_postgresql_ends_it(
+    postgres: Postgres, pair: tuple[Writer, Writer]
+) -> None:
+    old, new = pair
+
+    async def freeze() -> None:
+        async with fence.postgres(old.raw, "reports", 5):
+            await old.execute("SET LOCAL idle_in_transaction_session_timeout = '300ms'")
+            await old.write(5)
+            frozen.set()
+            await asyncio.wait_for(thawed.wait(), 10)
+
+    frozen, thawed = asyncio.Event(), asyncio.Event()
+    freezing = asyncio.create_task(freeze())
+    await frozen.wait()
+
+    async def succeed() -> None:
+        async with fence.postgres(new.raw, "reports", 7):
+            await new.write(7)
+
+    successor = asyncio.create_task(succeed())
+    await waits(postgres, new)
+    await successor
+    thawed.set()
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, psycopg.Error, OSError)):
+        await freezing
+    assert await history(postgres) == [7]
+
+
 async def test_without_the_fence_the_same_order_of_events_goes_wrong(postgres: Postgres) -> None:
     """What the tests above would see if the fence did nothing."""
     old, new = [Writer(await asyncpg.connect(postgres.dsn)) for _ in range(2)]
@@ -297,3 +330,23 @@ async def test_whatever_the_order_no_lower_token_is_committed_after_a_higher_one
     assert len(committed) == written
     assert written > 10
     assert refused
+
+
+async def test_the_readme_s_example_runs(postgres: Postgres, zookeeper: ZooKeeper) -> None:
+    names: dict[str, Any] = {}
+    code = example("Writes that a late leader cannot make").replace("postgresql://db/reports", postgres.dsn)
+    exec(compile(code, README, "exec"), names)
+    connection = await asyncpg.connect(postgres.dsn)
+    await connection.execute("DROP TABLE IF EXISTS reports; CREATE TABLE reports (made_by bigint)")
+    await connection.execute("INSERT INTO reports VALUES (0)")
+    async with connect(zookeeper.address, timeout=1.0) as zk:
+        election = zk.election("reports")
+        await election.run(names["make_reports"])
+        made_by = await connection.fetchval("SELECT made_by FROM reports")
+        assert made_by == await connection.fetchval("SELECT token FROM leader_async_fence WHERE resource = 'reports'")
+        assert made_by > 0
+        async with fence.postgres(connection, "reports", made_by + 1000):  # a later term was here
+            pass
+        with pytest.raises(StaleToken):
+            await election.run(names["make_reports"])
+    await connection.close()

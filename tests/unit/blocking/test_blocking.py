@@ -294,6 +294,8 @@ def test_only_the_leader_runs_the_function(zk: blocking.Connection, other: block
         """Adds."""
         return "one", a + b
 
+    with pytest.raises(UsageError, match="use its leader_only"):
+        zk.leader("x", identity="another")
     there = other.election("x", identity="two").leader_only(lambda: "two")
     assert here.__doc__ == "Adds."
     until(lambda: here(1, b=2))
