@@ -355,3 +355,22 @@ def test_calls_that_wait_when_the_connection_is_closed_end(zookeeper: ZooKeeper,
     for each in waiting:
         with pytest.raises(SessionClosed):
             each.result(LIMIT)
+
+
+def test_nothing_makes_the_loop_give_the_place_up_before_the_body_has_ended(
+    zk: blocking.Connection, other: blocking.Connection, threads: ThreadPoolExecutor
+) -> None:
+    leading = Leading(zk.election("x"), threads)
+    term = leading.began.result(LIMIT)
+
+    def cancel() -> int:
+        found = [task for task in asyncio.all_tasks() if task.get_name() == "term 1"]
+        return sum(task.cancel() for task in found)
+
+    assert zk._door.do(cancel) == 1
+    assert term.lost.wait(LIMIT)
+    assert zk._door.do(cancel) == zk._door.do(cancel) == 1
+    other.wait_connected(LIMIT)
+    assert len(other.election("x").candidates()) == 1
+    leading.finish()
+    until(lambda: not zk._elections["/ELECTION/x"].candidates())
