@@ -260,6 +260,15 @@ def test_closing_tells_the_work_and_waits_for_it(zookeeper: ZooKeeper, threads: 
         pass
 
 
+def test_a_body_that_ends_in_another_thread_has_ended(zk: blocking.Connection, threads: ThreadPoolExecutor) -> None:
+    election = zk.election("x")
+    leading = election.lead(LIMIT)
+    threads.submit(leading.__enter__).result(LIMIT)
+    assert election.is_leader
+    leading.__exit__(None, None, None)
+    assert not election.candidates()
+
+
 def test_closing_within_a_bound(zookeeper: ZooKeeper, threads: ThreadPoolExecutor) -> None:
     zk = blocking.connect(zookeeper.address, timeout=1.0)
     leading = Leading(zk.election("x"), threads)
