@@ -102,7 +102,8 @@ class Term:
         if self._door.foreign:
             return  # a child inherits the stack of its parent's work, not the work
         with self._lock:
-            self._inside.remove(threading.get_ident())
+            # A context manager may be left in another thread than it was entered in.
+            self._inside.remove(threading.get_ident() if self.is_mine else self._inside[0])
             drained = not self._inside and self.lost.is_set()
         if drained:
             with suppress(RuntimeError):  # the loop has ended: the process does

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
+from inspect import iscoroutinefunction
 from typing import Any, Protocol, runtime_checkable
 
 from ..errors import StaleToken, UsageError
@@ -31,6 +32,10 @@ class Asyncpg(Protocol):
 class Psycopg(Protocol):
     """What is needed of a `psycopg.AsyncConnection`."""
 
+    @property
+    def execute(self) -> Any:
+        """A coroutine function: how it is told from a `psycopg.Connection`."""
+
     def transaction(self) -> AbstractAsyncContextManager[Any]:
         """A transaction."""
 
@@ -38,8 +43,13 @@ class Psycopg(Protocol):
         """A cursor."""
 
 
+@runtime_checkable
 class PsycopgSync(Protocol):
     """What is needed of a `psycopg.Connection`."""
+
+    @property
+    def execute(self) -> Any:
+        """A function."""
 
     def transaction(self) -> AbstractContextManager[Any]:
         """A transaction."""
@@ -72,7 +82,7 @@ async def postgres(
             if passed is None:
                 raise StaleToken(resource, token, await connection.fetchval(sql.seen, resource))
             yield
-    elif isinstance(connection, Psycopg):
+    elif isinstance(connection, Psycopg) and iscoroutinefunction(connection.execute):
         sql = statements(resource, token, table, "%s", "%s")
         async with connection.transaction():
             async with _plain(connection.cursor()) as cursor:
@@ -83,7 +93,10 @@ async def postgres(
                     raise StaleToken(resource, token, (await cursor.fetchone())[0])
             yield
     else:
-        raise UsageError(f"{type(connection).__name__} is neither a connection of asyncpg nor of psycopg 3; see help")
+        raise UsageError(
+            f"{_name(connection)} is neither a connection of asyncpg nor an AsyncConnection of psycopg 3; "
+            "fence.postgres_sync takes a Connection of psycopg, fence.sqlite one of sqlite3"
+        )
 
 
 @contextmanager
@@ -97,6 +110,10 @@ def postgres_sync(connection: PsycopgSync, resource: str, token: int, *, table: 
     Raises:
         StaleToken, UsageError: see `postgres`.
     """
+    if not isinstance(connection, PsycopgSync) or iscoroutinefunction(connection.execute):
+        raise UsageError(
+            f"{_name(connection)} is no Connection of psycopg 3; `async with fence.postgres` takes async ones"
+        )
     sql = statements(resource, token, table, "%s", "%s")
     with connection.transaction():
         with _plain(connection.cursor()) as cursor:
@@ -106,6 +123,10 @@ def postgres_sync(connection: PsycopgSync, resource: str, token: int, *, table: 
                 cursor.execute(sql.seen, (resource,))
                 raise StaleToken(resource, token, cursor.fetchone()[0])
         yield
+
+
+def _name(connection: object) -> str:
+    return f"{type(connection).__module__}.{type(connection).__qualname__}"
 
 
 def _plain(cursor: Any) -> Any:

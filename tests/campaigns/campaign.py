@@ -86,5 +86,7 @@ async def _left_behind(field: Field) -> list[str]:
             except NoNode:
                 return []
             assert isinstance(reply, m.Children)
-            if not reply.names or time.monotonic() > end:
-                return sorted(reply.names)
+            # Of all systems: what ends with a session ends with digits.
+            left = sorted(name for name in reply.names if name[-1:].isdigit())
+            if not left or time.monotonic() > end:
+                return left

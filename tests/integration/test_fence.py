@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 import psycopg
 import pytest
-from psycopg.rows import dict_row
+from psycopg.rows import class_row, dict_row
 
 from leader_async import StaleToken, UsageError, connect, fence
 from leader_async.testing import ZooKeeper, zookeeper
@@ -208,7 +208,8 @@ async def test_who_freezes_inside_holds_its_successor_up_until_postgresql_ends_i
     await waits(postgres, new)
     await successor
     thawed.set()
-    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, psycopg.Error, OSError)):
+    gone = asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, psycopg.Error, OSError
+    with pytest.raises(gone):  # asyncpg has several words for it
         await freezing
     assert await history(postgres) == [7]
 
@@ -286,8 +287,13 @@ async def test_a_pool_and_the_wrong_connection(postgres: Postgres) -> None:
         with pytest.raises(asyncpg.UndefinedTableError):
             async with fence.postgres(connection, "reports", 5, table="other"):
                 pass
-    with pytest.raises(UsageError, match="neither a connection of asyncpg nor"):
-        async with fence.postgres(object(), "reports", 5):  # type: ignore[arg-type]
+    one: Any
+    with psycopg.connect(postgres.dsn) as one, pytest.raises(UsageError, match=r"psycopg\.Connection is neither"):
+        async with fence.postgres(one, "reports", 5):
+            pass
+    async with await psycopg.AsyncConnection.connect(postgres.dsn) as one:
+        with pytest.raises(UsageError, match="AsyncConnection is no Connection"), \
+                fence.postgres_sync(one, "reports", 5):  # fmt: skip
             pass
 
 
@@ -330,6 +336,16 @@ async def test_whatever_the_order_no_lower_token_is_committed_after_a_higher_one
     assert len(committed) == written
     assert written > 10
     assert refused
+
+
+async def test_in_a_pipeline_and_with_rows_of_another_shape(postgres: Postgres) -> None:
+    async with await psycopg.AsyncConnection.connect(postgres.dsn, row_factory=class_row(Postgres)) as connection:
+        async with connection.pipeline():
+            async with fence.postgres(connection, "reports", 7):
+                pass
+            with pytest.raises(StaleToken, match="7 has been here"):
+                async with fence.postgres(connection, "reports", 5):
+                    pass
 
 
 async def test_the_readme_s_example_runs(postgres: Postgres, zookeeper: ZooKeeper) -> None:

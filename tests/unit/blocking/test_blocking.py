@@ -260,6 +260,15 @@ def test_closing_tells_the_work_and_waits_for_it(zookeeper: ZooKeeper, threads: 
         pass
 
 
+def test_a_body_that_ends_in_another_thread_has_ended(zk: blocking.Connection, threads: ThreadPoolExecutor) -> None:
+    election = zk.election("x")
+    leading = election.lead(LIMIT)
+    threads.submit(leading.__enter__).result(LIMIT)
+    assert election.is_leader
+    leading.__exit__(None, None, None)
+    assert not election.candidates()
+
+
 def test_closing_within_a_bound(zookeeper: ZooKeeper, threads: ThreadPoolExecutor) -> None:
     zk = blocking.connect(zookeeper.address, timeout=1.0)
     leading = Leading(zk.election("x"), threads)
@@ -355,3 +364,22 @@ def test_calls_that_wait_when_the_connection_is_closed_end(zookeeper: ZooKeeper,
     for each in waiting:
         with pytest.raises(SessionClosed):
             each.result(LIMIT)
+
+
+def test_nothing_makes_the_loop_give_the_place_up_before_the_body_has_ended(
+    zk: blocking.Connection, other: blocking.Connection, threads: ThreadPoolExecutor
+) -> None:
+    leading = Leading(zk.election("x"), threads)
+    term = leading.began.result(LIMIT)
+
+    def cancel() -> int:
+        found = [task for task in asyncio.all_tasks() if task.get_name() == "term 1"]
+        return sum(task.cancel() for task in found)
+
+    assert zk._door.do(cancel) == 1
+    assert term.lost.wait(LIMIT)
+    assert zk._door.do(cancel) == zk._door.do(cancel) == 1
+    other.wait_connected(LIMIT)
+    assert len(other.election("x").candidates()) == 1
+    leading.finish()
+    until(lambda: not zk._elections["/ELECTION/x"].candidates())
