@@ -137,6 +137,7 @@ LAYERS["embedded"] = {"errors", "clock", "waking", "embedded"}
 LAYERS["testing"] = {"embedded", "errors"}
 LAYERS["web"] = {"election", "schedule", "zookeeper/client", "zookeeper/status", "clock", "errors", "web", ""}
 LAYERS["cli"] = {
+    "commands/decisions",
     "election",
     "schedule",
     "zookeeper",
