@@ -156,6 +156,7 @@ class Runner:
         self._pause = pause(self._pause, clock.now() - began)
         if over:  # nobody asks what this returns
             self._quits = step in (Next.EXIT, Next.LOST)
+            self._news.fire()
             raise asyncio.CancelledError
         return step
 
