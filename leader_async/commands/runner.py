@@ -21,7 +21,7 @@ from ..election.election import Election
 from ..election.term import Term
 from ..waking import Pulse
 from .decisions import LOST, Next, OnExit, OnLoss, after, pause
-from .line import Line, SupervisorDied
+from .line import Ended, Line, SupervisorDied
 from .supervision import Supervision, Why
 
 log = logging.getLogger("leader_async.run")
@@ -100,17 +100,18 @@ class Runner:
             if not running.done():
                 running.cancel()
             await asyncio.wait([running])
+            step = None if running.cancelled() else running.result()
             if self._line.died:
-                raise SupervisorDied from (None if running.cancelled() else running.exception())
-            if running.cancelled() or running.result() is not Next.RESIGN:
+                raise SupervisorDied
+            if step is not Next.RESIGN:
                 break
             await self._rest()
         return self._status
 
     @property
     def _leaves(self) -> bool:
-        """Whether the place is to be given up now. While the command ends, after a signal, confirms go on."""
-        return self._line.died or self._quits or (self._stopping and not self._runs)
+        """Whether the place is to be given up now. Until the command has ended confirms go on."""
+        return self._quits or (not self._runs and (self._stopping or self._line.died))
 
     async def _work(self, term: Term) -> Next:
         """The work of one term: the command, as often as it takes."""
@@ -135,21 +136,14 @@ class Runner:
             CancelledError: the term was over before that.
             SupervisorDied: see there.
         """
-        began, over = clock.now(), False
+        began = clock.now()
         run = Supervision(term.valid_until, self._election.lease, self._stop_timeout)
         self._line.start(run, self._variables(term))
-        while (ended := self._line.ended) is None:
-            if over or self._stopping:
-                self._line.stop(Why.LEASE if over else Why.STOPPED)
-            self._line.renew(term.valid_until)
-            patience = self._line.patience
-            if self._line.died or patience <= 0:
-                await self._line.clear()
-                raise SupervisorDied
-            try:
-                await self._wait(min(patience, self._election.lease))
-            except asyncio.CancelledError:
-                over = True
+        try:
+            ended, over = await self._until_ended(term)
+        except BaseException:  # a bug too: nobody may begin before this one has ended
+            await self._line.clear()
+            raise
         step = after(ended.why, self._on_exit, self._on_loss, started=ended.started, stopping=self._stopping)
         log.info("the command has ended with status %d (%s): %s", ended.status, ended.why, step.value)
         self._status = LOST if step is Next.LOST else ended.status
@@ -159,6 +153,22 @@ class Runner:
             self._news.fire()
             raise asyncio.CancelledError
         return step
+
+    async def _until_ended(self, term: Term) -> tuple[Ended, bool]:
+        """Tell the supervisor what it has to know; what came of the run, and whether the term is over."""
+        over = False
+        while (ended := self._line.ended) is None:
+            if over or self._stopping:
+                self._line.stop(Why.LEASE if over else Why.STOPPED)
+            self._line.renew(term.valid_until)
+            patience = self._line.patience
+            if self._line.died or patience <= 0:
+                raise SupervisorDied
+            try:
+                await self._wait(min(patience, self._election.lease))
+            except asyncio.CancelledError:
+                over = True
+        return ended, over
 
     async def _wait(self, limit: float) -> None:
         """Return when something has changed, the lease's end perhaps, or after so many seconds."""

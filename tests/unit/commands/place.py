@@ -11,6 +11,7 @@ from pathlib import Path
 from ..guardian.processes import ROOT, Application, eventually
 
 BEATING = str(ROOT / "tests/unit/commands/beating.py")
+PROGRAM = ("-m", "leader_async")
 LEASE = 1.0
 """Seconds, as each candidate has it; the session timeout is the same."""
 
@@ -24,19 +25,17 @@ class Place:
         self.beats.touch()
         self.started: list[Application] = []
 
-    def start(self, *flags: str, command: Sequence[str] = (), under: Sequence[str] = ()) -> Application:
+    def start(
+        self,
+        *flags: str,
+        command: Sequence[str] = (),
+        under: Sequence[str] = (),
+        program: Sequence[str] = PROGRAM,
+    ) -> Application:
         own = command or (sys.executable, BEATING, str(self.beats))
-        arguments = [
-            "--zookeeper",
-            self._address,
-            "--election",
-            self._election,
-            "--session-timeout",
-            "1",
-            "--lease",
-            "1",
-        ]
-        run = [sys.executable, "-m", "leader_async", "run", *arguments, *flags, "--", *own]
+        times = ["--session-timeout", f"{LEASE}", "--lease", f"{LEASE}"]
+        arguments = ["--zookeeper", self._address, "--election", self._election, *times]
+        run = [sys.executable, *program, "run", *arguments, *flags, "--", *own]
         one = Application([*under, *run], self._folder / f"log-{len(self.started)}")
         self.started.append(one)
         return one

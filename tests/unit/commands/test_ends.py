@@ -58,14 +58,6 @@ def test_a_lost_lead_ends_it_if_asked_to(place: Place, server: ZooKeeper) -> Non
     eventually(lambda: not one.relatives())
 
 
-def test_a_lost_lead_is_waited_for_again(place: Place, server: ZooKeeper) -> None:
-    place.start()
-    eventually(lambda: place.running(1))
-    server.expire_all()
-    eventually(lambda: place.running(2))
-    place.judge()
-
-
 def test_an_outage_of_zookeeper(place: Place, server: ZooKeeper) -> None:
     one = place.start(command=[sys.executable, BEATING, str(place.beats), "stubborn"])
     eventually(lambda: place.running(1))
@@ -104,6 +96,30 @@ def test_without_a_guardian_the_session_lives_on(place: Place, server: ZooKeeper
     eventually(lambda: not first.relatives())
     assert len(server.sessions) == 2
     server.expire(server.sessions[0])  # as it would by itself
+    eventually(lambda: place.running(2))
+    place.judge()
+
+
+BROKEN = """
+from leader_async.cli.main import main
+from leader_async.commands.line import Line
+
+def stop(self, why):
+    raise RuntimeError("broken on purpose")
+
+Line.stop = stop
+main()
+"""
+
+
+def test_a_bug_ends_the_command_before_the_place_is_given_up(place: Place) -> None:
+    first = place.start(program=["-c", BROKEN])
+    eventually(lambda: place.running(1))
+    place.waiting()
+    first.process.terminate()
+    assert first.process.wait(10) == 70
+    assert "broken on purpose" in first.log()
+    assert not first.relatives()
     eventually(lambda: place.running(2))
     place.judge()
 

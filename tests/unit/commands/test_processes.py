@@ -47,8 +47,7 @@ def test_background_jobs_of_the_shell_before_live_on(place: Place) -> None:
 
 
 def test_the_first_process_of_a_container(place: Place) -> None:
-    problem = os.geteuid() and "not root"
-    need(str(problem) if problem else None, "run as the first process of a PID namespace", "run as root")
+    need("not root" if os.geteuid() else None, "run as the first process of a PID namespace", "run as root")
     under = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
     orphan = "(sh -c 'sleep 0.01 & sleep 0.02 &' &); trap 'exit 5' TERM; echo ready; while :; do sleep 0.01; done"
     one = place.start(command=["sh", "-c", orphan], under=under)
@@ -60,8 +59,7 @@ def test_the_first_process_of_a_container(place: Place) -> None:
 
 
 def test_a_process_that_may_not_be_signalled_keeps_the_place_and_is_named(place: Place, server: ZooKeeper) -> None:
-    problem = os.geteuid() and "not root"
-    need(str(problem) if problem else None, "run with a command that becomes another user", "run as root")
+    need("not root" if os.geteuid() else None, "run with a command that becomes another user", "run as root")
     other = "import os, time; os.setuid(65534); print('ready', os.getpid(), flush=True); time.sleep(300)"
     one = place.start(
         "--stop-timeout", "0.1", command=[sys.executable, "-c", other], under=[sys.executable, "-c", UNABLE]

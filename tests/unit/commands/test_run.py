@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
@@ -34,8 +35,11 @@ def test_nothing_is_left_and_the_other_begins_afterwards(place: Place, server: Z
     first = place.start("--stop-timeout", "0.2")
     eventually(lambda: place.running(1))
     place.waiting()
-    for pid in VICTIMS[victim](place, first):
-        os.kill(pid, signal.SIGKILL)
+    victims = VICTIMS[victim](place, first)
+    for number in (signal.SIGSTOP, signal.SIGKILL):  # in one instant
+        for pid in victims:
+            with suppress(ProcessLookupError):  # it has died with its parent
+                os.kill(pid, number)
     first.process.wait(10)
     if victim == "everything":
         server.expire(server.sessions[0])  # nobody is left to end it
