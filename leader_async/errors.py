@@ -3,6 +3,7 @@
     LeaderAsyncError
     ├── UsageError (also a ValueError)      the caller asked for something that cannot be
     ├── TermEnded                           the term that was used is over
+    ├── StaleToken                          a resource has seen a higher token
     ├── RecordError                         the election's record holds something that no version of this library writes
     ├── LedgerError                         so does a job's ledger
     └── ZooKeeperError
@@ -37,6 +38,20 @@ class UsageError(LeaderAsyncError, ValueError):
 
 class TermEnded(LeaderAsyncError):
     """A term was used after it had ended: this process no longer leads under its token."""
+
+
+class StaleToken(LeaderAsyncError):
+    """A resource refused a write because it has seen a higher token: somebody else has led since. Nothing was written.
+
+    Attributes:
+        resource: what was to be written to.
+        token: the one that was refused.
+        seen: the highest that the resource has seen.
+    """
+
+    def __init__(self, resource: str, token: int, seen: int) -> None:
+        self.resource, self.token, self.seen = resource, token, seen
+        super().__init__(f"{resource}: token {token} is refused, {seen} has been here: somebody else has led since")
 
 
 class RecordError(LeaderAsyncError):

@@ -46,7 +46,7 @@ from .answers import TAKERS
 from .card import Card
 from .card import encode as encode_card
 from .commands import Command, ConfirmNow, Purpose, Send, Stake, StartWork, StopWork
-from .standing import CHANGES, REJOIN, Appointee, Role, Standing, Work
+from .standing import CHANGES, REJOIN, RESIGNED, Appointee, Role, Standing, Work
 
 
 class Candidacy(Standing):
@@ -59,7 +59,7 @@ class Candidacy(Standing):
         self.wanted = True
         self._advance(now)
 
-    def resign(self, now: float, reason: str = "resigned") -> None:
+    def resign(self, now: float, reason: str = RESIGNED) -> None:
         """Give the lead, or the place in the queue, up; join again at the back unless `leave` was called."""
         if self.wanted:
             self.end_join(reason)

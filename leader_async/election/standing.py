@@ -35,6 +35,9 @@ REJOIN = 0.005
 """Seconds before one who has given its place up queues again: its create, a quorum write, would hold up the reads of
 those whose turn it is, and nobody waits for it."""
 
+RESIGNED = "resigned"
+"""Why most terms end: handing over for that reason is prepared, as long as no other is known."""
+
 PASSED_ON = 8
 """Znodes behind it that a holder passes on to the one that it appoints, which then need not list the queue."""
 
@@ -315,11 +318,11 @@ class Standing:
             if not behind or not self.by_name:
                 return None
             to = Appointee(behind[0])
-        made_from = hold.version, hold.holder, behind, to
+        why = r.first_line(hold.over or RESIGNED)
+        made_from = hold.version, hold.holder, behind, to, why
         if self.prepared is not None and self.prepared[0] == made_from:
             return self.prepared[1]
         rest = behind[behind.index(to.znode) + 1 :] if to.znode in behind else ()
-        why = r.first_line(hold.over)
         record = r.Record(hold.number + 1, to.znode, r.State.HELD, hold.lease, behind=rest[:PASSED_ON], why=why)
         wake = None
         if to.through:

@@ -3,6 +3,7 @@
 Rules:
 - An attempt ends when its work has ended: a coroutine that has swallowed its cancellation and a thread that has not
   looked at `cancelled` are waited for, for ever if need be. Better no leader than two.
+- It begins only while the term's lease holds: a process that was frozen right behind the claim does not run it.
 - The cancellation of whoever awaits an attempt is not lost, whatever the work does with its own.
 """
 
@@ -15,9 +16,12 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from ..election.term import Term
+from ..errors import TermEnded
+
+T = TypeVar("T")
 
 JobWork: TypeAlias = Callable[["JobRun"], Awaitable[object] | object]
 
@@ -78,9 +82,9 @@ async def attempt(work: JobWork, run: JobRun, timeout: float | None, threads: Ex
     loop = asyncio.get_running_loop()
     task: asyncio.Future[object]
     if inspect.iscoroutinefunction(work):
-        task = loop.create_task(work(run), name=f"job {run.job}")
+        task = loop.create_task(_call(work, run), name=f"job {run.job}")
     else:
-        task = asyncio.ensure_future(loop.run_in_executor(threads, work, run))
+        task = asyncio.ensure_future(loop.run_in_executor(threads, _begin, work, run))
     cancelled = late = False
     try:
         late = not (await asyncio.wait([task], timeout=timeout))[0]
@@ -102,5 +106,16 @@ async def attempt(work: JobWork, run: JobRun, timeout: float | None, threads: Ex
     error = task.exception()
     if error is not None:
         # With the loss of leadership nobody can tell the work's own failure from that of being stopped.
-        return Ending(not cancelled, f"{type(error).__name__}: {error}", cancelled, error)
+        finished = not cancelled and not isinstance(error, TermEnded)
+        return Ending(finished, f"{type(error).__name__}: {error}", cancelled, error)
     return Ending(True, None, cancelled)
+
+
+async def _call(work: Callable[[JobRun], Awaitable[object]], run: JobRun) -> object:
+    return await _begin(work, run)
+
+
+def _begin(work: Callable[[JobRun], T], run: JobRun) -> T:
+    if not run.term.is_current:
+        raise TermEnded(f"the lease ran out before {run.job} had begun")
+    return work(run)

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
+from .. import clock
 from ..election.election import Election
 from ..election.term import Term
 from ..errors import (
@@ -114,6 +115,7 @@ class Schedule:
         self._jobs: dict[str, _Job] = {}
         self._wall_clock = wall_clock
         self._behind = 0.0  # seconds that our clock is behind ZooKeeper's, if that matters
+        self._boot = 0.0  # our wall clock less the one that nobody sets, when they were looked at
         self._term: Term | None = None
 
     # -- jobs ----------------------------------------------------------------------------------------------------------
@@ -292,8 +294,8 @@ class Schedule:
                 while True:
                     await self._step(job, term, page)
             except TermEnded:
-                # We are about to be cancelled, and nothing can be claimed any more.
-                await asyncio.get_running_loop().create_future()
+                # We are about to be cancelled. If not, it was a lease that has been renewed just in time.
+                await asyncio.sleep(HOLD_OFF)
             except BadVersion:
                 continue  # somebody else has written: look again
             except (NotConnected, ConnectionLost):
@@ -326,6 +328,8 @@ class Schedule:
         job.claiming = job.unclosed = None
 
     async def _step(self, job: _Job, term: Term, page: _Page) -> None:
+        if abs(self._wall_clock() - clock.now() - self._boot) > TRUSTED:
+            await self._look_at_clocks(term)  # somebody has set our clock
         now, open_one = self._now(), page.ledger.open
         step = decide(job.rules, page.ledger, now)
         if job.asked.is_set():
@@ -376,6 +380,8 @@ class Schedule:
                 await self._close(job, page)
         if ending.cancelled:
             raise asyncio.CancelledError
+        if not ending.finished:
+            raise TermEnded(f"{rules.name} was cut short")
 
     async def _close(self, job: _Job, page: _Page) -> None:
         """Write down how the attempt ended."""
@@ -414,6 +420,7 @@ class Schedule:
                     await self._client.request(m.Create(folder(self._parent)))
         after, theirs = self._wall_clock(), writes.committed_at
         assert theirs is not None
+        self._boot = after - clock.now()
         known, self._behind = self._behind, 0.0
         if not before - TRUSTED <= theirs <= after + TRUSTED:
             self._behind = theirs - (before + after) / 2

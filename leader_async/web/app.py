@@ -26,7 +26,6 @@ It does not promise that whoever asked acts in time: the answer is as old as its
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
@@ -36,11 +35,12 @@ from ..errors import LeaderAsyncError
 from ..schedule import Schedule
 from . import answers, jobs, openapi
 from .accept import prefers_json
+from .leading import Handler
+from .leading import follower as not_leading
+from .leading import leader_only as only_leader_of
 from .service import SERVICE, Service, Trouble, forbidden, read
 
 log = logging.getLogger("leader_async.web")
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 GRACE = 1.0
 """Seconds that work may run past the end of its lease before `/healthz` calls for a restart."""
@@ -48,6 +48,9 @@ RESIGN_LIMIT = 10.0
 """Seconds that `/resign` waits for the work to end and ZooKeeper to answer."""
 BODY_LIMIT = 1024
 """Bytes of the largest request body; no route reads one."""
+
+
+leader_only = only_leader_of(lambda request: request.app[SERVICE].election)
 
 
 def create_app(
@@ -113,25 +116,15 @@ async def is_leader(request: web.Request) -> web.Response:
 
 async def leader(request: web.Request) -> web.Response:
     """200 from the leader, 503 from everybody else."""
-    role = answers.role(request.app[SERVICE].election.status())
-    return answers.as_json(role) if role["is_leader"] else answers.as_json(role, 503, {"Retry-After": "1"})
+    election = request.app[SERVICE].election
+    role = answers.role(election.status())
+    return answers.as_json(role) if role["is_leader"] else not_leading(election)
 
 
 async def follower(request: web.Request) -> web.Response:
     """503 from the leader, 200 from everybody else."""
     role = answers.role(request.app[SERVICE].election.status())
     return answers.as_json(role, 503 if role["is_leader"] else 200)
-
-
-def leader_only(handler: Handler) -> Handler:
-    """The same, from the leader; 503 from everybody else, so that a load balancer passes on to the next replica."""
-
-    async def guarded(request: web.Request) -> web.StreamResponse:
-        if not request.app[SERVICE].election.is_leader:
-            return await leader(request)
-        return await handler(request)
-
-    return guarded
 
 
 async def healthz(request: web.Request) -> web.Response:

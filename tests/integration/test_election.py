@@ -90,6 +90,9 @@ async def test_the_lead_is_transferred_to_whoever_is_named(standalone: Server, n
                 assert leader is not None
                 assert leader.identity == f"r{new}"
                 token = term.token
+                async with asyncio.timeout(5):  # who gave way queues again a moment later
+                    while len(await elections[0].candidates()) < 5:
+                        pass
             with pytest.raises(
                 UsageError, match="no candidate 'nobody' stands in the queue; there are: r0, r1, r2, r4"
             ):
@@ -172,9 +175,9 @@ async def test_several_elections_confirm_in_one_transaction(far: Connection, pro
             await leads(election)
         proxy.transactions.clear()
         begin = clock.now()
-        await until(lambda: len(proxy.transactions) >= 8)
+        await until(lambda: sum(map(bool, proxy.transactions)) >= 8)  # the others write histories
         took = clock.now() - begin
-        assert set(proxy.transactions) == {10}, "two checks an election, all in one transaction"
+        assert set(proxy.transactions) - {0} == {10}, "two checks an election, all in one transaction"
         assert took > 8 * 0.2 * 0.5, "one a period"
         assert all(election.is_leader for election in elections)
 

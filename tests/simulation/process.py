@@ -9,8 +9,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from leader_async import Election, LeaderAsyncError, Term, connect
+from leader_async import Election, JobRun, LeaderAsyncError, Term, connect
 
+from .jobs import schedule
 from .loop import Loop
 from .network import Connection
 from .timeline import Timeline
@@ -41,6 +42,7 @@ class Process:
         rate: of its clock.
         works: the kinds of work, one a term, the last one for all further terms.
         began, ended: told of each start and end of work.
+        ran: told of each start and end of a job's run.
     """
 
     def __init__(
@@ -56,13 +58,14 @@ class Process:
         works: Sequence[str],
         began: Callable[[Process, Term], None],
         ended: Callable[[Process, Term], None],
+        ran: Callable[[Process, JobRun, bool], None],
     ) -> None:
         self.name, self.rng = name, rng
         self.ensemble, self._timeline = ensemble, timeline
         self.timeout, self.lease = timeout, lease
         self.loop = Loop(timeline, rate, rng.random, self)
         self._offset = rng.uniform(0, 1e6)
-        self._works, self._began, self._ended = list(works), began, ended
+        self._works, self._began, self._ended, self._ran = list(works), began, ended, ran
         self.election: Election | None = None
         self.run_task: asyncio.Task[Any] | None = None
         self.main_task: asyncio.Task[Any] | None = None
@@ -101,6 +104,7 @@ class Process:
     def wind_up(self) -> None:
         """The run is over: even the dead end what they were doing, without a network; nothing is left of them."""
         self._began = self._ended = lambda process, term: None
+        self._ran = lambda process, run, begins: None
         self._works, self.stopping, self.blackholed, self.cast_off = ["steady"], True, False, True
         for connection in self.connections:
             connection.abort()
@@ -152,6 +156,7 @@ class Process:
         async with connect(servers, timeout=self.timeout) as zk:
             # Without a history, which decides nothing, and whose requests would only take up the runs' steps.
             self.election = zk.election(ELECTION, identity=self.name, lease=self.lease, history=False)
+            self._jobs = schedule(self.election, self.rng, lambda run, begins: self._ran(self, run, begins))
             while not self.stopping:
                 self.run_task = self.loop.create_task(self.election.run(self._work))
                 try:
@@ -184,6 +189,8 @@ class Process:
                     await asyncio.sleep(self.rng.uniform(0, self.lease))
                 case "stubborn":
                     await self._stubborn()
+                case "jobs":
+                    await self._jobs.work(term)
                 case _:
                     await asyncio.get_running_loop().create_future()
         finally:

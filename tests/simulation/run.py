@@ -20,13 +20,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from unittest import mock
 
-from leader_async import Election, Term, clock
+from leader_async import Election, JobRun, Term, clock
 from leader_async.election import queue as q
 from leader_async.embedded.tree import Entry
 from leader_async.zookeeper import dialling
 from leader_async.zookeeper import messages as m
 
 from .ensemble import FOREIGN, TICK, Ensemble, Ordered, Server
+from .jobs import Slots
 from .judge import Judge, Violation
 from .loop import Loop
 from .network import LATENCY, Connection
@@ -47,6 +48,7 @@ class Report:
         steps: how many things happened.
         terms: how many times work began.
         faults: how often each kind of fault happened, by the state of the process that it hit.
+        jobs: how many attempts at jobs were made.
         trace: a digest of everything that happened.
         lines: what happened, in words, if it was wanted.
     """
@@ -55,6 +57,7 @@ class Report:
     steps: int = 0
     terms: int = 0
     faults: Counter[tuple[str, str]] = field(default_factory=Counter)
+    jobs: int = 0
     trace: str = ""
     lines: list[str] = field(default_factory=list)
 
@@ -72,6 +75,7 @@ def run(plan: Plan, *, verbose: bool = False) -> Report:
             if world.report.violation:
                 world.tell(f"VIOLATION: {world.report.violation}")
             world.report.steps, world.report.terms = world.timeline.steps, world.judge.terms
+            world.report.jobs = world.slots.runs
             world.report.trace = world.digest.hexdigest()
             world.wind_up()
     return world.report
@@ -110,12 +114,14 @@ class World:
         self._dead: list[Process] = []
         self._numbers = itertools.count()
         self.judge = Judge(self.ensemble, self.processes)
+        self.slots = Slots(self.judge.fail)
         self.report = Report()
         self.digest = hashlib.blake2b(digest_size=16)
         self._wall = 1.8e9
         self._uuids = itertools.count()
         self._begin = self.timeline.now
         self._over = False
+        self._steady = "jobs" if ("jobs",) in plan.works else "steady"
 
     # -- the run -------------------------------------------------------------------------------------------------------
 
@@ -152,6 +158,8 @@ class World:
         if leaders != [leader]:
             raise Violation(f"{leader} led, and without a fault now {leaders} lead")
 
+        self.slots.look_at_ledgers(self.ensemble.tree, f"{PARENT}/jobs")
+
     def _stop_all(self) -> None:
         """Everybody leaves; nothing is left behind."""
         self._over = True  # nobody comes any more
@@ -175,7 +183,9 @@ class World:
         if self._over:
             return
         rng = random.Random(f"{self.plan.seed} {next(self._numbers)}")
-        works = self.plan.works[slot] if len(self.processes) + len(self._dead) < self.plan.processes else ("steady",)
+        works = (
+            self.plan.works[slot] if len(self.processes) + len(self._dead) < self.plan.processes else (self._steady,)
+        )
         process = Process(
             f"p{slot}" + "'" * sum(dead.name.startswith(f"p{slot}") for dead in self._dead),
             self.timeline,
@@ -187,6 +197,7 @@ class World:
             works=works,
             began=self._began,
             ended=self._ended,
+            ran=self._ran,
         )
         self.processes.append(process)
         self.processes.sort(key=lambda each: each.name)
@@ -203,6 +214,10 @@ class World:
     def _ended(self, process: Process, term: Term) -> None:
         self.tell(f"{process.name} has ended its work under {term}")
         self.judge.ended(process, term)
+
+    def _ran(self, process: Process, run: JobRun, begins: bool) -> None:
+        self.tell(f"{process.name} {'begins' if begins else 'has done'} {run.job} at {run.slot}, attempt {run.attempt}")
+        self.slots.ran(process.name, run, begins)
 
     def tell(self, line: str) -> None:
         """Note what happens."""
@@ -338,7 +353,7 @@ class World:
             process.loop.go_on()
             process.blackhole(False)
             process.armed = None
-            process._works = ["steady"]
+            process._works = [self._steady]
         for server in self.ensemble.servers:
             server.restart()
             server.freeze(False)

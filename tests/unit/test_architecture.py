@@ -127,29 +127,26 @@ LAYERS |= {
     "commands/supervision": set(),
     "commands/decisions": {"commands/supervision"},
     "commands/linux": set(),
+    "fence/statements": {"errors"},
+    "fence/header": {"errors", "fence/statements"},
+    "fence/gate": {"errors"},
+    "fence": {"errors", "fence"},  # no driver, no ZooKeeper: a token is a number
     "commands": {"clock", "waking", "election", "guardian/finding", "guardian/watch", "commands"},
 }
 PURE |= {"guardian/protocol", "schedule/ledger", "schedule/decisions", "commands/supervision", "commands/decisions"}
+PURE |= {"fence/statements", "fence/header", "fence/gate"}
 LAYERS["election"] |= {"guardian/tie", "watchdog"}
 LAYERS["sharding"] = {"errors", "clock", "election", "zookeeper/messages", "zookeeper/client", "sharding"}
-LAYERS["schedule"] = {"errors", "election", "zookeeper/hosts", "zookeeper/messages", "zookeeper/client", "schedule"}
+LAYERS["schedule"] = {
+    "errors", "clock", "election", "zookeeper/hosts", "zookeeper/messages", "zookeeper/client", "schedule",
+}  # fmt: skip
 LAYERS["embedded"] = {"errors", "clock", "waking", "embedded"}
 LAYERS["testing"] = {"embedded", "errors"}
-LAYERS["web"] = {"election", "schedule", "zookeeper/client", "zookeeper/status", "clock", "errors", "web", ""}
-LAYERS["cli"] = {
-    "commands/decisions",
-    "election",
-    "schedule",
-    "zookeeper",
-    "embedded",
-    "web",
-    "clock",
-    "errors",
-    "cli",
-    "logs",
-    "watchdog",
-    "",
-}
+LAYERS["web"] = {
+    "election", "schedule", "zookeeper/client", "zookeeper/status", "clock", "errors", "waking", "fence", "web", "",
+}  # fmt: skip
+LAYERS["blocking"] = {"election", "errors", "watchdog", "blocking"}
+LAYERS["cli"] = LAYERS["web"] | {"commands/decisions", "zookeeper", "embedded", "cli", "logs", "watchdog"}
 LAYERS["cli/run"] = LAYERS["cli"] | {"commands"}
 LAYERS["cli/main"] = LAYERS["cli"] | {"guardian/container"}
 LAYERS[""] = {"election", "schedule", "sharding", "errors", "zookeeper/client", "zookeeper/status", "cli"}

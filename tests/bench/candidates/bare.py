@@ -15,6 +15,8 @@ from .talk import arguments, now, orders, tell
 
 CREATE, DELETE, GET_DATA, GET_CHILDREN, PING, CLOSE = 1, 2, 4, 8, 11, -11
 EPHEMERAL_SEQUENTIAL = 3
+REJOIN = 0.005
+"""Seconds before one that has handed over queues again."""
 
 Taker = Callable[[int, bytes], None]
 
@@ -134,7 +136,8 @@ class Candidate:
     def _gone(self, word: str, at: float) -> None:
         tell(word, self._number, at)
         if word == "resigned":
-            self.join()
+            # Not at once: the create, a quorum write, would hold up the read of the next one.
+            asyncio.get_running_loop().call_later(REJOIN, self.join)
 
     def _joined(self, error: int, reply: bytes) -> None:
         self._own = reply[4:].decode()

@@ -12,7 +12,7 @@ from functools import partial
 
 import pytest
 
-from leader_async import Connection, Election, JobRun, JobStatus, Schedule, UsageError, connect
+from leader_async import Connection, Election, JobRun, JobStatus, Schedule, UsageError, clock, connect
 from leader_async.errors import NotConnected
 from leader_async.schedule.run import attempt
 from leader_async.testing import ZooKeeper, zookeeper
@@ -290,6 +290,28 @@ async def test_a_wrong_clock_does_not_move_slots(
     assert [record.levelname for record in caplog.records if words in record.message] == ["WARNING"]
 
 
+async def test_a_clock_that_is_set_while_we_lead_does_not_move_slots(zookeeper: ZooKeeper) -> None:
+    runs: list[JobRun] = []
+    off = [0.0]
+    async with connected(zookeeper) as (_, election):
+        jobs = Schedule(election, wall_clock=lambda: time.time() + off[0])
+
+        @jobs.every(0.1, name="job", missed="all")
+        async def job(run: JobRun) -> None:
+            runs.append(run)
+
+        async with running(jobs):
+            for jump in (0.0, 3600.0, -3600.0):
+                off[0] = jump
+                seen = len(runs)
+                await until(partial(more_than, runs, seen + 1))
+    assert all(abs(run.slot.timestamp() - time.time()) < 60 for run in runs)
+
+
+def more_than(runs: list[JobRun], count: int) -> bool:
+    return len(runs) > count
+
+
 async def test_a_ledger_that_somebody_changes_is_read_again(zookeeper: ZooKeeper) -> None:
     runs: list[JobRun] = []
     async with connected(zookeeper) as (zk, election):
@@ -377,7 +399,7 @@ async def ending(work: Callable[[JobRun], Awaitable[object]], cancel: bool = Fal
         from leader_async.election.commands import Hold
         from leader_async.election.term import Term
 
-        run = JobRun("job", datetime.now(UTC), 1, Term(zk, "/x", Hold("n", 2, 1, 1, 1.0)))
+        run = JobRun("job", datetime.now(UTC), 1, Term(zk, "/x", Hold("n", 2, 1, 1, 60.0, clock.now() + 60)))
         task = asyncio.create_task(attempt(work, run, None, ThreadPoolExecutor(1)))
         if cancel:
             await asyncio.sleep(0)

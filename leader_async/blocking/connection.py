@@ -1,0 +1,192 @@
+"""A session for code in threads.
+
+Rules: nothing is started before the first use, so a connection that was made before a fork begins in the child. What is
+closed, or ends with the process, leaves all elections first.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import wait
+from functools import partial
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar
+
+from ..election.connection import Connection as AsyncConnection
+from ..election.connection import connect as async_connect
+from ..errors import UsageError
+from ..watchdog import Action
+from .door import Door
+from .election import Election
+
+log = logging.getLogger("leader_async")
+P = ParamSpec("P")
+T = TypeVar("T")
+
+EXIT_LIMIT = 3.0
+"""Seconds that the end of a process waits for its elections to be left, if nobody has closed the connection."""
+
+
+def connect(servers: str, *, timeout: float = 6.0, guardian: bool = False, overdue: Action = "off") -> Connection:
+    """Open a session with ZooKeeper, for use as `with connect(...) as zk`; or without `with`, beginning at first use.
+
+    It does not wait: servers are dialled in the background. `Connection.wait_connected` waits.
+
+    Args:
+        servers, timeout, guardian, overdue: see `leader_async.connect`.
+
+    Raises:
+        UsageError: an argument cannot be used.
+    """
+    return Connection(partial(async_connect, servers, timeout=timeout, guardian=guardian, overdue=overdue))
+
+
+class Connection:
+    """One session with ZooKeeper. Made by `connect`; the methods may be called from any thread."""
+
+    def __init__(self, make: Callable[[], AsyncConnection]) -> None:
+        self._make = make
+        self._zk = make()
+        self._door = Door()
+        self._lock = threading.RLock()
+        self._elections: dict[str, Election] = {}
+        self._joining: list[Election] = []
+
+    def __enter__(self) -> Connection:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Begin to dial, and to take part in the elections of `leader`; `with` and the first use do this.
+
+        Raises:
+            UsageError: there is an event loop in this thread, or this process was forked off after the first use.
+            SessionClosed: the connection was closed.
+        """
+        self._door.check()
+        with self._lock:
+            if self._door.open:
+                return
+            if not self._zk.own_process:  # made before a fork
+                self._zk = self._make()
+                for election in self._elections.values():
+                    election.bind(self._zk)
+            self._door.start()
+            self._door.do(self._zk.start)
+            atexit.register(self._at_exit)
+            for election in self._joining:
+                election.join()
+
+    @property
+    def guardian(self) -> str:
+        """What has become of the guardian: `none`, `starting`, `running` or `lost`."""
+        return self._zk.guardian
+
+    def wait_connected(self, timeout: float | None = None) -> None:
+        """Return once a server serves the session.
+
+        Args:
+            timeout: seconds to wait at most, None for no limit.
+
+        Raises:
+            TimeoutError: no server did in time; it is dialled on.
+            SessionClosed: the connection was closed.
+        """
+        self.start()
+        self._door.call(self._zk.wait_connected(), timeout)
+
+    def election(
+        self,
+        name: str,
+        *,
+        identity: str | None = None,
+        address: str = "",
+        lease: float = 3.0,
+        root: str = "/ELECTION",
+    ) -> Election:
+        """The election of this name; nothing is sent before it is used.
+
+        Args:
+            name, identity, address, lease, root: see `leader_async.Connection.election`.
+
+        Raises:
+            UsageError: an argument cannot be used, or this connection has an election of this name already.
+            SessionClosed: the connection was closed.
+        """
+        options = {"identity": identity, "address": address, "lease": lease, "root": root}
+
+        def make() -> Election:
+            return Election(self._zk, self._door, self.start, name, options)
+
+        with self._lock:
+            # In the loop, once there is one: nothing of the async API may be touched from elsewhere.
+            self._door.check()
+            election = self._door.do(make) if self._door.open else make()
+            self._elections[f"{root}/{name}"] = election
+            return election
+
+    def leader(self, name: str, **options: Any) -> Callable[[Callable[P, T]], Callable[P, T | None]]:
+        """A decorator: the function runs if this process leads the election; see `Election.leader_only`.
+
+            @zk.leader("reports")
+            def make_reports(): ...
+
+        This process takes part from the connection's first use on.
+
+        Args:
+            name, options: see `election`.
+
+        Raises:
+            UsageError: an argument cannot be used.
+        """
+        with self._lock:
+            election = self._elections.get(f"{options.get('root', '/ELECTION')}/{name}")
+            if election is None:
+                election = self.election(name, **options)
+                self._joining.append(election)
+                if self._door.open:
+                    election.join()
+            elif options.keys() - {"root"}:
+                raise UsageError(f"this connection has an election {name} already: use its leader_only")
+        return election.leader_only
+
+    def close(self, timeout: float | None = None) -> None:
+        """Leave all elections (their work is told, and its end awaited, first), then end the session.
+
+        Args:
+            timeout: seconds to wait for that at most, None for no limit. It goes on in the background.
+
+        Raises:
+            UsageError: this thread does the work whose end would be waited for.
+            TimeoutError: the work has not ended in time.
+        """
+        if self._door.foreign or self._door.closed:
+            return
+        for election in self._elections.values():
+            election.refuse_inside("close()")
+        with self._lock:
+            if not self._door.open:
+                self._door.closed = True
+                return
+            self._door.check()
+            self._door.closed = True
+        closing = self._door.spawn(self._zk.close())
+        if not wait([closing.result], timeout).done:
+            raise TimeoutError(f"the work has not ended within {timeout:g} s; its place is kept until it has")
+        atexit.unregister(self._at_exit)
+        self._door.stop()
+        closing.result.result()
+
+    def _at_exit(self) -> None:
+        try:
+            self.close(EXIT_LIMIT)
+        except TimeoutError:
+            log.warning("the process ends while its work runs on: its place ends with the session")

@@ -1,0 +1,105 @@
+"""A server's side of the token in the headers of a request; the client's is `leader_async.fence.headers`.
+
+Rules:
+- A token lower than the highest seen of its election is answered 409; none, garbage and unknown elections 428 and 400.
+- A higher token waits until the requests under lower ones have been handled: what those write is written before.
+- The elections are named beforehand, so strangers cannot fill the memory.
+
+It does not promise anything beyond this process and its life unless there is a `store`: another process of the server,
+and this one after a restart, have not seen what it has. Nor does it know who sends a token: anybody who reaches the
+server can shut the leader out with a high one, so authenticate before it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from ..errors import StaleToken, UsageError
+from ..fence import header
+from ..fence.gate import Gate
+from ..waking import Pulse
+from . import answers
+from .leading import Handler
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Middleware
+
+Store = Callable[[str, int], Awaitable[int]]
+"""Raises what is kept for an election to this token, and returns what is kept then, which may be higher."""
+
+READS = {"GET", "HEAD", "OPTIONS"}
+
+
+def require_token(*elections: str, store: Store | None = None, patience: float = 10.0) -> Middleware:
+    """A middleware that lets a request through only if no higher token of its election has been here.
+
+        app = web.Application(middlewares=[require_token("reports")])
+
+    A request that only reads (GET, HEAD, OPTIONS) needs no token; if it has one, it is judged. With one election its
+    name need not be sent. All routes of the application are guarded: mount a subapplication to guard some.
+
+    Args:
+        elections: whose leaders may write here.
+        store: keeps the tokens beyond this process; see `Store`.
+        patience: seconds that a request waits for those under lower tokens; then it is answered 503.
+
+    Raises:
+        UsageError: no election was named.
+    """
+    if not elections:
+        raise UsageError("name the elections whose leaders may write here: require_token('reports')")
+    doors = {name: _Door(name, store, patience) for name in elections}
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        tokens, names = request.headers.getall(header.TOKEN, []), request.headers.getall(header.ELECTION, [])
+        if not tokens and not names and request.method in READS:
+            return await handler(request)
+        if not tokens:
+            return answers.error(428, f"this needs the header '{header.TOKEN}: <term.token>' of the leader's term")
+        token = header.token_of(tokens[0]) if len(tokens) == 1 else None
+        if token is None:
+            return answers.error(400, f"{header.TOKEN} must be there once, and be the number of a term")
+        if not names and len(elections) > 1:
+            return answers.error(400, f"the header '{header.ELECTION}: <name>' must say whose token this is")
+        door = doors.get(header.election_of(names[0]) if names else elections[0]) if len(names) < 2 else None
+        if door is None:
+            return answers.error(400, f"{header.ELECTION} names no election whose leader may write here")
+        return await door.handle(request, handler, token)
+
+    return middleware
+
+
+class _Door:
+    """One election's gate, and those who wait at it."""
+
+    def __init__(self, election: str, store: Store | None, patience: float) -> None:
+        self._gate, self._left = Gate(election), Pulse()
+        self._store, self._patience = store, patience
+
+    async def handle(self, request: web.Request, handler: Handler, token: int) -> web.StreamResponse:
+        try:
+            async with asyncio.timeout(self._patience):
+                while not self._gate.enter(token):
+                    await self._left.wait()
+        except TimeoutError:
+            return answers.error(503, "a request under a lower token is still being handled here", {"Retry-After": "1"})
+        except StaleToken as refused:
+            return _conflict(refused)
+        try:
+            kept = token if self._store is None else await self._store(self._gate.resource, token)
+            if kept > token:
+                return _conflict(StaleToken(self._gate.resource, token, kept))
+            return await handler(request)
+        finally:
+            if self._gate.leave():
+                self._left.fire()
+
+
+def _conflict(refused: StaleToken) -> web.Response:
+    seen = {"election": refused.resource, "token": refused.token, "seen": refused.seen}
+    return answers.as_json({"error": str(refused), "status": 409, "reason": "Conflict", **seen}, 409)

@@ -1,0 +1,69 @@
+"""Jobs in simulated runs; `python -m tests.simulation.jobs` makes as many as wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from leader_async.schedule import schedule
+from leader_async.schedule.decisions import Rewrite, Rules, Start, Step, decide
+from leader_async.schedule.ledger import Ledger, Outcome, encode
+from leader_async.zookeeper import messages as m
+
+from .jobs import simulate
+
+SEEDS = 60
+
+
+@pytest.mark.timeout(120)
+def test_no_plan_breaks_what_is_promised_of_slots() -> None:
+    attempts = 0
+    for seed in range(SEEDS):
+        _, violation, _, made = simulate(seed)
+        assert not violation, f"{violation}\nReplay it: python -m tests.simulation.jobs --first {seed} --seeds 1"
+        attempts += made
+    assert attempts > 10 * SEEDS
+
+
+def run_before_the_answer(patch: pytest.MonkeyPatch) -> None:
+    """A slot is run although its claim may not have happened."""
+
+    async def hasty(self: Any, job: Any, term: Any, page: Any, ledger: Ledger) -> None:
+        path = f"{self._parent}/jobs/{job.rules.name}"
+        self._client.send(m.SetData(path, encode(ledger), page.version), lambda answer: None)
+        page.ledger, page.version = ledger, page.version + 1
+
+    patch.setattr(schedule.Schedule, "_write", hasty)
+
+
+def forget_the_unfinished(patch: pytest.MonkeyPatch) -> None:
+    """An attempt that nobody finished counts as done."""
+
+    def careless(rules: Rules, ledger: Ledger, now: int) -> Step:
+        step = decide(rules, ledger, now)
+        if isinstance(step, Start) and step.attempt > 1 and ledger.open is not None and ledger.open.again_at is None:
+            return Rewrite(ledger.close(Outcome.DONE, now), "")
+        return step
+
+    patch.setattr(schedule, "decide", careless)
+
+
+def begin_from_now(patch: pytest.MonkeyPatch) -> None:
+    """Who takes over begins with the next slot."""
+
+    def fresh(rules: Rules, ledger: Ledger, now: int) -> Step:
+        step = decide(rules, ledger, now)
+        return Start(now // 1000 * 1000) if isinstance(step, Start) and now - step.slot > 5000 else step
+
+    patch.setattr(schedule, "decide", fresh)
+
+
+@pytest.mark.parametrize("mutant", [run_before_the_answer, forget_the_unfinished, begin_from_now])
+@pytest.mark.timeout(120)
+def test_rules_that_are_broken_on_purpose_are_noticed(
+    monkeypatch: pytest.MonkeyPatch, mutant: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    mutant(monkeypatch)
+    assert any(simulate(seed)[1] for seed in range(4 * SEEDS)), mutant.__doc__

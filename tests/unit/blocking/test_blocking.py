@@ -1,0 +1,357 @@
+"""The door for code that blocks, used from threads as users do."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from leader_async import NoNode, SessionClosed, TermEnded, UsageError, blocking
+from leader_async.testing import ZooKeeper, zookeeper
+
+__all__ = ["zookeeper"]
+LIMIT = 15.0
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Return as soon as this holds."""
+    end = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.002)  # asks again; nobody waits for time to pass
+
+
+@pytest.fixture
+def zk(zookeeper: ZooKeeper) -> Iterator[blocking.Connection]:
+    with blocking.connect(zookeeper.address, timeout=1.0) as zk:
+        zk.wait_connected(LIMIT)
+        yield zk
+
+
+@pytest.fixture
+def other(zookeeper: ZooKeeper) -> Iterator[blocking.Connection]:
+    """Another process, as far as ZooKeeper can tell."""
+    with blocking.connect(zookeeper.address, timeout=1.0) as zk:
+        yield zk
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor() as threads:
+        yield threads
+
+
+class Leading:
+    """A body in a thread of its own that lasts until it is told to end."""
+
+    def __init__(self, election: blocking.Election, threads: ThreadPoolExecutor) -> None:
+        self.end = threading.Event()
+        self.began: Future[blocking.Term] = Future()
+        self.ended = threads.submit(self._lead, election)
+
+    def _lead(self, election: blocking.Election) -> None:
+        with election.lead(LIMIT) as term:
+            self.began.set_result(term)
+            assert self.end.wait(LIMIT)
+
+    def finish(self) -> None:
+        self.end.set()
+        self.ended.result(LIMIT)
+
+
+def test_the_body_leads_and_the_next_one_after_it(zk: blocking.Connection, other: blocking.Connection) -> None:
+    election, second = zk.election("x", identity="one"), other.election("x", identity="two")
+    assert (election.name, election.identity, election.is_leader, election.term) == ("x", "one", False, None)
+    with election.lead() as term:
+        assert election.is_leader
+        assert term.is_current
+        assert election.term is term
+        assert election.status().state == "leading"
+        assert (term.number, str(term.token) in repr(term)) == (1, True)
+        leader = second.wait_for_leader(LIMIT)
+        assert (leader.identity, leader.token) == ("one", term.token)
+        with pytest.raises(TimeoutError, match=r"two did not lead x within 0\.05 s"), second.lead(0.05):
+            pass
+        assert [candidate.identity for candidate in election.candidates()] == ["one"]
+    assert not election.is_leader
+    assert not term.is_current
+    assert term.lost.is_set()
+    assert election.leader() is None
+    with second.lead() as later:
+        assert later.token > term.token
+
+
+def test_the_lease_is_renewed_while_the_caller_blocks(zk: blocking.Connection) -> None:
+    with zk.election("x", lease=0.2).lead() as term:
+        first = term.valid_until
+        # What holds this thread up for longer than a lease.
+        until(lambda: term.valid_until > first + 0.3)
+        term.check()
+        term.confirm()
+        assert not term.lost.is_set()
+
+
+def test_work_is_told_of_the_loss_and_keeps_the_place_until_it_has_ended(
+    zookeeper: ZooKeeper, zk: blocking.Connection, other: blocking.Connection, threads: ThreadPoolExecutor
+) -> None:
+    election, second = zk.election("x", identity="one", lease=0.5), other.election("x", identity="two", lease=0.5)
+    leading = Leading(election, threads)
+    term = leading.began.result(LIMIT)
+    following = Leading(second, threads)
+    until(lambda: second.status().state == "queued")
+    resigning = threads.submit(election.resign)
+    assert term.lost.wait(LIMIT)
+    with pytest.raises(TermEnded, match=f"token {term.token}: this process leads no more"):
+        term.check()
+    with pytest.raises(TermEnded):
+        term.confirm()
+    assert [one.identity for one in second.candidates()] == ["one", "two"], "its place is kept"
+    assert not following.began.done()
+    leading.finish()
+    assert resigning.result(LIMIT)
+    assert following.began.result(LIMIT).token > term.token
+    following.finish()
+
+
+def test_a_session_that_expires_ends_the_term(zookeeper: ZooKeeper, zk: blocking.Connection) -> None:
+    with zk.election("x", lease=0.5).lead() as term:
+        zookeeper.expire_all()
+        assert term.lost.wait(LIMIT)
+        with pytest.raises(TermEnded):
+            term.commit(term.transaction().create("/never"))
+
+
+def test_writes_that_happen_only_while_the_term_stands(zk: blocking.Connection) -> None:
+    with zk.election("x").lead() as term:
+        assert term.commit(term.transaction().create("/here", b"1").set_data("/here", b"2", version=0)) == ("/here", 1)
+        with pytest.raises(NoNode):
+            term.commit(term.transaction().delete("/not/here"))
+
+
+def test_run_calls_the_work_again_after_a_loss_and_returns_what_it_returns(
+    zookeeper: ZooKeeper, zk: blocking.Connection
+) -> None:
+    caller, tokens = threading.get_ident(), list[int]()
+
+    def work(term: blocking.Term) -> str:
+        assert threading.get_ident() == caller
+        tokens.append(term.token)
+        if len(tokens) < 3:
+            zookeeper.expire_all()
+            assert term.lost.wait(LIMIT)
+            if len(tokens) == 1:
+                term.check()
+            return "counts for nothing"
+        return "done"
+
+    election = zk.election("x", lease=0.3)
+    assert election.run(work) == "done"
+    assert tokens == sorted(set(tokens))
+    assert len(tokens) == 3
+    assert not election.candidates()
+
+
+def test_what_work_raises_ends_run(zk: blocking.Connection) -> None:
+    def fail(term: blocking.Term) -> None:
+        raise ZeroDivisionError
+
+    def fail_by_another(term: blocking.Term) -> None:
+        raise TermEnded("of another election")
+
+    election = zk.election("x")
+    with pytest.raises(ZeroDivisionError):
+        election.run(fail)
+    with pytest.raises(TermEnded, match="another"):
+        election.run(fail_by_another)
+    with pytest.raises(ZeroDivisionError), election.lead() as term:
+        fail(term)
+    assert not election.candidates()
+
+
+def test_ctrl_c_while_waiting_leaves_the_queue(
+    zk: blocking.Connection, other: blocking.Connection, threads: ThreadPoolExecutor
+) -> None:
+    election, second = zk.election("x", identity="one"), other.election("x", identity="two")
+    main = threading.main_thread().ident
+    assert main is not None
+
+    def interrupt() -> None:
+        until(lambda: second.status().state == "queued")
+        signal.pthread_kill(main, signal.SIGINT)
+
+    with election.lead():
+        interrupting = threads.submit(interrupt)
+        with pytest.raises(KeyboardInterrupt), second.lead():
+            pass
+        interrupting.result(LIMIT)
+        assert [one.identity for one in election.candidates()] == ["one"]
+    with second.lead(LIMIT):
+        pass
+
+
+def test_it_refuses_to_block_an_event_loop(zk: blocking.Connection) -> None:
+    election = zk.election("x")
+
+    async def misuse() -> None:
+        assert not election.is_leader
+        for call in (election.leader, election.status, zk.close, zk.wait_connected, election.join, election.lead):
+            with pytest.raises(UsageError, match=r"use leader_async\.connect\(\)"):
+                call().__enter__() if call == election.lead else call()
+
+    asyncio.run(misuse())
+    with election.lead(LIMIT):
+        pass
+
+
+def test_one_at_a_time_and_nobody_waits_for_himself(zk: blocking.Connection) -> None:
+    election = zk.election("x")
+    with election.lead():
+        with pytest.raises(UsageError, match="takes part in x already"), election.lead():
+            pass
+        for call, name in ((election.resign, "resign"), (zk.close, "close"), (election.leave, "leave")):
+            with pytest.raises(UsageError, match=rf"{name}\(\) waits for the end of the work under x"):
+                call()
+        with pytest.raises(UsageError, match="transfer"):
+            election.transfer("two")
+        assert election.is_leader
+    with pytest.raises(UsageError, match="has an election"):
+        zk.election("x")
+    with pytest.raises(UsageError, match="session timeout"):
+        blocking.connect("127.0.0.1:1", timeout=0)
+
+
+def test_transfer_by_name(zk: blocking.Connection, other: blocking.Connection, threads: ThreadPoolExecutor) -> None:
+    election, second = zk.election("x", identity="one"), other.election("x", identity="two")
+    leading = Leading(election, threads)
+    term = leading.began.result(LIMIT)
+    following = Leading(second, threads)
+    until(lambda: second.status().state == "queued")
+    transferring = threads.submit(election.transfer, "two")
+    assert term.lost.wait(LIMIT)
+    leading.end.set()
+    assert transferring.result(LIMIT)
+    following.began.result(LIMIT)
+    leading.finish()
+    following.finish()
+
+
+def test_closing_tells_the_work_and_waits_for_it(zookeeper: ZooKeeper, threads: ThreadPoolExecutor) -> None:
+    zk = blocking.connect(zookeeper.address, timeout=1.0)
+    leading = Leading(zk.election("x"), threads)
+    term = leading.began.result(LIMIT)
+    waiting = Leading(zk.election("y"), threads)
+    waiting.began.result(LIMIT)
+    closing = threads.submit(zk.close)
+    assert term.lost.wait(LIMIT)
+    waiting.finish()
+    assert not closing.done()
+    leading.finish()
+    closing.result(LIMIT)
+    assert not zookeeper.sessions
+    zk.close()
+    with pytest.raises(SessionClosed):
+        zk.start()
+    with pytest.raises(SessionClosed), zk.election("z").lead():
+        pass
+
+
+def test_closing_within_a_bound(zookeeper: ZooKeeper, threads: ThreadPoolExecutor) -> None:
+    zk = blocking.connect(zookeeper.address, timeout=1.0)
+    leading = Leading(zk.election("x"), threads)
+    leading.began.result(LIMIT)
+    with pytest.raises(TimeoutError, match="its place is kept"):
+        zk.close(0.01)
+    assert zookeeper.sessions
+    leading.finish()
+    until(lambda: not zookeeper.sessions)
+
+
+def test_who_waits_for_the_lead_hears_that_the_connection_was_closed(
+    zookeeper: ZooKeeper, zk: blocking.Connection, threads: ThreadPoolExecutor
+) -> None:
+    with zk.election("x").lead():
+        closed = blocking.connect(zookeeper.address, timeout=1.0)
+        second = closed.election("x")
+        waiting = Leading(second, threads)
+        until(lambda: second.status().state == "queued")
+        closed.close()
+        with pytest.raises(SessionClosed):
+            waiting.ended.result(LIMIT)
+    unused = blocking.connect(zookeeper.address)
+    unused.close()
+    with pytest.raises(SessionClosed):
+        unused.wait_connected()
+
+
+def test_only_the_leader_runs_the_function(zk: blocking.Connection, other: blocking.Connection) -> None:
+    @zk.leader("x", identity="one")
+    def here(a: int, *, b: int) -> tuple[str, int]:
+        """Adds."""
+        return "one", a + b
+
+    with pytest.raises(UsageError, match="use its leader_only"):
+        zk.leader("x", identity="another")
+    there = other.election("x", identity="two").leader_only(lambda: "two")
+    assert here.__doc__ == "Adds."
+    until(lambda: here(1, b=2))
+    assert here(1, b=2) == ("one", 3)
+    assert there() is None
+    zk.close()
+    with pytest.raises(SessionClosed):
+        here(1, b=2)
+    until(there)
+
+
+def test_several_threads_run_under_one_term_and_are_all_waited_for(
+    zk: blocking.Connection, threads: ThreadPoolExecutor
+) -> None:
+    election, ends = zk.election("x"), [threading.Event(), threading.Event()]
+    began = threading.Barrier(3)
+
+    @zk.leader("x")
+    def work(end: threading.Event) -> bool:
+        began.wait(LIMIT)
+        return end.wait(LIMIT)
+
+    election.join()
+    until(lambda: election.is_leader)
+    running = [threads.submit(work, end) for end in ends]
+    began.wait(LIMIT)
+    term = election.term
+    assert term is not None
+    leaving = threads.submit(election.leave)
+    assert term.lost.wait(LIMIT)
+    assert work(ends[0]) is None, "nobody begins any more"
+    ends[0].set()
+    assert running[0].result(LIMIT)
+    assert len(election.candidates()) == 1
+    ends[1].set()
+    leaving.result(LIMIT)
+    assert not election.candidates()
+
+
+def test_what_ends_a_background_candidacy_is_raised(zk: blocking.Connection) -> None:
+    election = zk.election("x")
+    work = election.leader_only(lambda: "done")
+    election.join()
+    until(work)
+    zk._door.do(lambda: election._election._die(ZeroDivisionError("a bug")))  # nothing short of a bug does it
+    assert not election.is_leader
+    with pytest.raises(ZeroDivisionError):
+        until(work)
+
+
+def test_calls_that_wait_when_the_connection_is_closed_end(zookeeper: ZooKeeper, threads: ThreadPoolExecutor) -> None:
+    zk = blocking.connect(zookeeper.address, timeout=1.0)
+    election = zk.election("x")
+    zk.start()
+    waiting = [threads.submit(election.wait_for_leader) for _ in range(20)]
+    zk.close()
+    for each in waiting:
+        with pytest.raises(SessionClosed):
+            each.result(LIMIT)
