@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import enum
+import logging
+import os
+import sys
+from typing import NoReturn
 
+from ..commands import decisions
 from ..watchdog import EXIT_CODE
 
 
 class Exit(enum.IntEnum):
-    """The exit codes of `leader-async`; `NO` and `AWAY` are those of the commands that ask."""
+    """The exit codes of `leader-async`; `NO` and `AWAY` are those of the commands that ask.
+
+    The last four are those of `run`, which else ends as its command does.
+    """
 
     STOPPED = 0
     NO = 1
@@ -18,7 +26,19 @@ class Exit(enum.IntEnum):
     OVERDUE = EXIT_CODE
     AWAY = 6
     BUG = 70
+    SUPERVISOR_DIED = decisions.SUPERVISOR_DIED
+    LOST = decisions.LOST
+    NOT_RUN = decisions.NOT_RUN
+    NOT_FOUND = decisions.NOT_FOUND
 
 
 class CannotListen(Exception):
     """A port cannot be bound; the message says which and why."""
+
+
+def end(code: int) -> NoReturn:
+    """End this process with this code, now."""
+    # Not sys.exit: it waits for threads, and a name that is being looked up in one would break the bound of a stop.
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(code)

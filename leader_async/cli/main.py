@@ -10,18 +10,17 @@ import asyncio
 import logging
 import os
 import socket
-import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
 from .. import logs
 from ..errors import UsageError
 from ..watchdog import ACTIONS
-from . import ask_history, ask_jobs, ask_status, doctor, options
+from . import ask_history, ask_jobs, ask_status, doctor, options, run
 from .config import LOG_LEVELS, Config
-from .exits import CannotListen, Exit
+from .exits import CannotListen, Exit, end
 from .options import DEFAULTS
 
 EPILOG = """\b
@@ -100,12 +99,12 @@ def serve(resign_token_file: str | None, identity: str, log_level: str, **rest: 
         raise click.UsageError(str(error)) from error
     logs.to_stderr(config.log_level)
     try:
-        # Not asyncio.run, which in the end waits for the threads as well; see `_end`.
+        # Not asyncio.run, which in the end waits for the threads as well; see `end`.
         code = asyncio.new_event_loop().run_until_complete(serve_replica(config))
     except CannotListen as error:
         click.echo(f"leader-async: {error}", err=True)
         code = Exit.PORT
-    _end(code)
+    end(code)
 
 
 @cli.command(context_settings={"auto_envvar_prefix": "LEADER_ASYNC_EMBEDDED", "max_content_width": 100})
@@ -131,7 +130,7 @@ def zookeeper(host: str, port: int, tick: float, log_level: str) -> None:
     except CannotListen as error:
         click.echo(f"leader-async: {error}", err=True)
         code = Exit.PORT
-    _end(code)
+    end(code)
 
 
 @cli.command(context_settings={
@@ -154,42 +153,7 @@ def guard(command: tuple[str, ...], log_level: str) -> None:
     from ..guardian.container import guard as guard_command
 
     logs.to_stderr(log_level)
-    _end(guard_command(command))
-
-
-@cli.command(context_settings={
-    "auto_envvar_prefix": "LEADER_ASYNC", "max_content_width": 100, "allow_interspersed_args": False,
-})  # fmt: skip
-@options.zookeeper
-@click.option("--election", required=True, metavar="NAME", help="The command runs once for this name.")
-@options.root
-@options.identity
-@options.session_timeout
-@options.lease
-@click.option("--stop-timeout", default=DEFAULTS.stop_timeout, show_default=True, type=float, metavar="SECONDS",
-              help="From SIGTERM to SIGKILL, while the lead is kept.")  # fmt: skip
-@options.guardian
-@click.option("--on-loss", default="follow", show_default=True, type=click.Choice(["follow", "exit"]),
-              help="What to do when the lead was lost.")  # fmt: skip
-@click.option("--on-exit", default="exit", show_default=True, type=click.Choice(["exit", "resign", "restart"]),
-              help="What to do when COMMAND ends by itself.")  # fmt: skip
-@click.option("--log-level", default=DEFAULTS.log_level, show_default=True, type=click.Choice(LOG_LEVELS),
-              metavar="LEVEL", help=f"One of {', '.join(LOG_LEVELS)}.")  # fmt: skip
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def run(**flags: Any) -> None:
-    """Run COMMAND in one place only: leader-async run --election beat -- celery -A app beat
-
-    COMMAND gets LEADER_TOKEN, LEADER_ELECTION and LEADER_IDENTITY, and is in a session of its own. It and all that it
-    has started are ended before another one may begin. SIGTERM and SIGINT stop it gracefully, a second one kills it;
-    other signals are passed on.
-
-    Ends with COMMAND's status, or 128 and the number of the signal that ended it; 0 if it did not run here. 127: there
-    is no such command, 126: it cannot be run, 2: wrong usage, 71: the supervisor was killed, 75: the lead was lost
-    and --on-loss is exit, 70: a bug.
-    """
-    from .run import run as run_command
-
-    _end(run_command(**flags))
+    end(guard_command(command))
 
 
 for _command in (
@@ -201,6 +165,7 @@ for _command in (
     ask_history.why,
     ask_jobs.jobs,
     doctor.doctor,
+    run.run,
 ):
     cli.add_command(_command)
 
@@ -219,13 +184,6 @@ def _token(file: str | None) -> str | None:
     return token
 
 
-def _end(code: int) -> NoReturn:
-    # Not sys.exit: it waits for threads, and a name that is being looked up in one would break the bound of a stop.
-    logging.shutdown()
-    sys.stderr.flush()
-    os._exit(code)
-
-
 def main() -> None:
     """The entry point of the `leader-async` command."""
     try:
@@ -233,4 +191,4 @@ def main() -> None:
     except Exception:  # the boundary: a bug has an exit code of its own
         logs.to_stderr(DEFAULTS.log_level)
         logging.getLogger("leader_async").critical("leader-async has died of a bug", exc_info=True)
-        _end(Exit.BUG)
+        end(Exit.BUG)

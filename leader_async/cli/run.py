@@ -4,27 +4,74 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .. import logs
-from ..commands import linux, supervisor
-from ..commands.decisions import OnExit, OnLoss
-from ..commands.runner import Runner, SupervisorDied
-from ..election.connection import connect
+from ..commands.decisions import ON_EXIT, ON_LOSS, OnExit, OnLoss
 from ..errors import UsageError
-from .config import Config
+from . import options
+from .config import LOG_LEVELS, Config
+from .exits import Exit, end
+from .options import DEFAULTS
 
-SUPERVISOR_DIED = 71
-"""The supervisor was killed, or cannot be had (EX_OSERR)."""
+if TYPE_CHECKING:
+    from ..commands.line import Line
 
 LEAST_LEASE = 1.0
 """Seconds; a tenth of the lease is all the time that ending the command may take."""
 
+SETTINGS = {"auto_envvar_prefix": "LEADER_ASYNC", "max_content_width": 100, "allow_interspersed_args": False}
 
-def run(*, command: tuple[str, ...], on_loss: OnLoss, on_exit: OnExit, identity: str, **rest: Any) -> int:
-    """Run this command where we lead; the exit code."""
+EPILOG = """\b
+Example, the same on every host:
+  leader-async run --zookeeper zk1,zk2,zk3 --election beat -- celery -A app beat
+
+Every flag has an environment variable, LEADER_ASYNC_ and the flag's name.
+
+ZooKeeper need not be there. Leaving takes at most a session timeout and a third once COMMAND has ended.
+
+\b
+Exit codes are COMMAND's, or 128 and the number of the signal that ended it, and:
+   0  told to stop before COMMAND has run here
+   2  a flag or variable cannot be used
+  70  a bug; the log says where
+  71  the supervisor was killed or cannot be had; nothing of COMMAND is left
+  75  the lead was lost, and --on-loss is exit
+ 126  COMMAND cannot be run
+ 127  there is no such command
+"""
+
+
+@click.command(epilog=EPILOG, context_settings=SETTINGS)
+@options.zookeeper
+@click.option("--election", required=True, metavar="NAME", help="The command runs once for this name.")
+@options.root
+@options.identity
+@options.session_timeout
+@options.lease
+@click.option("--stop-timeout", default=DEFAULTS.stop_timeout, show_default=True, type=float, metavar="SECONDS",
+              help="From SIGTERM to SIGKILL, while the lead is kept.")  # fmt: skip
+@options.guardian
+@click.option("--on-loss", default="follow", show_default=True, type=click.Choice(ON_LOSS),
+              help="When the lead was lost: wait for the next turn, or end with 75.")  # fmt: skip
+@click.option("--on-exit", default="exit", show_default=True, type=click.Choice(ON_EXIT),
+              help="When COMMAND ends by itself: end as well, let another host run it, or start it again "
+              "here.")  # fmt: skip
+@click.option("--log-level", default=DEFAULTS.log_level, show_default=True, type=click.Choice(LOG_LEVELS),
+              metavar="LEVEL", help=f"One of {', '.join(LOG_LEVELS)}.")  # fmt: skip
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def run(command: tuple[str, ...], on_loss: OnLoss, on_exit: OnExit, identity: str, **rest: Any) -> None:
+    """Run COMMAND in one place only.
+
+    COMMAND gets LEADER_TOKEN, LEADER_ELECTION and LEADER_IDENTITY, and is in a session of its own. It and all that it
+    has started are ended before another one may begin: SIGTERM when a tenth of the lease is left, SIGKILL at its end.
+    SIGTERM and SIGINT stop it gracefully, a second one kills it; other signals are passed on, SIGTSTP as SIGSTOP.
+    """
+    from ..commands import linux, supervisor
+    from ..commands.line import SupervisorDied
+
     try:
         config = Config(**rest, identity=identity or socket.gethostname(), overdue="off")
         if config.lease < LEAST_LEASE:
@@ -35,19 +82,28 @@ def run(*, command: tuple[str, ...], on_loss: OnLoss, on_exit: OnExit, identity:
         raise click.UsageError(str(error)) from error
     logs.to_stderr(config.log_level)
     try:
-        process = supervisor.fork(command, config.lease, config.stop_timeout)
-        return asyncio.new_event_loop().run_until_complete(_run(config, process, on_loss, on_exit))
-    except (OSError, SupervisorDied) as error:
-        click.echo(
-            f"leader-async: the supervisor is gone, and nothing of the command is left {error}".rstrip(), err=True
-        )
-        return SUPERVISOR_DIED
+        line = supervisor.fork(command, config.lease, config.stop_timeout)
+    except OSError as error:
+        click.echo(f"leader-async: the supervisor cannot be started: {error.strerror}", err=True)
+        end(Exit.SUPERVISOR_DIED)
+    try:
+        # Not asyncio.run, which waits for a name that is being looked up in a thread.
+        code = asyncio.new_event_loop().run_until_complete(_run(config, line, on_loss, on_exit))
+    except SupervisorDied:
+        click.echo("leader-async: the supervisor is gone, and nothing of the command is left", err=True)
+        code = Exit.SUPERVISOR_DIED
+    end(code)
 
 
-async def _run(config: Config, process: tuple[int, socket.socket], on_loss: OnLoss, on_exit: OnExit) -> int:
+async def _run(config: Config, line: Line, on_loss: OnLoss, on_exit: OnExit) -> int:
+    from ..commands.runner import Runner
+    from ..election.connection import connect
+
     connection = connect(config.zookeeper, timeout=config.session_timeout, guardian=config.guardian)
     election = connection.election(
         config.election, identity=config.identity, lease=config.lease, root=config.root
     )  # fmt: skip
-    options: dict[str, Any] = {"stop_timeout": config.stop_timeout, "on_exit": on_exit, "on_loss": on_loss}
-    return await Runner(connection, election, process, **options).run()
+    runner = Runner(
+        connection, election, line, stop_timeout=config.stop_timeout, on_exit=on_exit, on_loss=on_loss
+    )  # fmt: skip
+    return await runner.run()

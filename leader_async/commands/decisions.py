@@ -18,6 +18,12 @@ ON_LOSS: tuple[OnLoss, ...] = get_args(OnLoss)
 NOT_RUN, NOT_FOUND = 126, 127
 """The status when the command cannot be run, or does not exist; as shells have it."""
 
+SUPERVISOR_DIED = 71
+"""The status when the supervisor was killed, or cannot be had (EX_OSERR)."""
+
+LOST = 75
+"""The status when the lead was lost and nothing else is to be tried (EX_TEMPFAIL)."""
+
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds before a command that has ended is started again here."""
 

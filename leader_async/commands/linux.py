@@ -53,13 +53,43 @@ def children() -> set[int]:
     return found
 
 
-def send(pid: int, number: signal.Signals) -> None:
-    """Signal a child, and its process group if it leads one."""
+def send(pid: int, number: signal.Signals) -> bool:
+    """Signal a child, and its process group if it leads one; False if the child may not be signalled."""
     with suppress(ProcessLookupError, PermissionError):
         if os.getpgid(pid) == pid:
             os.killpg(pid, number)
         else:
             os.kill(pid, number)
+    try:
+        os.kill(pid, 0)  # killpg is content with any one process of the group
+    except PermissionError:
+        return False
+    except ProcessLookupError:
+        pass
+    return True
+
+
+class Strangers:
+    """The children that were there before the supervisor (of the shell that has become us), and whatever they start.
+
+    No descendant of the supervisor is ever in our own session, and a child's id stays its own until its status is
+    taken. A stranger's daemon, in a session of its own, cannot be told from one of the command's.
+    """
+
+    def __init__(self) -> None:
+        self._pids, self._session = children(), os.getsid(0)
+
+    def __contains__(self, pid: int) -> bool:
+        try:
+            return pid in self._pids or os.getsid(pid) == self._session
+        except ProcessLookupError:
+            return False
+
+    def reap(self) -> set[int]:
+        """Take the statuses of all our children that have ended, as an init does; their ids."""
+        gone = {pid for pid, _ in reap()}
+        self._pids -= gone
+        return gone
 
 
 def reap() -> Iterator[tuple[int, int]]:

@@ -16,15 +16,17 @@ import signal
 import socket
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from .. import clock
 from ..guardian import finding
 from ..guardian.watch import Watch
-from ..waking import Alarm
 from . import linux
 from .decisions import NOT_FOUND, NOT_RUN
+from .line import Line
 from .supervision import Signal, Supervision, Why
+from .timer import timer
 
 log = logging.getLogger("leader_async.run")
 
@@ -34,14 +36,15 @@ LOOK = 0.02
 NUMBERS = {Signal.TERM: signal.SIGTERM, Signal.KILL: signal.SIGKILL}
 
 
-def fork(command: Sequence[str], lease: float, stop_timeout: float) -> tuple[int, socket.socket]:
-    """Start a supervisor; its process id, and the socket to talk to it.
+def fork(command: Sequence[str], lease: float, stop_timeout: float) -> Line:
+    """Start a supervisor; the line to it.
 
     Raises:
         OSError: it cannot be had.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     inside, door = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    strangers = linux.Strangers()
     linux.adopt_orphans()
     pid = os.fork()
     if pid == 0:
@@ -60,7 +63,7 @@ def fork(command: Sequence[str], lease: float, stop_timeout: float) -> tuple[int
     inside.close()
     os.environ[finding.VARIABLE] = finding.name_of(door, door.fileno())
     door.detach()
-    return pid, ours
+    return Line(pid, ours, strangers)
 
 
 class _Supervisor:
@@ -71,12 +74,12 @@ class _Supervisor:
         self._command, self._lease, self._stop_timeout = command, lease, stop_timeout
         self._run: Supervision | None = None
         self._pid, self._status, self._told = 0, 0, dict[int, Signal]()
-        self._killing = False
+        self._killing, self._forbidden = False, set[int]()
 
     async def run(self) -> None:
         """Return when `run` has ended, and nothing is left to do."""
         loop = asyncio.get_running_loop()
-        self._alarm = Alarm(self._look)
+        self._alarm = timer(self._look)
         self._cleared: asyncio.Future[None] = loop.create_future()
         self._orphaned = False
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
@@ -125,12 +128,19 @@ class _Supervisor:
             case "renew" if run is not None:
                 run.renew(said["until"])
             case "stop" if run is not None:
-                run.stop(clock.now(), Why.STOPPED)
+                run.stop(clock.now(), Why(said["why"]))
             case "kill" if run is not None:
                 run.kill(clock.now())
             case "signal" if self._pid:
-                os.kill(self._pid, said["number"])
+                self._forward(signal.Signals(said["number"]))
         self._look()
+
+    def _forward(self, number: signal.Signals) -> None:
+        if number in (signal.SIGSTOP, signal.SIGCONT):  # as a terminal does: to the whole group
+            linux.send(self._pid, number)
+            return
+        with suppress(PermissionError):
+            os.kill(self._pid, number)  # its status is not taken: it is still that one
 
     def _start(self, until: float, variables: dict[str, str]) -> None:
         environment = {name: value for name, value in os.environ.items() if name != finding.VARIABLE}
@@ -155,6 +165,7 @@ class _Supervisor:
         now = clock.now()
         for pid, status in linux.reap():
             self._told.pop(pid, None)
+            self._forbidden.discard(pid)
             if pid == self._pid and self._run is not None:
                 self._pid, self._status = 0, status
                 self._run.stop(now, Why.ENDED)
@@ -179,8 +190,13 @@ class _Supervisor:
         for pid in linux.children():
             if due is Signal.KILL or self._told.get(pid, Signal.NONE) < due:
                 self._told[pid] = due
-                linux.send(pid, NUMBERS[due])
+                allowed = linux.send(pid, NUMBERS[due])
                 linux.send(pid, signal.SIGCONT)  # a stopped process hears nothing else
+                if not allowed and pid not in self._forbidden:
+                    self._forbidden.add(pid)
+                    log.error(
+                        "process %d may not be signalled, it runs as another user: the place is kept until it ends", pid
+                    )
 
     def _say(self, **fields: Any) -> None:
         try:

@@ -146,7 +146,7 @@ LAYERS["web"] = {
     "election", "schedule", "zookeeper/client", "zookeeper/status", "clock", "errors", "waking", "fence", "web", "",
 }  # fmt: skip
 LAYERS["blocking"] = {"election", "errors", "watchdog", "blocking"}
-LAYERS["cli"] = LAYERS["web"] | {"zookeeper", "embedded", "cli", "logs", "watchdog"}
+LAYERS["cli"] = LAYERS["web"] | {"commands/decisions", "zookeeper", "embedded", "cli", "logs", "watchdog"}
 LAYERS["cli/run"] = LAYERS["cli"] | {"commands"}
 LAYERS["cli/main"] = LAYERS["cli"] | {"guardian/container"}
 LAYERS[""] = {"election", "schedule", "sharding", "errors", "zookeeper/client", "zookeeper/status", "cli"}

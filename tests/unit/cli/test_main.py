@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from leader_async.cli.exits import Exit
+
 pytestmark = pytest.mark.timeout(60)
 NOWHERE = "127.0.0.1:1"
 
@@ -112,6 +114,9 @@ def test_help_teaches() -> None:
     text = run("serve", "--help").stdout
     for needed in ("Example", "LEADER_ASYNC_SESSION_TIMEOUT", "Exit codes", "--resign-token-file", "[default: 8080]"):
         assert needed in text
+    text = run("run", "--help").stdout
+    for code in (Exit.SUPERVISOR_DIED, Exit.LOST, Exit.NOT_RUN, Exit.NOT_FOUND, Exit.BUG, Exit.USAGE):
+        assert f" {code:>3}  " in text
     assert "serve" in run("--help").stdout
     assert re.fullmatch(r"leader-async, version \d+\.\d+\.\d+\n", run("--version").stdout)
 

@@ -1,8 +1,12 @@
-"""A command that leaves a daemon behind; each of its processes tells again and again that it lives: `FILE`."""
+"""A command that leaves a daemon behind; each of its processes tells again and again that it lives: `FILE [stubborn]`.
+
+A stubborn one does not care for SIGTERM.
+"""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 
@@ -16,6 +20,8 @@ def beat(role: str) -> None:
             time.sleep(0.005)
 
 
+if sys.argv[2:] == ["stubborn"]:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 if os.fork() == 0:
     os.setsid()
     if os.fork():

@@ -1,0 +1,153 @@
+"""The line to the supervisor: what `run` tells it and hears of it, and what is done when it is gone.
+
+Rules:
+- A supervisor that is late with its SIGKILL is killed itself: what it had becomes ours, and is ended here.
+- Children that were there before it are left alone, and reaped like all others.
+- What is told to a supervisor that does not listen may be lost; it is late then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from .. import clock
+from . import linux
+from .supervision import Supervision, Why
+
+log = logging.getLogger("leader_async.run")
+
+LATE = 0.02
+"""Of the lease: how long after its end the supervisor may begin to kill."""
+
+PATIENCE = 0.5
+"""Seconds that it may be late if it is not the lease that ends."""
+
+
+class SupervisorDied(Exception):
+    """The supervisor is gone; nothing of the command is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What came of one run: the command's status, why it was ended, and whether it could be started."""
+
+    status: int
+    why: Why
+    started: bool
+
+
+class Line:
+    """The supervisor, as `run` sees it.
+
+    Args:
+        pid: its process id; it is our child.
+        sock: the socket to it.
+        strangers: the children that it has nothing to do with.
+
+    Attributes:
+        died: it is gone.
+        ended: what came of the run that was started last, None while it goes on.
+    """
+
+    def __init__(self, pid: int, sock: socket.socket, strangers: linux.Strangers) -> None:
+        self._pid, self._sock, self._strangers = pid, sock, strangers
+        self._sock.setblocking(False)
+        self._killing = False
+        self.died = False
+        self.ended: Ended | None = None
+
+    def open(self, changed: Callable[[], None]) -> None:
+        """Listen in the running event loop; `changed` is called whenever an attribute has."""
+        self._changed = changed
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._sock, self._hear)
+        loop.add_signal_handler(signal.SIGCHLD, self._reap)
+        self._reap()
+
+    def start(self, run: Supervision, variables: dict[str, str]) -> None:
+        """Start the command with these variables; `run` is kept up to date from now on."""
+        self._run, self._killing, self.ended = run, False, None
+        self._tell("start", until=run.until, variables=variables)
+
+    def renew(self, until: float) -> None:
+        """The lease lasts until then."""
+        if until > self._run.until:
+            self._run.renew(until)
+            self._tell("renew", until=until)
+
+    def stop(self, why: Why) -> None:
+        """Everything shall end, if it does not already."""
+        if self._run.why is Why.RUNS:
+            self._run.stop(clock.now(), why)
+            self._tell("stop", why=why)
+
+    def kill(self) -> None:
+        """Everything shall end at once."""
+        self._tell("kill")
+
+    def forward(self, number: signal.Signals) -> None:
+        """Pass a signal on to the command."""
+        self._tell("signal", number=int(number))
+
+    @property
+    def patience(self) -> float:
+        """Seconds until the supervisor is late; negative if it is."""
+        if self._killing:
+            return float("inf")
+        run, now = self._run, clock.now()
+        run.tick(now)
+        return min(run.until + LATE * run.lease, run.kill_at + PATIENCE) - now
+
+    async def clear(self) -> None:
+        """Kill the supervisor, if it lives, and all that it had. When this is over, nothing of the command is left."""
+        log.error("the supervisor %s: killing the command here", "is gone" if self.died else "is not to be relied on")
+        self.died = True
+        while mine := [pid for pid in linux.children() if pid not in self._strangers]:
+            for pid in mine:
+                linux.send(pid, signal.SIGKILL)
+            self._strangers.reap()
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.005)
+
+    def _tell(self, say: str, **fields: Any) -> None:
+        try:
+            self._sock.send(json.dumps({"say": say, **fields}).encode())
+        except OSError as error:
+            log.debug("%s", error)
+
+    def _reap(self) -> None:
+        if self._pid in self._strangers.reap():
+            self._gone()
+
+    def _hear(self) -> None:
+        try:
+            while data := self._sock.recv(2**16):
+                self._take(json.loads(data))
+        except BlockingIOError:
+            return
+        except OSError as error:
+            log.debug("%s", error)
+        self._gone()
+
+    def _take(self, said: dict[str, Any]) -> None:
+        match said["say"]:
+            case "killing":
+                self._killing = True
+            case "ended":
+                self.ended = Ended(said["status"], Why(said["why"]), True)
+            case "failed":
+                self.ended = Ended(said["status"], Why.ENDED, False)
+        self._changed()
+
+    def _gone(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._sock)
+        self.died = True
+        self._changed()

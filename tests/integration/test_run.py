@@ -1,0 +1,42 @@
+"""`leader-async run` on a real ZooKeeper: two candidates, and `run` is killed again and again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ..support.zookeeper import Server
+from ..unit.commands.place import Place
+from ..unit.guardian.processes import eventually
+
+pytestmark = [pytest.mark.timeout(60), pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")]
+TIMES = 3
+
+
+@pytest.fixture
+def place(standalone: Server, tmp_path: Path, name: str) -> Iterator[Place]:
+    place = Place(standalone.address, tmp_path, election=name)
+    try:
+        yield place
+    finally:
+        place.end()
+
+
+def test_kill_9_of_run_lets_the_other_begin_when_nothing_is_left(place: Place) -> None:
+    leading = place.start()
+    eventually(lambda: place.running(1))
+    for number in range(TIMES):
+        waiting = place.waiting()
+        os.kill(leading.process.pid, signal.SIGKILL)
+        eventually(lambda n=number: place.running(n + 2))  # type: ignore[misc]
+        eventually(lambda one=leading: not one.relatives())  # type: ignore[misc]
+        leading = waiting
+    leading.process.terminate()
+    assert leading.process.wait(10) == 128 + signal.SIGTERM
+    eventually(lambda: not leading.relatives())
+    place.judge()
