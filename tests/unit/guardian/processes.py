@@ -76,10 +76,11 @@ class Application:
 
     def end(self) -> None:
         """Leave nothing behind."""
-        for pid in self.relatives():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, 9)
         self.process.kill()
+        while relatives := self.relatives():  # one may be starting another
+            for pid in relatives:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, 9)
         self.process.communicate()
 
 
