@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import click
 
 from . import asking
-from .asking import Away, Refused, Target, ask, clock_time, fetch, in_time, page, say
+from .asking import Away, Refused, Target, ask, clock_time, fetch, in_time, page, say, token_for
 
 
 async def _all(target: Target) -> list[dict[str, Any]]:
@@ -35,16 +33,6 @@ async def _run_now(target: Target, name: str, token: str) -> dict[str, Any]:
     if status == 202:
         return dict(body)
     raise (Refused if status in (403, 404, 409) else Away)(f"{status}: {body.get('error', body)}")
-
-
-def _token(file: str | None) -> str:
-    try:
-        token = Path(file).read_text().strip() if file else os.environ.get("LEADER_ASYNC_RESIGN_TOKEN", "").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise click.UsageError(f"--resign-token-file {file!r} cannot be read") from error
-    if not token:
-        raise click.UsageError("--now needs the replica's token: LEADER_ASYNC_RESIGN_TOKEN or --resign-token-file")
-    return token
 
 
 def _summary(job: dict[str, Any]) -> str:
@@ -72,8 +60,7 @@ def _attempt(one: dict[str, Any]) -> str:
 @click.command(epilog=asking.EXITS, context_settings=asking.SETTINGS)
 @asking.flags
 @click.option("--now", is_flag=True, help="Have the job NAME run now. Needs --url and the token of /resign.")
-@click.option("--resign-token-file", default=None, metavar="FILE",
-              help="File with that token; or the variable LEADER_ASYNC_RESIGN_TOKEN.")  # fmt: skip
+@asking.token_file
 @click.argument("name", required=False)
 def jobs(name: str | None, now: bool, resign_token_file: str | None, **options: Any) -> None:
     """The jobs of an election: last run, next slot. With NAME, the last runs of that one, oldest first."""
@@ -81,7 +68,7 @@ def jobs(name: str | None, now: bool, resign_token_file: str | None, **options: 
     if now:
         if name is None or target.url is None:
             raise click.UsageError("--now needs the job's NAME, and --url: ZooKeeper cannot run it")
-        answer = ask(_run_now(target, name, _token(resign_token_file)))
+        answer = ask(_run_now(target, name, token_for("--now", resign_token_file)))
         say(target, answer, f"{name} runs now at {answer['identity']}")
     elif name is not None:
         job = ask(_one(target, name))

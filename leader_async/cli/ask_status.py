@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from . import asking
-from .asking import Refused, Target, ask, fetch, in_time, page, say
+from .asking import Refused, Target, ask, fetch, in_time, page, say, token_for
 from .exits import Exit
 
 
@@ -88,22 +88,16 @@ async def _watch(target: Target) -> None:
 
 @click.command(epilog=asking.EXITS, context_settings=asking.SETTINGS)
 @asking.flags
-@click.option("--resign-token-file", default=None, metavar="FILE",
-              help="File with the bearer token; or the variable LEADER_ASYNC_RESIGN_TOKEN.")  # fmt: skip
+@asking.token_file
 def resign(resign_token_file: str | None, **options: Any) -> None:
     """Have the leader hand over; --url names any replica, or the load balancer in front of them."""
-    from .main import _token
-
     target = Target(**options)
     if target.url is None:
         raise click.UsageError(
             "resign needs --url: only the leader itself can stop its work before it gives the lead away. From outside, "
             "through ZooKeeper, nothing safe can be done"
         )
-    token = _token(resign_token_file)
-    if token is None:
-        raise click.UsageError("resign needs the replicas' token: --resign-token-file or LEADER_ASYNC_RESIGN_TOKEN")
-    say(target, *ask(_resign(target, token)))
+    say(target, *ask(_resign(target, token_for("resign", resign_token_file))))
 
 
 async def _resign(target: Target, token: str) -> tuple[Any, str]:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,7 +18,8 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from ..errors import LeaderAsyncError, UsageError
-from .exits import Exit
+from . import options
+from .exits import Exit, end
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -66,11 +65,9 @@ class Refused(Exception):
 def flags(command: F) -> F:
     """The flags of every command that asks."""
     for option in reversed((
-        click.option("--zookeeper", default="127.0.0.1:2181", show_default=True, metavar="HOSTS",
-                     help="The ensemble: host:port,host:port/chroot."),
+        options.zookeeper,
         click.option("--election", default="leader", show_default=True, metavar="NAME", help="Which election."),
-        click.option("--root", default="/ELECTION", show_default=True, metavar="PATH",
-                     help="The znode below which elections live."),
+        options.root,
         click.option("--session-timeout", default=6.0, show_default=True, type=click.FloatRange(0.1, 86400),
                      metavar="SECONDS", help="The session timeout to ask ZooKeeper for."),
         click.option("--url", default=None, metavar="URL", help="Ask this replica over HTTP, not ZooKeeper."),
@@ -80,6 +77,23 @@ def flags(command: F) -> F:
     )):  # fmt: skip
         command = option(command)
     return command
+
+
+token_file = click.option(
+    "--resign-token-file", default=None, metavar="FILE",
+    help="File with the replicas' bearer token; or the variable LEADER_ASYNC_RESIGN_TOKEN.",
+)  # fmt: skip
+
+
+def token_for(doing: str, file: str | None) -> str:
+    """The replicas' bearer token, which `doing` needs."""
+    try:
+        token = options.bearer_token(file)
+    except UsageError as error:
+        raise click.UsageError(str(error)) from error
+    if token is None:
+        raise click.UsageError(f"{doing} needs the replicas' token: --resign-token-file or LEADER_ASYNC_RESIGN_TOKEN")
+    return token
 
 
 def ask(work: Coroutine[Any, Any, T]) -> T:
@@ -106,11 +120,9 @@ def ask(work: Coroutine[Any, Any, T]) -> T:
 
 
 def _end(text: str, code: int) -> NoReturn:
-    # Not sys.exit: it waits for threads, and the answer has a limit.
     if text:
         click.echo(text, err=True)
-    sys.stdout.flush()
-    os._exit(code)
+    end(code)
 
 
 @asynccontextmanager

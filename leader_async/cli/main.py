@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
-from pathlib import Path
 from typing import Any
 
 import click
@@ -93,7 +91,7 @@ def serve(resign_token_file: str | None, identity: str, log_level: str, **rest: 
             **rest,
             identity=identity or socket.gethostname(),
             log_level=log_level.lower(),
-            resign_token=_token(resign_token_file),
+            resign_token=options.bearer_token(resign_token_file),
         )
     except UsageError as error:
         raise click.UsageError(str(error)) from error
@@ -168,20 +166,6 @@ for _command in (
     run.run,
 ):
     cli.add_command(_command)
-
-
-def _token(file: str | None) -> str | None:
-    """The bearer token, from the file or the environment: never from a flag, which every process list shows."""
-    if file is None:
-        return os.environ.get("LEADER_ASYNC_RESIGN_TOKEN", "").strip() or None
-    try:
-        token = Path(file).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise UsageError(f"--resign-token-file {file!r} cannot be read: {reason}") from error
-    if not token:
-        raise UsageError(f"--resign-token-file {file!r} is empty: put the token into it")
-    return token
 
 
 def main() -> None:

@@ -1,9 +1,13 @@
-"""The flags that several commands share, each defined once."""
+"""The flags that several commands share, each defined once, and the token that is never one."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import click
 
+from ..errors import UsageError
 from .config import Config
 
 DEFAULTS = Config()
@@ -46,3 +50,27 @@ guardian = click.option(
     help="Have a small helper process hand the lead over as soon as this one has died, however it dies. "
     "Without it the others wait for the session timeout.",
 )
+
+
+def bearer_token(file: str | None) -> str | None:
+    """The bearer token, from the file or the environment: never from a flag, which every process list shows.
+
+    Args:
+        file: path of the file, None for the environment.
+
+    Returns:
+        None if the environment has none.
+
+    Raises:
+        UsageError: the file cannot be read, or is empty.
+    """
+    if file is None:
+        return os.environ.get("LEADER_ASYNC_RESIGN_TOKEN", "").strip() or None
+    try:
+        token = Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not text"
+        raise UsageError(f"--resign-token-file {file!r} cannot be read: {reason}") from error
+    if not token:
+        raise UsageError(f"--resign-token-file {file!r} is empty: put the token into it")
+    return token

@@ -9,7 +9,6 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import signal
 import socket
@@ -21,6 +20,7 @@ from typing import Any
 from .. import clock
 from . import linux
 from .supervision import Supervision, Why
+from .talk import hear, say
 
 log = logging.getLogger("leader_async.run")
 
@@ -75,27 +75,27 @@ class Line:
     def start(self, run: Supervision, variables: dict[str, str]) -> None:
         """Start the command with these variables; `run` is kept up to date from now on."""
         self._run, self._killing, self.ended = run, False, None
-        self._tell("start", until=run.until, variables=variables)
+        say(self._sock, "start", until=run.until, variables=variables)
 
     def renew(self, until: float) -> None:
         """The lease lasts until then."""
         if until > self._run.until:
             self._run.renew(until)
-            self._tell("renew", until=until)
+            say(self._sock, "renew", until=until)
 
     def stop(self, why: Why) -> None:
         """Everything shall end, if it does not already."""
         if self._run.why is Why.RUNS:
             self._run.stop(clock.now(), why)
-            self._tell("stop", why=why)
+            say(self._sock, "stop", why=why)
 
     def kill(self) -> None:
         """Everything shall end at once."""
-        self._tell("kill")
+        say(self._sock, "kill")
 
     def forward(self, number: signal.Signals) -> None:
         """Pass a signal on to the command."""
-        self._tell("signal", number=int(number))
+        say(self._sock, "signal", number=int(number))
 
     @property
     def patience(self) -> float:
@@ -117,25 +117,13 @@ class Line:
             with suppress(asyncio.CancelledError):
                 await asyncio.sleep(0.005)
 
-    def _tell(self, say: str, **fields: Any) -> None:
-        try:
-            self._sock.send(json.dumps({"say": say, **fields}).encode())
-        except OSError as error:
-            log.debug("%s", error)
-
     def _reap(self) -> None:
         if self._pid in self._strangers.reap():
             self._gone()
 
     def _hear(self) -> None:
-        try:
-            while data := self._sock.recv(2**16):
-                self._take(json.loads(data))
-        except BlockingIOError:
-            return
-        except OSError as error:
-            log.debug("%s", error)
-        self._gone()
+        if not hear(self._sock, self._take):
+            self._gone()
 
     def _take(self, said: dict[str, Any]) -> None:
         match said["say"]:

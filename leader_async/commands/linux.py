@@ -10,9 +10,10 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+
+from ..reaping import reap
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
@@ -90,19 +91,6 @@ class Strangers:
         gone = {pid for pid, _ in reap()}
         self._pids -= gone
         return gone
-
-
-def reap() -> Iterator[tuple[int, int]]:
-    """The ids of the children that have ended, and their statuses as shells have them."""
-    while True:
-        try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return
-        if pid == 0:
-            return
-        code = os.waitstatus_to_exitcode(status)
-        yield pid, code if code >= 0 else 128 - code
 
 
 def childless() -> bool:

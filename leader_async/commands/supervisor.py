@@ -9,7 +9,6 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import signal
@@ -22,10 +21,12 @@ from typing import Any
 from .. import clock
 from ..guardian import finding
 from ..guardian.watch import Watch
+from ..reaping import reap
 from . import linux
 from .decisions import NOT_FOUND, NOT_RUN
 from .line import Line
 from .supervision import Signal, Supervision, Why
+from .talk import hear, say
 from .timer import timer
 
 log = logging.getLogger("leader_async.run")
@@ -106,13 +107,8 @@ class _Supervisor:
             return
 
     def _hear(self) -> None:
-        try:
-            while data := self._sock.recv(2**16):
-                self._take(json.loads(data))
-        except BlockingIOError:
+        if hear(self._sock, self._take):
             return
-        except OSError as error:
-            log.debug("%s", error)
         asyncio.get_running_loop().remove_reader(self._sock)
         self._orphaned = True
         if self._run is not None:
@@ -156,14 +152,14 @@ class _Supervisor:
             log.critical("%s cannot be run: %s", self._command[0], error.strerror)
             self._status = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_RUN
             self._run = None
-            self._say(say="failed", status=self._status)
+            say(self._sock, "failed", status=self._status)
             return
         self._pid, process.returncode = process.pid, 0  # its status is taken by `_look`
 
     def _look(self) -> None:
         """Take what has ended, send what is due."""
         now = clock.now()
-        for pid, status in linux.reap():
+        for pid, status in reap():
             self._told.pop(pid, None)
             self._forbidden.discard(pid)
             if pid == self._pid and self._run is not None:
@@ -173,7 +169,7 @@ class _Supervisor:
         if run is not None and linux.childless():
             self._run = None
             self._alarm.cancel()
-            self._say(say="ended", status=self._status, why=run.why)
+            say(self._sock, "ended", status=self._status, why=run.why)
         elif run is not None:
             self._end(run.tick(now))
             ending = run.why is not Why.RUNS
@@ -186,7 +182,7 @@ class _Supervisor:
             return
         if due is Signal.KILL and not self._killing:
             self._killing = True
-            self._say(say="killing")
+            say(self._sock, "killing")
         for pid in linux.children():
             if due is Signal.KILL or self._told.get(pid, Signal.NONE) < due:
                 self._told[pid] = due
@@ -197,9 +193,3 @@ class _Supervisor:
                     log.error(
                         "process %d may not be signalled, it runs as another user: the place is kept until it ends", pid
                     )
-
-    def _say(self, **fields: Any) -> None:
-        try:
-            self._sock.send(json.dumps(fields).encode())
-        except OSError as error:
-            log.debug("%s", error)

@@ -27,6 +27,7 @@ import subprocess
 from collections.abc import Sequence
 from typing import Any
 
+from ..reaping import reap
 from . import finding
 from .watch import Watch
 
@@ -120,17 +121,10 @@ class _Init:
 
     def _reap(self) -> None:
         """Take the status of every process that has ended: whoever lost its parent is the first process's child."""
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
+        for pid, status in reap():
             if self._child is not None and pid == self._child.pid:
-                code = os.waitstatus_to_exitcode(status)
-                self._child.returncode = code
-                self._status.set_result(code if code >= 0 else 128 - code)
+                self._child.returncode = status
+                self._status.set_result(status)
 
     def _admit(self) -> None:
         """Guard whoever introduces itself."""

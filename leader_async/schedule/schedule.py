@@ -44,7 +44,7 @@ from .decisions import Missed, Overlap, Rewrite, Rules, Start, Unfinished, Wait,
 from .ledger import Ledger, Open, decode, encode
 from .run import JobRun, JobWork, attempt
 from .triggers import Cron, Every, Trigger
-from .views import JobStatus, folder, read_job, read_jobs
+from .views import JobStatus, folder, ledger_of, read_job, read_jobs
 
 log = logging.getLogger("leader_async.schedule")
 W = TypeVar("W", bound=JobWork)
@@ -111,7 +111,7 @@ class Schedule:
         self.election = election
         self._client, self._parent = election.client, election.parent
         # Transactions have paths below the chroot.
-        self._folder = folder(self._parent.removeprefix(self._client.ensemble.chroot))
+        self._below_chroot = self._parent.removeprefix(self._client.ensemble.chroot)
         self._jobs: dict[str, _Job] = {}
         self._wall_clock = wall_clock
         self._behind = 0.0  # seconds that our clock is behind ZooKeeper's, if that matters
@@ -278,7 +278,7 @@ class Schedule:
         if name in self._jobs:
             raise UsageError(f"{name!r} is a job of this schedule: its ledger keeps it from being run twice")
         try:
-            await self._client.request(m.Delete(f"{folder(self._parent)}/{name}"))
+            await self._client.request(m.Delete(ledger_of(self._parent, name)))
         except NoNode:
             return False
         return True
@@ -308,7 +308,7 @@ class Schedule:
         """Read the ledger as it is now; make it if there is none."""
         await self._look_at_clocks(term)  # a write, so what is read behind it is not older
         try:
-            data = await self._client.request(m.GetData(f"{folder(self._parent)}/{job.rules.name}"))
+            data = await self._client.request(m.GetData(ledger_of(self._parent, job.rules.name)))
         except NoNode:
             ledger = first(job.rules, self._now())
             with contextlib.suppress(NodeExists):
@@ -389,7 +389,7 @@ class Schedule:
         ledger = ended(job.rules, page.ledger, self._now(), job.unclosed[1])
         # Needs no term: whoever has found this attempt unfinished has written the ledger, and it is at another version.
         reply = await self._client.request(
-            m.SetData(f"{folder(self._parent)}/{job.rules.name}", encode(ledger), page.version)
+            m.SetData(ledger_of(self._parent, job.rules.name), encode(ledger), page.version)
         )
         assert isinstance(reply, m.DataSet)
         page.ledger, page.version = ledger, reply.stat.version
@@ -401,7 +401,7 @@ class Schedule:
         page.ledger, page.version = ledger, version
 
     def _path(self, job: _Job) -> str:
-        return f"{self._folder}/{job.rules.name}"
+        return ledger_of(self._below_chroot, job.rules.name)
 
     # -- time ----------------------------------------------------------------------------------------------------------
 
@@ -411,7 +411,7 @@ class Schedule:
     async def _look_at_clocks(self, term: Term) -> None:
         """Compare our clock with ZooKeeper's, by a write under this term."""
         while True:
-            before, writes = self._wall_clock(), term.transaction().set_data(self._folder, b"")
+            before, writes = self._wall_clock(), term.transaction().set_data(folder(self._below_chroot), b"")
             try:
                 await writes.commit()
                 break

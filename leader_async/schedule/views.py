@@ -69,6 +69,11 @@ def folder(parent: str) -> str:
     return f"{parent}/jobs"
 
 
+def ledger_of(parent: str, name: str) -> str:
+    """Where the ledger of one of them is."""
+    return f"{folder(parent)}/{name}"
+
+
 async def read_jobs(client: Client, parent: str) -> list[JobStatus]:
     """All jobs that this election ever ran, by name.
 
@@ -97,7 +102,7 @@ async def read_job(client: Client, parent: str, name: str) -> JobStatus | None:
         LedgerError: the ledger is not this library's.
     """
     try:
-        data = await client.request(m.GetData(f"{folder(parent)}/{name}"))
+        data = await client.request(m.GetData(ledger_of(parent, name)))
     except NoNode:
         return None
     assert isinstance(data, m.Data)

@@ -110,6 +110,7 @@ LAYERS["election"] = PURE_ELECTION | {
 LAYERS |= {
     "watchdog": set(),
     "logs": set(),
+    "reaping": set(),
     # The application's end knows nothing of elections; the other end writes their records, and that is all it knows.
     "guardian": set(),
     "guardian/protocol": {"zookeeper/session"},
@@ -117,7 +118,7 @@ LAYERS |= {
     "guardian/tie": {"zookeeper/messages", "zookeeper/client", "guardian/protocol", "guardian/finding"},
     "guardian/ending": {"errors", "zookeeper", "election/record", "guardian/protocol"},
     "guardian/watch": {"guardian/protocol", "guardian/ending"},
-    "guardian/container": {"guardian/finding", "guardian/watch"},
+    "guardian/container": {"reaping", "guardian/finding", "guardian/watch"},
     "guardian/__main__": {"logs", "guardian/watch"},
 }
 LAYERS |= {
@@ -126,12 +127,13 @@ LAYERS |= {
     "schedule/decisions": {"errors", "schedule/ledger", "schedule/triggers"},
     "commands/supervision": set(),
     "commands/decisions": {"commands/supervision"},
-    "commands/linux": set(),
+    "commands/linux": {"reaping"},
+    "commands/talk": set(),
     "fence/statements": {"errors"},
     "fence/header": {"errors", "fence/statements"},
     "fence/gate": {"errors"},
     "fence": {"errors", "fence"},  # no driver, no ZooKeeper: a token is a number
-    "commands": {"clock", "waking", "election", "guardian/finding", "guardian/watch", "commands"},
+    "commands": {"clock", "waking", "election", "reaping", "guardian/finding", "guardian/watch", "commands"},
 }
 PURE |= {"guardian/protocol", "schedule/ledger", "schedule/decisions", "commands/supervision", "commands/decisions"}
 PURE |= {"fence/statements", "fence/header", "fence/gate"}

@@ -17,6 +17,7 @@ from leader_async.cli import moves
 from leader_async.testing import ZooKeeper, zookeeper
 from leader_async.web import create_app
 
+from ...support.waiting import until
 from .test_main import NOWHERE, environment
 
 __all__ = ["zookeeper"]
@@ -37,12 +38,6 @@ async def command(*arguments: str, **variables: str) -> tuple[int, str, str]:
 
 async def idle(term: Term) -> None:
     await asyncio.get_running_loop().create_future()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(15):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 @pytest.fixture
@@ -117,6 +112,9 @@ async def test_a_replica_s_url(leader: tuple[Connection, Election], zookeeper: Z
         assert [entry["term"] for entry in json.loads(answers[2][1])] == [1]
         assert "403" in answers[3][2]
         assert "token" in answers[4][2]
+        code, _, told = await command("resign", "--url", url, "--resign-token-file", "/no/such/file")
+        assert code == 2
+        assert "--resign-token-file '/no/such/file' cannot be read: No such file" in told
         code, out, _ = await command("resign", "--url", url, RESIGN_TOKEN=TOKEN)
         assert (code, out) == (0, "a has resigned from term 1\n")
     finally:

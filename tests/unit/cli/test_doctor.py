@@ -12,7 +12,8 @@ from leader_async.cli import checks
 from leader_async.cli.checks import FAIL, OK, WARN, Finding
 from leader_async.testing import ZooKeeper, zookeeper
 
-from .test_asking import command, idle, until
+from ...support.waiting import until
+from .test_asking import command, idle
 
 __all__ = ["zookeeper"]
 pytestmark = pytest.mark.timeout(60)
