@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -31,3 +33,9 @@ def need(problem: str | None, what: str, remedy: str) -> None:
     if reporting.IN_CI:
         pytest.fail(f"{what}: {problem}; {remedy}")
     pytest.skip(f"{what}: {problem}")
+
+
+@pytest.fixture
+def on_linux() -> None:
+    """For `usefixtures`: what is tested here needs Linux."""
+    need(None if sys.platform == "linux" else "not Linux", "commands and guardians at hand", "run on Linux")

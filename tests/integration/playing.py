@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from leader_async import Election, Term
 
+from ..support.waiting import until
 
-async def until(condition: Callable[[], object], limit: float = 15.0) -> None:
-    """Return as soon as this holds."""
-    async with asyncio.timeout(limit):
-        while not condition():
-            await asyncio.sleep(0.002)
+__all__ = ["idle", "leads", "running", "until"]
 
 
 async def idle(term: Term) -> None:

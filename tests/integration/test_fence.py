@@ -63,7 +63,12 @@ class Writer:
         await self.execute(f"INSERT INTO history (token, writer) VALUES ({token}, '{writer}')")
 
     def transaction(self, level: Isolation) -> AbstractAsyncContextManager[object]:
-        return self.raw.transaction(isolation=level)  # type: ignore[no-any-return]
+        transaction: AbstractAsyncContextManager[object] = self.raw.transaction(isolation=level)
+        return transaction
+
+    async def write_fenced(self, token: int) -> None:
+        async with fence.postgres(self.raw, "reports", token):
+            await self.write(token)
 
     async def pid(self) -> int:
         if isinstance(self.raw, asyncpg.Connection):
@@ -132,13 +137,9 @@ async def test_a_lower_one_that_stalls_inside_lands_before_the_higher_one(
         async with fence.postgres(old.raw, "reports", 5):
             pass
 
-    async def succeed() -> None:
-        async with fence.postgres(new.raw, "reports", 7):
-            await new.write(7)
-
     async with fence.postgres(old.raw, "reports", 5):
         await old.write(5)
-        successor = asyncio.create_task(succeed())
+        successor = asyncio.create_task(new.write_fenced(7))
         await waits(postgres, new)
         await old.write(5)
     await successor
@@ -150,13 +151,9 @@ async def test_a_lower_one_that_waits_for_the_higher_one_is_refused(
 ) -> None:
     old, new = pair
 
-    async def late() -> None:
-        async with fence.postgres(old.raw, "reports", 5):
-            await old.write(5)
-
     async with fence.postgres(new.raw, "reports", 7):
         await new.write(7)
-        straggler = asyncio.create_task(late())
+        straggler = asyncio.create_task(old.write_fenced(5))
         await waits(postgres, old)
     with pytest.raises(StaleToken):
         await straggler
@@ -168,15 +165,11 @@ async def test_a_lower_one_takes_its_turn_when_the_higher_one_wrote_nothing(
 ) -> None:
     old, new = pair
 
-    async def late() -> None:
-        async with fence.postgres(old.raw, "reports", 5):
-            await old.write(5)
-
     straggler = None
     with contextlib.suppress(ZeroDivisionError):
         async with fence.postgres(new.raw, "reports", 7):
             await new.write(7)
-            straggler = asyncio.create_task(late())
+            straggler = asyncio.create_task(old.write_fenced(5))
             await waits(postgres, old)
             raise ZeroDivisionError
     assert straggler is not None
@@ -200,11 +193,7 @@ async def test_who_freezes_inside_holds_its_successor_up_until_postgresql_ends_i
     freezing = asyncio.create_task(freeze())
     await frozen.wait()
 
-    async def succeed() -> None:
-        async with fence.postgres(new.raw, "reports", 7):
-            await new.write(7)
-
-    successor = asyncio.create_task(succeed())
+    successor = asyncio.create_task(new.write_fenced(7))
     await waits(postgres, new)
     await successor
     thawed.set()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +11,9 @@ import pytest
 
 from ..support.zookeeper import Server
 from ..unit.commands.place import Place
-from ..unit.guardian.processes import eventually
+from ..unit.guardian.processes import Application, eventually
 
-pytestmark = [pytest.mark.timeout(60), pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")]
+pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("on_linux")]
 TIMES = 3
 
 
@@ -27,15 +26,20 @@ def place(standalone: Server, tmp_path: Path, name: str) -> Iterator[Place]:
         place.end()
 
 
+def succeeded(place: Place, leading: Application, copy: int) -> Application:
+    """Kill this one; who waited runs that copy, and nothing is left of the one before."""
+    waiting = place.waiting()
+    os.kill(leading.process.pid, signal.SIGKILL)
+    eventually(lambda: place.running(copy))
+    eventually(lambda: not leading.relatives())
+    return waiting
+
+
 def test_kill_9_of_run_lets_the_other_begin_when_nothing_is_left(place: Place) -> None:
     leading = place.start()
     eventually(lambda: place.running(1))
     for number in range(TIMES):
-        waiting = place.waiting()
-        os.kill(leading.process.pid, signal.SIGKILL)
-        eventually(lambda n=number: place.running(n + 2))  # type: ignore[misc]
-        eventually(lambda one=leading: not one.relatives())  # type: ignore[misc]
-        leading = waiting
+        leading = succeeded(place, leading, number + 2)
     leading.process.terminate()
     assert leading.process.wait(10) == 128 + signal.SIGTERM
     eventually(lambda: not leading.relatives())

@@ -168,7 +168,7 @@ with blocking.connect(sys.argv[1]) as zk, zk.election("x").lead() as term:
     assert not slow.sessions
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="a guardian is at hand on Linux")
+@pytest.mark.usefixtures("on_linux")
 def test_with_a_guardian_a_killed_process_is_followed_at_once(slow: ZooKeeper) -> None:
     script = """
 with blocking.connect(sys.argv[1], guardian=True) as zk, zk.election("x").lead() as term:

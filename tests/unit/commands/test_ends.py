@@ -15,7 +15,7 @@ from leader_async.testing import ZooKeeper
 from ..guardian.processes import Application, eventually
 from .place import BEATING, LEASE, Place
 
-pytestmark = [pytest.mark.timeout(60), pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")]
+pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("on_linux")]
 
 
 def state(pid: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from leader_async.testing import ZooKeeper
 
 from ..guardian.processes import ROOT, Application, eventually
 
-pytestmark = [pytest.mark.timeout(60), pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")]
+pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("on_linux")]
 EXAMPLES = ROOT / "deploy/examples"
 COMMANDS = {
     "cron": ["sh", str(EXAMPLES / "cron.sh")],
@@ -23,6 +24,10 @@ COMMANDS = {
     ],
     "apscheduler": [sys.executable, str(EXAMPLES / "apscheduler_jobs.py")],
 }  # fmt: skip
+
+
+def has_begun(log: Path) -> bool:
+    return "begun by" in log.read_text()
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -35,7 +40,7 @@ def test_an_example_runs_in_one_place(name: str, tmp_path: Path) -> None:
                 run = [sys.executable, "-m", "leader_async", "run", "--zookeeper", server.address]
                 log = tmp_path / f"{host}.log"
                 hosts.append(Application([*run, "--election", name, "--identity", host, "--", *command], log))
-                eventually(lambda log=log: "begun by" in log.read_text())  # type: ignore[misc]
+                eventually(partial(has_begun, log))
             first, second = hosts
             eventually(lambda: len(first.relatives()) >= 3)
             assert len(second.relatives()) == 2  # run and its supervisor

@@ -16,7 +16,7 @@ from ..guardian.processes import eventually
 from .place import Place, supervisor
 from .test_ends import state
 
-pytestmark = [pytest.mark.timeout(60), pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")]
+pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("on_linux")]
 
 UNABLE = (
     "import ctypes, os, sys; assert not ctypes.CDLL(None).prctl(24, 5, 0, 0, 0); os.execv(sys.argv[1], sys.argv[1:])"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -15,7 +14,7 @@ from leader_async.testing import ZooKeeper
 from ..guardian.processes import Application, eventually
 from .place import Place, supervisor
 
-pytestmark = [pytest.mark.timeout(60), pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")]
+pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("on_linux")]
 
 
 def everything(place: Place, one: Application) -> list[int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import resource
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +14,7 @@ from leader_async import clock
 from leader_async.commands.timer import Timer, timer
 from leader_async.waking import Alarm
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
+pytestmark = pytest.mark.usefixtures("on_linux")
 
 
 def clocks() -> set[int]:

@@ -17,16 +17,11 @@ from leader_async.testing import ZooKeeper, zookeeper
 from leader_async.zookeeper import messages as m
 
 from ...support.proxy import Proxy
+from ...support.waiting import until
 
 __all__ = ["zookeeper"]
 LEASE = 0.3
 PATH = "/ELECTION/x/history"
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(15):
-        while not condition():
-            await asyncio.sleep(0.002)
 
 
 async def idle(term: Term) -> None:

@@ -16,17 +16,12 @@ from leader_async.testing import ZooKeeper, zookeeper
 from leader_async.zookeeper import messages as m
 
 from ...support.proxy import Proxy
+from ...support.waiting import until
 
 __all__ = ["zookeeper"]
 GET_DATA, GET_CHILDREN = 4, 8
 PARENT = "/ELECTION/x"
 LEASE = 30.0
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(15):
-        while not condition():
-            await asyncio.sleep(0.002)
 
 
 async def seen(changes: AsyncGenerator[Change, None], wanted: Callable[[Change], bool]) -> Change:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -18,15 +19,12 @@ from leader_async.schedule.run import attempt
 from leader_async.testing import ZooKeeper, zookeeper
 from leader_async.zookeeper import messages as m
 
+from ...support import waiting
+
 __all__ = ["zookeeper"]
 
 LEDGER = "/ELECTION/x/jobs/job"
-
-
-async def until(condition: Callable[[], object], limit: float = 10.0) -> None:
-    async with asyncio.timeout(limit):
-        while not condition():
-            await asyncio.sleep(0.002)
+until = partial(waiting.until, limit=10.0)
 
 
 @asynccontextmanager
@@ -58,6 +56,17 @@ async def status(jobs: Schedule, wanted: Callable[[JobStatus], object]) -> JobSt
 
 def reached(runs: list[tuple[str, float]], count: int) -> bool:
     return len(runs) >= count
+
+
+def noting(jobs: Schedule, **how: Any) -> tuple[Schedule, list[JobRun]]:
+    """A schedule with a job every 0.1 s that notes its runs, and those."""
+    runs: list[JobRun] = []
+
+    @jobs.every(0.1, name="job", **how)
+    async def job(run: JobRun) -> None:
+        runs.append(run)
+
+    return jobs, runs
 
 
 async def ask(jobs: Schedule) -> None:
@@ -235,14 +244,8 @@ async def test_an_answer_that_is_lost_loses_no_run_and_makes_none_twice(
     zookeeper: ZooKeeper, is_it: Callable[[m.Request], bool], before: bool
 ) -> None:
     """Who looks afterwards finds its own attempt; also one that has ended, and could not be written down."""
-    runs: list[JobRun] = []
     async with connected(zookeeper) as (zk, election):
-        jobs = Schedule(election)
-
-        @jobs.every(0.1, name="job", missed="all", unfinished="rerun")
-        async def job(run: JobRun) -> None:
-            runs.append(run)
-
+        jobs, runs = noting(Schedule(election), missed="all", unfinished="rerun")
         async with running(jobs):
             await until(lambda: runs)
             lose(zk, is_it, before=before)
@@ -255,14 +258,8 @@ async def test_an_answer_that_is_lost_loses_no_run_and_makes_none_twice(
 
 
 async def test_an_outage_is_ridden_out(zookeeper: ZooKeeper) -> None:
-    runs: list[JobRun] = []
     async with connected(zookeeper) as (zk, election):
-        jobs = Schedule(election)
-
-        @jobs.every(0.1, name="job")
-        async def job(run: JobRun) -> None:
-            runs.append(run)
-
+        jobs, runs = noting(Schedule(election))
         async with running(jobs):
             await until(lambda: runs)
             zookeeper.disconnect(zk.client.session_id)
@@ -276,14 +273,8 @@ async def test_an_outage_is_ridden_out(zookeeper: ZooKeeper) -> None:
 async def test_a_wrong_clock_does_not_move_slots(
     zookeeper: ZooKeeper, off: float, words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    runs: list[JobRun] = []
     async with connected(zookeeper) as (_, election):
-        jobs = Schedule(election, wall_clock=lambda: time.time() + off)
-
-        @jobs.every(0.1, name="job")
-        async def job(run: JobRun) -> None:
-            runs.append(run)
-
+        jobs, runs = noting(Schedule(election, wall_clock=lambda: time.time() + off))
         async with running(jobs):
             await until(lambda: len(runs) > 1)
     assert all(abs(run.slot.timestamp() - time.time()) < 60 for run in runs)
@@ -291,15 +282,9 @@ async def test_a_wrong_clock_does_not_move_slots(
 
 
 async def test_a_clock_that_is_set_while_we_lead_does_not_move_slots(zookeeper: ZooKeeper) -> None:
-    runs: list[JobRun] = []
     off = [0.0]
     async with connected(zookeeper) as (_, election):
-        jobs = Schedule(election, wall_clock=lambda: time.time() + off[0])
-
-        @jobs.every(0.1, name="job", missed="all")
-        async def job(run: JobRun) -> None:
-            runs.append(run)
-
+        jobs, runs = noting(Schedule(election, wall_clock=lambda: time.time() + off[0]), missed="all")
         async with running(jobs):
             for jump in (0.0, 3600.0, -3600.0):
                 off[0] = jump
@@ -313,14 +298,8 @@ def more_than(runs: list[JobRun], count: int) -> bool:
 
 
 async def test_a_ledger_that_somebody_changes_is_read_again(zookeeper: ZooKeeper) -> None:
-    runs: list[JobRun] = []
     async with connected(zookeeper) as (zk, election):
-        jobs = Schedule(election)
-
-        @jobs.every(0.1, name="job")
-        async def job(run: JobRun) -> None:
-            runs.append(run)
-
+        jobs, runs = noting(Schedule(election))
         async with running(jobs):
             await until(lambda: runs)
             await zk.client.request(m.Delete(LEDGER))
