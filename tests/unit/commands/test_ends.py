@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,15 @@ def shell(place: Place, script: str) -> Application:
     return place.start(command=["sh", "-c", f"{script}; sleep 300 & echo ready $$; while :; do wait; done"])
 
 
+@pytest.fixture
+def listening() -> Iterator[None]:
+    """A SIGHUP that is not ignored, as it is when the tests run under nohup: that would be for the command as well."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("listening")
 def test_signals_are_passed_on(place: Place) -> None:
     one = shell(place, "trap 'echo hup' HUP; trap 'echo usr1' USR1; trap 'echo usr2; exit 9' USR2")
     one.line("ready")
