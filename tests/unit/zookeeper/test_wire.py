@@ -64,6 +64,17 @@ def test_replies(request_: m.Request, body: bytes, reply: m.Reply) -> None:
     assert wire.decode_reply(request_, header() + body) == reply
 
 
+def test_a_path_is_not_null() -> None:
+    with pytest.raises(ProtocolError, match="null string"):
+        server.decode_request(struct.pack("!ii", 7, 2) + struct.pack("!ii", -1, 0))
+
+
+def test_a_transaction_may_create_with_an_access_list_of_its_own() -> None:
+    own = m.Create("/a", b"x", access=(m.Access(m.Permission.READ, "digest", "me:hash"),))
+    request = m.Multi((m.Check("/b", 1), own, m.Delete("/c")))
+    assert server.decode_request(wire.encode_request(5, request)[4:]) == (5, request)
+
+
 @pytest.mark.parametrize("request_", [entry[0] for entry in REPLIES], ids=lambda value: type(value).__name__)
 def test_an_error_in_the_header_fails_any_request(request_: m.Request) -> None:
     assert wire.decode_reply(request_, header(-101)) == m.Failed(-101)
@@ -126,6 +137,7 @@ def test_transactions_that_do_not_answer_what_was_asked(body: bytes, complaint: 
         (m.Create("/a"), struct.pack("!i", -7), "bytes at 20"),
         (m.Create("/a"), struct.pack("!i", 2) + b"\xff\xff", "not UTF-8"),
         (m.GetChildren("/a"), struct.pack("!i", -1), "a list of -1 entries"),
+        (m.GetAccess("/a"), struct.pack("!i", -1), "a list of -1 entries"),
         (m.GetChildren("/a"), b"", "ends too early"),
         (m.GetChildren("/a"), struct.pack("!i", 2**31 - 1), "ends too early"),
         (m.Exists("/a"), STAT[:-1], "too early for a stat"),
@@ -203,6 +215,8 @@ def test_a_server_knows_what_it_does_not_know() -> None:
     read_in_transaction = part(4) + text("/a") + b"\0"
     frame = struct.pack("!ii", 7, 14) + read_in_transaction + END
     assert server.decode_request(frame) == (7, server.Unknown("GetData in a transaction is not known here"))
+    unheard_of = struct.pack("!ii", 7, 14) + part(99) + END
+    assert server.decode_request(unheard_of) == (7, server.Unknown("operation 99 in a transaction is not known here"))
     with_ttl = struct.pack("!ii", 7, 1) + text("/a") + text("") + struct.pack("!ii", 0, 5)
     xid, unknown = server.decode_request(with_ttl)
     assert xid == 7
