@@ -301,8 +301,9 @@ class Candidacy(Standing):
             self._take_lead(now)
 
     def _follow(self) -> None:
-        """Somebody is ahead of us: know who leads. The heir is told by its predecessor's card."""
-        if self.view is None and self.queue.position > 1:
+        """Somebody is ahead of us: know who leads, were it ourselves. The holder's heir is told by its card."""
+        told = self.queue.position == 1 and (self.armed is None or self.before.version)
+        if self.view is None and not told:
             self.read_record(Role.FOLLOWER)
 
     def _take_lead(self, now: float) -> None:

@@ -100,7 +100,7 @@ class Appointee:
 
     Attributes:
         znode: name of its znode.
-        through: name of the znode right before it, whose card it watches; "" if that is ours, whose end it watches.
+        through: name of the znode right before it, whose card it watches; "" if it is first, and watches the record.
         card: that znode's card as it was read, None if it has none.
     """
 
@@ -199,13 +199,13 @@ class Standing:
     def learn_gone(self, name: str, now: float) -> None:
         """This znode does not exist any more; the heir claims at once, unless it is to be appointed."""
         self.gone.setdefault(name, now)
-        before = Card()
-        if self.armed == name:
+        before, told = Card(), self.armed == name
+        if told:
             before, self.armed, self.before = self.before, None, Card()
         if not self.queue.gone(name) or self.departing or self.hold is not None:
             return
         if self.queue.position:
-            if before.version:  # it led before its turn, and may have given the lead to us
+            if before.version or not told:  # it led before its turn, or may have, and may have given the lead to us
                 self.read_record(Role.FOLLOWER)
             return
         self.view = None
@@ -325,7 +325,8 @@ class Standing:
         rest = behind[behind.index(to.znode) + 1 :] if to.znode in behind else ()
         record = r.Record(hold.number + 1, to.znode, r.State.HELD, hold.lease, behind=rest[:PASSED_ON], why=why)
         wake = None
-        if to.through:
+        # Who is next watches our end; but if others are ahead of us, it cannot tell from that how we went.
+        if to.through and not (to.through == hold.holder and self.in_turn):
             card = encode_card(replace(to.card or Card(), appointed=to.znode))
             wake = m.SetData(self.path(to.through), card, m.ANY_VERSION)
         request = r.appointment(self.settings.parent, hold.holder, record, hold.version, wake)

@@ -171,7 +171,7 @@ async def find_appointee(client: Client, parent: str, own: str | None, identity:
         if card is None:
             continue
         if card.identity == identity and name != own:
-            return Appointee(name) if before in ("", own) else Appointee(name, before, before_card)
+            return Appointee(name, before, before_card)
         before, before_card = name, card
     others = sorted({card.identity for name, card in zip(names, cards, strict=True) if card and name != own})
     raise UsageError(f"no candidate {identity!r} stands in the queue; there are: {', '.join(others) or 'no others'}")

@@ -233,6 +233,69 @@ def test_a_transfer_to_one_further_back_is_read_by_that_one() -> None:
     assert sum(process.leads for process in world.processes) == 1
 
 
+def who_leads_before_its_turn() -> tuple[World, Process, Process, Process]:
+    """The second leads by name, the first stands ahead of it, and the last has read its card before that."""
+    world = joined(3)
+    for process in in_order(world)[:2]:  # the first of them queues again: none behind the last has a card of a term
+        process.candidacy.resign(process.now)
+        process.carry_out()
+        world.deliver()
+    leader, first, second = in_order(world)
+    appointee = world.appointee(2)
+    assert appointee is not None
+    leader.candidacy.transfer(appointee, leader.now)
+    leader.carry_out()
+    world.deliver()
+    assert in_order(world) == [first, second, leader]
+    assert second.leads
+    return world, first, second, leader
+
+
+def test_one_that_leads_before_its_turn_hands_over_to_the_one_right_behind_it() -> None:
+    """Its end alone would not tell that one: whoever it watches may go, and somebody else still be ahead of it."""
+    world, _, second, last = who_leads_before_its_turn()
+    appointee = world.appointee(2)
+    assert appointee is not None
+    second.candidacy.transfer(appointee, second.now)
+    second.carry_out()
+    world.deliver()
+    assert last.leads, "without waiting for an audit"
+
+
+def test_one_that_leads_before_its_turn_and_resigns_passes_nobody_over() -> None:
+    world, first, second, _ = who_leads_before_its_turn()
+    second.candidacy.resign(second.now)
+    second.carry_out()
+    world.deliver()
+    assert first.leads
+
+
+def test_whoever_stands_ahead_of_a_living_leader_waits_for_its_end_however_long_that_takes() -> None:
+    """What is waited out begins with the holder's end, not with the reading of the record that names it."""
+    world, first, second, _ = who_leads_before_its_turn()
+    pass_time(world, 8.0)
+    assert second.leads
+    world.ensemble.expire(second.session)
+    world.deliver_to(first)
+    pass_time(world, 2.0, second)
+    assert not first.leads
+    pass_time(world, 2.0, second)
+    assert first.leads
+
+
+def test_who_was_appointed_while_it_was_away_learns_that_when_it_is_back() -> None:
+    world, _, second, last = who_leads_before_its_turn()
+    appointee = world.appointee(2)
+    assert appointee is not None
+    last.cut(0)
+    second.candidacy.transfer(appointee, second.now)
+    second.carry_out()
+    world.deliver()
+    last.connect()
+    world.deliver()
+    assert last.leads, "without waiting for an audit"
+
+
 def test_a_server_behind_an_event_is_believed_no_more_than_the_event() -> None:
     """A watch event carries no zxid: who reconnects to a server that is behind it must not see the dead rise."""
     world = joined(3)

@@ -115,7 +115,7 @@ def test_a_dead_predecessor_makes_us_list_again_instead_of_walking_through_the_d
     znode = stage.enter("a-n_0000000001", "b-n_0000000002", "c-n_0000000003")
     (watch,) = stage.sends(Purpose.WATCH)
     stage.answer(watch, NO_NODE)
-    (listing,) = stage.sends(Purpose.LIST)
+    _, listing = stage.sends(Purpose.RECORD, Purpose.LIST)
     stage.answer(listing, m.Children(("a-n_0000000001", znode)))
     (watch,) = stage.sends(Purpose.WATCH)
     assert watch.about == "a-n_0000000001"
@@ -240,7 +240,8 @@ def test_the_parent_was_deleted(stage: Stage) -> None:
     stage.enter("a-n_0000000001", "b-n_0000000002")
     (watch,) = stage.sends(Purpose.WATCH)
     stage.answer(watch, NO_NODE)
-    (listing,) = stage.sends(Purpose.LIST)
+    read, listing = stage.sends(Purpose.RECORD, Purpose.LIST)
+    stage.answer(read, NO_NODE)
     stage.answer(listing, NO_NODE)
     over, create = stage.take()
     assert isinstance(over, Left)
