@@ -108,7 +108,7 @@ class ZooKeeper:
         """How many stand in a queue of that fleet."""
         session = await self._get()
         error, reply = await session.ask(GET_CHILDREN, text(f"{fleet.root}/e{election}") + b"\0")
-        return 0 if error else len(names(reply))
+        return 0 if error else sum(name[-10:].isdigit() for name in names(reply))  # the history is none
 
     async def joined(self, fleet: Fleet, count: int, election: int = 0) -> None:
         """Return when so many stand in a queue of that fleet.
