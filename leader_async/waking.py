@@ -54,20 +54,37 @@ class Pulse:
     """Wakes all that wait for something to change; they look for themselves at what it was."""
 
     def __init__(self) -> None:
-        self._waiting: asyncio.Future[None] | None = None
+        self._next: asyncio.Future[None] | None = None
+        self._waiting: list[asyncio.Future[None]] = []
 
     def fire(self) -> None:
         """Wake everybody who waits now."""
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None and not waiting.done():
-            waiting.set_result(None)
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            for one in waiting:
+                if not one.done():
+                    one.set_result(None)
+        if self._next is not None:
+            shared, self._next = self._next, None
+            if not shared.done():
+                shared.set_result(None)
 
     def next(self) -> asyncio.Future[None]:
-        """Done at the next `fire`, counted from this call: ask before you look, if looking takes more than a moment."""
-        if self._waiting is None:
-            self._waiting = asyncio.get_running_loop().create_future()
-        return self._waiting
+        """Done at the next `fire`, counted from this call: ask before you look, if looking takes more than a moment.
+
+        All who ask get the same future: shield it from your own cancellation.
+        """
+        if self._next is None:
+            self._next = asyncio.get_running_loop().create_future()
+        return self._next
 
     async def wait(self) -> None:
         """Return at the next `fire`."""
-        await asyncio.shield(self.next())
+        # A future of its own needs no shield, which would cost an iteration of the loop.
+        own = asyncio.get_running_loop().create_future()
+        self._waiting.append(own)
+        try:
+            await own
+        finally:
+            if own in self._waiting:
+                self._waiting.remove(own)

@@ -14,7 +14,7 @@ from ..errors import BadVersion, NodeExists, NoNode, RecordError
 from ..zookeeper import messages as m
 from . import queue as q
 from . import record as r
-from .card import Card
+from .card import NO_CARD
 from .card import decode as decode_card
 from .commands import ConfirmNow, Hold, Purpose, Send
 from .standing import AUDIT, Role, Standing, View
@@ -103,7 +103,7 @@ def _take_queue(own: Standing, names: tuple[str, ...], mine: list[str], now: flo
     for name in gone:
         own.gone.setdefault(name, now)
     if own.armed in gone:
-        own.armed, own.before = None, Card()
+        own.armed, own.before = None, NO_CARD
     own.listed = True
     if own.view is not None and own.view.role is not Role.FIRST and known:
         own.view = None  # as old as the last listing

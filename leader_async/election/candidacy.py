@@ -43,7 +43,7 @@ from ..zookeeper import messages as m
 from . import queue as q
 from . import record as r
 from .answers import TAKERS
-from .card import Card
+from .card import NO_CARD
 from .card import encode as encode_card
 from .commands import Command, ConfirmNow, Purpose, Send, Stake, StartWork, StopWork
 from .standing import CHANGES, REJOIN, RESIGNED, Appointee, Role, Standing, Work
@@ -154,7 +154,7 @@ class Candidacy(Standing):
         self.session_id = 0
         self.listed = self.told_of_joins = False
         self.armed = self.view = self.audited = None
-        self.before = Card()
+        self.before = NO_CARD
         self.hold_off = 0.0
         self._advance(now)
 
@@ -184,7 +184,7 @@ class Candidacy(Standing):
         """A confirm with this stake in it was refused: that part of it failed, with this error code."""
         if stake.hold is None:
             # The listing will tell that our znode is gone.
-            self.listed, self.armed, self.before = False, None, Card()
+            self.listed, self.armed, self.before = False, None, NO_CARD
         elif stake.hold is self.hold and not stake.hold.over:
             what = "our znode is gone" if part == 0 else "the record is at another version"
             self.end_join(f"a confirm was refused: {what} ({server_error(code)})", forfeited=True)
@@ -204,7 +204,7 @@ class Candidacy(Standing):
         elif event.change is m.Change.DELETED:
             self.learn_gone(name, now)
         elif name == self.armed:
-            self.armed, self.before = None, Card()  # to be read again
+            self.armed, self.before = None, NO_CARD  # to be read again
         self._advance(now)
 
     def answered(self, asked: Send, answer: m.Answer, sent: float, now: float) -> None:

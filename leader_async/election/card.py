@@ -13,7 +13,7 @@ It does not promise to be true by the time it is read.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +41,31 @@ class Card:
     appointed: str = ""
 
 
+_FIELDS = tuple(field.name for field in fields(Card))
+NO_CARD = Card()
+"""What is known of a znode that was not read."""
+
+
 def encode(card: Card) -> bytes:
     """The card as the znode's data; what says nothing is left out."""
-    return json.dumps({name: value for name, value in asdict(card).items() if value}, separators=(",", ":")).encode()
+    # Not `asdict`, which copies: a leader writes its card each time that its heir changes.
+    said = {name: value for name in _FIELDS if (value := getattr(card, name))}
+    return json.dumps(said, separators=(",", ":")).encode()
 
 
 def decode(data: bytes) -> Card:
     """The card that stands in a znode; an empty one if something else does."""
     try:
-        fields = json.loads(data)
+        said = json.loads(data)
         return Card(
-            identity=str(fields.get("identity", "")),
-            address=str(fields.get("address", "")),
-            started_at=float(fields.get("started_at", 0.0)),
-            term=int(fields.get("term", 0)),
-            version=int(fields.get("version", 0)),
-            heir=str(fields.get("heir", "")),
-            by_name=bool(fields.get("by_name", False)),
-            appointed=str(fields.get("appointed", "")),
+            identity=str(said.get("identity", "")),
+            address=str(said.get("address", "")),
+            started_at=float(said.get("started_at", 0.0)),
+            term=int(said.get("term", 0)),
+            version=int(said.get("version", 0)),
+            heir=str(said.get("heir", "")),
+            by_name=bool(said.get("by_name", False)),
+            appointed=str(said.get("appointed", "")),
         )
     except (ValueError, TypeError, AttributeError, OverflowError):
-        return Card()
+        return NO_CARD

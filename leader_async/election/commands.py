@@ -9,7 +9,7 @@ from typing import TypeAlias
 from ..zookeeper.messages import Operation, Request
 
 
-class Purpose(enum.Enum):
+class Purpose(enum.StrEnum):
     """Why a request is sent, which says what its answer means."""
 
     PARENT = "make the election's znode"

@@ -218,7 +218,9 @@ class Connection:
     def note(self, candidacy: Candidacy) -> None:
         """Something has happened to this candidacy; it may want confirms now, or none any more."""
         self._keeper.note(candidacy)
-        self._set_alarm()
+        # An alarm that nobody needs any more rings in vain, and a hurried confirm sets the next one.
+        if candidacy.has_stake and not self._hurried:
+            self._set_alarm()
 
     def confirm_due(self) -> None:
         """Send a confirm if it is time, and see to it that the next one is sent in time."""

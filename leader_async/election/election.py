@@ -18,7 +18,7 @@ import random
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, TypeVar
 
 from .. import clock
@@ -209,7 +209,7 @@ class Election(Observer):
             return False
         given_up = self.candidacy.places_given_up
         self._feed(step)
-        async with asyncio.timeout(timeout):
+        async with nullcontext() if timeout is None else asyncio.timeout(timeout):
             while self.candidacy.places_given_up == given_up:
                 self._raise_if_dead()
                 await self._news.wait()

@@ -30,7 +30,7 @@ from . import history
 from . import record as r
 from .candidacy import Candidacy
 from .commands import Hold
-from .history import Teller, TermEntry
+from .history import Succession, Teller, TermEntry
 from .standing import CONFIRMS
 
 log = logging.getLogger("leader_async.history")
@@ -51,7 +51,8 @@ class _Diary:
         hold: the term that is being told of.
         since: wall-clock time by ZooKeeper's clock, less our own clock's reading at that instant.
         broke_off: reading of the clock at which the lease ran out, and why; None while it has not.
-        untold: entries that are not in ZooKeeper yet, by term.
+        begun: terms that began, and how, that nobody has made entries of yet.
+        untold: entries that are not in ZooKeeper yet.
         due: reading of the clock at which to tell them.
         pause: seconds until the next try.
     """
@@ -60,9 +61,20 @@ class _Diary:
     hold: Hold | None = None
     since: float = 0.0
     broke_off: tuple[float, str] | None = None
-    untold: dict[int, TermEntry] = field(default_factory=dict)
+    begun: list[tuple[Hold, Succession]] = field(default_factory=list)
+    untold: list[TermEntry] = field(default_factory=list)
     due: float = float("inf")
     pause: float = RETRY[0]
+
+    def entries(self) -> list[TermEntry]:
+        """What there is to tell, bounded."""
+        begun, self.begun, own = self.begun, [], self.candidacy.settings
+        for hold, how in begun:
+            before = history.predecessor(hold.number, how)
+            entry = TermEntry(hold.number, hold.token, own.identity, own.address, round(how.began, 3))
+            self.untold += [entry] if before is None else [before, entry]
+        self.untold = history.merged(self.untold, ())
+        return [*self.untold]
 
 
 class Historian:
@@ -87,11 +99,10 @@ class Historian:
         how = candidacy.succession
         if hold is diary.hold or how is None:
             return
-        own = candidacy.settings
         diary.hold, diary.since = hold, how.began - how.known_at
-        entry = TermEntry(hold.number, hold.token, own.identity, own.address, round(how.began, 3))
-        before = history.predecessor(hold.number, how)
-        self._tell(diary, [entry] if before is None else [before, entry], clock.now() + hold.lease / CONFIRMS)
+        # Nothing more now: the work of this very term waits to begin.
+        diary.begun.append((hold, how))
+        self._tell(diary, clock.now() + hold.lease / CONFIRMS)
 
     def broke_off(self, candidacy: Candidacy, at: float, why: str) -> None:
         """The lease ran out; the term may go on later."""
@@ -115,8 +126,8 @@ class Historian:
         end, why = diary.broke_off or (at, hold.over)
         own = candidacy.settings
         entry = TermEntry(hold.number, hold.token, own.identity, own.address)
-        told = history.ended(entry, why, end + diary.since, Teller.HOLDER)
-        self._tell(diary, [told], clock.now() + hold.lease / CONFIRMS)
+        diary.untold.append(history.ended(entry, why, end + diary.since, Teller.HOLDER))
+        self._tell(diary, clock.now() + hold.lease / CONFIRMS)
 
     def stop(self) -> None:
         """Write no more."""
@@ -126,10 +137,8 @@ class Historian:
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
-    def _tell(self, diary: _Diary, entries: list[TermEntry], due: float) -> None:
-        untold = history.merged(diary.untold.values(), entries)
-        diary.untold = {entry.term: entry for entry in untold}
-        diary.due, diary.pause = due, RETRY[0]
+    def _tell(self, diary: _Diary, due: float) -> None:
+        diary.due, diary.pause = min(diary.due, due), RETRY[0]
         self._news.fire()
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._write(), name="history")
@@ -148,7 +157,7 @@ class Historian:
             await self._try(next_one)
 
     async def _try(self, diary: _Diary) -> None:
-        told = [*diary.untold.values()]
+        told = diary.entries()
         try:
             done = await write(self._client, diary.candidacy, told)
         except (NotConnected, ConnectionLost):
@@ -161,8 +170,9 @@ class Historian:
             done = False
         if done:
             # What was added meanwhile is told next time.
-            diary.untold = {term: entry for term, entry in diary.untold.items() if entry not in told}
-            diary.due = diary.due if diary.untold else float("inf")
+            diary.untold = [entry for entry in diary.untold if entry not in told]
+            more = diary.untold or diary.begun
+            diary.due = clock.now() + diary.candidacy.settings.lease / CONFIRMS if more else float("inf")
             diary.pause = RETRY[0]
         else:
             diary.due = clock.now() + diary.pause

@@ -42,14 +42,14 @@ class Call(Generic[T]):
         self.result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._work = work
         self._ended = ended
-        self._task: asyncio.Task[T] | None = None
+        self._task: asyncio.Task[None] | None = None
         self._stopping = False
 
     def start(self, term: Term) -> None:
         """See `Job`."""
         self._stopping = False
         self._task = asyncio.get_running_loop().create_task(self._call(term), name=f"term {term.number}")
-        self._task.add_done_callback(self._done)
+        self._task.add_done_callback(self._never_began)
 
     def stop(self) -> None:
         """See `Job`."""
@@ -62,25 +62,38 @@ class Call(Generic[T]):
         if not self.result.done():
             self.result.set_exception(error)
 
-    async def _call(self, term: Term) -> T:
-        return await self._work(term)
-
-    def _done(self, task: asyncio.Task[T]) -> None:
-        self._task = None
-        if task.cancelled():
-            # Cancelled by somebody else: that is how this work ended.
-            final = not self._stopping
-            if final and not self.result.done():
-                self.result.cancel()
-            self._ended(final=final, reason="the work was cancelled")
-        elif (error := task.exception()) is not None:
+    async def _call(self, term: Term) -> None:
+        # Its end is told from here, not by a callback of the task: a handover waits for that.
+        try:
+            value = await self._work(term)
+        except asyncio.CancelledError:
+            self._cancelled()
+            raise
+        except BaseException as error:
+            self._task = None
             if not self.result.done():
                 self.result.set_exception(error)
             self._ended(final=True, reason=f"the work failed: {error!r}")
+            if not isinstance(error, Exception):
+                raise
         else:
+            self._task = None
             if not self._stopping and not self.result.done():
-                self.result.set_result(task.result())
+                self.result.set_result(value)
             self._ended(final=not self._stopping, reason="the work is done")
+
+    def _cancelled(self) -> None:
+        self._task = None
+        # If not by us then by somebody else: that is how this work ended.
+        final = not self._stopping
+        if final and not self.result.done():
+            self.result.cancel()
+        self._ended(final=final, reason="the work was cancelled")
+
+    def _never_began(self, task: asyncio.Task[None]) -> None:
+        """A task that is cancelled before its first step does not call anything."""
+        if task is self._task:
+            self._cancelled()
 
 
 class Handout:

@@ -17,7 +17,7 @@ from ..errors import server_error
 from ..zookeeper import messages as m
 from . import queue as q
 from . import record as r
-from .card import Card
+from .card import NO_CARD, Card
 from .card import encode as encode_card
 from .commands import Command, ConfirmNow, Hold, Left, Note, Purpose, Send, Stake
 from .history import Succession
@@ -64,7 +64,7 @@ class Settings:
     started_at: float
 
 
-class Role(enum.Enum):
+class Role(enum.StrEnum):
     """In which role the record is read; the last one asks to be told when it changes."""
 
     FOLLOWER = "follower"
@@ -149,7 +149,7 @@ class Standing:
         self.pending: set[tuple[Purpose, str]] = set()
         self.listed = False
         self.armed: str | None = None  # of whose end, or change, we shall be told
-        self.before = Card()  # what that znode says
+        self.before = NO_CARD  # what that znode says
         self.told_of_joins = False  # we shall be told when somebody joins the queue
         self.view: View | None = None
         self.audited: View | None = None  # what an audit's read is compared with
@@ -182,7 +182,7 @@ class Standing:
         self.gone.clear()
         self.listed = False
         self.armed = self.view = self.audited = None
-        self.before = Card()
+        self.before = NO_CARD
         self.behind = self.appointee = self.prepared = None
         self.named_at, self.published, self.warm = 0, b"", float("-inf")
         self.commands.append(Left())
@@ -199,9 +199,9 @@ class Standing:
     def learn_gone(self, name: str, now: float) -> None:
         """This znode does not exist any more; the heir claims at once, unless it is to be appointed."""
         self.gone.setdefault(name, now)
-        before, told = Card(), self.armed == name
+        before, told = NO_CARD, self.armed == name
         if told:
-            before, self.armed, self.before = self.before, None, Card()
+            before, self.armed, self.before = self.before, None, NO_CARD
         if not self.queue.gone(name) or self.departing or self.hold is not None:
             return
         if self.queue.position:
@@ -222,7 +222,7 @@ class Standing:
         self.hold = Hold(record.holder, view.version, record.term, view.mzxid, record.lease, until)
         self.behind = record.behind or None
         self.note_succession(view.mtime, float("-inf"), now, appointed=record if not record.identity else None)
-        self.seen = replace(record, identity=own.identity, address=own.address), now
+        self.seen = r.signed(record, own.identity, own.address), now
         if self.departing:
             self.hold.over = "appointed while it was leaving"
         else:
@@ -327,7 +327,7 @@ class Standing:
         wake = None
         # Who is next watches our end; but if others are ahead of us, it cannot tell from that how we went.
         if to.through and not (to.through == hold.holder and self.in_turn):
-            card = encode_card(replace(to.card or Card(), appointed=to.znode))
+            card = encode_card(replace(to.card or NO_CARD, appointed=to.znode))
             wake = m.SetData(self.path(to.through), card, m.ANY_VERSION)
         request = r.appointment(self.settings.parent, hold.holder, record, hold.version, wake)
         self.prepared = made_from, request
@@ -337,7 +337,10 @@ class Standing:
 
     def asking(self, *purposes: Purpose) -> bool:
         """Whether a request for one of these purposes is unanswered."""
-        return any(purpose in purposes for purpose, _ in self.pending)
+        for purpose, _ in self.pending:  # a loop, not `any`: this is asked at every step of a handover
+            if purpose in purposes:
+                return True
+        return False
 
     def ask(
         self, purpose: Purpose, request: m.Request, about: str = "", within: float | None = None, pause: float = 0.0
@@ -362,7 +365,7 @@ class Standing:
     def read_record(self, role: Role) -> None:
         """Read the record, with a watch where the role needs one."""
         if not self.asking(Purpose.RECORD):
-            self.ask(Purpose.RECORD, m.GetData(self.settings.parent, watch=role is Role.FIRST), role.value)
+            self.ask(Purpose.RECORD, m.GetData(self.settings.parent, watch=role is Role.FIRST), role)
 
     def delete_twins(self, mine: list[str]) -> None:
         """Delete what else this join created."""
