@@ -23,7 +23,13 @@ _NO_NODE = m.Failed(NoNode.code)
 
 
 def _take_parent(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
-    if isinstance(answer, m.Failed) and answer.code != NodeExists.code:
+    if answer == _NO_NODE and asked.about == own.settings.parent:
+        # What is above it is missing too: only then are more writes needed than one.
+        parts = own.settings.parent.split("/")[1:]
+        for depth in range(len(parts)):
+            path = "/" + "/".join(parts[: depth + 1])
+            own.ask(Purpose.PARENT, m.Create(path), path if depth + 1 < len(parts) else "all")
+    elif isinstance(answer, m.Failed) and answer.code != NodeExists.code:
         own.trouble(asked, answer, now)
 
 
@@ -31,10 +37,7 @@ def _take_created(own: Standing, asked: Send, answer: m.Answer, sent: float, now
     if isinstance(answer, m.Created):
         own.znode = answer.path.rpartition("/")[2]
     elif answer == _NO_NODE:
-        parts = own.settings.parent.split("/")[1:]
-        for depth in range(len(parts)):
-            path = "/" + "/".join(parts[: depth + 1])
-            own.ask(Purpose.PARENT, m.Create(path), path)
+        own.ask(Purpose.PARENT, m.Create(own.settings.parent), own.settings.parent)
     else:
         own.trouble(asked, answer, now)
 

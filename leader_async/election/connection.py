@@ -193,7 +193,7 @@ class Connection:
 
     # -- confirms ------------------------------------------------------------------------------------------------------
 
-    async def confirm(self, hold: Hold) -> None:
+    async def confirm(self, parent: str, hold: Hold) -> None:
         """See `Term.confirm`."""
         if hold.over:
             raise TermEnded(f"term {hold.number} is over: {hold.over}")
@@ -201,12 +201,12 @@ class Connection:
             raise NotConnected("no ZooKeeper server is connected")
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((hold, clock.now(), done))
-        self.confirm_now()
+        self.confirm_now(self._elections[parent].candidacy)
         await done
 
-    def confirm_now(self) -> None:
-        """Send a confirm of all terms at once: one, however many elections ask for it in this iteration of the loop."""
-        self._keeper.hurry()
+    def confirm_now(self, candidacy: Candidacy) -> None:
+        """Send a confirm at once: one of all elections that ask for it in this iteration of the loop."""
+        self._keeper.hurry(candidacy)
         if not self._hurried:
             self._hurried = True
             asyncio.get_running_loop().call_soon(self._hurry)

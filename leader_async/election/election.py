@@ -293,7 +293,7 @@ class Election(Observer):
             finally:
                 self._busy = False
             if hurry:
-                self._connection.confirm_now()
+                self._connection.confirm_now(self.candidacy)
         except Exception as error:  # the supervisor: a candidacy that has broken its own rules must not lead
             self._die(error)
             return

@@ -7,14 +7,15 @@ write that changes nothing (but for a card, once a term). Rules:
    others the round counts for nothing, and is sent again at once without it.
 3. The period is a fifth of the shortest lease, and an answer may take no longer: an unanswered round means that the
    server is not to be trusted, so that the connection is dropped while three fifths of the lease are left.
-4. A round is one transaction up to `LARGEST` bytes, several beyond that: ZooKeeper takes frames up to its jute limit.
+4. Who cannot wait for the period's end is hurried: a round of those alone is sent at once, which renews nobody else.
+5. A round is one transaction up to `LARGEST` bytes, several beyond that: ZooKeeper takes frames up to its jute limit.
 
 It does not promise that a lease holds: without an answer it runs out, whatever the keeper does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ..zookeeper.messages import Answer, Check, Multi, Operation, SetData, Transacted
@@ -60,6 +61,7 @@ class Keeper:
     def __init__(self) -> None:
         # In order, as a set is not: rounds are the same in every run.
         self._staked: dict[Candidacy, None] = {}
+        self._hurried: dict[Candidacy, None] = {}
         self._due = _NEVER
 
     def note(self, candidate: Candidacy) -> None:
@@ -73,24 +75,32 @@ class Keeper:
             renewed = hold.until - hold.lease if hold is not None else -_NEVER
             self._due = min(self._due, renewed + _period(candidate))
 
-    def hurry(self) -> None:
-        """Send the next round at once: something needs one that is sent after now."""
-        self._due = -_NEVER
+    def hurry(self, *candidates: Candidacy) -> None:
+        """Send the next round of these, or of all if none is given, at once: they need one that is sent after now."""
+        if candidates:
+            self._hurried.update(dict.fromkeys(candidates))
+        else:
+            self._due = -_NEVER
 
     def due(self) -> float | None:
         """When `rounds` will give one, None while nothing is led."""
-        return self._due if self._staked else None
+        if not self._staked:
+            return None
+        return -_NEVER if self._hurried else self._due
 
     def rounds(self, now: float) -> list[Round]:
         """What to send now, all of it; nothing if nothing is led or the period has not passed."""
+        hurried, self._hurried = self._hurried, {}
         if not self._staked:
             self._due = _NEVER
-        if now < self._due or not self._staked:
             return []
-        self._due = now + min(map(_period, self._staked))
-        return list(self._cut(self._staked))
+        if now >= self._due:
+            self._due = now + min(map(_period, self._staked))
+            return list(self._cut(self._staked))
+        chosen = [candidate for candidate in hurried if candidate in self._staked]
+        return list(self._cut(chosen)) if chosen else []
 
-    def _cut(self, candidates: dict[Candidacy, None]) -> Iterator[Round]:
+    def _cut(self, candidates: Iterable[Candidacy]) -> Iterator[Round]:
         stakes: list[tuple[Candidacy, Stake]] = []
         size = cards = 0
         for candidate in candidates:
@@ -119,7 +129,7 @@ class Keeper:
                     candidate.confirmed(stake, sent, now)
             case Transacted(failure=(index, code)):
                 candidate, stake, part = sent_round.stake_of(index)
-                self.hurry()
+                self._hurried.update((other, None) for other, _ in sent_round.stakes if other is not candidate)
                 candidate.refused(stake, part, code, now)
                 self.note(candidate)
             case _:

@@ -137,6 +137,7 @@ class Standing:
         self.work = Work.NONE
         self.gone: dict[str, float] = {}  # when we learnt of each znode's end
         self.behind: tuple[str, ...] | None = None  # who stands behind us, next first; known to holders only
+        self.said: tuple[object, bytes] | None = None  # our card as bytes, and what it was made from
         self.published = b""  # our znode's data, while we hold
         self.appointee: Appointee | None = None  # to whom this departure gives the lead, if that was asked for
         self.prepared: tuple[object, m.Multi] | None = None  # the appointment, and what it was made from
@@ -279,7 +280,7 @@ class Standing:
             assert self.znode is not None
             return Stake((m.Check(self.path(self.znode)),), None)
         own, record = r.confirm(self.settings.parent, hold.holder, hold.version)
-        card = encode_card(self.card())
+        card = self.encoded_card()
         if not publish or self.behind is None or card == self.published:
             return Stake((own, record), hold)
         return Stake((m.SetData(own.path, card, m.ANY_VERSION), record), hold, card)
@@ -293,6 +294,14 @@ class Standing:
         heir = self.behind[0] if self.behind and self.in_turn else ""
         by_name = bool(heir) and self.by_name
         return replace(card, term=hold.number, version=hold.version, heir=heir, by_name=by_name)
+
+    def encoded_card(self) -> bytes:
+        """The same as bytes, which are kept: thousands of elections ask for them at every confirm."""
+        hold = self.hold
+        made_from = hold and hold.version, self.behind and self.behind[0], self.by_name
+        if self.said is None or self.said[0] != made_from:
+            self.said = made_from, encode_card(self.card())
+        return self.said[1]
 
     @property
     def in_turn(self) -> bool:

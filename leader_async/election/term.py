@@ -61,7 +61,7 @@ class Term:
             NotConnected: no server is connected; nothing is known.
             ConnectionLost: the answer was lost; nothing is known.
         """
-        await self._connection.confirm(self._hold)
+        await self._connection.confirm(self._parent, self._hold)
 
     def transaction(self) -> Transaction:
         """A transaction of writes to ZooKeeper that happens only while this term stands; see `Transaction`."""

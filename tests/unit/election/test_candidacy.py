@@ -54,6 +54,9 @@ def test_the_elections_znode_is_made_when_it_is_missing(stage: Stage) -> None:
     stage.candidacy.join(stage.now)
     (create,) = stage.sends(Purpose.CREATE)
     stage.answer(create, NO_NODE)
+    (parent,) = stage.sends(Purpose.PARENT)
+    assert parent.request == m.Create(PARENT), "most often what is above it is there"
+    stage.answer(parent, NO_NODE)
     parents = stage.sends(Purpose.PARENT, Purpose.PARENT)
     assert [parent.request for parent in parents] == [m.Create("/ELECTION"), m.Create(PARENT)]
     stage.answer(parents[0], m.Failed(NodeExists.code))

@@ -146,6 +146,27 @@ def test_a_hurried_round_does_not_wait_for_its_period() -> None:
     assert keeper.rounds(100.0) == []
 
 
+def test_who_is_hurried_alone_renews_nobody_else_and_delays_nobody() -> None:
+    first, second = leader("a"), leader("b")
+    keeper = keeping(first, second)
+    keeper.hurry(second)
+    assert keeper.due() == float("-inf")
+    found = the_round(keeper, 100.2)
+    assert [candidacy for candidacy, _ in found.stakes] == [second]
+    assert keeper.due() == pytest.approx(100.6), "the period of all"
+    assert len(the_round(keeper, 100.6).stakes) == 2
+
+
+def test_who_is_hurried_and_has_no_stake_any_more_is_not_confirmed() -> None:
+    ended = leader("a")
+    keeper = keeping(ended, leader("b"))
+    keeper.hurry(ended)
+    ended.end_join("resigned")
+    keeper.note(ended)
+    assert keeper.rounds(100.2) == []
+    assert keeper.due() == pytest.approx(100.6)
+
+
 @pytest.mark.parametrize(("index", "code"), [(0, NoNode.code), (1, BadVersion.code)])
 def test_a_failed_check_ends_its_own_term_only_and_the_others_are_confirmed_again(index: int, code: int) -> None:
     bad, good = leader("a"), leader("b")
