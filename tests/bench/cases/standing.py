@@ -17,6 +17,8 @@ ELECTIONS = 1000
 MANY = "1,000 elections on one session"
 CUT_LIMIT = 15.0
 """Seconds that a process which leads 1,000 elections may take to leave one of them after its connection was cut."""
+HISTORY = 5.0
+"""Seconds until all those terms are written down in their histories, one after the other."""
 LEASE = 3.0
 """Of our elections, in seconds: the default."""
 
@@ -174,7 +176,7 @@ async def _leases(bench: Bench, zookeeper: ZooKeeper) -> dict[str, float]:
             fleet.join_all()
             for _ in range(ELECTIONS):
                 await fleet.said("leads")
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(HISTORY)
             before = counted(way)
             await asyncio.sleep(seconds)
             confirms = (counted(way) - before)[CONFIRM] * LEASE / 5 / seconds
