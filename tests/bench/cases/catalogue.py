@@ -31,6 +31,7 @@ CASES: dict[str, Case] = {
     "handover-5": _handover(1, 5, 20, 200),
     "handover-50": _handover(1, 50, 10, 200),
     "handover-500": _handover(1, 500, 7, 200),
+    "handover-1000": _handover(1, 1000, 0, 50),
     "handover-ensemble-5": _handover(3, 5, 10, 200),
     "handover-ensemble-50": _handover(3, 50, 0, 200),
     "handover-ensemble-500": _handover(3, 500, 0, 200),
