@@ -39,6 +39,7 @@ class Crowd:
         self._asked: Counter[str] = Counter()
         self._woken = 0
         self._tree, self._watches = Tree(), Watches()
+        self._numbers = itertools.count(1)
         self._by_session: dict[int, Member] = {}
         self._busy: deque[Member] = deque()
 
@@ -50,7 +51,7 @@ class Crowd:
 
     def join(self) -> Member:
         """One more candidate stands in the queue when this returns."""
-        number = len(self.members) + 1
+        number = next(self._numbers)
         uuids = (f"{number:06d}-{join}" for join in itertools.count())
         settings = Settings(PARENT, f"member-{number}", "", 3.0, 0.0)
         member = Member(number, Candidacy(settings, uuids, 0.5))
