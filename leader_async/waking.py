@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 
 from . import clock
+from .counting import Histogram
 
 
 class Alarm:
@@ -17,10 +18,11 @@ class Alarm:
 
     Args:
         ring: called in the event loop; it finds out for itself what is due, and may find nothing.
+        lag: told how late the event loop rings: what blocks the loop keeps its timers waiting as well.
     """
 
-    def __init__(self, ring: Callable[[], None]) -> None:
-        self._ring = ring
+    def __init__(self, ring: Callable[[], None], lag: Histogram | None = None) -> None:
+        self._ring, self._lag = ring, lag
         self._timer: asyncio.TimerHandle | None = None
 
     def set(self, due: float | None) -> None:
@@ -46,7 +48,9 @@ class Alarm:
             self._timer = None
 
     def _fire(self) -> None:
-        self._timer = None
+        timer, self._timer = self._timer, None
+        if self._lag is not None and timer is not None:
+            self._lag.observe(max(0.0, asyncio.get_running_loop().time() - timer.when()))
         self._ring()
 
 

@@ -54,7 +54,9 @@ def _take_listed(own: Standing, asked: Send, answer: m.Answer, sent: float, now:
     elif answer != _NO_NODE:
         own.trouble(asked, answer, now)
         return
-    mine = [name for name in q.in_order(names) if name.startswith(q.prefix(own.uuid))]
+    everybody = q.in_order(names)
+    own.queue_length = len(everybody)
+    mine = [name for name in everybody if name.startswith(q.prefix(own.uuid))]
     if asked.about == "look":
         _take_look(own, mine)
     elif own.departing:

@@ -23,6 +23,7 @@ from .election import Election
 from .historian import Historian
 from .keeper import Keeper, Round
 from .standing import CONFIRMS, WAIT_OUT
+from .tally import ConfirmTally
 from .window import Window
 
 log = logging.getLogger("leader_async")
@@ -80,7 +81,8 @@ class Connection:
         self.historian = Historian(self.client)
         self._watchdog = Watchdog(self._elections.values, overdue)
         self._keeper = Keeper()
-        self._alarm = Alarm(self.confirm_due)
+        self.tally = ConfirmTally()
+        self._alarm = Alarm(self.confirm_due, self.client.tally.lag)
         self._hurried = False
         self._waiting: list[tuple[Hold, float, asyncio.Future[None]]] = []
         self._forks = _forks
@@ -235,7 +237,9 @@ class Connection:
 
     def _send(self, due_round: Round) -> None:
         def taken(answer: m.Answer) -> None:
-            self._keeper.answered(due_round, answer, sent, clock.now())
+            now = clock.now()
+            self._keeper.answered(due_round, answer, sent, now)
+            self.tally.answered(answer, now - sent)
             for candidacy, _ in due_round.stakes:
                 if candidacy.commands:
                     self._elections[candidacy.settings.parent].carry_out()

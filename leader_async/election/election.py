@@ -32,6 +32,7 @@ from .historian import why_no_confirm
 from .jobs import Call, Handout, Job
 from .observer import Observer
 from .standing import Settings
+from .tally import ElectionTally
 from .term import Term
 from .views import Status, find_appointee
 
@@ -55,6 +56,7 @@ class Election(Observer):
         self.candidacy = Candidacy(settings, _uuids(), random.random())
         self._connection = connection
         self._history = history
+        self.tally = ElectionTally()
         self._alarm = Alarm(self._tick)
         self._job: Job | None = None
         self._term: Term | None = None
@@ -332,6 +334,7 @@ class Election(Observer):
                 log.info("%s: %s no longer leads: %s", self.name, self.identity, reason)
             case Left():
                 if self._hold is not None:
+                    self.tally.over(self._hold, self._stopped_at, clock.now())
                     self._connection.historian.over(self.candidacy, self._hold, self._stopped_at)
                 self._news.fire()
             case Note(level, text):
@@ -356,6 +359,7 @@ class Election(Observer):
         assert self._term is not None
         assert self._job is not None
         self._job.start(self._term)
+        self.tally.began(self.candidacy, hold, clock.now())
         words = "leads again" if resumed else "leads"
         log.info("%s: %s %s, term %d, token %d", self.name, self.identity, words, hold.number, hold.token)
         if self._history:
@@ -368,9 +372,12 @@ class Election(Observer):
             return reason
         reason = f"{reason}: {why_no_confirm(self._client, hold)}"
         self._connection.historian.broke_off(self.candidacy, hold.until, reason)
+        self.tally.ran_out()
         return reason
 
     def _ended(self, *, final: bool, reason: str) -> None:
+        if self.is_leader:  # by itself, and not because it was stopped
+            self._stopped_at = clock.now()
         self._feed(lambda now: self.candidacy.work_ended(now, reason if final else ""))
         self._news.fire()
 

@@ -123,6 +123,7 @@ class Standing:
         self.hold: Hold | None = None
         self.znode: str | None = None
         self.queue = q.Queue()
+        self.queue_length: int | None = None  # at the last listing, for people
         self.healed = 0
         self.places_given_up = 0
         self.seen: tuple[r.Record, float] | None = None  # the last record read, and when

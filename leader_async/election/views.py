@@ -16,6 +16,9 @@ from .card import Card
 from .card import decode as decode_card
 from .standing import Appointee
 
+STATES = ("idle", "joining", "queued", "waiting out", "claiming", "leading", "suspended", "ending", "leaving")
+"""Where a process may stand in an election; see the drawing in `candidacy`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -50,7 +53,7 @@ class Status:
         election: the election's name.
         identity: who this process is.
         address: where it is reached.
-        state: `idle`, `joining`, `queued`, `waiting out`, `claiming`, `leading`, `suspended`, `ending` or `leaving`.
+        state: one of `STATES`.
         is_leader: whether it leads, at the instant of the call.
         in_queue: it has a znode.
         position: how many may stand before it, None when unknown.

@@ -25,7 +25,7 @@ from .protocol import Begun, Closed, Joined, Ready
 
 log = logging.getLogger("leader_async.guardian")
 
-NONE, STARTING, RUNNING, LOST = "none", "starting", "running", "lost"
+STATES = NONE, STARTING, RUNNING, LOST = "none", "starting", "running", "lost"
 
 _sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 

@@ -20,6 +20,7 @@ from typing import TypeAlias, TypeVar
 
 from ..election.term import Term
 from ..errors import TermEnded
+from .ledger import Outcome
 
 T = TypeVar("T")
 
@@ -68,6 +69,13 @@ class Ending:
     error: str | None
     cancelled: bool
     cause: BaseException | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """The same in one word."""
+        if not self.finished:
+            return Outcome.UNFINISHED
+        return Outcome.DONE if self.error is None else Outcome.FAILED
 
 
 async def attempt(work: JobWork, run: JobRun, timeout: float | None, threads: Executor) -> Ending:

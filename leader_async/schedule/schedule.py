@@ -17,7 +17,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -43,6 +43,7 @@ from ..zookeeper import messages as m
 from .decisions import Missed, Overlap, Rewrite, Rules, Start, Unfinished, Wait, claimed, decide, ended, first
 from .ledger import Ledger, Open, decode, encode
 from .run import JobRun, JobWork, attempt
+from .tally import JobTally
 from .triggers import Cron, Every, Trigger
 from .views import JobStatus, folder, ledger_of, read_job, read_jobs
 
@@ -69,6 +70,7 @@ class _Job:
         running: an attempt is being made here.
         claiming: an attempt whose claim was sent, and not answered yet.
         unclosed: an attempt that has ended, and what it failed with; that is not written down yet.
+        tally: what became of its attempts here.
     """
 
     rules: Rules
@@ -78,6 +80,7 @@ class _Job:
     running: bool = False
     claiming: Open | None = None
     unclosed: tuple[Open, str | None] | None = None
+    tally: JobTally = field(default_factory=JobTally)
 
 
 @dataclass(slots=True)
@@ -209,6 +212,11 @@ class Schedule:
     def names(self) -> frozenset[str]:
         """The names of its jobs."""
         return frozenset(self._jobs)
+
+    def tallies(self) -> Iterator[tuple[str, JobTally, bool]]:
+        """For each job its name, what became of its attempts in this process, and whether one is being made."""
+        for name, job in self._jobs.items():
+            yield name, job.tally, job.running
 
     # -- running -------------------------------------------------------------------------------------------------------
 
@@ -361,11 +369,14 @@ class Schedule:
         slot = datetime.fromtimestamp(start.slot / 1000, rules.trigger.zone)
         run = JobRun(rules.name, slot, start.attempt, term, start.manual)
         log.info("%s: attempt %d at %s, token %d", rules.name, run.attempt, slot.isoformat(), run.token)
-        job.running = True
+        job.running, began = True, clock.now()
+        if run.attempt == 1 and not run.manual:
+            job.tally.lateness.observe(max(0.0, (self._now() - rules.due(start.slot)) / 1000))
         try:
             ending = await attempt(job.work, run, rules.timeout, job.threads)
         finally:
             job.running = False
+        job.tally.ended(ending.outcome, clock.now() - began, self._wall_clock())
         if ending.finished:
             if ending.error is not None:
                 log.error(

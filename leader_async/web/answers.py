@@ -9,26 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from functools import cache
 from http import HTTPStatus
-from importlib import metadata
 
 from aiohttp import web
 
 from ..election.history import TermEntry
 from ..election.views import Candidate, Status
+from ..version import version
 from ..zookeeper.status import SessionStatus
 
 NO_STORE = {"Cache-Control": "no-store"}
-
-
-@cache
-def version() -> str:
-    """This library's version; "unknown" in a checkout that was never installed."""
-    try:
-        return metadata.version("leader_async")
-    except metadata.PackageNotFoundError:
-        return "unknown"
 
 
 def as_json(data: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:

@@ -9,6 +9,7 @@
     GET  /history                        the latest terms and why they ended, read from ZooKeeper
     GET  /jobs, /jobs/<name>             the jobs of a schedule, their last runs and next slots, read from ZooKeeper
     GET  /openapi.json                   all of this as OpenAPI 3.1
+    GET  /metrics                        this replica's metrics, for Prometheus; not below /leader
     POST /resign                         hand over; needs the bearer token
     POST /jobs/<name>/run                run a job now, at the leader; needs the bearer token
 
@@ -33,7 +34,7 @@ from ..election.connection import Connection
 from ..election.election import Election
 from ..errors import LeaderAsyncError
 from ..schedule import Schedule
-from . import answers, jobs, openapi
+from . import answers, jobs, metrics, openapi
 from .accept import prefers_json
 from .leading import Handler
 from .leading import follower as not_leading
@@ -90,6 +91,8 @@ def create_app(
         if handler is follower:
             app.router.add_options(path, _errors_as_json(follower))
         app.router.add_get("/leader" + path, _errors_as_json(leader_only(handler)))
+    app[metrics.REGISTRY] = metrics.registry(connection, election, schedule)
+    app.router.add_get("/metrics", _errors_as_json(metrics.page))
     app.router.add_get("/leader", _errors_as_json(leader))
     app.router.add_options("/leader", _errors_as_json(leader))  # right behind: one resource has all methods of a path
     for path, handler in {"/resign": resign, "/jobs/{name}/run": jobs.run_now}.items():

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import answers
+from ..election.views import STATES
+from ..version import version
 
 TEXT: dict[str, Any] = {"type": "string"}
 COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
 NUMBER: dict[str, Any] = {"type": "number"}
 YES_NO: dict[str, Any] = {"type": "boolean"}
-STATES = ["idle", "joining", "queued", "waiting out", "claiming", "leading", "suspended", "ending", "leaving"]
 
 
 def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def _object(**fields: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
 
 
-STATE: dict[str, Any] = {"type": "string", "enum": STATES}
+STATE: dict[str, Any] = {"type": "string", "enum": [*STATES]}
 GUARDIAN: dict[str, Any] = {"type": "string", "enum": ["none", "starting", "running", "lost"]}
 ATTEMPT: dict[str, Any] = _object(
     slot=NUMBER, attempt=COUNT, manual=YES_NO, token=COUNT, identity=TEXT, began=NUMBER, ended=_or_null(NUMBER),
@@ -102,6 +102,7 @@ def routes() -> dict[tuple[str, str], tuple[str, dict[int, Any]]]:
         either = {"anyOf": [_reference(replies[503]), _reference("Role")]} if 503 in replies else "Role"
         found["get", "/leader" + path] = f"The leader's: {summary}", {**replies, 503: either}
     found["get", "/leader"] = "200 from the leader, 503 from everybody else.", {200: "Role", 503: "Role"}
+    found["get", "/metrics"] = "This replica's metrics, for Prometheus.", {200: TEXT}
     both = {"anyOf": [_reference("Error"), _reference("Role")]}
     for path, (summary, replies) in DOINGS.items():
         found["post", path] = summary, replies
@@ -126,7 +127,7 @@ def description() -> dict[str, Any]:
         paths.setdefault(path, {})[method] = operation
     return {
         "openapi": "3.1.0",
-        "info": {"title": "leader_async", "version": answers.version(), "summary": "Who leads, and who is next."},
+        "info": {"title": "leader_async", "version": version(), "summary": "Who leads, and who is next."},
         "paths": paths,
         "components": {
             "schemas": SCHEMAS,
@@ -136,7 +137,7 @@ def description() -> dict[str, Any]:
 
 
 def _response(status: int, path: str, schema: str | dict[str, Any]) -> dict[str, Any]:
-    content = {"application/json": {"schema": _reference(schema)}}
+    content = {"text/plain" if schema is TEXT else "application/json": {"schema": _reference(schema)}}
     if status == 200 and path.endswith("/is-leader"):
         content["text/plain"] = {"schema": {"type": "string", "pattern": "^.* - (True|False)$"}}
     return {"description": "done" if status < 400 else "refused, or not now", "content": content}

@@ -27,6 +27,7 @@ from . import messages as m
 from .link import Link
 from .session import CLOSED, Credentials, Phase, Session
 from .status import SessionStatus
+from .tally import SessionTally
 
 log = logging.getLogger("leader_async.zookeeper")
 
@@ -64,7 +65,8 @@ class Client:
         self._answers: dict[int, OnAnswer] = {}
         self._listeners: dict[str, Listener] = {}
         self._link: Link | None = None
-        self._alarm = Alarm(self._tick)
+        self.tally = SessionTally()
+        self._alarm = Alarm(self._tick, self.tally.lag)
         self._busy = False
         self._changed = Pulse()
         self._task: asyncio.Task[None] | None = None
@@ -239,6 +241,7 @@ class Client:
         match event:
             case m.Connected(session_id, granted, resumed):
                 self._since = time.time()
+                self.tally.connected(resumed=resumed)
                 if granted != self._granted and granted != self._session.timeout_asked:
                     log.warning(
                         "the server granted a session timeout of %g s, not the %g s asked for (its limits are "
@@ -251,6 +254,7 @@ class Client:
                 log.info("session 0x%x %s by %s", session_id, "resumed" if resumed else "begun", server)
             case m.Disconnected(reason):
                 self._since = time.time()
+                self.tally.disconnected(reason)
                 self._last_error = reason
                 if self._link is not None:
                     log.log(
@@ -263,6 +267,7 @@ class Client:
                     self._link.abort()
                     self._link = None
             case m.Expired(session_id):
+                self.tally.expired += 1
                 log.warning("session 0x%x expired", session_id)
         self._changed.fire()
 

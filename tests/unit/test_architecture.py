@@ -18,7 +18,9 @@ MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
     "clock": set(),
-    "waking": {"clock"},
+    "counting": set(),
+    "version": set(),
+    "waking": {"clock", "counting"},
     "zookeeper/messages": {"errors"},
     "zookeeper/hosts": {"errors"},
     "zookeeper/wire/frames": {"errors"},
@@ -31,6 +33,7 @@ LAYERS: dict[str, set[str]] = {
     "zookeeper/dialling": {"zookeeper/hosts"},
     "zookeeper/link": {"zookeeper/hosts"},
     "zookeeper/status": set(),
+    "zookeeper/tally": {"counting", "zookeeper/session"},
     "zookeeper/client": {
         "errors",
         "clock",
@@ -41,6 +44,7 @@ LAYERS: dict[str, set[str]] = {
         "zookeeper/link",
         "zookeeper/session",
         "zookeeper/status",
+        "zookeeper/tally",
     },
     "election/queue": {"errors"},
     "election/record": {"errors", "zookeeper/messages"},
@@ -68,6 +72,7 @@ LAYERS |= {
 }
 PURE_ELECTION = LAYERS["election/standing"] | {"election/standing"}
 LAYERS["election/answers"] = PURE_ELECTION
+LAYERS["election/tally"] = PURE_ELECTION | {"counting"}
 LAYERS["election/candidacy"] = PURE_ELECTION | {"election/answers"}
 LAYERS["election/keeper"] = PURE_ELECTION | {"election/candidacy"}
 LAYERS |= {
@@ -90,6 +95,7 @@ PURE = {
     if place
     not in (
         "clock",
+        "version",
         "waking",
         "zookeeper/wire",
         "zookeeper/dialling",
@@ -124,6 +130,7 @@ LAYERS |= {
 LAYERS |= {
     "schedule/triggers": {"errors"},
     "schedule/ledger": {"errors"},
+    "schedule/tally": {"counting", "schedule/ledger"},
     "schedule/decisions": {"errors", "schedule/ledger", "schedule/triggers"},
     "commands/supervision": set(),
     "commands/decisions": {"commands/supervision"},
@@ -135,7 +142,8 @@ LAYERS |= {
     "fence": {"errors", "fence"},  # no driver, no ZooKeeper: a token is a number
     "commands": {"clock", "waking", "election", "reaping", "guardian/finding", "guardian/watch", "commands"},
 }
-PURE |= {"guardian/protocol", "schedule/ledger", "schedule/decisions", "commands/supervision", "commands/decisions"}
+PURE |= {"guardian/protocol", "commands/supervision", "commands/decisions"}
+PURE |= {"schedule/ledger", "schedule/tally", "schedule/decisions"}
 PURE |= {"fence/statements", "fence/header", "fence/gate"}
 LAYERS["election"] |= {"guardian/tie", "watchdog"}
 LAYERS["sharding"] = {"errors", "clock", "election", "zookeeper/messages", "zookeeper/client", "sharding"}
@@ -144,7 +152,11 @@ LAYERS["schedule"] = {
 }  # fmt: skip
 LAYERS["embedded"] = {"errors", "clock", "waking", "embedded"}
 LAYERS["testing"] = {"embedded", "errors"}
+LAYERS["metrics"] = {
+    "errors", "version", "counting", "zookeeper/tally", "election", "guardian/tie", "schedule",
+}  # fmt: skip
 LAYERS["web"] = {
+    "metrics", "version",
     "election", "schedule", "zookeeper/client", "zookeeper/status", "clock", "errors", "waking", "fence", "web", "",
 }  # fmt: skip
 LAYERS["blocking"] = {"election", "errors", "watchdog", "blocking"}
@@ -233,7 +245,7 @@ def test_every_public_name_is_there_once_and_explained() -> None:
 
 
 def test_importing_the_library_loads_neither_the_web_nor_the_command_line() -> None:
-    script = "import sys, leader_async; print(sorted({'aiohttp', 'click'} & set(sys.modules)))"
+    script = "import sys, leader_async; print(sorted({'aiohttp', 'click', 'prometheus_client'} & set(sys.modules)))"
     result = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=PACKAGE.parent
     )

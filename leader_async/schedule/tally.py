@@ -1,0 +1,33 @@
+"""What became of a job's attempts in this process. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from ..counting import RUNS, Histogram
+from .ledger import Outcome
+
+
+@dataclass(slots=True)
+class JobTally:
+    """What became of a job's attempts in this process.
+
+    Attributes:
+        runs: attempts that have ended, by outcome.
+        lateness: seconds from the instant at which a slot was due until its first attempt began.
+        seconds: how long attempts took.
+        done_at: wall-clock time at which the last one succeeded, None if none has.
+    """
+
+    runs: Counter[Outcome] = field(default_factory=Counter)
+    lateness: Histogram = field(default_factory=lambda: Histogram(RUNS))
+    seconds: Histogram = field(default_factory=lambda: Histogram(RUNS))
+    done_at: float | None = None
+
+    def ended(self, outcome: Outcome, seconds: float, wall_clock: float) -> None:
+        """An attempt ended so, after so many seconds, at this wall-clock time."""
+        self.runs[outcome] += 1
+        self.seconds.observe(seconds)
+        if outcome is Outcome.DONE:
+            self.done_at = wall_clock
