@@ -1,13 +1,24 @@
-"""The log of `leader-async` and of the guardian: text on stderr, one line per event.
+"""The log of `leader-async` and its guardian on stderr, one line per event: text for people, JSON for machines.
 
-Rule: whatever a stranger or a server put into a message, it stays on its line. The traceback of a bug follows its line.
-It does not promise a format that a machine can parse: that is `GET /status`.
+The library itself only writes to the loggers below `leader_async`, with fields of each event (`event`, `election`,
+`term`, …) in `extra=`: an application that sets its own handlers has all of them as well.
+
+Rule: whatever a stranger or a server put into a message, it stays on its line. In text, the traceback of a bug follows
+its line; in JSON it is a field of it.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
+from datetime import UTC, datetime
+from typing import Literal, TypeAlias, get_args
+
+Format: TypeAlias = Literal["text", "json"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+_OF_EVERY_RECORD = {*logging.makeLogRecord({}).__dict__, "message", "asctime", "taskName"}
 
 
 class OneLine(logging.Formatter):
@@ -19,9 +30,34 @@ class OneLine(logging.Formatter):
         return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-def to_stderr(level: str | int) -> None:
-    """Log there what is at least as severe as `level`."""
+class Json(logging.Formatter):
+    """One JSON object: `time` (ISO 8601, UTC), `level`, `logger`, `message`, and the fields of the event."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See `logging.Formatter`."""
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")[:-6] + "Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {name: value for name, value in record.__dict__.items() if name not in _OF_EVERY_RECORD}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        if record.stack_info:
+            line["stack"] = record.stack_info
+        return json.dumps(line, default=str)
+
+
+def to_stderr(level: str | int, form: Format = "text") -> None:
+    """Log there, in this form, what is at least as severe as `level`."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(OneLine("%(asctime)s %(levelname)-8s %(name)s: %(message)s"))
+    text = OneLine("%(asctime)s %(levelname)-8s %(name)s: %(message)s")
+    handler.setFormatter(Json() if form == "json" else text)
     logging.basicConfig(level=level.upper() if isinstance(level, str) else level, handlers=[handler])
     logging.getLogger("aiozk").setLevel(logging.WARNING)
+
+
+def form_here() -> Format:
+    """The form in which this process logs, for a process that it starts."""
+    return "json" if any(isinstance(handler.formatter, Json) for handler in logging.root.handlers) else "text"

@@ -102,20 +102,20 @@ def _of_elections(known: Mapping[Election, Status]) -> Iterator[Metric]:
     yield _gauge("queue_length", "Candidates in the queue when this replica last listed it.", label,
                  {(election.name,): election.candidacy.queue_length for election in known})  # fmt: skip
     yield _counter("terms", "Terms of this replica that have begun.", label,
-                   {(election.name,): election.tally.terms for election in known})  # fmt: skip
+                   {(election.name,): election.telling.tally.terms for election in known})  # fmt: skip
     yield _counter("term_ends", "Terms of this replica that are over, by why, in the words of /history.",
                    [*label, "why"],
-                   {(election.name, why.value): election.tally.ended[why]
+                   {(election.name, why.value): election.telling.tally.ended[why]
                     for election in known for why in ENDS})  # fmt: skip
     yield _counter("suspensions", "Leases of this replica that ran out; such a term may have gone on.", label,
-                   {(election.name,): election.tally.suspended for election in known})  # fmt: skip
+                   {(election.name,): election.telling.tally.suspended for election in known})  # fmt: skip
     yield _counter("healed", "What a periodic look found although no event had told of it.", label,
                    {(one.election,): one.healed for one in known.values()})  # fmt: skip
     yield _histogram("handover_seconds", "From leading no more until the lead was given up: work ends, one write.",
-                     label, {(election.name,): election.tally.handovers for election in known})  # fmt: skip
+                     label, {(election.name,): election.telling.tally.handovers for election in known})  # fmt: skip
     yield _histogram("takeover_seconds", "From learning that the former leader was gone until leading, by how it went.",
                      [*label, "change"],
-                     {(election.name, change.value): election.tally.takeovers[change]
+                     {(election.name, change.value): election.telling.tally.takeovers[change]
                       for election in known for change in Change})  # fmt: skip
 
 

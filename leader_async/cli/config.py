@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from ..errors import UsageError
+from ..logs import FORMATS, Format
 from ..watchdog import ACTIONS, Action
 from ..zookeeper import hosts
 
@@ -38,6 +39,7 @@ class Config:
         overdue: what to do about work that runs on after its lease: `off`, `dump` or `exit`.
         resign_token: the bearer token of `POST /resign`, None to forbid it.
         log_level: the least severe messages to log.
+        log_format: `text` or `json`.
 
     Raises:
         UsageError: a value cannot be used; the message names the flag and says what to do.
@@ -58,6 +60,7 @@ class Config:
     overdue: Action = "dump"
     resign_token: str | None = field(default=None, repr=False)
     log_level: str = "info"
+    log_format: Format = "text"
 
     def __post_init__(self) -> None:
         _named("--zookeeper", hosts.parse, self.zookeeper)
@@ -90,6 +93,8 @@ class Config:
             raise UsageError(f"--overdue {self.overdue!r} is none of {', '.join(ACTIONS)}")
         if self.log_level not in LOG_LEVELS:
             raise UsageError(f"--log-level {self.log_level!r} is none of {', '.join(LOG_LEVELS)}")
+        if self.log_format not in FORMATS:
+            raise UsageError(f"--log-format {self.log_format!r} is none of {', '.join(FORMATS)}")
 
     def url(self, port: int, machine: str) -> str:
         """Where this replica is reached, if it listens on `port` of the machine of that name."""

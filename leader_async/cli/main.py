@@ -82,6 +82,7 @@ def cli() -> None:
               "Without either nobody may.")  # fmt: skip
 @click.option("--log-level", default=DEFAULTS.log_level, show_default=True, metavar="LEVEL",
               help=f"One of {', '.join(LOG_LEVELS)}.")  # fmt: skip
+@options.log_format
 def serve(resign_token_file: str | None, identity: str, log_level: str, **rest: Any) -> None:
     """Run one replica: take part in the election and serve its status over HTTP."""
     from .serve import serve as serve_replica
@@ -95,7 +96,7 @@ def serve(resign_token_file: str | None, identity: str, log_level: str, **rest: 
         )
     except UsageError as error:
         raise click.UsageError(str(error)) from error
-    logs.to_stderr(config.log_level)
+    logs.to_stderr(config.log_level, config.log_format)
     try:
         # Not asyncio.run, which in the end waits for the threads as well; see `end`.
         code = asyncio.new_event_loop().run_until_complete(serve_replica(config))
@@ -137,8 +138,9 @@ def zookeeper(host: str, port: int, tick: float, log_level: str) -> None:
 })  # fmt: skip
 @click.option("--log-level", default=DEFAULTS.log_level, show_default=True, type=click.Choice(LOG_LEVELS),
               metavar="LEVEL", help=f"One of {', '.join(LOG_LEVELS)}.")  # fmt: skip
+@options.log_format
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def guard(command: tuple[str, ...], log_level: str) -> None:
+def guard(command: tuple[str, ...], log_level: str, log_format: logs.Format) -> None:
     """Run COMMAND and guard it: leader-async guard -- leader-async serve
 
     If COMMAND, or a process that it has started, dies while it leads, its lead is handed over at once. This is for
@@ -150,7 +152,7 @@ def guard(command: tuple[str, ...], log_level: str) -> None:
     """
     from ..guardian.container import guard as guard_command
 
-    logs.to_stderr(log_level)
+    logs.to_stderr(log_level, log_format)
     end(guard_command(command))
 
 

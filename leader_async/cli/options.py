@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from ..errors import UsageError
+from ..logs import FORMATS
 from .config import Config
 
 DEFAULTS = Config()
@@ -49,6 +50,14 @@ guardian = click.option(
     show_default=True,
     help="Have a small helper process hand the lead over as soon as this one has died, however it dies. "
     "Without it the others wait for the session timeout.",
+)
+
+log_format = click.option(
+    "--log-format",
+    default=DEFAULTS.log_format,
+    show_default=True,
+    type=click.Choice(FORMATS),
+    help="One line per event: for people, or as a JSON object with the fields of the event.",
 )
 
 

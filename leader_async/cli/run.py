@@ -61,6 +61,7 @@ Exit codes are COMMAND's, or 128 and the number of the signal that ended it, and
               "here.")  # fmt: skip
 @click.option("--log-level", default=DEFAULTS.log_level, show_default=True, type=click.Choice(LOG_LEVELS),
               metavar="LEVEL", help=f"One of {', '.join(LOG_LEVELS)}.")  # fmt: skip
+@options.log_format
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(command: tuple[str, ...], on_loss: OnLoss, on_exit: OnExit, identity: str, **rest: Any) -> None:
     """Run COMMAND in one place only.
@@ -80,7 +81,7 @@ def run(command: tuple[str, ...], on_loss: OnLoss, on_exit: OnExit, identity: st
             raise UsageError(f"leader-async run {problem}")
     except UsageError as error:
         raise click.UsageError(str(error)) from error
-    logs.to_stderr(config.log_level)
+    logs.to_stderr(config.log_level, config.log_format)
     try:
         line = supervisor.fork(command, config.lease, config.stop_timeout)
     except OSError as error:

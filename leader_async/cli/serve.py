@@ -60,6 +60,7 @@ async def serve(config: Config) -> Exit:
     log.info(
         "%s listens on %s for election %s/%s at ZooKeeper %s",
         config.identity, authority(config.host, port), config.root, config.election, config.zookeeper,
+        extra=_fields("listening", election=config.election, identity=config.identity),
     )  # fmt: skip
     running = replica.run()
     await asyncio.wait([running, told_to_stop], return_when=asyncio.FIRST_COMPLETED)
@@ -103,9 +104,10 @@ class Replica:
             async with asyncio.timeout(self._bound):
                 await asyncio.gather(self._drain(), self._leave())
         except TimeoutError:
-            log.error("the stop took longer than its bound of %g s: what is left ends with the process", self._bound)
+            text = "the stop took longer than its bound of %g s: what is left ends with the process"
+            log.error(text, self._bound, extra=_fields("stop_late", seconds=self._bound))
             return Exit.BUG if self._died else Exit.STOP_TIMEOUT
-        log.info("stopped")
+        log.info("stopped", extra=_fields("stopped"))
         return Exit.BUG if self._died else Exit.STOPPED
 
     async def _drain(self) -> None:
@@ -122,7 +124,8 @@ class Replica:
         running.cancel()
         await asyncio.wait([running], timeout=self._bound * LEAVE_SHARE)
         if not running.done():
-            log.warning("ZooKeeper does not answer: our place ends with the session")
+            text = "ZooKeeper does not answer: our place ends with the session"
+            log.warning(text, extra=_fields("place_left_behind"))
         with suppress(TimeoutError):
             async with asyncio.timeout(self._bound * CLOSE_SHARE):
                 await self.connection.client.close()
@@ -133,7 +136,8 @@ class Replica:
             return  # by our own stop
         self._died = True
         error = None if running.cancelled() else running.exception()
-        log.critical("the election has died of a bug; this replica ends", exc_info=error)
+        text = "the election has died of a bug; this replica ends"
+        log.critical(text, exc_info=error, extra=_fields("bug"))
 
     def _trouble(self) -> str | None:
         return "the election has died of a bug, see the log; this replica ends" if self._died else None
@@ -151,7 +155,8 @@ def _first_signal() -> asyncio.Future[None]:
     came: list[int] = []
 
     def heard(number: int) -> None:
-        log.info("%s: stopping", signal.Signals(number).name)
+        name = signal.Signals(number).name
+        log.info("%s: stopping", name, extra=_fields("stopping", signal=name))
         told_to_stop.set_result(None)
 
     def told(number: int, frame: FrameType | None) -> None:
@@ -165,6 +170,11 @@ def _first_signal() -> asyncio.Future[None]:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, told)
     return told_to_stop
+
+
+def _fields(event: str, **more: object) -> dict[str, object]:
+    """What a line of the log has beside its text."""
+    return {"event": event, **more}
 
 
 def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:

@@ -64,7 +64,7 @@ def _take_listed(own: Standing, asked: Send, answer: m.Answer, sent: float, now:
     elif own.znode not in names:
         own.znode = None
         own.end_join("our znode was deleted by somebody else", forfeited=True)
-        own.note(logging.WARNING, "our znode is not in the queue: somebody deleted it; joining again")
+        own.note(logging.WARNING, "place_lost", "our znode is not in the queue: somebody deleted it; joining again")
     elif asked.about:
         own.told_of_joins |= asked.about == "alone"
         _take_behind(own, names)
@@ -159,7 +159,7 @@ def _take_record(own: Standing, asked: Send, answer: m.Answer, sent: float, now:
             own.seen = record, now
         except RecordError as error:
             remedy = "nobody leads until it is put right or the election's znode is deleted with all below it"
-            own.note(logging.ERROR, f"{error}; {remedy}")
+            own.note(logging.ERROR, "record_unreadable", f"{error}; {remedy}")
         own.view = View(record, answer.stat.version, answer.stat.mzxid, Role(asked.about), answer.stat.mtime)
         if own.view.held_by(own.znode) and own.hold is None and not own.asking(Purpose.CLAIM):
             own.adopt(own.view, now)

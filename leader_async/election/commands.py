@@ -113,9 +113,10 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A line for the log; `level` is one of `logging`'s numbers."""
+    """A line for the log; `level` is one of `logging`'s numbers, `event` a word that says what kind of line it is."""
 
     level: int
+    event: str
     text: str
 
 

@@ -177,6 +177,7 @@ class Connection:
                 lease,
                 asked,
                 WAIT_OUT * lease,
+                extra={"event": "long_lease", "election": name},
             )
         return election
 

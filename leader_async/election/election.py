@@ -32,7 +32,7 @@ from .historian import why_no_confirm
 from .jobs import Call, Handout, Job
 from .observer import Observer
 from .standing import Settings
-from .tally import ElectionTally
+from .telling import Telling
 from .term import Term
 from .views import Status, find_appointee
 
@@ -56,7 +56,7 @@ class Election(Observer):
         self.candidacy = Candidacy(settings, _uuids(), random.random())
         self._connection = connection
         self._history = history
-        self.tally = ElectionTally()
+        self.telling = Telling(self.name, self.candidacy)
         self._alarm = Alarm(self._tick)
         self._job: Job | None = None
         self._term: Term | None = None
@@ -244,7 +244,8 @@ class Election(Observer):
                     await self._news.wait()
         except TimeoutError:
             self._gave_up = True
-            log.warning("%s: ZooKeeper is away: our place ends with the session", self.name)
+            fields = {"event": "place_left_behind", "election": self.name, "identity": self.identity}
+            log.warning("%s: ZooKeeper is away: our place ends with the session", self.name, extra=fields)
 
     async def shut(self) -> None:
         """The connection is being closed: stop the work, leave, and tell whoever runs this election."""
@@ -325,20 +326,20 @@ class Election(Observer):
                 self._start(hold)
             case StopWork(reason):
                 self._stopped_at = clock.now()
-                reason = self._told_why(reason)
+                reason, ran_out = self._told_why(reason)
                 if self._job is not None:
                     self._job.stop()
                 else:
                     self.candidacy.work_ended(clock.now())
                 self._connection.term_over()
-                log.info("%s: %s no longer leads: %s", self.name, self.identity, reason)
+                self.telling.stopped(reason, ran_out=ran_out)
             case Left():
                 if self._hold is not None:
-                    self.tally.over(self._hold, self._stopped_at, clock.now())
+                    self.telling.over(self._hold, self._stopped_at, clock.now())
                     self._connection.historian.over(self.candidacy, self._hold, self._stopped_at)
                 self._news.fire()
-            case Note(level, text):
-                log.log(level, "%s: %s", self.name, text)
+            case Note() as note:
+                self.telling.note(note)
 
     def _send(self, command: Send, unsent: Callable[[], None]) -> None:
         def taken(answer: m.Answer, sent: float) -> None:
@@ -359,21 +360,18 @@ class Election(Observer):
         assert self._term is not None
         assert self._job is not None
         self._job.start(self._term)
-        self.tally.began(self.candidacy, hold, clock.now())
-        words = "leads again" if resumed else "leads"
-        log.info("%s: %s %s, term %d, token %d", self.name, self.identity, words, hold.number, hold.token)
+        self.telling.began(hold, clock.now(), resumed=resumed)
         if self._history:
             self._connection.historian.began(self.candidacy, hold)
 
-    def _told_why(self, reason: str) -> str:
-        """The reason, with more about it if the lease ran out."""
+    def _told_why(self, reason: str) -> tuple[str, bool]:
+        """The reason, with more about it if the lease ran out; whether it did."""
         hold = self.candidacy.hold
         if hold is None or hold.over:
-            return reason
+            return reason, False
         reason = f"{reason}: {why_no_confirm(self._client, hold)}"
         self._connection.historian.broke_off(self.candidacy, hold.until, reason)
-        self.tally.ran_out()
-        return reason
+        return reason, True
 
     def _ended(self, *, final: bool, reason: str) -> None:
         if self.is_leader:  # by itself, and not because it was stopped
@@ -387,7 +385,7 @@ class Election(Observer):
     def _note_state(self) -> None:
         state = self.candidacy.state(clock.now())
         if state != self._was:
-            log.debug("%s: %s is %s", self.name, self.identity, state)
+            self.telling.state(state)
             self._was, self._since = state, time.time()
             self._connection.changed.fire()
         if self.candidacy.idle:

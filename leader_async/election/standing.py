@@ -392,18 +392,19 @@ class Standing:
         own = self.settings
         return r.Record(term, holder, state, own.lease, own.identity, own.address)
 
-    def note(self, level: int, text: str) -> None:
+    def note(self, level: int, event: str, text: str) -> None:
         """A line for the log."""
-        self.commands.append(Note(level, text))
+        self.commands.append(Note(level, event, text))
 
     def heal(self, text: str) -> None:
         """Something was found that an event should have told: a bug of ours, or somebody's doing."""
         self.healed += 1
-        self.note(logging.WARNING, f"healed: {text}")
+        self.note(logging.WARNING, "healed", f"healed: {text}")
 
     def trouble(self, asked: Send, answer: m.Answer, now: float) -> None:
         """The server refused what no rule expects it to refuse: wait a moment."""
         failure = answer.failure if isinstance(answer, m.Transacted) else None
         code = failure[1] if failure is not None else answer.code if isinstance(answer, m.Failed) else 0
-        self.note(logging.ERROR, f"cannot {asked.purpose.value}: {server_error(code)}; trying again in {HOLD_OFF:g} s")
+        text = f"cannot {asked.purpose.value}: {server_error(code)}; trying again in {HOLD_OFF:g} s"
+        self.note(logging.ERROR, "refused", text)
         self.hold_off = now + HOLD_OFF

@@ -54,37 +54,47 @@ class ElectionTally:
     _hold: Hold | None = None
     _ran_out: bool = False
 
-    def began(self, own: Standing, hold: Hold, now: float) -> None:
-        """Work begins under this term, or begins again."""
+    def began(self, own: Standing, hold: Hold, now: float) -> tuple[Change, float] | None:
+        """Work begins under this term, or begins again.
+
+        Returns:
+            How many seconds the takeover took, and from what; None if that is not known, or there was none.
+        """
         self._ran_out = False
         if hold is self._hold:
-            return
+            return None
         self._hold = hold
         self.terms += 1
-        if (found := free_since(own)) is not None:
-            change, since = found
-            self.takeovers[change].observe(now - since)
+        if (found := free_since(own)) is None:
+            return None
+        change, since = found
+        self.takeovers[change].observe(now - since)
+        return change, now - since
 
     def ran_out(self) -> None:
         """The lease ran out, and nothing else has ended the term."""
         self._ran_out = True
         self.suspended += 1
 
-    def over(self, hold: Hold, stopped_at: float, now: float) -> None:
+    def over(self, hold: Hold, stopped_at: float, now: float) -> Why | None:
         """The place was given up, and with it this term, if it is not counted yet.
 
         Args:
             hold: the last term.
             stopped_at: when we stopped leading under it.
             now: the time.
+
+        Returns:
+            Why it ended, None if that is counted already.
         """
         if hold is not self._hold:
-            return
+            return None
         self._hold = None
-        why, _ = reason(hold.over)
-        self.ended[Why.LEASE_RAN_OUT if hold.forfeited and self._ran_out else why] += 1
+        why = Why.LEASE_RAN_OUT if hold.forfeited and self._ran_out else reason(hold.over)[0]
+        self.ended[why] += 1
         if not hold.forfeited:
             self.handovers.observe(now - stopped_at)
+        return why
 
 
 def free_since(own: Standing) -> tuple[Change, float] | None:

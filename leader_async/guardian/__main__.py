@@ -1,4 +1,5 @@
-"""A guardian that an application started: `python -m leader_async.guardian DESCRIPTOR LEVEL`. See the package.
+"""A guardian that an application started: `python -m leader_async.guardian DESCRIPTOR LEVEL FORM`. See
+the package.
 
 Rule: it ignores the signals that end the application gracefully; what it does afterwards is bounded by itself.
 """
@@ -13,16 +14,18 @@ import socket
 import sys
 
 from .. import logs
+from .ending import hush
 from .watch import Watch
 
 
-def main(descriptor: str, level: str) -> None:
+def main(descriptor: str, level: str, form: logs.Format = "text") -> None:
     """Guard the application at the other end of this descriptor."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
     if os.fork():
         os._exit(0)  # whoever started us waits for this, and only for this
-    logs.to_stderr(int(level))
+    logs.to_stderr(int(level), form)
+    hush()
     logging.raiseExceptions = False  # an application may have closed its stderr, or nobody reads it any more
     asyncio.run(_watch(socket.socket(fileno=int(descriptor))))
 
@@ -32,4 +35,4 @@ async def _watch(sock: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(*sys.argv[1:])  # type: ignore[arg-type]

@@ -29,6 +29,7 @@ from typing import Any
 
 from ..reaping import reap
 from . import finding
+from .ending import hush
 from .watch import Watch
 
 log = logging.getLogger("leader_async.guardian")
@@ -59,6 +60,7 @@ def guard(command: Sequence[str]) -> int:
     Returns:
         Its status: its exit code, or 128 and the number of the signal that ended it.
     """
+    hush()
     return asyncio.run(_guard(command))
 
 

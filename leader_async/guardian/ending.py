@@ -22,6 +22,7 @@ from ..errors import ConnectionLost, NotConnected, RecordError, ServerError, Ses
 from ..zookeeper import hosts
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
+from ..zookeeper.session import Credentials
 from .protocol import Begun
 
 log = logging.getLogger("leader_async.guardian")
@@ -65,15 +66,31 @@ async def end_session(session: Begun, parents: Sequence[str]) -> bool:
                 await client.request(m.Close())
             except (NotConnected, ConnectionLost):
                 continue
-            log.info("session 0x%x of a process that has died is closed; %d terms ended with it", own.session_id, left)
+            log.info(
+                "a process has died: its session 0x%x is closed, and the lead given up in %d elections",
+                own.session_id, left, extra=_fields("session_ended", own, terms=left),
+            )  # fmt: skip
             return True
     except TimeoutError:
-        log.warning("session 0x%x must have expired by now, and no server could be told before", own.session_id)
+        text = "a process has died: its session 0x%x must have expired by now, and no server could be told before"
+        log.warning(text, own.session_id, extra=_fields("session_not_ended", own))
     except SessionClosed:
-        log.info("session 0x%x of a process that has died had expired already", own.session_id)
+        text = "a process has died: its session 0x%x had expired already"
+        log.info(text, own.session_id, extra=_fields("session_had_expired", own))
     finally:
         await client.close()
     return False
+
+
+def hush() -> None:
+    """Have this process say nothing, below a warning, of its connections: they would read as if the dead one lived."""
+    of_connections = logging.getLogger("leader_async.zookeeper")
+    if of_connections.getEffectiveLevel() > logging.DEBUG:
+        of_connections.setLevel(logging.WARNING)
+
+
+def _fields(event: str, own: Credentials, **more: object) -> dict[str, object]:
+    return {"event": event, "session": f"0x{own.session_id:x}", **more}
 
 
 async def _leave_all(client: Client, parents: Sequence[str]) -> int:

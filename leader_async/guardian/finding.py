@@ -22,6 +22,8 @@ import stat
 import subprocess
 import sys
 
+from .. import logs
+
 log = logging.getLogger("leader_async.guardian")
 
 VARIABLE = "LEADER_ASYNC_GUARD"
@@ -67,12 +69,13 @@ def spawn(end: socket.socket) -> None:
     That it cannot be started is logged; whoever holds the other end reads an end of file.
     """
     level = logging.getLogger("leader_async").getEffectiveLevel()
+    form = logs.form_here()
     path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
     try:
         with end, _above_stdio(end) as handed:
             # -P: not from whatever folder this is run in; the path says where, if that is where.
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "leader_async.guardian", str(handed.fileno()), str(level)],
+                [sys.executable, "-P", "-m", "leader_async.guardian", str(handed.fileno()), str(level), form],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[handed.fileno()],

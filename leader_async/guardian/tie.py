@@ -70,7 +70,7 @@ class Tie:
                     self._start()
                 except (OSError, RuntimeError) as error:  # no descriptor or no thread is to be had
                     self._part(LOST)
-                    log.warning("the guardian cannot be started: %s", error)
+                    log.warning("the guardian cannot be started: %s", error, extra={"event": "guardian_lost"})
             case m.Connected() if self.state == RUNNING and not event.resumed:
                 self._tell_session()
             case m.Ended(confirmed):
@@ -95,7 +95,7 @@ class Tie:
         elif (problem := finding.problem()) is not None:
             theirs.close()
             self._part(NONE)
-            log.warning("no guardian: %s", problem)
+            log.warning("no guardian: %s", problem, extra={"event": "no_guardian"})
         else:
             try:
                 threading.Thread(target=finding.spawn, args=(theirs,), name="guardian", daemon=True).start()
@@ -122,7 +122,8 @@ class Tie:
     def _lose(self) -> None:
         if self._sock is not None:
             self._part(LOST)
-            log.warning("the guardian is gone: if this process crashes, its session lives on until its timeout")
+            text = "the guardian is gone: if this process crashes, its session lives on until its timeout"
+            log.warning(text, extra={"event": "guardian_lost"})
 
     def _part(self, state: str) -> None:
         self.state = state

@@ -309,7 +309,7 @@ class Schedule:
             except (NotConnected, ConnectionLost):
                 await self._client.wait_connected()
             except (ServerError, LedgerError) as error:
-                log.error("%s cannot be run: %s", job.rules.name, error)
+                log.error("%s cannot be run: %s", job.rules.name, error, extra=self._fields(job, "job_refused"))
                 await asyncio.sleep(HOLD_OFF)
 
     async def _open_page(self, job: _Job, term: Term) -> _Page:
@@ -353,7 +353,7 @@ class Schedule:
                     async with asyncio.timeout(seconds):
                         await job.asked.wait()
             case Rewrite(ledger, why):
-                log.info("%s: %s", job.rules.name, why)
+                log.info("%s: %s", job.rules.name, why, extra=self._fields(job, "job_put_right"))
                 await self._write(job, term, page, ledger)
             case Start():
                 ledger = claimed(page.ledger, step, term.token, self.election.identity, now)
@@ -368,7 +368,10 @@ class Schedule:
         assert start is not None
         slot = datetime.fromtimestamp(start.slot / 1000, rules.trigger.zone)
         run = JobRun(rules.name, slot, start.attempt, term, start.manual)
-        log.info("%s: attempt %d at %s, token %d", rules.name, run.attempt, slot.isoformat(), run.token)
+        log.info(
+            "%s: attempt %d at %s, token %d", rules.name, run.attempt, slot.isoformat(), run.token,
+            extra=self._fields(job, "job_began", run),
+        )  # fmt: skip
         job.running, began = True, clock.now()
         if run.attempt == 1 and not run.manual:
             job.tally.lateness.observe(max(0.0, (self._now() - rules.due(start.slot)) / 1000))
@@ -382,6 +385,7 @@ class Schedule:
                 log.error(
                     "%s: attempt %d at %s failed: %s",
                     rules.name, run.attempt, slot.isoformat(), ending.error, exc_info=ending.cause,
+                    extra=self._fields(job, "job_failed", run),
                 )  # fmt: skip
             job.unclosed = start, ending.error
             if ending.cancelled:
@@ -411,6 +415,14 @@ class Schedule:
         assert isinstance(version, int)
         page.ledger, page.version = ledger, version
 
+    def _fields(self, job: _Job, event: str, run: JobRun | None = None) -> dict[str, object]:
+        """What a line of the log has beside its text."""
+        who = {"election": self.election.name, "identity": self.election.identity, "job": job.rules.name}
+        fields: dict[str, object] = {"event": event, **who}
+        if run is None:
+            return fields
+        return {**fields, "attempt": run.attempt, "slot": run.slot.isoformat(), "token": run.token}
+
     def _path(self, job: _Job) -> str:
         return ledger_of(self._below_chroot, job.rules.name)
 
@@ -439,4 +451,5 @@ class Schedule:
             log.warning(
                 "this machine's clock is %.1f s %s ZooKeeper's; slots go by that one. Set the clocks",
                 abs(self._behind), "behind" if self._behind > 0 else "ahead of",
+                extra={"event": "clock_off", "seconds": round(self._behind, 1)},
             )  # fmt: skip

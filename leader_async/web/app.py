@@ -191,7 +191,8 @@ async def resign(request: web.Request) -> web.Response:
     if not service.connection.client.connected:
         # The lead would be gone at once, and nobody could take it over.
         return answers.error(503, "nothing was done: ZooKeeper is away; /status says since when", {"Retry-After": "1"})
-    log.info("%s was asked over HTTP to resign", service.election.identity)
+    fields = {"event": "asked_to_resign", "election": service.election.name, "identity": service.election.identity}
+    log.info("%s was asked over HTTP to resign", service.election.identity, extra=fields)
     try:
         await service.election.resign(timeout=RESIGN_LIMIT)
     except (LeaderAsyncError, TimeoutError):
@@ -222,7 +223,7 @@ def _errors_as_json(handler: Handler) -> Handler:
         except web.HTTPException as problem:
             return answers.error(problem.status, problem.reason)
         except Exception:  # the boundary: a stranger must not see what broke
-            log.exception("%s %s failed", request.method, request.raw_path)
+            log.exception("%s %s failed", request.method, request.raw_path, extra={"event": "bug"})
             return answers.error(500, "this replica could not answer; its log says why")
 
     return guarded

@@ -43,7 +43,7 @@ async def run_now(request: web.Request) -> web.Response:
         await service.schedule.run_now(name)
     except UsageError as problem:
         return answers.error(409, str(problem))
-    log.info("job %s was asked for over HTTP", name)
+    log.info("job %s was asked for over HTTP", name, extra={"event": "asked_to_run", "job": name})
     return answers.as_json({"job": name, "identity": service.election.identity}, 202)
 
 

@@ -27,7 +27,7 @@ from . import messages as m
 from .link import Link
 from .session import CLOSED, Credentials, Phase, Session
 from .status import SessionStatus
-from .tally import SessionTally
+from .tally import SessionTally, cause
 
 log = logging.getLogger("leader_async.zookeeper")
 
@@ -248,27 +248,37 @@ class Client:
                         "minSessionTimeout and maxSessionTimeout, by default 2 and 20 ticks)",
                         granted,
                         self._session.timeout_asked,
+                        extra={"event": "session_timeout", "seconds": granted},
                     )
                 self._granted = granted
                 server = self._link.peer if self._link else "?"
-                log.info("session 0x%x %s by %s", session_id, "resumed" if resumed else "begun", server)
+                how = "resumed" if resumed else "begun"
+                fields = {"event": f"session_{how}", "session": f"0x{session_id:x}", "server": server}
+                log.info("session 0x%x %s by %s", session_id, how, server, extra=fields)
             case m.Disconnected(reason):
                 self._since = time.time()
                 self.tally.disconnected(reason)
                 self._last_error = reason
                 if self._link is not None:
                     log.log(
-                        logging.INFO if self._closing or reason == CLOSED else logging.WARNING,
+                        logging.DEBUG if self._closing or reason == CLOSED else logging.WARNING,
                         "connection to %s ended: %s",
                         self._link.peer,
                         reason,
+                        extra={
+                            "event": "connection_ended",
+                            "server": self._link.peer,
+                            "cause": cause(reason).value,
+                            "reason": reason,
+                        },
                     )
                     self._failed_last = self._link.address
                     self._link.abort()
                     self._link = None
             case m.Expired(session_id):
                 self.tally.expired += 1
-                log.warning("session 0x%x expired", session_id)
+                fields = {"event": "session_expired", "session": f"0x{session_id:x}"}
+                log.warning("session 0x%x expired", session_id, extra=fields)
         self._changed.fire()
 
     def _tick(self) -> None:
@@ -297,7 +307,8 @@ class Client:
     def _report(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.died = error
-            log.critical("dialling has died of a bug: no connection will be made again", exc_info=error)
+            text = "dialling has died of a bug: no connection will be made again"
+            log.critical(text, exc_info=error, extra={"event": "bug"})
 
     async def _dial_round(self, patience: float) -> bool:
         """Dial every server once; whether one serves the session now."""
@@ -324,7 +335,7 @@ class Client:
     def _trouble(self, text: str) -> None:
         # The same words once: an outage of an hour is one line, not thousands.
         if text != self._last_error:
-            log.warning("%s; trying again", text)
+            log.warning("%s; trying again", text, extra={"event": "zookeeper_away", "reason": text})
         self._last_error = text
 
     # -- called by the link --------------------------------------------------------------------------------------------

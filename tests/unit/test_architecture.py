@@ -120,12 +120,12 @@ LAYERS |= {
     # The application's end knows nothing of elections; the other end writes their records, and that is all it knows.
     "guardian": set(),
     "guardian/protocol": {"zookeeper/session"},
-    "guardian/finding": set(),
+    "guardian/finding": {"logs"},
     "guardian/tie": {"zookeeper/messages", "zookeeper/client", "guardian/protocol", "guardian/finding"},
     "guardian/ending": {"errors", "zookeeper", "election/record", "guardian/protocol"},
     "guardian/watch": {"guardian/protocol", "guardian/ending"},
-    "guardian/container": {"reaping", "guardian/finding", "guardian/watch"},
-    "guardian/__main__": {"logs", "guardian/watch"},
+    "guardian/container": {"reaping", "guardian/ending", "guardian/finding", "guardian/watch"},
+    "guardian/__main__": {"logs", "guardian/ending", "guardian/watch"},
 }
 LAYERS |= {
     "schedule/triggers": {"errors"},
