@@ -67,7 +67,7 @@ async def end_session(session: Begun, parents: Sequence[str]) -> bool:
             except (NotConnected, ConnectionLost):
                 continue
             log.info(
-                "a process has died: its session 0x%x is closed, and the lead given up in %d elections",
+                "a process has died: its session 0x%x is closed; terms that ended with it: %d",
                 own.session_id, left, extra=_fields("session_ended", own, terms=left),
             )  # fmt: skip
             return True

@@ -71,7 +71,7 @@ class Client:
         self._changed = Pulse()
         self._task: asyncio.Task[None] | None = None
         self._closing = False
-        self._since = time.time()
+        self._served, self._since = False, time.time()
         self._granted: float | None = None
         self._last_error = ""
         self._failed_last: tuple[str, int] | None = None
@@ -240,7 +240,7 @@ class Client:
     def _note(self, event: m.SessionEvent) -> None:
         match event:
             case m.Connected(session_id, granted, resumed):
-                self._since = time.time()
+                self._served, self._since = True, time.time()
                 self.tally.connected(resumed=resumed)
                 if granted != self._granted and granted != self._session.timeout_asked:
                     log.warning(
@@ -256,7 +256,8 @@ class Client:
                 fields = {"event": f"session_{how}", "session": f"0x{session_id:x}", "server": server}
                 log.info("session 0x%x %s by %s", session_id, how, server, extra=fields)
             case m.Disconnected(reason):
-                self._since = time.time()
+                if self._served:  # else it was a handshake, one of many perhaps while no server serves
+                    self._served, self._since = False, time.time()
                 self.tally.disconnected(reason)
                 self._last_error = reason
                 if self._link is not None:

@@ -161,7 +161,7 @@ async def test_a_killed_command_is_followed_and_its_status_kept(server: ZooKeepe
         assert app.guardians() == [], "nobody starts another one"
         os.kill(pid, signal.SIGKILL)
         assert app.process.wait(10) == 128 + 9
-        assert "1 terms ended with it" in app.log()
+        assert "terms that ended with it: 1" in app.log()
         await next_leads(server)
 
 
@@ -185,7 +185,7 @@ async def test_each_of_several_workers_is_guarded(server: ZooKeeper, tmp_path: P
         assert app.guardians() == []
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
-        eventually(lambda: app.log().count("1 terms ended with it") == 2)
+        eventually(lambda: app.log().count("terms that ended with it: 1") == 2)
         assert server.sessions == []
         app.go_on()
         assert app.process.wait(10) == 0

@@ -74,7 +74,7 @@ async def test_the_next_leads_soon_after_a_kill(server: ZooKeeper, tmp_path: Pat
             assert election.term is not None
             assert election.term.number == 2
         eventually(lambda: not app.guardians())
-        assert "1 terms ended with it" in app.log()
+        assert "terms that ended with it: 1" in app.log()
 
 
 async def test_a_signal_to_the_process_group_does_not_take_the_guardian_along(

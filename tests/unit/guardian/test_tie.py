@@ -108,8 +108,7 @@ async def test_a_dropped_connection_is_none_of_its_business(
     guardian.say(encode(Ready()))
     await guardian.hear()
     zookeeper.disconnect(zk.client.session_id)
-    await until(lambda: not zk.client.connected)
-    await zk.wait_connected()
+    await until(lambda: zk.client.tally.resumed == 1)
     zk.election("x")
     assert await guardian.hear() == Joined("/ELECTION/x")
 
