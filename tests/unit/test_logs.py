@@ -1,15 +1,35 @@
-"""A log line stays one line."""
+"""A log line stays one line, as text and as JSON, and a change of leaders reads as a story."""
 
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
-from leader_async.logs import OneLine
+import pytest
+
+from leader_async import Term, connect, logs
+from leader_async.logs import Json, OneLine
+from leader_async.testing import ZooKeeper, zookeeper
+
+from ..support.waiting import until
+
+__all__ = ["zookeeper"]
+
+
+def record(message: str, *arguments: object, **more: Any) -> logging.LogRecord:
+    return logging.makeLogRecord(
+        {"name": "leader_async.x", "levelname": "INFO", "msg": message, "args": arguments, "created": 1.5, **more}
+    )
 
 
 def line(message: str, *arguments: object) -> str:
-    record = logging.LogRecord("leader_async", logging.INFO, "file", 1, message, arguments, None)
-    return OneLine("%(levelname)s %(message)s").format(record)
+    return OneLine("%(levelname)s %(message)s").format(record(message, *arguments))
 
 
 def test_what_a_stranger_wrote_does_not_begin_a_line() -> None:
@@ -18,3 +38,99 @@ def test_what_a_stranger_wrote_does_not_begin_a_line() -> None:
 
 def test_other_text_is_left_alone() -> None:
     assert line("replica-\u00e9 leads, term %d", 7) == "INFO replica-\u00e9 leads, term 7"
+
+
+def test_a_line_of_json_has_the_fields_of_its_event() -> None:
+    told = json.loads(Json().format(record("%s leads", "a", event="term_began", election="reports", term=7)))
+    assert told == {
+        "time": "1970-01-01T00:00:01.500Z",
+        "level": "info",
+        "logger": "leader_async.x",
+        "message": "a leads",
+        "event": "term_began",
+        "election": "reports",
+        "term": 7,
+    }
+
+
+def test_json_stays_on_its_line_whatever_is_in_it() -> None:
+    try:
+        raise ValueError("two\nlines")
+    except ValueError:
+        error = sys.exc_info()
+    text = Json().format(record("a\nb\u2028c", exc_info=error, stack_info="of\nwhat", odd=object))
+    assert text.splitlines() == [text]
+    told = json.loads(text)
+    assert (told["message"], told["stack"]) == ("a\nb\u2028c", "of\nwhat")
+    assert told["exception"].endswith("ValueError: two\nlines")
+    assert told["odd"] == "<class 'object'>"
+
+
+@contextmanager
+def no_handlers() -> Iterator[None]:
+    """The root logger has no handlers inside, and afterwards what it had."""
+    handlers, level = logging.root.handlers[:], logging.root.level
+    logging.root.handlers.clear()
+    try:
+        yield
+    finally:
+        logging.root.handlers[:], logging.root.level = handlers, level
+
+
+@pytest.mark.parametrize("form", logs.FORMATS)
+def test_a_process_that_is_started_logs_as_this_one_does(form: logs.Format) -> None:
+    with no_handlers():
+        assert logs.form_here() == "text"
+        logs.to_stderr("info", form)
+        assert logs.form_here() == form
+
+
+def test_the_command_line_logs_json() -> None:
+    command = [sys.executable, "-m", "leader_async", "guard", "--log-format", "json", "--", "/no/such/command"]
+    told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=15).stderr
+    (only,) = told.splitlines()
+    assert json.loads(only)["message"] == "/no/such/command cannot be run: No such file or directory"
+
+
+async def hold(term: Term) -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+async def test_a_handover_reads_as_a_story(zookeeper: ZooKeeper, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "leader_async.election")
+    async with connect(zookeeper.address, timeout=1.0) as one, connect(zookeeper.address, timeout=1.0) as other:
+        a, b = one.election("x", identity="a", lease=0.6), other.election("x", identity="b", lease=0.6)
+        running = [asyncio.create_task(a.run(hold))]
+        await until(lambda: a.is_leader)
+        running.append(asyncio.create_task(b.run(hold)))
+        await until(lambda: b.candidacy.named)
+        await a.resign()
+        await until(lambda: b.is_leader and a.candidacy.queue.known)
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running)
+    told = [vars(record) for record in caplog.records]
+    story = [(fields["identity"], fields["event"]) for fields in told]
+    assert [event for who, event in story if who == "a"][:4] == ["term_began", "term_ending", "term_over", "state"]
+    assert [event for who, event in story if who == "b"][:2] == ["state", "term_began"]
+    assert story.index(("a", "term_ending")) < story.index(("b", "term_began"))
+    assert all(fields["election"] == "x" for fields in told)
+    over = next(fields for fields in told if fields["event"] == "term_over")
+    assert (over["term"], over["why"], over["reason"]) == (1, "resigned", "resigned")
+    assert 0 < over["seconds"] < 10
+    began = next(fields for fields in told if (fields["identity"], fields["event"]) == ("b", "term_began"))
+    assert (began["term"], began["change"]) == (2, "handover")
+    assert began["token"] > over["token"]
+    assert over["message"].startswith("x: a has given the lead up, ")
+
+
+async def test_work_that_ends_by_itself_tells_why(zookeeper: ZooKeeper, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "leader_async.election")
+
+    async def done(term: Term) -> str:
+        return "done"
+
+    async with connect(zookeeper.address, timeout=1.0) as zk:
+        assert await zk.election("x", identity="a").run(done) == "done"
+    over = [vars(record) for record in caplog.records if vars(record)["event"] == "term_over"]
+    assert [(fields["why"], fields["seconds"] < 5) for fields in over] == [("work done", True)]
