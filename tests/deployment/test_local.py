@@ -96,6 +96,10 @@ def test_walkthrough(launcher: Launcher, nginx: str) -> None:
         page = status(launcher.port, "/leader/status")
         assert page is not None
         assert page["identity"] == new
+    # Metrics are asked of replicas.
+    answer = get(launcher.port, "/metrics")
+    assert answer is not None
+    assert answer[0] == 404
     assert any(line.split()[:2] == [old, "down"] for line in launcher.done("ps").splitlines())
 
     before = len(launcher.processes())

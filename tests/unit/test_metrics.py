@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import prometheus_client
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry
@@ -17,6 +18,7 @@ from leader_async.metrics import Collector
 from leader_async.testing import ZooKeeper, zookeeper
 from leader_async.web import create_app
 
+from ..support.readme import example
 from ..support.waiting import until
 
 __all__ = ["zookeeper"]
@@ -150,6 +152,15 @@ async def test_several_applications_in_one_process_do_not_meet() -> None:
             assert "process_resident_memory_bytes" in text
             assert (await client.head("/metrics")).status == 200
             assert (await client.get("/leader/metrics")).status == 404, "metrics are of a replica"
+
+
+def test_the_example_of_the_readme(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = CollectorRegistry()
+    monkeypatch.setattr(prometheus_client, "REGISTRY", registry)
+    zk = connect("127.0.0.1:1")
+    election = zk.election("x")
+    exec(example("Metrics"), {"zk": zk, "election": election, "jobs": Schedule(election)})
+    assert registry.get_sample_value("leader_async_is_leader", {"election": "x"}) == 0
 
 
 def test_elections_of_one_name_need_registries_of_their_own() -> None:
