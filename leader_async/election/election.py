@@ -311,10 +311,10 @@ class Election(Observer):
     def _settle(self) -> None:
         """What can wait until requests are on their way and work has begun: a handover waits for those."""
         self._settling = False
-        if self._shut:
-            return
-        self._alarm.set(self.candidacy.deadline())
-        self._note_state()
+        if not self._shut:
+            self._alarm.set(self.candidacy.deadline())
+            self._note_state()
+        self.telling.speak()
 
     def _do(self, command: object) -> None:
         match command:

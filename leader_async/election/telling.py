@@ -5,6 +5,7 @@ Rules:
   `election` and `identity`, with a term its `term` and `token`, with its end `why` (a word of the history's), `reason`
   (the whole sentence), and how many `seconds` a change of leaders took as far as this side has seen it.
 - A change of leaders reads as a story: who led no more and why, that the lead was given up, who has taken it over.
+- Nobody waits for the log: a line has the time of its event, and is written by `speak`, when requests are on their way.
 
 It does not promise a line for what ends with the process; the guardian and the successor tell of that.
 """
@@ -33,48 +34,48 @@ class Telling:
         self.tally = ElectionTally()
         self._name, self._own = name, candidacy
         self._identity = candidacy.settings.identity
+        self._unsaid: list[logging.LogRecord] = []
+
+    def speak(self) -> None:
+        """Write the lines that are not written yet."""
+        unsaid, self._unsaid = self._unsaid, []
+        for record in unsaid:
+            log.handle(record)
 
     def state(self, state: str) -> None:
         """We stand somewhere else now."""
         fields = self._fields("state", state=state)
         if state == "queued":
-            log.info(
-                "%s: %s is in the queue, %d before it", self._name, self._identity, self._own.queue.position,
-                extra=fields,
-            )  # fmt: skip
+            self._say(logging.INFO, fields, "is in the queue, %d before it", self._own.queue.position)
         elif state == "waiting out":
-            log.info("%s: %s is first, and waits the leader's lease out", self._name, self._identity, extra=fields)
+            self._say(logging.INFO, fields, "is first, and waits the leader's lease out")
         else:
-            log.debug("%s: %s is %s", self._name, self._identity, state, extra=fields)
+            self._say(logging.DEBUG, fields, "is %s", state)
 
     def began(self, hold: Hold, now: float, *, resumed: bool) -> None:
         """We lead."""
         found = self.tally.began(self._own, hold, now)
+        fields = self._term("term_resumed" if resumed else "term_began", hold)
         if found is None:
-            log.info(
-                "%s: %s leads%s, term %d, token %d",
-                self._name, self._identity, " again" if resumed else "", hold.number, hold.token,
-                extra=self._term("term_resumed" if resumed else "term_began", hold),
-            )  # fmt: skip
-        else:
-            change, seconds = found
-            log.info(
-                "%s: %s leads, term %d, token %d: a %s, %.0f ms after it knew that the former leader was gone",
-                self._name, self._identity, hold.number, hold.token, change, seconds * 1000,
-                extra=self._term("term_began", hold, change=change.value, seconds=round(seconds, 4)),
-            )  # fmt: skip
+            words = "leads again" if resumed else "leads"
+            self._say(logging.INFO, fields, "%s, term %d, token %d", words, hold.number, hold.token)
+            return
+        change, seconds = found
+        self._say(
+            logging.INFO,
+            {**fields, "change": change.value, "seconds": round(seconds, 4)},
+            "leads, term %d, token %d: a %s, %.0f ms after it knew that the former leader was gone",
+            hold.number, hold.token, change, seconds * 1000,
+        )  # fmt: skip
 
     def stopped(self, reason: str, *, ran_out: bool) -> None:
         """We do not lead any more, and the work is being stopped."""
         if ran_out:
             self.tally.ran_out()
-        hold = self._own.hold
-        event = "term_suspended" if ran_out else "term_ending"
+        hold, event = self._own.hold, "term_suspended" if ran_out else "term_ending"
         fields = self._fields(event) if hold is None else self._term(event, hold)
-        log.info(
-            "%s: %s no longer leads: %s", self._name, self._identity, reason,
-            extra={**fields, "why": in_a_word(reason)[0].value, "reason": reason},
-        )  # fmt: skip
+        why = in_a_word(reason)[0].value
+        self._say(logging.INFO, {**fields, "why": why, "reason": reason}, "no longer leads: %s", reason)
 
     def over(self, hold: Hold, stopped_at: float, now: float) -> None:
         """Our place is given up, and with it this term."""
@@ -83,17 +84,27 @@ class Telling:
             return  # told before
         fields = self._term("term_over", hold, why=why.value, reason=hold.over)
         if hold.forfeited:
-            log.info("%s: %s's term %d is over: %s", self._name, self._identity, hold.number, hold.over, extra=fields)
-        else:
-            log.info(
-                "%s: %s has given the lead up, %.0f ms after it led last, at the end of term %d: %s",
-                self._name, self._identity, (now - stopped_at) * 1000, hold.number, hold.over,
-                extra={**fields, "seconds": round(now - stopped_at, 4)},
-            )  # fmt: skip
+            self._say(logging.INFO, fields, "has lost the lead of term %d for good: %s", hold.number, hold.over)
+            return
+        seconds = now - stopped_at
+        self._say(
+            logging.INFO,
+            {**fields, "seconds": round(seconds, 4)},
+            "has given the lead up, %.0f ms after it led last, at the end of term %d: %s",
+            seconds * 1000, hold.number, hold.over,
+        )  # fmt: skip
 
     def note(self, note: Note) -> None:
         """The rules have something to say."""
-        log.log(note.level, "%s: %s", self._name, note.text, extra=self._fields(note.event))
+        self._write(note.level, self._fields(note.event), "%s: %s", self._name, note.text)
+
+    def _say(self, level: int, fields: dict[str, object], text: str, *arguments: object) -> None:
+        """A sentence that begins with who we are."""
+        self._write(level, fields, "%s: %s " + text, self._name, self._identity, *arguments)
+
+    def _write(self, level: int, fields: dict[str, object], text: str, *arguments: object) -> None:
+        if log.isEnabledFor(level):
+            self._unsaid.append(log.makeRecord(log.name, level, __file__, 0, text, arguments, None, extra=fields))
 
     def _fields(self, event: str, **more: object) -> dict[str, object]:
         return {"event": event, "election": self._name, "identity": self._identity, **more}

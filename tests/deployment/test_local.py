@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from deploy import servers
-from deploy.asking import port_is_free, status
+from deploy.asking import get, port_is_free, status
 from deploy.processes import Process, start_of
 from deploy.settings import ClusterError, Settings
 
