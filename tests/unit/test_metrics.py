@@ -73,7 +73,8 @@ async def test_a_handover_is_counted_on_both_sides(zookeeper: ZooKeeper) -> None
             assert of_b("connections_total", session="begun") == 1
             zookeeper.disconnect(zk.client.session_id)
             await until(lambda: of_b("connections_total", session="resumed") == 1)
-            assert of_b("connection_ends_total", cause="end of stream") == 1
+            causes = ("end of stream", "network error")  # it depends on what was on its way
+            assert sum(of_b("connection_ends_total", cause=cause) or 0 for cause in causes) == 1
 
 
 async def test_a_failover_is_counted_by_who_takes_over(zookeeper: ZooKeeper) -> None:
