@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import wait
 from functools import partial
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from ..election.connection import Connection as AsyncConnection
 from ..election.connection import connect as async_connect
@@ -21,6 +21,9 @@ from ..errors import UsageError
 from ..watchdog import Action
 from .door import Door
 from .election import Election
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
 
 log = logging.getLogger("leader_async")
 P = ParamSpec("P")
@@ -157,6 +160,15 @@ class Connection:
             elif options.keys() - {"root"}:
                 raise UsageError(f"this connection has an election {name} already: use its leader_only")
         return election.leader_only
+
+    def measure(self) -> list[Metric]:
+        """What `blocking.metrics.Collector` shows; nothing while this connection does not live in this process."""
+        from ..metrics import Collector  # which loads prometheus_client
+
+        if not self._door.open or self._door.foreign or self._door.closed:
+            return []
+        elections = [election.asynchronous for election in self._elections.values()]
+        return self._door.do(lambda: [*Collector(self._zk, elections).collect()])
 
     def close(self, timeout: float | None = None) -> None:
         """Leave all elections (their work is told, and its end awaited, first), then end the session.

@@ -45,6 +45,11 @@ class Election:
         """Be an election of this connection."""
         self._election: election.election.Election = zk.election(self.name, **self._options)
 
+    @property
+    def asynchronous(self) -> election.election.Election:
+        """The election that this is a door to; nothing of it may be touched outside of its event loop."""
+        return self._election
+
     # -- asking --------------------------------------------------------------------------------------------------------
 
     @property

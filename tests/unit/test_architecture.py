@@ -159,7 +159,7 @@ LAYERS["web"] = {
     "metrics", "version",
     "election", "schedule", "zookeeper/client", "zookeeper/status", "clock", "errors", "waking", "fence", "web", "",
 }  # fmt: skip
-LAYERS["blocking"] = {"election", "errors", "watchdog", "blocking"}
+LAYERS["blocking"] = {"election", "errors", "watchdog", "metrics", "blocking"}
 LAYERS["cli"] = LAYERS["web"] | {"commands/decisions", "zookeeper", "embedded", "cli", "logs", "watchdog"}
 LAYERS["cli/run"] = LAYERS["cli"] | {"commands"}
 LAYERS["cli/main"] = LAYERS["cli"] | {"guardian/container"}

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from leader_async import NoNode, SessionClosed, TermEnded, UsageError, blocking
+from leader_async.blocking.metrics import Collector
 from leader_async.testing import ZooKeeper, zookeeper
 
 __all__ = ["zookeeper"]
@@ -383,3 +385,14 @@ def test_nothing_makes_the_loop_give_the_place_up_before_the_body_has_ended(
     assert len(other.election("x").candidates()) == 1
     leading.finish()
     until(lambda: not zk._elections["/ELECTION/x"].candidates())
+
+
+def test_metrics_are_those_of_the_elections_while_the_connection_lives(zookeeper: ZooKeeper) -> None:
+    registry = CollectorRegistry()
+    zk = blocking.connect(zookeeper.address, timeout=1.0)
+    registry.register(Collector(zk))
+    election = zk.election("x", identity="me")
+    assert registry.get_sample_value("leader_async_session_connected") is None, "nothing has begun"
+    with zk, election.lead(LIMIT):
+        assert registry.get_sample_value("leader_async_is_leader", {"election": "x"}) == 1
+    assert registry.get_sample_value("leader_async_session_connected") is None, "it is closed"
