@@ -113,8 +113,9 @@ async def attempt(work: JobWork, run: JobRun, timeout: float | None, threads: Ex
         return Ending(not cancelled, "it cancelled itself", cancelled)
     error = task.exception()
     if error is not None:
-        # With the loss of leadership nobody can tell the work's own failure from that of being stopped.
-        finished = not cancelled and not isinstance(error, TermEnded)
+        # With the loss of leadership nobody can tell the work's own failure from that of being stopped: who was frozen
+        # may fail, by the fence for one, before it is cancelled.
+        finished = not cancelled and not isinstance(error, TermEnded) and run.term.is_current
         return Ending(finished, f"{type(error).__name__}: {error}", cancelled, error)
     return Ending(True, None, cancelled)
 

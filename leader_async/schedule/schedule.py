@@ -393,6 +393,10 @@ class Schedule:
                     await self._close(job, page)
             else:
                 await self._close(job, page)
+        elif ending.cause is not None:
+            log.warning(
+                "%s: attempt %d at %s was cut short: %s", rules.name, run.attempt, slot.isoformat(), ending.error
+            )
         if ending.cancelled:
             raise asyncio.CancelledError
         if not ending.finished:

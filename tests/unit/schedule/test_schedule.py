@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from leader_async import Connection, Election, JobRun, JobStatus, Schedule, UsageError, clock, connect
+from leader_async import Connection, Election, JobRun, JobStatus, Schedule, StaleToken, UsageError, clock, connect
 from leader_async.errors import NotConnected
 from leader_async.schedule.run import attempt
 from leader_async.testing import ZooKeeper, zookeeper
@@ -149,6 +149,25 @@ async def test_an_attempt_that_nobody_finished(zookeeper: ZooKeeper, unfinished:
             found = await status(jobs, lambda job: job.current is None and job.past)
             assert [past.outcome for past in found.past] == outcomes
             assert len({past.slot for past in found.past}) == 1
+
+
+async def test_an_error_after_the_lease_is_no_failure_of_the_work(zookeeper: ZooKeeper) -> None:
+    runs: list[JobRun] = []
+    async with connected(zookeeper) as (_, election):
+        jobs = Schedule(election)
+
+        @jobs.every(0.1, name="job", missed="all", unfinished="rerun")
+        async def job(run: JobRun) -> None:
+            runs.append(run)
+            if len(runs) == 1:
+                while run.term.is_current:  # frozen: nothing else runs in this process
+                    pass
+                raise StaleToken("x", run.token, run.token + 1)
+
+        async with running(jobs):
+            found = await status(jobs, lambda job: len(job.past) >= 2)
+    assert [(past.attempt, past.outcome) for past in found.past[:2]] == [(1, "unfinished"), (2, "done")]
+    assert runs[1].slot == runs[0].slot
 
 
 async def test_failures_timeouts_and_retries(zookeeper: ZooKeeper, caplog: pytest.LogCaptureFixture) -> None:
