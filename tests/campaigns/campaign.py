@@ -56,14 +56,9 @@ async def campaign(
     began = time.monotonic()
     try:
         await field.open()
-        begin = time.monotonic()
-        while time.monotonic() - begin < minutes * 60 and (kinds is None or len(nemesis.troubles) < len(kinds)):
-            kind = kinds[len(nemesis.troubles)] if kinds is not None else nemesis.draw()
-            trouble = await nemesis.inflict(kind)
-            seconds = trouble.end - trouble.begin
-            tell(f"{time.monotonic() - began:6.1f} s  {kind}: {seconds:.1f} s, now {field.leader() or 'nobody'} leads")
+        await afflict(nemesis, minutes, tell, kinds)
         await field.retire()
-        orphans = await _left_behind(field)
+        orphans = await left_behind(field)
     finally:
         field.close()
     history = History()
@@ -74,7 +69,17 @@ async def campaign(
     return Campaign(system, (time.monotonic() - began) / 60, seed, history, nemesis.troubles, verdict, orphans)
 
 
-async def _left_behind(field: Field) -> list[str]:
+async def afflict(nemesis: Nemesis, minutes: float, tell: Callable[[str], None], kinds: list[str] | None) -> None:
+    """Inflict faults for so long; see `campaign`."""
+    begin = time.monotonic()
+    while time.monotonic() - begin < minutes * 60 and (kinds is None or len(nemesis.troubles) < len(kinds)):
+        kind = kinds[len(nemesis.troubles)] if kinds is not None else nemesis.draw()
+        trouble = await nemesis.inflict(kind)
+        seconds, leads = trouble.end - trouble.begin, nemesis.field.leader() or "nobody"
+        tell(f"{time.monotonic() - begin:6.1f} s  {kind}: {seconds:.1f} s, now {leads} leads")
+
+
+async def left_behind(field: Field) -> list[str]:
     """The candidates' znodes that outlive their sessions."""
     assert field.ensemble is not None
     path, end = f"/ELECTION/{ELECTION}", time.monotonic() + TIMEOUT + 3 * TICK

@@ -52,10 +52,11 @@ class Field:
     Args:
         folder: for the servers' data, and what the replicas write down.
         system: which replicas.
+        work: where they work, a file of their own if None.
     """
 
-    def __init__(self, folder: Path, system: str) -> None:
-        self.folder, self.system = folder, system
+    def __init__(self, folder: Path, system: str, work: str | None = None) -> None:
+        self.folder, self.system, self._work = folder, system, work or str(folder / "work")
         self.lab = Lab(3 + REPLICAS)
         self.ensemble: Ensemble | None = None
         self.replicas: dict[str, subprocess.Popen[bytes]] = {}
@@ -125,7 +126,7 @@ class Field:
         assert self.ensemble is not None
         arguments = [
             self.ensemble.address, ELECTION, name, str(TIMEOUT), str(LEASE), str(self.folder / "observed" / name),
-            str(self.folder / "work"),
+            self._work,
         ]  # fmt: skip
         if self.system == "curator":
             ahead = time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)

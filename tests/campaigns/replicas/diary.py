@@ -18,8 +18,23 @@ def now() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-class Diary:
-    """Observations and work; each line has reached the kernel when the call returns, so a kill loses none.
+class Notebook:
+    """Observations; each line has reached the kernel when the call returns, so a kill loses none."""
+
+    def __init__(self, observations: str) -> None:
+        self._observations = os.open(observations, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def leads(self, before: float, after: float, token: int) -> None:
+        """It was asked whether it leads, between these instants, and the answer was yes."""
+        self.note("True", f"{before:.6f}", f"{after:.6f}", token)
+
+    def note(self, *words: object) -> None:
+        """Write a line of these."""
+        os.write(self._observations, (" ".join(map(str, words)) + "\n").encode())
+
+
+class Diary(Notebook):
+    """Observations and work.
 
     The work is a list of numbered units that all replicas share. Whoever leads reads the last number, works for a
     while, makes sure that it still leads, and writes the next one. Nothing but the election keeps two replicas from
@@ -27,13 +42,9 @@ class Diary:
     """
 
     def __init__(self, observations: str, work: str) -> None:
-        self._observations = os.open(observations, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        super().__init__(observations)
         self._work = os.open(work, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         self._begun: tuple[int, float] | None = None
-
-    def leads(self, before: float, after: float, token: int) -> None:
-        """It was asked whether it leads, between these instants, and the answer was yes."""
-        os.write(self._observations, f"True {before:.6f} {after:.6f} {token}\n".encode())
 
     def begin_work(self) -> None:
         """Take the next unit up, if none is."""
@@ -49,12 +60,12 @@ class Diary:
         try:
             highest = self._last()[1]
             if token and token < highest:
-                os.write(self._observations, f"Refused {number} {token} {now():.6f}\n".encode())
+                self.note("Refused", number, token, f"{now():.6f}")
                 return
             os.write(self._work, f"{number} {max(token, highest)}\n".rjust(40).encode())
         finally:
             fcntl.flock(self._work, fcntl.LOCK_UN)
-        os.write(self._observations, f"Work {number} {token} {now():.6f}\n".encode())
+        self.note("Work", number, token, f"{now():.6f}")
 
     def drop_work(self) -> None:
         """It leads no more."""
