@@ -10,12 +10,15 @@ import ctypes
 import os
 import signal
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from ..reaping import reap
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+DESCRIPTORS = 20
+"""File descriptors that `run` needs beside those that it was started with: less, and some time it would have one too
+few."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -24,7 +27,18 @@ def problem() -> str | None:
     """Why commands cannot be supervised here, None if they can."""
     if sys.platform != "linux":
         return "needs Linux, which finds and ends whatever a command has started"
-    return None if Path("/proc/self/task").is_dir() else "needs /proc to be mounted"
+    if not Path("/proc/self/task").is_dir():
+        return "needs /proc to be mounted"
+    with ExitStack() as stack:
+        try:
+            for _ in range(DESCRIPTORS):
+                stack.enter_context(open(os.devnull, "rb", buffering=0))
+        except OSError as error:
+            return (
+                f"needs {DESCRIPTORS} more file descriptors than it was started with: {error.strerror}; "
+                "raise the limit (ulimit -n, LimitNOFILE=)"
+            )
+    return None
 
 
 def _prctl(option: int, value: int) -> None:

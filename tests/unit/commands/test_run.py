@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -11,8 +13,8 @@ import pytest
 
 from leader_async.testing import ZooKeeper
 
-from ..guardian.processes import Application, eventually
-from .place import Place, supervisor
+from ..guardian.processes import ROOT, Application, eventually
+from .place import PROGRAM, Place, supervisor
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("on_linux")]
 
@@ -80,6 +82,17 @@ def test_it_ends_as_its_command_does(place: Place, script: str, status: int) -> 
 def test_a_command_that_does_not_exist(place: Place) -> None:
     assert place.start("--on-exit", "restart", command=("/nowhere",)).process.wait(10) == 127
     assert place.start(command=("/",)).process.wait(10) == 126
+
+
+def test_too_few_file_descriptors_are_told_at_once() -> None:
+    run = [sys.executable, *PROGRAM, "run", "--election", "beat", "--", "true"]
+    few = ["sh", "-c", 'ulimit -n 16; exec "$@"', "sh", *run]
+    done = subprocess.run(few, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith(
+        "Error: leader-async run needs 20 more file descriptors than it was started with: Too many open files; "
+        "raise the limit (ulimit -n, LimitNOFILE=)\n"
+    )
 
 
 def test_a_second_signal_kills(place: Place) -> None:
