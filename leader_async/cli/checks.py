@@ -49,18 +49,24 @@ def session(asked: float, granted: float, lease: float) -> list[Finding]:
     return [*found, Finding(OK, "lease", f"{lease:g} s, within the session timeout")]
 
 
-def server(name: str, settings: Mapping[str, str] | None, granted: float) -> list[Finding]:
+def server(name: str, answer: str | None, granted: float) -> list[Finding]:
     """One server's tick and syncLimit.
 
     Args:
         name: host and port.
-        settings: what its `conf` says, None if it does not say anything.
+        answer: what it says to the four-letter word `conf`, None if it could not be asked.
         granted: the session timeout in seconds.
     """
     about = f"server {name}"
-    if settings is None:
-        text = "tickTime and syncLimit cannot be read: add conf to its 4lw.commands.whitelist"
+    if answer is None:
+        text = "does not answer: start it, mend the way to it, or take it out of --zookeeper"
         return [Finding(WARN, about, text)]
+    settings = dict(line.partition("=")[::2] for line in answer.splitlines() if "=" in line)
+    if not settings:
+        # ZooKeeper says so, others and ports for TLS say nothing.
+        why = "it does not allow conf" if "whitelist" in answer else "it says nothing to conf"
+        text = f"tickTime and syncLimit were not checked, {why}: add conf to its 4lw.commands.whitelist, or look at "
+        return [Finding(WARN, about, text + "its zoo.cfg")]
     try:
         tick = int(settings["tickTime"]) / 1000
         limit = int(settings["syncLimit"]) * tick if "syncLimit" in settings else 0.0

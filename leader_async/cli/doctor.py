@@ -103,17 +103,15 @@ async def _measured(zk: Any, election: Any) -> tuple[list[float], list[float], l
     return lags, reads, writes
 
 
-async def _conf(host: str, port: int) -> dict[str, str] | None:
-    """What a server says to `conf`, None if it does not."""
+async def _conf(host: str, port: int) -> str | None:
+    """What a server says to `conf`, None if it cannot be asked."""
     try:
         async with asyncio.timeout(1.0):
             reader, writer = await asyncio.open_connection(host, port)
             try:
                 writer.write(b"conf")
-                text = (await reader.read(65536)).decode(errors="replace")
+                return (await reader.read(65536)).decode(errors="replace")
             finally:
                 writer.close()
     except (OSError, TimeoutError):
         return None
-    pairs = dict(line.partition("=")[::2] for line in text.splitlines() if "=" in line)
-    return pairs or None

@@ -33,15 +33,29 @@ def test_the_session_timeout_and_the_lease() -> None:
 
 
 def test_a_server_s_settings() -> None:
-    def about(settings: dict[str, str] | None) -> str:
-        return checks.server("zk:2181", settings, 6.0)[0].level
+    def about(answer: str | None) -> tuple[str, str]:
+        (found,) = checks.server("zk:2181", answer, 6.0)
+        return found.level, found.text
 
-    assert about({"tickTime": "500", "syncLimit": "10"}) == OK
-    assert about({"tickTime": "500"}) == OK, "alone"
-    assert about({"tickTime": "2000", "syncLimit": "5"}) == WARN
-    assert about({"tickTime": "1000", "syncLimit": "20"}) == WARN
-    for unknown in (None, {"clientPort": "2181"}, {"tickTime": "soon"}):
-        assert about(unknown) == WARN
+    assert about("clientPort=2181\ntickTime=500\nsyncLimit=10\n")[0] == OK
+    assert about("tickTime=500\n")[0] == OK, "alone"
+    assert about("tickTime=2000\nsyncLimit=5\n")[0] == WARN
+    assert about("tickTime=1000\nsyncLimit=20\n")[0] == WARN
+    for unknown in ("clientPort=2181\n", "tickTime=soon\n"):
+        level, text = about(unknown)
+        assert (level, text) == (WARN, "its conf is not understood: look at tickTime and syncLimit yourself")
+
+
+def test_a_server_that_does_not_tell_its_settings() -> None:
+    refused = "conf is not executed because it is not in the whitelist.\n"
+    for answer, text in (
+        (refused, "tickTime and syncLimit were not checked, it does not allow conf: add conf to its "),
+        ("", "tickTime and syncLimit were not checked, it says nothing to conf: add conf to its "),
+        (None, "does not answer: start it, "),
+    ):
+        (found,) = checks.server("zk:2181", answer, 6.0)
+        assert found.level == WARN
+        assert found.text.startswith(text)
 
 
 def test_ghosts_in_the_queue() -> None:
