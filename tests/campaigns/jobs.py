@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import sys
 import tempfile
@@ -119,7 +120,7 @@ async def _caught_up(history: JobsHistory) -> None:
         return  # the judge will say so
 
 
-# -- what is seen from outside ------------------------------------------------------------------------------------------
+# -- what is seen from outside -----------------------------------------------------------------------------------------
 
 
 async def _observe(address: str, history: JobsHistory) -> None:
@@ -180,6 +181,7 @@ def main() -> int:
     if (why := problem_with_jobs()) is not None:
         sys.stderr.write(f"no campaign of jobs: {why}\n")
         return 2
+    logging.getLogger("leader_async").setLevel(logging.CRITICAL)  # the observers are cut off now and then
     say(f"jobs, {arguments.minutes:g} minutes, seed {arguments.seed}")
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         done = asyncio.run(campaign(Path(folder), arguments.minutes, arguments.seed, say))
