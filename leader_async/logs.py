@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
+import select
 import sys
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias, get_args
@@ -49,11 +50,19 @@ class Json(logging.Formatter):
         return json.dumps(line, default=str)
 
 
-def to_stderr(level: str | int, form: Format = "text") -> None:
-    """Log there, in this form, what is at least as severe as `level`."""
+def to_stderr(level: str | int, form: Format = "text", *, wait: bool = True) -> None:
+    """Log there, in this form, what is at least as severe as `level`.
+
+    Args:
+        level: its name or number.
+        form: for people or for machines.
+        wait: for a reader that stands still; else what it does not take is dropped.
+    """
     handler = logging.StreamHandler(sys.stderr)
     text = OneLine("%(asctime)s %(levelname)-8s %(name)s: %(message)s")
     handler.setFormatter(Json() if form == "json" else text)
+    if not wait:
+        handler.addFilter(_taken)
     logging.basicConfig(level=level.upper() if isinstance(level, str) else level, handlers=[handler])
     logging.getLogger("aiozk").setLevel(logging.WARNING)
 
@@ -61,3 +70,10 @@ def to_stderr(level: str | int, form: Format = "text") -> None:
 def form_here() -> Format:
     """The form in which this process logs, for a process that it starts."""
     return "json" if any(isinstance(handler.formatter, Json) for handler in logging.root.handlers) else "text"
+
+
+def _taken(_: logging.LogRecord) -> bool:
+    try:
+        return bool(select.select([], [sys.stderr], [], 0)[1])
+    except (OSError, TypeError, ValueError):
+        return True  # there is no stderr: not our affair

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from .options import DEFAULTS
 
 if TYPE_CHECKING:
     from ..commands.line import Line
+
+log = logging.getLogger("leader_async.run")
 
 LEAST_LEASE = 1.0
 """Seconds; a tenth of the lease is all the time that ending the command may take."""
@@ -81,7 +84,8 @@ def run(command: tuple[str, ...], on_loss: OnLoss, on_exit: OnExit, identity: st
             raise UsageError(f"leader-async run {problem}")
     except UsageError as error:
         raise click.UsageError(str(error)) from error
-    logs.to_stderr(config.log_level, config.log_format)
+    # A terminal that was stopped, or a pipe that is full, would keep the command alive.
+    logs.to_stderr(config.log_level, config.log_format, wait=False)
     try:
         line = supervisor.fork(command, config.lease, config.stop_timeout)
     except OSError as error:
@@ -91,7 +95,7 @@ def run(command: tuple[str, ...], on_loss: OnLoss, on_exit: OnExit, identity: st
         # Not asyncio.run, which waits for a name that is being looked up in a thread.
         code = asyncio.new_event_loop().run_until_complete(_run(config, line, on_loss, on_exit))
     except SupervisorDied:
-        click.echo("leader-async: the supervisor is gone, and nothing of the command is left", err=True)
+        log.critical("the supervisor is gone, and nothing of the command is left")
         code = Exit.SUPERVISOR_DIED
     end(code)
 

@@ -171,9 +171,10 @@ class _Supervisor:
             self._alarm.cancel()
             say(self._sock, "ended", status=self._status, why=run.why)
         elif run is not None:
-            self._end(run.tick(now))
-            ending = run.why is not Why.RUNS
-            self._alarm.set(now + LOOK if ending else run.deadline)
+            due = run.tick(now)
+            # First, so that it is tried again if something fails.
+            self._alarm.set(run.deadline if run.why is Why.RUNS else now + LOOK)
+            self._end(due)
         if self._orphaned and self._run is None and not self._cleared.done():
             self._cleared.set_result(None)
 

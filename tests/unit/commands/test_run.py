@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +48,22 @@ def test_nothing_is_left_and_the_other_begins_afterwards(place: Place, server: Z
     eventually(lambda: place.running(2))
     eventually(lambda: not first.relatives())
     place.judge()
+
+
+@pytest.mark.parametrize("victim", ["run", "supervisor"])
+def test_a_log_that_nobody_reads_does_not_keep_the_command_alive(place: Place, tmp_path: Path, victim: str) -> None:
+    os.mkfifo(tmp_path / "log")
+    log = os.open(tmp_path / "log", os.O_RDWR | os.O_NONBLOCK)
+    try:
+        first = place.start(under=["sh", "-c", 'exec "$@" 2>"$0"', str(tmp_path / "log")])
+        eventually(lambda: place.running(1))
+        with suppress(BlockingIOError):
+            while os.write(log, b"x"):
+                pass
+        os.kill(VICTIMS[victim](place, first)[0], signal.SIGKILL)
+        eventually(lambda: not first.relatives())
+    finally:
+        os.close(log)
 
 
 def test_a_killed_daemon_is_the_commands_own_affair(place: Place) -> None:
