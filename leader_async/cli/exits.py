@@ -6,6 +6,7 @@ import enum
 import logging
 import os
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 from ..commands import decisions
@@ -40,5 +41,7 @@ def end(code: int) -> NoReturn:
     """End this process with this code, now."""
     # Not sys.exit: it waits for threads, and a name that is being looked up in one would break the bound of a stop.
     logging.shutdown()
-    sys.stderr.flush()
+    if sys.stderr is not None:  # it may be closed
+        with suppress(OSError):
+            sys.stderr.flush()
     os._exit(code)

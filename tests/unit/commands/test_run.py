@@ -96,6 +96,11 @@ def test_it_ends_as_its_command_does(place: Place, script: str, status: int) -> 
     assert place.start(command=("sh", "-c", script)).process.wait(10) == status
 
 
+def test_it_ends_as_its_command_does_without_a_stderr(place: Place) -> None:
+    closed = ["sh", "-c", 'exec "$@" 2>&-', "sh"]
+    assert place.start(command=("sh", "-c", "exit 7"), under=closed).process.wait(10) == 7
+
+
 def test_a_command_that_does_not_exist(place: Place) -> None:
     assert place.start("--on-exit", "restart", command=("/nowhere",)).process.wait(10) == 127
     assert place.start(command=("/",)).process.wait(10) == 126
