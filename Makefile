@@ -5,7 +5,7 @@ CLUSTER_PY := .venv/bin/python -m deploy.cluster
 CODE := leader_async tests deploy
 OLD := leader_async needs Python 3.11 or newer, and $(PYTHON) is none: make PYTHON=python3.12
 
-.PHONY: help up down ps logs poll restart-leader kill-leader test simulate exhaustive mutants chaos bench lint types format deps clean
+.PHONY: help up down ps logs poll restart-leader kill-leader test simulate exhaustive mutants chaos chaos-jobs bench lint types format deps clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -45,6 +45,9 @@ mutants: deps  ## break each rule on purpose, and print who noticed
 
 chaos: deps  ## MINUTES=2 of faults on a real ensemble (root); SYSTEMS=leader_async,kazoo,curator compares
 	.venv/bin/python -m tests.campaigns --minutes $(or $(MINUTES),2) --systems $(or $(SYSTEMS),leader_async) $(ARGS)
+
+chaos-jobs: deps  ## MINUTES=2 of the same on replicas that run jobs (root, PostgreSQL)
+	.venv/bin/python -m tests.campaigns.jobs --minutes $(or $(MINUTES),2) $(ARGS)
 
 bench: deps  ## measure against kazoo, aiozk, Curator and bare sockets; QUICK=1 takes three minutes and keeps to build/
 	.venv/bin/python -m tests.bench $(if $(QUICK),--quick,--report deploy/evidence/benchmark.md --readme README.md) $(ARGS)
