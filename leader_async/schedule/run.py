@@ -93,9 +93,10 @@ async def attempt(work: JobWork, run: JobRun, timeout: float | None, threads: Ex
         task = loop.create_task(_call(work, run), name=f"job {run.job}")
     else:
         task = asyncio.ensure_future(loop.run_in_executor(threads, _begin, work, run))
-    cancelled = late = False
+    cancelled = late = led = False
     try:
         late = not (await asyncio.wait([task], timeout=timeout))[0]
+        led = run.term.is_current
     except asyncio.CancelledError:
         cancelled = True
     if not task.done():
@@ -107,16 +108,15 @@ async def attempt(work: JobWork, run: JobRun, timeout: float | None, threads: Ex
             await asyncio.wait([task])
         except asyncio.CancelledError:
             cancelled = True
+    # With the loss of leadership nobody can tell the work's own failure from that of being stopped; and who was frozen
+    # may fail, by the fence for one, or be late, before it is cancelled.
     if late:
-        return Ending(True, f"it took longer than its {timeout:g} s", cancelled)
+        return Ending(led, f"it took longer than its {timeout:g} s", cancelled)
     if task.cancelled():
-        return Ending(not cancelled, "it cancelled itself", cancelled)
+        return Ending(led, "it cancelled itself", cancelled)
     error = task.exception()
     if error is not None:
-        # With the loss of leadership nobody can tell the work's own failure from that of being stopped: who was frozen
-        # may fail, by the fence for one, before it is cancelled.
-        finished = not cancelled and not isinstance(error, TermEnded) and run.term.is_current
-        return Ending(finished, f"{type(error).__name__}: {error}", cancelled, error)
+        return Ending(led and not isinstance(error, TermEnded), f"{type(error).__name__}: {error}", cancelled, error)
     return Ending(True, None, cancelled)
 
 

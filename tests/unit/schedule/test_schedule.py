@@ -151,17 +151,20 @@ async def test_an_attempt_that_nobody_finished(zookeeper: ZooKeeper, unfinished:
             assert len({past.slot for past in found.past}) == 1
 
 
-async def test_an_error_after_the_lease_is_no_failure_of_the_work(zookeeper: ZooKeeper) -> None:
+@pytest.mark.parametrize("late", [False, True])
+async def test_an_error_after_the_lease_is_no_failure_of_the_work(zookeeper: ZooKeeper, late: bool) -> None:
     runs: list[JobRun] = []
     async with connected(zookeeper) as (_, election):
         jobs = Schedule(election)
 
-        @jobs.every(0.1, name="job", missed="all", unfinished="rerun")
+        @jobs.every(0.1, name="job", missed="all", unfinished="rerun", timeout=0.3)
         async def job(run: JobRun) -> None:
             runs.append(run)
             if len(runs) == 1:
                 while run.term.is_current:  # frozen: nothing else runs in this process
                     pass
+                if late:
+                    await asyncio.get_running_loop().create_future()
                 raise StaleToken("x", run.token, run.token + 1)
 
         async with running(jobs):
