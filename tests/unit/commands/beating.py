@@ -10,13 +10,13 @@ import signal
 import sys
 import time
 
-from leader_async import clock
-
 
 def beat(role: str) -> None:
     with open(sys.argv[1], "ab", buffering=0) as out:
         while True:
-            out.write(f"{os.environ['LEADER_TOKEN']} {role} {os.getpid()} {clock.now()}\n".encode())
+            # The clock of leader_async, which is not imported: that takes ten times as long as Python's own start.
+            now = time.clock_gettime(time.CLOCK_BOOTTIME)
+            out.write(f"{os.environ['LEADER_TOKEN']} {role} {os.getpid()} {now}\n".encode())
             time.sleep(0.005)
 
 
