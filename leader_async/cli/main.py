@@ -152,7 +152,7 @@ def guard(command: tuple[str, ...], log_level: str, log_format: logs.Format) -> 
     """
     from ..guardian.container import guard as guard_command
 
-    logs.to_stderr(log_level, log_format)
+    logs.to_stderr(log_level, log_format, wait=False)
     end(guard_command(command))
 
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -75,6 +75,22 @@ async def test_the_next_leads_soon_after_a_kill(server: ZooKeeper, tmp_path: Pat
             assert election.term.number == 2
         eventually(lambda: not app.guardians())
         assert "terms that ended with it: 1" in app.log()
+
+
+async def test_a_log_that_nobody_reads_does_not_hold_the_guardian_up(server: ZooKeeper, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "log")
+    log = os.open(tmp_path / "log", os.O_RDWR | os.O_NONBLOCK)
+    try:
+        with application(tmp_path / "log", server.address, "x", "wait") as app:
+            app.line("leads")
+            async with heir(server) as election:
+                with suppress(BlockingIOError):
+                    while os.write(log, b"x"):
+                        pass
+                app.process.kill()
+                await leads(election)
+    finally:
+        os.close(log)
 
 
 async def test_a_signal_to_the_process_group_does_not_take_the_guardian_along(
