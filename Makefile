@@ -5,7 +5,7 @@ CLUSTER_PY := .venv/bin/python -m deploy.cluster
 CODE := leader_async tests deploy
 OLD := leader_async needs Python 3.11 or newer, and $(PYTHON) is none: make PYTHON=python3.12
 
-.PHONY: help up down ps logs poll restart-leader kill-leader test simulate exhaustive mutants chaos bench lint types format deps clean
+.PHONY: help up down ps logs poll restart-leader rolling-restart kill-leader test simulate exhaustive mutants chaos bench lint types format deps clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -27,6 +27,9 @@ poll: deps  ## ask the load balancer N=10 times who leads
 
 restart-leader: deps  ## restart the leader gracefully, and time the handover
 	@$(CLUSTER_PY) restart-leader
+
+rolling-restart: deps  ## restart all replicas, one after the other; ARGS="replica-2 replica-1" gives the order
+	@$(CLUSTER_PY) rolling-restart $(ARGS)
 
 kill-leader: deps  ## kill the leader, and time the failover
 	@$(CLUSTER_PY) kill-leader

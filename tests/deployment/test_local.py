@@ -116,6 +116,33 @@ def test_walkthrough(launcher: Launcher, nginx: str) -> None:
     assert "make up" in launcher.refused("poll")
 
 
+@pytest.mark.timeout(120)
+def test_a_rolling_restart_moves_the_lead_once_and_in_the_worst_order_twice(launcher: Launcher, nginx: str) -> None:
+    launcher.done("up")
+    began = time.monotonic()
+    told = launcher.done("rolling-restart")
+    measured("rolling restart of 5 local replicas", time.monotonic() - began)
+    assert "5 replicas restarted; the lead moved once." in told
+    # An orchestrator that knows nothing of leaders: the leader first, the others as they stand in the queue.
+    queue = get(launcher.port, "/candidates")
+    assert queue is not None
+    standing = [str(one["identity"]) for one in json.loads(queue[1])]
+    (leader,) = leaders(polls(launcher.port, 10))
+    standing.remove(leader)
+    assert "the lead moved 2 times." in launcher.done("rolling-restart", leader, *standing)
+    # As they are written down: three moves, each of them graceful.
+    terms: list[dict[str, object]] = []
+
+    def written() -> bool:
+        answer = get(launcher.port, "/history")
+        terms[:] = json.loads(answer[1]) if answer is not None and answer[0] == 200 else []
+        return len(terms) == 4
+
+    eventually(written, 10, "all terms are in the history")
+    assert [term["why"] for term in terms] == ["stopped", "stopped", "stopped", ""], terms
+    assert "there is no replica-9" in launcher.refused("rolling-restart", "replica-9")
+
+
 @pytest.mark.timeout(60)
 def test_follows_the_number_asked_for(launcher: Launcher, nginx: str) -> None:
     launcher.done("up", "1")

@@ -14,7 +14,7 @@ from ..conftest import need
 from .launching import ROOT
 
 TARGETS = (
-    "up down ps logs poll restart-leader kill-leader "
+    "up down ps logs poll restart-leader rolling-restart kill-leader "
     "test simulate exhaustive mutants chaos bench lint types format deps clean"
 ).split()
 
