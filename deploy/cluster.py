@@ -134,7 +134,9 @@ def rolling_restart(fleet: Fleet, order: Sequence[str]) -> None:
         fleet.restarted(name)
         # Before it is a candidate again, nobody else may be restarted: it may be the one that takes over.
         if not wait_until(lambda name=name: queues(fleet, name), RESTART_LIMIT):  # type: ignore[misc]
-            raise ClusterError(f"{name} is not in the queue {RESTART_LIMIT:g} s after its restart; `make logs` says more")
+            raise ClusterError(
+                f"{name} is not in the queue {RESTART_LIMIT:g} s after its restart; `make logs` says more"
+            )
         say(f"{fleet.shown(name)} is in the queue again" + (f"; {leader_of(fleet)} leads." if leads else "."))
     moves = term_of(fleet) - before
     say(f"\n{len(order) or len(names)} replicas restarted; the lead moved {moves} times.".replace(" 1 times", " once"))
