@@ -211,8 +211,8 @@ class Election(Observer):
 
         For a process that is about to end, right before its `run` is cancelled: whatever the order of a rolling
         restart, the lead then moves at most once more than it must. It goes by the wall clocks of the candidates, and
-        looks at the last 16 of the queue. Nothing happens if this process does not lead, nobody started later, or
-        ZooKeeper does not tell in time: then the next one follows.
+        looks at the last 16 of the queue. Nothing happens if this process does not lead, nobody started later,
+        ZooKeeper does not tell in time, or the term has another lease than this process: then the next one follows.
 
         Args:
             timeout: seconds to wait for ZooKeeper at most.
@@ -220,9 +220,10 @@ class Election(Observer):
         Returns:
             True if there is such a candidate.
         """
-        if not self.is_leader:
+        own, hold = self.candidacy.znode, self.candidacy.hold
+        # A term under another's lease is followed by a claim, so that leases which were configured anew come into use.
+        if not self.is_leader or hold is None or hold.lease != self.lease:
             return False
-        own = self.candidacy.znode
         try:
             async with asyncio.timeout(timeout):
                 newest = await find_newest(self._client, self._parent, own, self.candidacy.settings.started_at)

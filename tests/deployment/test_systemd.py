@@ -172,7 +172,7 @@ class Replica:
         variables.write_text(
             f"LEADER_ASYNC_ZOOKEEPER={zookeeper.address}\nLEADER_ASYNC_IDENTITY={name}\nLEADER_ASYNC_PORT={self.port}\n"
         )
-        text = unit(SERVE, EnvironmentFile=str(variables), WatchdogSec="1")
+        text = unit(SERVE, EnvironmentFile=str(variables), WatchdogSec="1", RestartSec="100ms")
         (systemd.units / self.unit).write_text(OWN.sub("", text))
 
     def leads(self) -> bool:

@@ -141,6 +141,24 @@ async def test_a_rolling_restart_moves_the_lead_twice_at_most(
         await asyncio.wait([task for _, task in replicas])
 
 
+async def test_a_lease_that_was_configured_anew_comes_into_use_by_the_second_handover(
+    standalone: Server, near: Connection, far: Connection, name: str
+) -> None:
+    async with connect(standalone.address, timeout=4.0) as zk:
+        old, new = near.election(name, identity="old", lease=3.0), far.election(name, identity="new", lease=2.0)
+        last = zk.election(name, identity="last", lease=2.0)
+        async with running(old, new, last):
+            await leads(old)
+            assert await old.favour_newest()
+            await old.resign()
+            await leads(last)
+            assert not await last.favour_newest(), "it leads under the lease of the old one"
+            await last.resign()
+            await leads(new)
+            assert new.candidacy.hold is not None
+            assert new.candidacy.hold.lease == 2.0
+
+
 async def test_of_a_long_queue_only_the_last_ones_are_asked_when_they_started(standalone: Server, name: str) -> None:
     async with connect(standalone.address, timeout=4.0) as zk, AsyncExitStack() as stack:
         await stack.enter_async_context(running(first := zk.election(name, identity="first")))
