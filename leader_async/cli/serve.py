@@ -35,12 +35,10 @@ from .systemd import Notify, report
 
 log = logging.getLogger("leader_async.serve")
 
-LEAVE_SHARE, CLOSE_SHARE = 0.65, 0.25
-"""Of the bound of a stop: how long ZooKeeper may take to hear that we leave, and then to close the session. A ZooKeeper
+FAVOUR_SHARE, LEAVE_SHARE, CLOSE_SHARE = 0.05, 0.65, 0.25
+"""Of the bound of a stop: how long ZooKeeper may take to say who started last, to hear that we leave, and to close the
+session. A ZooKeeper
 that does not answer is no failure of ours: the place ends with the session."""
-
-FAVOUR = 0.5
-"""Seconds that a stop may take to find out who started last."""
 
 SETTLE = 0.01
 """Seconds between not accepting connections any more and draining those that there are."""
@@ -134,7 +132,7 @@ class Replica:
     async def _leave(self) -> None:
         running = self._running
         assert running is not None
-        await self.election.favour_newest(min(FAVOUR, self._bound * CLOSE_SHARE))
+        await self.election.favour_newest(self._bound * FAVOUR_SHARE)
         running.cancel()
         await asyncio.wait([running], timeout=self._bound * LEAVE_SHARE)
         if not running.done():

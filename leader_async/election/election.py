@@ -228,7 +228,9 @@ class Election(Observer):
             async with asyncio.timeout(timeout):
                 newest = await find_newest(self._client, self._parent, own, self.candidacy.settings.started_at)
         except (ZooKeeperError, TimeoutError) as error:
-            log.info("%s: nobody knows who started last (%s): the next one follows", self.name, error or "no answer")
+            text = "%s: nobody knows who started last (%s): the next one follows"
+            fields = {"event": "newest_unknown", "election": self.name, "identity": self.identity}
+            log.info(text, self.name, error or "no answer", extra=fields)
             return False
         if newest is not None and self.candidacy.znode == own:
             self._feed(lambda now: self.candidacy.favour(newest, now))

@@ -269,6 +269,6 @@ def test_nothing_can_be_written(project: Project, service: str, folder: str) -> 
 def test_the_image_holds_what_is_locked_and_nothing_else(project: Project) -> None:
     script = "import importlib.metadata as m; [print(one.name, one.version) for one in m.distributions()]"
     told = project.docker("exec", project.containers("leader-election")[0], "python", "-c", script)
-    held = {canonicalize_name(name): version for name, version in map(str.split, told.splitlines())}
+    held = {str(canonicalize_name(name)): version for name, version in map(str.split, told.splitlines())}
     assert held.pop("leader-async")
     assert held == {name: pin.version for name, pin in pins("requirements.txt").items()}

@@ -21,7 +21,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from deploy.asking import HOST, get, takeover
+from deploy.asking import get, takeover
+from deploy.settings import HOST
 from leader_async.cli.main import serve
 from leader_async.testing import ZooKeeper
 
