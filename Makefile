@@ -2,10 +2,11 @@
 
 PYTHON ?= python3
 CLUSTER_PY := .venv/bin/python -m deploy.cluster
+LOCK := .venv/bin/uv pip compile -q --upgrade --generate-hashes --no-header --python-version 3.12 --python-platform linux
 CODE := leader_async tests deploy
 OLD := leader_async needs Python 3.11 or newer, and $(PYTHON) is none: make PYTHON=python3.12
 
-.PHONY: help up down ps logs poll restart-leader kill-leader test simulate exhaustive mutants chaos chaos-jobs bench lint types format deps clean
+.PHONY: help up down ps logs poll restart-leader rolling-restart kill-leader test simulate exhaustive mutants chaos chaos-jobs bench lint types format lock audit deps clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -27,6 +28,9 @@ poll: deps  ## ask the load balancer N=10 times who leads
 
 restart-leader: deps  ## restart the leader gracefully, and time the handover
 	@$(CLUSTER_PY) restart-leader
+
+rolling-restart: deps  ## restart all replicas, one after the other; ARGS="replica-2 replica-1" gives the order
+	@$(CLUSTER_PY) rolling-restart $(ARGS)
 
 kill-leader: deps  ## kill the leader, and time the failover
 	@$(CLUSTER_PY) kill-leader
@@ -60,6 +64,12 @@ types: deps  ## check the types
 
 format: deps  ## format the code
 	.venv/bin/ruff check --fix $(CODE) && .venv/bin/ruff format $(CODE)
+
+lock: deps  ## renew the image's hashed lock, deploy/requirements.txt, from setup.cfg
+	$(LOCK) setup.cfg -o deploy/requirements.txt && echo 'setuptools>=68' | $(LOCK) - -o deploy/requirements-build.txt
+
+audit: deps  ## look the lock up among known vulnerabilities; asks PyPI
+	.venv/bin/uv tool run pip-audit --strict --require-hashes --disable-pip -r deploy/requirements.txt
 
 deps: .venv/installed  ## make the virtual environment .venv, with PYTHON=python3
 

@@ -1,4 +1,4 @@
-"""A cluster to try things on: `python -m deploy.cluster up | down | ps | logs | poll | restart-leader | kill-leader`.
+"""A cluster to try things on: `python -m deploy.cluster COMMAND`, see --help.
 
 It runs in containers if a Docker engine answers, else as processes of this machine. The variables that it heeds are in
 deploy/settings.py. Exit codes: 0 done, 1 could not be done, 2 wrong usage, 130 interrupted.
@@ -7,6 +7,7 @@ deploy/settings.py. Exit codes: 0 done, 1 could not be done, 2 wrong usage, 130 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import sys
@@ -51,6 +52,7 @@ class Fleet(Protocol):
     def leader(self) -> str | None: ...
     def status(self, name: str) -> dict[str, object] | None: ...
     def others(self, name: str) -> bool: ...
+    def names(self) -> list[str]: ...
     def shown(self, name: str) -> str: ...
     def check_up(self) -> None: ...
     def restart(self, name: str) -> None: ...
@@ -73,6 +75,7 @@ def up(fleet: Fleet, count: int) -> None:
         f"curl localhost:{fleet.port}/leader": LEADER_PAGE[fleet.routed],
         "make poll": "ten of the first",
         "make restart-leader": "another one leads within milliseconds",
+        "make rolling-restart": "all of them, one after the other; the lead moves once",
         "make kill-leader": f"another one leads within {failover(fleet, leader)}",
         "make down": "stop everything",
     }.items():
@@ -111,6 +114,32 @@ def restart_leader(fleet: Fleet) -> None:
         raise ClusterError(f"nobody leads {RESTART_LIMIT:g} s after that; `make logs` says more")
     say(told(fleet, taken) if taken else f"{fleet.shown(leader_of(fleet))} leads again: there is no other replica.")
     say(f"{fleet.shown(old)} is up again.")
+
+
+def rolling_restart(fleet: Fleet, order: Sequence[str]) -> None:
+    """Restart all replicas, one after the other, and count how often the lead moves.
+
+    Args:
+        fleet: whose.
+        order: the names of the replicas; all but the leader, and then the leader, if it is empty.
+    """
+    fleet.check_up()
+    names, leader = fleet.names(), leader_of(fleet)
+    if unknown := [name for name in order if name not in names]:
+        raise ClusterError(f"there is no {', '.join(unknown)}; there are: {', '.join(names)}")
+    before = term_of(fleet)
+    for name in order or [*(one for one in names if one != leader), leader]:
+        leads = name == leader_of(fleet)
+        fleet.restart(name)
+        fleet.restarted(name)
+        # Before it is a candidate again, nobody else may be restarted: it may be the one that takes over.
+        if not wait_until(lambda name=name: queues(fleet, name), RESTART_LIMIT):  # type: ignore[misc]
+            raise ClusterError(
+                f"{name} is not in the queue {RESTART_LIMIT:g} s after its restart; `make logs` says more"
+            )
+        say(f"{fleet.shown(name)} is in the queue again" + (f"; {leader_of(fleet)} leads." if leads else "."))
+    moves = term_of(fleet) - before
+    say(f"\n{len(order) or len(names)} replicas restarted; the lead moved {moves} times.".replace(" 1 times", " once"))
 
 
 def kill_leader(fleet: Fleet) -> None:
@@ -152,6 +181,21 @@ def leader_of(fleet: Fleet) -> str:
     if not wait_until(led, 20.0):
         raise ClusterError("nobody leads; `make logs` says why, `make up` starts what is missing")
     return found[0]
+
+
+def term_of(fleet: Fleet) -> int:
+    """The number of the term that runs."""
+    known = fleet.status(leader_of(fleet)) or {}
+    term = known.get("term")
+    if not isinstance(term, int):
+        raise ClusterError("nobody leads; `make logs` says why")
+    return term
+
+
+def queues(fleet: Fleet, name: str) -> bool:
+    """Whether that replica is a candidate."""
+    answer = get(fleet.port, "/candidates")
+    return answer is not None and answer[0] == 200 and any(one["identity"] == name for one in json.loads(answer[1]))
 
 
 def failover_bound(fleet: Fleet, leader: str) -> float:
@@ -208,7 +252,7 @@ def run(arguments: argparse.Namespace) -> None:
     settings = Settings.read(os.environ)
     keeper = Keeper(settings.state)
     command = arguments.command
-    if command in ("up", "down", "restart-leader", "kill-leader"):
+    if command in ("up", "down", "restart-leader", "rolling-restart", "kill-leader"):
         with keeper.held():
             change(find_fleet(settings, keeper, command), arguments)
         if command == "down" and arguments.forget:
@@ -232,6 +276,8 @@ def change(fleet: Fleet, arguments: argparse.Namespace) -> None:
         say(fleet.down(arguments.forget))
     elif arguments.command == "restart-leader":
         restart_leader(fleet)
+    elif arguments.command == "rolling-restart":
+        rolling_restart(fleet, arguments.names)
     else:
         kill_leader(fleet)
 
@@ -257,6 +303,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     asks = commands.add_parser("poll", help="ask the load balancer who leads")
     asks.add_argument("count", nargs="?", type=number, default=10, metavar="N", help="how many times")
     commands.add_parser("restart-leader", help="restart the leader gracefully, and time the handover")
+    rolls = commands.add_parser("rolling-restart", help="restart all replicas, one after the other")
+    rolls.add_argument("names", nargs="*", metavar="NAME", help="in this order; the leader last if there is none")
     commands.add_parser("kill-leader", help="kill the leader, and time the failover")
     return parser.parse_args(arguments)
 

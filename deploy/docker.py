@@ -140,6 +140,10 @@ class DockerFleet:
         """Whether there are replicas besides that one."""
         return any(not one.startswith(name) for one in self._containers("leader-election"))
 
+    def names(self) -> list[str]:
+        """The replicas that run, as they call themselves: the first twelve digits of their containers' ids."""
+        return [one[:12] for one in self._containers("leader-election")]
+
     def shown(self, name: str) -> str:
         """What people call that replica: its id, as it says itself, and its container's name."""
         answer = self._docker("inspect", "--format", "{{.Name}}", name)

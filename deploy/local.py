@@ -198,6 +198,10 @@ class LocalFleet:
         """Whether there are replicas besides that one."""
         return any(one.name != name for one in self._replicas())
 
+    def names(self) -> list[str]:
+        """The replicas that run."""
+        return [one.name for one in self._replicas()]
+
     def shown(self, name: str) -> str:
         """What people call that replica."""
         return name
@@ -229,7 +233,7 @@ class LocalFleet:
     def restarted(self, name: str) -> None:
         """Wait for its end and start it again."""
         process = self._process(name)
-        if self._keeper.stop([process], GRACE):
+        if self._keeper.stop([process], GRACE, told=True):
             say(f"{name} had to be killed: it did not stop within {GRACE:g} s")
         self._start_replica(name)
         if not wait_until(lambda: poll(process.port) is not None or self._keeper.find(name) is None, READY):

@@ -203,13 +203,18 @@ class Keeper:
             self.write()
         return process
 
-    def stop(self, processes: Sequence[Process], limit: float) -> list[Process]:
+    def stop(self, processes: Sequence[Process], limit: float, *, told: bool = False) -> list[Process]:
         """End these at the same time, and strike them off.
 
+        Args:
+            processes: which.
+            limit: seconds that they may take.
+            told: they know already; a second SIGTERM would end them there and then.
+
         Returns:
-            Those that had to be killed, `limit` seconds after they were told to stop.
+            Those that had to be killed.
         """
-        for process in processes:
+        for process in processes if not told else ():
             process.signal(signal.SIGTERM)
         wait_until(lambda: all(process.gone() for process in processes), limit, 0.02)
         late = [process for process in processes if not process.gone()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from . import options
 from .config import LOG_LEVELS, Config
 from .exits import Exit, end
 from .options import DEFAULTS
+from .systemd import Notify, report
 
 if TYPE_CHECKING:
     from ..commands.line import Line
@@ -86,6 +88,7 @@ def run(command: tuple[str, ...], on_loss: OnLoss, on_exit: OnExit, identity: st
         raise click.UsageError(str(error)) from error
     # A terminal that was stopped, or a pipe that is full, would keep the command alive.
     logs.to_stderr(config.log_level, config.log_format, wait=False)
+    notify = Notify.take(os.environ)
     try:
         line = supervisor.fork(command, config.lease, config.stop_timeout)
     except OSError as error:
@@ -93,14 +96,14 @@ def run(command: tuple[str, ...], on_loss: OnLoss, on_exit: OnExit, identity: st
         end(Exit.SUPERVISOR_DIED)
     try:
         # Not asyncio.run, which waits for a name that is being looked up in a thread.
-        code = asyncio.new_event_loop().run_until_complete(_run(config, line, on_loss, on_exit))
+        code = asyncio.new_event_loop().run_until_complete(_run(config, line, on_loss, on_exit, notify))
     except SupervisorDied:
         log.critical("the supervisor is gone, and nothing of the command is left")
         code = Exit.SUPERVISOR_DIED
     end(code)
 
 
-async def _run(config: Config, line: Line, on_loss: OnLoss, on_exit: OnExit) -> int:
+async def _run(config: Config, line: Line, on_loss: OnLoss, on_exit: OnExit, notify: Notify) -> int:
     from ..commands.runner import Runner
     from ..election.connection import connect
 
@@ -109,6 +112,10 @@ async def _run(config: Config, line: Line, on_loss: OnLoss, on_exit: OnExit) -> 
         config.election, identity=config.identity, lease=config.lease, root=config.root
     )  # fmt: skip
     runner = Runner(
-        connection, election, line, stop_timeout=config.stop_timeout, on_exit=on_exit, on_loss=on_loss
+        connection, election, line,
+        stop_timeout=config.stop_timeout, on_exit=on_exit, on_loss=on_loss, stopping=notify.stopping,
     )  # fmt: skip
-    return await runner.run()
+    telling = asyncio.create_task(report(notify, election, connection), name="systemd")
+    code = await runner.run()
+    telling.cancel()
+    return code

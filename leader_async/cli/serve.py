@@ -4,7 +4,8 @@ Rules:
 - The HTTP port is bound before anything else is done: a replica that cannot be asked does not become a candidate.
 - ZooKeeper need not be there: the service answers False, and `/status` says since when.
 - A stop gives the lead up and answers the requests under way at the same time, then closes the session; all inside one
-  bound. A second signal does not wait.
+  bound. A second signal does not wait. The candidate that started last gets the lead, so that a rolling restart moves
+  it twice at most, whatever its order.
 - A bug in the election ends the process: another replica leads, and whoever supervises this one starts it again.
 
 It does not promise that the place in the queue ends with the process: without a guardian, or without ZooKeeper, it ends
@@ -30,11 +31,13 @@ from ..election.term import Term
 from ..web import create_app
 from .config import Config, authority
 from .exits import CannotListen, Exit
+from .systemd import Notify, report
 
 log = logging.getLogger("leader_async.serve")
 
-LEAVE_SHARE, CLOSE_SHARE = 0.65, 0.25
-"""Of the bound of a stop: how long ZooKeeper may take to hear that we leave, and then to close the session. A ZooKeeper
+FAVOUR_SHARE, LEAVE_SHARE, CLOSE_SHARE = 0.05, 0.65, 0.25
+"""Of the bound of a stop: how long ZooKeeper may take to say who started last, to hear that we leave, and to close the
+session. A ZooKeeper
 that does not answer is no failure of ours: the place ends with the session."""
 
 SETTLE = 0.01
@@ -50,7 +53,7 @@ async def serve(config: Config) -> Exit:
     Raises:
         CannotListen: a port is taken or may not be used.
     """
-    told_to_stop = _first_signal()
+    told_to_stop, notify = _first_signal(), Notify.take(os.environ)
     sockets = [bind(config.host, config.port)]
     if config.shared_port is not None:
         sockets.append(bind(config.host, config.shared_port, shared=True))
@@ -63,8 +66,12 @@ async def serve(config: Config) -> Exit:
         extra=_fields("listening", election=config.election, identity=config.identity),
     )  # fmt: skip
     running = replica.run()
+    telling = asyncio.create_task(replica.tell(notify), name="systemd")
     await asyncio.wait([running, told_to_stop], return_when=asyncio.FIRST_COMPLETED)
-    return await replica.stop()
+    notify.stopping()
+    code = await replica.stop()
+    telling.cancel()
+    return code
 
 
 class Replica:
@@ -98,6 +105,10 @@ class Replica:
         self._running.add_done_callback(self._ended)
         return self._running
 
+    async def tell(self, notify: Notify) -> None:
+        """Tell systemd how we are, until cancelled."""
+        await report(notify, self.election, self.connection, self._trouble)
+
     async def stop(self) -> Exit:
         """Give the lead up and drain at the same time, then close the session, inside the bound."""
         try:
@@ -121,6 +132,7 @@ class Replica:
     async def _leave(self) -> None:
         running = self._running
         assert running is not None
+        await self.election.favour_newest(self._bound * FAVOUR_SHARE)
         running.cancel()
         await asyncio.wait([running], timeout=self._bound * LEAVE_SHARE)
         if not running.done():

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -54,6 +55,7 @@ class Runner:
         stop_timeout: seconds between SIGTERM and SIGKILL, as the supervisor has it.
         on_exit: what to do when the command has ended by itself.
         on_loss: what to do when the lead was lost.
+        stopping: called when we are told to stop.
     """
 
     def __init__(
@@ -65,9 +67,11 @@ class Runner:
         stop_timeout: float,
         on_exit: OnExit,
         on_loss: OnLoss,
+        stopping: Callable[[], None] = lambda: None,
     ) -> None:
         self._connection, self._election, self._line = connection, election, line
         self._stop_timeout, self._on_exit, self._on_loss = stop_timeout, on_exit, on_loss
+        self._tell_stopping = stopping
         self._status, self._pause = 0, 0.0
         self._stopping = self._runs = self._quits = False
         self._news = Pulse()  # one of these, or something about the line, has changed
@@ -126,8 +130,12 @@ class Runner:
             if step is Next.RESTART:
                 await self._rest()
             elif step is not Next.FOLLOW:
-                return step
-        return Next.EXIT
+                break
+        else:
+            step = Next.EXIT
+        if self._stopping:
+            await self._election.favour_newest()
+        return step
 
     async def _once(self, term: Term) -> Next:
         """Run the command once under this term; what to do next. When this is over, nothing of it is left.
@@ -200,5 +208,7 @@ class Runner:
         log.info("%s: %s", number.name, doing, extra={**self._fields("stopping"), "signal": number.name})
         if self._stopping:
             self._line.kill()
+        else:
+            self._tell_stopping()
         self._stopping = True
         self._news.fire()

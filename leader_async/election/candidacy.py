@@ -68,8 +68,13 @@ class Candidacy(Standing):
     def transfer(self, to: Appointee, now: float) -> None:
         """Give the lead to this candidate, as `resign` gives it to the next one."""
         if self.is_leader(now):
-            self.appointee = to
+            self.favour(to, now)
             self.resign(now, "handed over by name")
+
+    def favour(self, to: Appointee, now: float) -> None:
+        """Give the lead to this candidate instead of the next one, whenever this place is given up."""
+        if self.is_leader(now):
+            self.appointee = to
 
     def leave(self, now: float, reason: str = "left") -> None:
         """Give the place up and stay out. `Left` follows."""

@@ -19,6 +19,9 @@ from .standing import Appointee
 STATES = ("idle", "joining", "queued", "waiting out", "claiming", "leading", "suspended", "ending", "leaving")
 """Where a process may stand in an election; see the drawing in `candidacy`."""
 
+LATEST = 16
+"""How many of the queue's last ones are asked when they started: of thousands the leader need not read all cards."""
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -178,6 +181,36 @@ async def find_appointee(client: Client, parent: str, own: str | None, identity:
         before, before_card = name, card
     others = sorted({card.identity for name, card in zip(names, cards, strict=True) if card and name != own})
     raise UsageError(f"no candidate {identity!r} stands in the queue; there are: {', '.join(others) or 'no others'}")
+
+
+async def find_newest(client: Client, parent: str, own: str | None, since: float) -> Appointee | None:
+    """The candidate that started last, if that was after `since`; among the last ones in the queue.
+
+    Args:
+        client: through whom to read.
+        parent: path of the election's znode.
+        own: name of the znode that holds the lead.
+        since: wall-clock time.
+
+    Raises:
+        ZooKeeperError: ZooKeeper cannot be asked.
+    """
+    children = await client.request(m.GetChildren(parent))
+    assert isinstance(children, m.Children)
+    names = q.in_order(children.names)
+    last = names[-LATEST:]
+    # One more: whoever stands right before the first of them.
+    asked = names[-LATEST - 1 :]
+    cards = await asyncio.gather(*(read_card(client, parent, name) for name in asked))
+    newest, before, before_card = None, "", Card()
+    for name, card in zip(asked, cards, strict=True):
+        if card is None:
+            continue
+        if name in last and name != own and card.started_at > since:
+            newest = Appointee(name) if before in ("", own) else Appointee(name, before, before_card)
+            since = card.started_at
+        before, before_card = name, card
+    return newest
 
 
 @dataclass(frozen=True, slots=True)

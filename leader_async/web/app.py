@@ -2,7 +2,7 @@
 
     GET  /api/LeaderElection/is-leader   200, `<identity> - True` or `<identity> - False`; JSON if asked for
     GET  /leader, /follower              200 or 503, for load balancers; `/leader/<path>` is `/<path>`, of the leader
-    GET  /healthz                        503: the candidacy is dead, or its work runs past its lease by more than GRACE
+    GET  /healthz                        503: the candidacy is dead, or its work runs on past its lease, see `health`
     GET  /readyz                         503: not connected or not in the queue
     GET  /status                         all that this replica knows
     GET  /candidates                     the queue, read from ZooKeeper
@@ -33,6 +33,7 @@ from aiohttp import web
 from ..election.connection import Connection
 from ..election.election import Election
 from ..errors import LeaderAsyncError
+from ..health import unready, unwell
 from ..schedule import Schedule
 from . import answers, jobs, metrics, openapi
 from .accept import prefers_json
@@ -43,8 +44,6 @@ from .service import SERVICE, Service, Trouble, forbidden, read
 
 log = logging.getLogger("leader_async.web")
 
-GRACE = 1.0
-"""Seconds that work may run past the end of its lease before `/healthz` calls for a restart."""
 RESIGN_LIMIT = 10.0
 """Seconds that `/resign` waits for the work to end and ZooKeeper to answer."""
 BODY_LIMIT = 1024
@@ -133,27 +132,16 @@ async def follower(request: web.Request) -> web.Response:
 async def healthz(request: web.Request) -> web.Response:
     """Whether this process is worth keeping; ZooKeeper's absence does not count."""
     service = request.app[SERVICE]
-    known, trouble = service.election.status(), service.trouble()
-    if not known.alive:
-        return answers.error(503, "the candidacy has died of a bug, see the log; restart this replica")
-    if known.overdue > GRACE:
-        return answers.error(
-            503, f"the work runs {known.overdue:.1f} s past the end of its lease; restart this replica"
-        )
-    if trouble is not None:
-        return answers.error(503, trouble)
-    return answers.as_json({"status": "ok"})
+    problem = unwell(service.election.status()) or service.trouble()
+    return answers.as_json({"status": "ok"}) if problem is None else answers.error(503, problem)
 
 
 async def readyz(request: web.Request) -> web.Response:
     """Whether this replica could lead: connected, and in the queue."""
     service = request.app[SERVICE]
-    session, known = service.connection.client.status(), service.election.status()
-    if not session.connected:
-        return answers.error(503, "no ZooKeeper server is connected")
-    if not known.in_queue:
-        return answers.error(503, f"not in the queue ({known.state})")
-    return answers.as_json({"status": "ok", "state": known.state})
+    known = service.election.status()
+    problem = unready(known, service.connection.client.status().connected)
+    return answers.as_json({"status": "ok", "state": known.state}) if problem is None else answers.error(503, problem)
 
 
 async def status(request: web.Request) -> web.Response:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from deploy import docker
 from deploy.asking import IS_LEADER, get, status
@@ -22,6 +23,7 @@ from deploy.settings import HOST
 
 from ..conftest import need
 from ..support.reporting import measured
+from .image import pins
 from .launching import Launcher, eventually, free_base, hosts, leaders, milliseconds, polls
 
 TOKEN = "a token of sixteen or more"
@@ -244,6 +246,29 @@ def test_a_crashed_replica_is_started_again(project: Project) -> None:
     eventually(lambda: project.inspect(follower, ".RestartCount") == "1", 20, "Docker starts it again")
 
 
-def test_nobody_is_root(project: Project) -> None:
+def test_nobody_may_anything(project: Project) -> None:
     for container in project.containers():
-        assert project.docker("exec", container, "id", "-u").strip() != "0"
+        told = project.docker("exec", container, "cat", "/proc/1/status")
+        status = {name: value.split() for name, _, value in (line.partition(":") for line in told.splitlines())}
+        assert "0" not in status["Uid"], "nobody is root"
+        assert {status[name][0] for name in ("CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
+        assert status["NoNewPrivs"] == ["1"]
+
+
+@pytest.mark.parametrize(("service", "folder"), [("leader-election", "/venv"), ("loadbalancer", "/etc/nginx")])
+def test_nothing_can_be_written(project: Project, service: str, folder: str) -> None:
+    container = project.containers(service)[0]
+    for path in (folder, "/"):
+        # As root it is the file system that refuses, not the owner of the folder.
+        command = ["docker", "exec", "--user", "0", container, "sh", "-c", f"echo >{path}/written"]
+        refused = subprocess.run(command, env=project.launcher.variables(), capture_output=True, text=True, check=False)
+        assert refused.returncode != 0
+        assert "Read-only file system" in refused.stderr
+
+
+def test_the_image_holds_what_is_locked_and_nothing_else(project: Project) -> None:
+    script = "import importlib.metadata as m; [print(one.name, one.version) for one in m.distributions()]"
+    told = project.docker("exec", project.containers("leader-election")[0], "python", "-c", script)
+    held = {str(canonicalize_name(name)): version for name, version in map(str.split, told.splitlines())}
+    assert held.pop("leader-async")
+    assert held == {name: pin.version for name, pin in pins("requirements.txt").items()}

@@ -24,6 +24,7 @@ from ..conftest import need
 from ..support.reporting import measured
 from ..support.zookeeper import Server, classpath, free_ports
 from .launching import SHORT, Launcher, eventually, free_base, hosts, leaders, milliseconds, polls
+from .operators import ASKED, answered
 
 HANDOVER = 3000
 """Milliseconds: generous for a handover that takes 20 on a quiet machine, far below any session timeout."""
@@ -114,6 +115,35 @@ def test_walkthrough(launcher: Launcher, nginx: str) -> None:
     assert port_is_free(launcher.port)
     assert "Nothing was up" in launcher.done("down")
     assert "make up" in launcher.refused("poll")
+
+
+@pytest.mark.timeout(120)
+def test_a_rolling_restart_moves_the_lead_once_and_in_the_worst_order_twice(launcher: Launcher, nginx: str) -> None:
+    launcher.done("up")
+    began = time.monotonic()
+    told = launcher.done("rolling-restart")
+    measured("rolling restart of 5 local replicas", time.monotonic() - began)
+    assert "5 replicas restarted; the lead moved once." in told
+    # An orchestrator that knows nothing of leaders: the leader first, the others as they stand in the queue.
+    queue = get(launcher.port, "/candidates")
+    assert queue is not None
+    standing = [str(one["identity"]) for one in json.loads(queue[1])]
+    (leader,) = leaders(polls(launcher.port, 10))
+    standing.remove(leader)
+    assert "the lead moved 2 times." in launcher.done("rolling-restart", leader, *standing)
+    # As they are written down: three moves, each of them graceful.
+    terms: list[dict[str, object]] = []
+
+    def written() -> bool:
+        answer = get(launcher.port, "/history")
+        terms[:] = json.loads(answer[1]) if answer is not None and answer[0] == 200 else []
+        return len(terms) == 4
+
+    eventually(written, 10, "all terms are in the history")
+    assert [term["why"] for term in terms] == ["stopped", "stopped", "stopped", ""], terms
+    assert "there is no replica-9" in launcher.refused("rolling-restart", "replica-9")
+    for line in ASKED:
+        assert answered(launcher, line), line
 
 
 @pytest.mark.timeout(60)

@@ -14,8 +14,8 @@ from ..conftest import need
 from .launching import ROOT
 
 TARGETS = (
-    "up down ps logs poll restart-leader kill-leader "
-    "test simulate exhaustive mutants chaos bench lint types format deps clean"
+    "up down ps logs poll restart-leader rolling-restart kill-leader "
+    "test simulate exhaustive mutants chaos bench lint types format lock audit deps clean"
 ).split()
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from leader_async import (
     Connection,
+    Election,
     SessionClosed,
     Term,
     TermEnded,
@@ -19,6 +20,7 @@ from leader_async import (
     clock,
     connect,
 )
+from leader_async.election.views import LATEST
 from leader_async.zookeeper import messages as m
 
 from ..support.proxy import Proxy
@@ -102,6 +104,77 @@ async def test_the_lead_is_transferred_to_whoever_is_named(standalone: Server, n
             await elections[3].resign()
             await until(lambda: sum(election.is_leader for election in elections) == 1)
             assert not any(election.status().healed for election in elections)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4), (4, 3, 2, 1, 0), (2, 0, 1, 4, 3)], ids=str)
+async def test_a_rolling_restart_moves_the_lead_twice_at_most(
+    standalone: Server, name: str, order: tuple[int, ...]
+) -> None:
+    """In any order, if each one that stops favours the one that started last; 0 leads at first."""
+    async with AsyncExitStack() as stack:
+
+        async def start(identity: str) -> tuple[Election, asyncio.Task[None]]:
+            zk = await stack.enter_async_context(connect(standalone.address, timeout=4.0))
+            election = zk.election(name, identity=identity)
+            task = asyncio.create_task(election.run(idle))
+            await until(lambda: election.status().position is not None)
+            return election, task
+
+        replicas = [await start(f"old-{number}") for number in range(5)]
+        await leads(replicas[0][0])
+        for number in order:
+            election, task = replicas[number]
+            favoured = await election.favour_newest()
+            assert not favoured or election.is_leader
+            task.cancel()
+            await asyncio.wait([task])
+            replicas[number] = await start(f"new-{number}")
+            await until(lambda: sum(one.is_leader for one, _ in replicas) == 1)
+        (leader,) = (one for one, _ in replicas if one.is_leader)
+        term = leader.term
+        assert term is not None
+        # It has to move once; it moves once more only if the leader was restarted before all others.
+        assert term.number - 1 == (2 if order[0] == 0 else 1)
+        assert not any(one.status().healed for one, _ in replicas)
+        for _, task in replicas:
+            task.cancel()
+        await asyncio.wait([task for _, task in replicas])
+
+
+async def test_a_lease_that_was_configured_anew_comes_into_use_by_the_second_handover(
+    standalone: Server, near: Connection, far: Connection, name: str
+) -> None:
+    async with connect(standalone.address, timeout=4.0) as zk:
+        old, new = near.election(name, identity="old", lease=3.0), far.election(name, identity="new", lease=2.0)
+        last = zk.election(name, identity="last", lease=2.0)
+        async with running(old, new, last):
+            await leads(old)
+            assert await old.favour_newest()
+            await old.resign()
+            await leads(last)
+            assert not await last.favour_newest(), "it leads under the lease of the old one"
+            await last.resign()
+            await leads(new)
+            assert new.candidacy.hold is not None
+            assert new.candidacy.hold.lease == 2.0
+
+
+async def test_of_a_long_queue_only_the_last_ones_are_asked_when_they_started(standalone: Server, name: str) -> None:
+    async with connect(standalone.address, timeout=4.0) as zk, AsyncExitStack() as stack:
+        await stack.enter_async_context(running(first := zk.election(name, identity="first")))
+        await leads(first)
+        assert not await first.favour_newest(), "there is nobody else"
+        others = []
+        for number in range(LATEST + 2):
+            other = await stack.enter_async_context(connect(standalone.address, timeout=4.0))
+            others.append(other.election(name, identity=f"r{number}"))
+        # Those that started last joined first, and are not asked; of the rest the last one in the queue started last.
+        queue = others[-2:] + others[:-2]
+        await stack.enter_async_context(running(*queue))
+        assert await first.favour_newest()
+        await first.resign()
+        assert (await leads(others[-3])).number == 2
+        assert not await others[0].favour_newest(), "only who leads has something to give"
 
 
 async def test_a_handover_is_one_write_one_event_and_one_read(

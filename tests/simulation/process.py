@@ -165,6 +165,7 @@ class Process:
                     pass
                 except asyncio.CancelledError:
                     if not self.run_task.done():  # it is this that was cancelled
+                        await self.election.favour_newest()  # as `serve` does
                         self.run_task.cancel()
                         await asyncio.wait([self.run_task])
                         raise

@@ -152,11 +152,13 @@ LAYERS["schedule"] = {
 }  # fmt: skip
 LAYERS["embedded"] = {"errors", "clock", "waking", "embedded"}
 LAYERS["testing"] = {"embedded", "errors"}
+LAYERS["health"] = set()
+PURE |= {"health"}
 LAYERS["metrics"] = {
     "errors", "version", "counting", "zookeeper/tally", "election", "guardian/tie", "schedule",
 }  # fmt: skip
 LAYERS["web"] = {
-    "metrics", "version",
+    "metrics", "version", "health",
     "election", "schedule", "zookeeper/client", "zookeeper/status", "clock", "errors", "waking", "fence", "web", "",
 }  # fmt: skip
 LAYERS["blocking"] = {"election", "errors", "watchdog", "metrics", "blocking"}

@@ -356,3 +356,34 @@ def test_who_holds_by_appointment_is_looked_up(stage: Stage) -> None:
     stage.answer(Send(Purpose.HOLDER, holder.request, "z-n_9"), m.Data(b'{"identity":"zoe"}', m.Stat()))
     assert stage.candidacy.seen[0].identity == "alice", "that was about another one"
     stage.arm(watch)
+
+
+def test_who_is_favoured_gets_the_lead_when_the_place_is_given_up(stage: Stage) -> None:
+    stage.lead(SECOND, THIRD)
+    stage.candidacy.favour(Appointee(THIRD, SECOND, Card("bob")), stage.now)
+    assert stage.take() == [], "nothing happens before that"
+    stage.candidacy.leave(stage.now)
+    assert stage.stopped() == "left"
+    stage.end_work()
+    (asked,) = stage.sends(Purpose.APPOINT)
+    assert isinstance(asked.request, m.Multi)
+    assert asked.request.operations[0] == m.Check(f"{PARENT}/{THIRD}")
+    stage.answer(asked, DONE)
+    assert stage.has_left()
+
+
+def test_who_was_favoured_and_is_gone_is_not_waited_for(stage: Stage) -> None:
+    stage.lead(SECOND, THIRD)
+    stage.candidacy.favour(Appointee(THIRD, SECOND, Card("bob")), stage.now)
+    stage.candidacy.leave(stage.now)
+    stage.take()
+    stage.end_work()
+    (asked,) = stage.sends(Purpose.APPOINT)
+    stage.refused(asked, 0, NO_NODE.code)
+    stage.sends(Purpose.LEAVE)
+
+
+def test_who_does_not_lead_favours_nobody(stage: Stage) -> None:
+    become_heir(stage)
+    stage.candidacy.favour(Appointee(LEADER), stage.now)
+    assert stage.candidacy.appointee is None
