@@ -207,7 +207,7 @@ async def find_newest(client: Client, parent: str, own: str | None, since: float
         if card is None:
             continue
         if name in last and name != own and card.started_at > since:
-            newest = Appointee(name) if before in ("", own) else Appointee(name, before, before_card)
+            newest = Appointee(name, before, before_card)
             since = card.started_at
         before, before_card = name, card
     return newest
