@@ -83,7 +83,7 @@ class Connection:
         self._keeper = Keeper()
         self.tally = ConfirmTally()
         self._alarm = Alarm(self.confirm_due, self.client.tally.lag)
-        self._hurried = False
+        self._hurried: list[Candidacy] = []
         self._waiting: list[tuple[Hold, float, asyncio.Future[None]]] = []
         self._forks = _forks
         self._long_leases: set[float] = set()
@@ -209,13 +209,15 @@ class Connection:
 
     def confirm_now(self, candidacy: Candidacy) -> None:
         """Send a confirm at once: one of all elections that ask for it in this iteration of the loop."""
-        self._keeper.hurry(candidacy)
         if not self._hurried:
-            self._hurried = True
             asyncio.get_running_loop().call_soon(self._hurry)
+        self._hurried.append(candidacy)
 
     def _hurry(self) -> None:
-        self._hurried = False
+        hurried, self._hurried = self._hurried, []
+        for candidacy in hurried:
+            self._keeper.note(candidacy)
+        self._keeper.hurry(*hurried)
         self.confirm_due()
 
     def note(self, candidacy: Candidacy) -> None:

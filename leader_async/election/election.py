@@ -61,6 +61,7 @@ class Election(Observer):
         self._job: Job | None = None
         self._term: Term | None = None
         self._hold: Hold | None = None  # the last one under which work was started
+        self._begun: tuple[Hold, float, bool] | None = None  # work that nobody has been told of: when, and if again
         self._stopped_at = 0.0
         self._died: Exception | None = None
         self._busy = False
@@ -302,14 +303,14 @@ class Election(Observer):
 
     def watch_event(self, event: m.Watched) -> None:
         """See `client.Listener`."""
-        self._feed(lambda now: self.candidacy.watched(event, now))
+        self._feed(lambda now: self.candidacy.watched(event, now), at_once=True)
         self._followers_told(event)
 
     def carry_out(self) -> None:
         """Do what the candidacy wants done. The one place that starts and stops work."""
         self._feed(lambda now: None)
 
-    def _feed(self, step: Callable[[float], None]) -> None:
+    def _feed(self, step: Callable[[float], None], *, at_once: bool = False) -> None:
         if self._died is not None:
             return
         try:
@@ -325,22 +326,28 @@ class Election(Observer):
                         self._do(command)
             finally:
                 self._busy = False
-            if hurry:
-                self._connection.confirm_now(self.candidacy)
+            if at_once:
+                self._client.flush()  # an heir's turn may have come: what follows here can wait for its read
         except Exception as error:  # the supervisor: a candidacy that has broken its own rules must not lead
             self._die(error)
             return
         self._changes.fire()
-        if self.candidacy.has_stake != self._staked:
-            self._staked = not self._staked
+        if self._staked and not self.candidacy.has_stake:  # at once: nobody may confirm for it any more
+            self._staked = False
             self._connection.note(self.candidacy)
         if not self._settling:
             self._settling = True
             asyncio.get_running_loop().call_soon(self._settle)
+        if hurry:
+            self._connection.confirm_now(self.candidacy)
 
     def _settle(self) -> None:
         """What can wait until requests are on their way and work has begun: a handover waits for those."""
         self._settling = False
+        self._tell_begun()
+        if not self._staked and self.candidacy.has_stake:
+            self._staked = True
+            self._connection.note(self.candidacy)
         if not self._shut:
             self._alarm.set(self.candidacy.deadline())
             self._note_state()
@@ -356,6 +363,7 @@ class Election(Observer):
                 self._start(hold)
             case StopWork(reason):
                 self._stopped_at = clock.now()
+                self._tell_begun()
                 reason, ran_out = self._told_why(reason)
                 if self._job is not None:
                     self._job.stop()
@@ -364,6 +372,7 @@ class Election(Observer):
                 self._connection.term_over()
                 self.telling.stopped(reason, ran_out=ran_out)
             case Left():
+                self._tell_begun()
                 if self._hold is not None:
                     self.telling.over(self._hold, self._stopped_at, clock.now())
                     self._connection.historian.over(self.candidacy, self._hold, self._stopped_at)
@@ -390,7 +399,14 @@ class Election(Observer):
         assert self._term is not None
         assert self._job is not None
         self._job.start(self._term)
-        self.telling.began(hold, clock.now(), resumed=resumed)
+        self._begun = hold, clock.now(), resumed
+
+    def _tell_begun(self) -> None:
+        """Who wants to know hears of work that began, once it has."""
+        if self._begun is None:
+            return
+        (hold, at, resumed), self._begun = self._begun, None
+        self.telling.began(hold, at, resumed=resumed)
         if self._history:
             self._connection.historian.began(self.candidacy, hold)
 

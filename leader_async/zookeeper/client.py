@@ -216,10 +216,14 @@ class Client:
                 self._hand_out(event)
         finally:
             self._busy = False
+        self.flush()
+        self._alarm.set(self._session.deadline())
+
+    def flush(self) -> None:
+        """Write what was asked for now, and not when all that has come is handed out."""
         data = self._session.data_to_send()
         if data and self._link is not None:
             self._link.write(data)
-        self._alarm.set(self._session.deadline())
 
     def _hand_out(self, event: m.Event) -> None:
         match event:
