@@ -192,7 +192,7 @@ function drawQueue() {
     const since = one.started_at ? `up for ${span(wall() - one.started_at)}` : "";
     const row = make("li", "", make("span", "place", `${index + 1}`), make("span", "who", who(one.identity, one.address)),
       make("span", "state", state),
-      make("span", "note", [since, own ? "this page asks it" : ""].filter(Boolean).join(" · ")));
+      make("span", "note", [since, own ? "this page listens to it" : ""].filter(Boolean).join(" · ")));
     if (one.is_leader) row.dataset.leads = "";
     row.dataset.sure = certain ? "yes" : "no";
     return row;
