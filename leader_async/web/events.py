@@ -26,6 +26,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import asdict
+from itertools import zip_longest
 
 from aiohttp import web
 
@@ -150,7 +151,7 @@ def _queue(change: Change, problem: str) -> Data:
 
 
 def _told(terms: list[TermEntry]) -> Iterator[Data]:
-    for entry, after in zip(terms, [*terms[1:], None], strict=True):
+    for entry, after in zip_longest(terms, terms[1:]):
         told = "" if entry.ended is None else explained(entry, after, None, _utc)
         yield {**answers.term(entry), "explained": told}
 
