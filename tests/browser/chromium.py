@@ -139,7 +139,7 @@ class Page:
         """Return as soon as this holds in the page."""
         try:
             async with asyncio.timeout(limit):
-                while not await self.js(f"!!({expression})"):
+                while not await self.js(f"(async () => !!(await ({expression})))()"):
                     await asyncio.sleep(0.02)
         except TimeoutError:
             shown = await self.js("document.body?.innerText")

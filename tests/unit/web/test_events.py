@@ -27,6 +27,7 @@ from ...support.waiting import until
 __all__ = ["zookeeper"]
 pytestmark = pytest.mark.timeout(60)
 LEASE = 30.0
+EMPTY: dict[str, object] = {"connected": True, "leader": None, "queue": []}
 TOKEN = "a token that is long enough"
 
 
@@ -214,6 +215,7 @@ async def test_zookeeper_is_followed_once_and_only_while_somebody_listens(
     zookeeper: ZooKeeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(broadcast, "LINGER", 0.02)
+    monkeypatch.setattr(events, "BEAT", 0.05)
     host, _, port = zookeeper.address.rpartition(":")
     async with (
         Proxy(host, int(port)) as proxy,
@@ -249,6 +251,7 @@ async def test_silence_is_broken_by_beats(zookeeper: ZooKeeper, monkeypatch: pyt
 
 async def test_streams_are_limited_and_head_is_none(zookeeper: ZooKeeper, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(broadcast, "STREAMS", 1)
+    monkeypatch.setattr(events, "BEAT", 0.05)
     async with connect(zookeeper.address) as zk, Replica(zk, zk.election("x", identity="me")).serving() as one:
         address = f"http://127.0.0.1:{one.port}/events"
         async with one.http.head(address) as answer:
@@ -301,7 +304,7 @@ async def flood(one: Replica) -> None:
     """Publish until the last listener, who is slow, drops."""
     slow = [*one.broadcast._listeners][-1]
     while not slow.mailbox.dropped:
-        one.broadcast._publish("queue", {"problem": "x" * 50_000})
+        one.broadcast._publish("queue", EMPTY | {"problem": "x" * 50_000})
         await asyncio.sleep(0)
 
 
@@ -312,7 +315,7 @@ async def test_a_slow_client_gets_the_latest_state_and_one_that_takes_nothing_is
         loop = asyncio.get_running_loop()
         slow = await slow_client(one)
         await flood(one)
-        one.broadcast._publish("queue", {"problem": "the latest"})
+        one.broadcast._publish("queue", EMPTY | {"problem": "the latest"})
         received = b""
         async with asyncio.timeout(20):
             while b"the latest" not in received:
