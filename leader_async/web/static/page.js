@@ -13,7 +13,7 @@ const told = {}; // the data of the latest event of each name
 const lease = { until: 0, whole: 0, at: 0, known: false }; // by this page's monotonic clock
 let heard = null; // when anything was heard last, by the same clock
 let skew = 0; // seconds that the replica's wall clock is ahead of this one
-let lostSince = performance.now() / 1000;
+let lostSince = performance.now() / 1000; // since when nobody has been heard, null while somebody is
 let token = null; // of the replicas; here and nowhere else
 let opened = null; // a term whose explanation is shown
 
@@ -44,7 +44,7 @@ function connect() {
 function drop(source) {
   if (source !== stream) return;
   stream = null;
-  lostSince = now();
+  lostSince ??= now();
   setTimeout(connect, pause * (500 + 500 * Math.random()));
   pause = Math.min(2 * pause, RETRY[1]);
   draw();
@@ -54,6 +54,7 @@ function take(source, name, data) {
   if (source !== stream) return;
   pause = RETRY[0];
   heard = now();
+  lostSince = null;
   skew = data.at - Date.now() / 1000;
   told[name] = data;
   if (name === "lease") renew(data.lease_left, data.lease);
@@ -110,7 +111,7 @@ function time(seconds) {
   if (!seconds) return "?";
   const at = new Date(seconds * 1000);
   const today = at.toDateString() === new Date().toDateString();
-  return today ? clock(seconds) : `${at.toLocaleDateString()} ${clock(seconds)}`;
+  return today ? clock(seconds) : `${at.toLocaleDateString([], { day: "numeric", month: "short" })}, ${clock(seconds)}`;
 }
 
 // A sentence of the replica's, its times in this reader's time zone.
@@ -192,7 +193,7 @@ function drawQueue() {
     const since = one.started_at ? `up for ${span(wall() - one.started_at)}` : "";
     const row = make("li", "", make("span", "place", `${index + 1}`), make("span", "who", who(one.identity, one.address)),
       make("span", "state", state),
-      make("span", "note", [since, own ? "this page listens to it" : ""].filter(Boolean).join(" · ")));
+      make("span", "note", [since, own && stream ? "this page listens to it" : ""].filter(Boolean).join(" · ")));
     if (one.is_leader) row.dataset.leads = "";
     row.dataset.sure = certain ? "yes" : "no";
     return row;
@@ -208,9 +209,10 @@ function drawTerms() {
   const terms = told.terms?.terms;
   if (!terms) return;
   const leader = told.queue?.leader;
+  const certain = sure();
   const active = document.activeElement?.closest?.("#terms > li")?.dataset.term;
   $("terms").replaceChildren(...[...terms].reverse().map((one) => {
-    const runs = one.ended === null && leader && leader.token === one.token;
+    const runs = one.ended === null && leader && leader.token === one.token && certain;
     const lasted = one.began && (one.ended || runs) ? span((one.ended || wall()) - one.began) : "";
     const when = `${time(one.began)} – ${one.ended ? time(one.ended) : runs ? "now" : "?"}`;
     const gap = one.leaderless_ms === null ? "" : `; nobody led for ${one.at_least ? "at least " : ""}${span(one.leaderless_ms / 1000)}`;
@@ -280,17 +282,19 @@ function drawLease(renewed) {
 
 function drawAge() {
   const status = told.status?.status;
-  const age = heard === null ? null : now() - heard;
   const away = status && !status.session.connected;
+  // What a replica without ZooKeeper tells of the queue is as old as its connection's end.
+  const age = heard === null ? null : Math.max(now() - heard, away ? wall() - status.session.since : 0);
+  const deaf = stream !== null && heard !== null && now() - heard > DEAF;
   let notice = "";
   let link = "live";
-  if (stream === null || heard === null || age > DEAF) {
-    const since = whole(now() - (age > DEAF && stream ? heard : lostSince));
+  if (lostSince !== null || deaf) {
+    const lost = now() - (deaf ? heard : lostSince);
+    const since = whole(lost);
     notice = heard === null
       ? `No replica answers since ${since}. Trying again.`
       : `No connection to any replica since ${since}. What is shown is ${whole(age)} old, and may not be so any more.`;
-    if (heard === null && now() - lostSince < 2) notice = "";
-    if (heard !== null && now() - lostSince < 1 && !(age > DEAF)) notice = ""; // on its way to another replica
+    if (lost < 1.5) notice = ""; // on its way to another replica
     link = notice ? "lost" : "waiting";
   } else if (away) {
     notice = `${status.identity} has no connection to ZooKeeper since ${whole(wall() - status.session.since)}`
@@ -304,7 +308,7 @@ function drawAge() {
   $("notice").hidden = !notice;
   put("notice", notice);
   $("link").dataset.state = link;
-  const words = { live: "live", waiting: "connecting", lost: away && stream ? "ZooKeeper is away" : "no connection" };
+  const words = { live: "live", waiting: "connecting", lost: away && lostSince === null ? "ZooKeeper is away" : "no connection" };
   put("link-text", age === null ? words[link] : `${words[link]} · ${whole(age)} old`);
   put("source", status ? `${status.identity} · ${status.session.server ? `ZooKeeper ${[].concat(status.session.server).join(":")}` : "no ZooKeeper"} · leader_async ${status.version}` : "–");
 }
