@@ -213,7 +213,7 @@ async def test_the_page_outlives_what_the_cluster_does(chromium: Chromium, clust
     fourth = await page.text("leader")
     await live(page, fourth)
 
-    await asyncio.to_thread(cluster.done, "down")
+    os.kill(process(cluster, "nginx"), signal.SIGTERM)
     await page.until("document.getElementById('notice').innerText.includes('No connection to any replica')")
     assert await page.text("leader") == fourth
     await page.until("/is \\d+ s old/.test(document.getElementById('notice').innerText)")

@@ -105,7 +105,7 @@ class Stream(asyncio.Protocol):
 async def polled(port: int) -> list[float]:
     """Seconds that each of some thousand polls took, asked by another process."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.bench.polling", POLL, "4", "1.5", "1", str(port),
+        sys.executable, "-m", "tests.bench.polling", POLL, "4", "1", "1", str(port),
         cwd=ROOT, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     out, _ = await process.communicate()
