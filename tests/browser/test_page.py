@@ -190,7 +190,7 @@ async def test_the_page_outlives_what_the_cluster_does(chromium: Chromium, clust
 
     zookeeper = process(cluster, "zookeeper")
     os.kill(zookeeper, signal.SIGKILL)
-    await page.until("document.getElementById('notice').innerText.includes('has no connection to ZooKeeper')")
+    await page.until("document.getElementById('notice').innerText.includes('has had no connection to ZooKeeper')")
     await page.until("told.status.status.state === 'suspended'")
     await page.until(NOBODY)
     assert (await page.text("lead-label")).lower() == "leader when last seen"

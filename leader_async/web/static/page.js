@@ -104,7 +104,7 @@ function span(seconds) {
   return `${Math.round(s / 86400)} days`;
 }
 
-const whole = (seconds) => (seconds < 1 ? "0 s" : span(Math.floor(seconds)));
+const whole = (seconds) => (seconds < 90 ? `${Math.max(0, Math.floor(seconds))} s` : span(seconds));
 const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString([], { hour12: false });
 
 function time(seconds) {
@@ -189,7 +189,7 @@ function drawQueue() {
     let state = one.is_leader ? "leads" : index === 0 || (queue[index - 1].is_leader) ? "next" : "waits";
     if (own && certain && one.is_leader !== mine.is_leader) state = mine.state;
     if (own && certain && !one.is_leader && !["queued", "idle"].includes(mine.state)) state = mine.state;
-    if (!certain) state = one.is_leader ? "led" : state;
+    if (!certain) state = { leads: "led", next: "was next", waits: "waited" }[state] || state;
     const since = one.started_at ? `up for ${span(wall() - one.started_at)}` : "";
     const row = make("li", "", make("span", "place", `${index + 1}`), make("span", "who", who(one.identity, one.address)),
       make("span", "state", state),
@@ -292,12 +292,12 @@ function drawAge() {
     const lost = now() - (deaf ? heard : lostSince);
     const since = whole(lost);
     notice = heard === null
-      ? `No replica answers since ${since}. Trying again.`
-      : `No connection to any replica since ${since}. What is shown is ${whole(age)} old, and may not be so any more.`;
+      ? `No replica has answered for ${since}. Trying again.`
+      : `No connection to any replica for ${since}. What is shown is ${whole(age)} old, and may not be so any more.`;
     if (lost < 1.5) notice = ""; // on its way to another replica
     link = notice ? "lost" : "waiting";
   } else if (away) {
-    notice = `${status.identity} has no connection to ZooKeeper since ${whole(wall() - status.session.since)}`
+    notice = `${status.identity} has had no connection to ZooKeeper for ${whole(wall() - status.session.since)}`
       + `${status.session.last_error ? ` (${status.session.last_error})` : ""}. `
       + (status.is_leader ? "It leads until its lease ends." : "Who leads is not known; what is shown is what was known before.");
     link = "lost";
