@@ -105,6 +105,8 @@ class Page:
         self._task = asyncio.create_task(self._hear())
 
     async def close(self) -> None:
+        """Close it; its connections end as well."""
+        await self.ask("Page.close")
         await self._socket.close()
         await self._task
 

@@ -11,6 +11,7 @@ const LOW = 0.35; // of the lease: below this it has missed renewals
 const $ = (id) => document.getElementById(id);
 const told = {}; // the data of the latest event of each name
 const lease = { until: 0, whole: 0, at: 0, known: false }; // by this page's monotonic clock
+let quietSince = 0; // when the stream that is shown was opened, or was heard last
 let heard = null; // when anything was heard last, by the same clock
 let skew = 0; // seconds that the replica's wall clock is ahead of this one
 let lostSince = performance.now() / 1000; // since when nobody has been heard, null while somebody is
@@ -38,6 +39,7 @@ function listen(path, taken, lost) {
 }
 
 function connect() {
+  quietSince = now();
   stream = listen("events", take, drop);
 }
 
@@ -53,7 +55,7 @@ function drop(source) {
 function take(source, name, data) {
   if (source !== stream) return;
   pause = RETRY[0];
-  heard = now();
+  heard = quietSince = now();
   lostSince = null;
   skew = data.at - Date.now() / 1000;
   told[name] = data;
@@ -162,7 +164,7 @@ function drawLeader() {
   document.title = told.queue ? `${certain ? "" : "? "}${leader ? `${name} leads` : "nobody leads"} ${status.election}` : status.election;
   const term = (told.terms?.terms || []).find((one) => leader && one.token === leader.token);
   put("facts", leader ? [`term ${leader.term}`, term ? `since ${time(term.began)}` : "", `token ${leader.token}`].filter(Boolean).join(" · ") : "");
-  announce(certain, leader, name);
+  leading = !told.queue ? "" : leader ? `${name} leads, term ${leader.term}` : "nobody leads";
   const ended = (told.terms?.terms || []).filter((one) => one.explained);
   put("why", ended.length ? local(ended[ended.length - 1].explained) : "");
   $("resign").hidden = !(told.status.resignable && leader);
@@ -172,11 +174,11 @@ function drawLeader() {
   put("lease-unknown", leader ? `Only ${name} knows how long its lease lasts; this is what ${status.identity} knows.` : "");
 }
 
-let said = "";
-function announce(certain, leader, name) {
-  if (!told.queue || !certain) return;
-  const text = leader ? `${name} leads, term ${leader.term}` : "nobody leads";
-  if (text !== said) put("said", (said = text));
+// For who listens to the page: each change once, and no seconds.
+let leading = "";
+function announce(trouble) {
+  const text = trouble || (sure() ? leading : "");
+  if (text) put("said", text);
 }
 
 function drawQueue() {
@@ -285,11 +287,10 @@ function drawAge() {
   const away = status && !status.session.connected;
   // What a replica without ZooKeeper tells of the queue is as old as its connection's end.
   const age = heard === null ? null : Math.max(now() - heard, away ? wall() - status.session.since : 0);
-  const deaf = stream !== null && heard !== null && now() - heard > DEAF;
   let notice = "";
   let link = "live";
-  if (lostSince !== null || deaf) {
-    const lost = now() - (deaf ? heard : lostSince);
+  if (lostSince !== null) {
+    const lost = now() - lostSince;
     const since = whole(lost);
     notice = heard === null
       ? `No replica has answered for ${since}. Trying again.`
@@ -305,16 +306,19 @@ function drawAge() {
     notice = `${told.queue.problem}.`;
     link = "lost";
   }
+  const words = { live: "live", waiting: "connecting", lost: away && lostSince === null ? "ZooKeeper is away" : "no connection" };
+  announce({ live: "", waiting: "", lost: words.lost }[link]);
   $("notice").hidden = !notice;
   put("notice", notice);
   $("link").dataset.state = link;
-  const words = { live: "live", waiting: "connecting", lost: away && lostSince === null ? "ZooKeeper is away" : "no connection" };
   put("link-text", age === null ? words[link] : `${words[link]} · ${whole(age)} old`);
   put("source", status ? `${status.identity} · ${status.session.server ? `ZooKeeper ${[].concat(status.session.server).join(":")}` : "no ZooKeeper"} · leader_async ${status.version}` : "–");
 }
 
 setInterval(() => {
-  if (stream && heard !== null && now() - heard > DEAF) {
+  // A replica that is frozen, or a network that swallows everything, ends no connection.
+  if (stream && now() - quietSince > (lostSince === null ? DEAF : BEAT)) {
+    lostSince ??= heard;
     const silent = stream;
     silent.close();
     drop(silent);

@@ -291,7 +291,7 @@ async def test_a_closed_connection_ends_streams(zookeeper: ZooKeeper) -> None:
 async def slow_client(one: Replica) -> socket.socket:
     """One that asks for events and takes none."""
     sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
     sock.setblocking(False)
     loop, there = asyncio.get_running_loop(), len(one.broadcast._listeners)
     await loop.sock_connect(sock, ("127.0.0.1", one.port))
