@@ -181,6 +181,11 @@ function announce(trouble) {
   if (text) put("said", text);
 }
 
+// Who stands right behind the leader is handed the lead; a leader who was given it out of turn may be the last one.
+function heir(queue) {
+  return queue[queue.findIndex((one) => one.is_leader) + 1] ?? queue.find((one) => !one.is_leader);
+}
+
 function drawQueue() {
   const queue = told.queue?.queue;
   const mine = told.status?.status;
@@ -188,7 +193,7 @@ function drawQueue() {
   const certain = sure();
   $("queue").replaceChildren(...queue.map((one, index) => {
     const own = mine && one.identity === mine.identity && one.address === mine.address;
-    let state = one.is_leader ? "leads" : index === 0 || (queue[index - 1].is_leader) ? "next" : "waits";
+    let state = one.is_leader ? "leads" : one === heir(queue) ? "next" : "waits";
     if (own && certain && one.is_leader !== mine.is_leader) state = mine.state;
     if (own && certain && !one.is_leader && !["queued", "idle"].includes(mine.state)) state = mine.state;
     if (!certain) state = { leads: "led", next: "was next", waits: "waited" }[state] || state;
@@ -332,7 +337,7 @@ setInterval(() => { drawQueue(); drawJobs(); if (!$("terms").contains(document.a
 
 function ask() {
   const queue = told.queue.queue;
-  const next = queue.find((one) => !one.is_leader);
+  const next = heir(queue);
   put("dialog-text", `${told.queue.leader.identity} stops its work, then gives the lead up. `
     + (next ? `${next.identity} is next.` : "There is nobody else: it will lead again."));
   $("token-part").hidden = token !== null;
