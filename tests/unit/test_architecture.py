@@ -51,6 +51,7 @@ LAYERS: dict[str, set[str]] = {
     "election/commands": {"zookeeper/messages"},
     "election/card": set(),
     "election/history": {"election/record"},
+    "election/moves": {"election/history"},
     "election/standing": {
         "errors",
         "zookeeper/messages",
@@ -144,6 +145,8 @@ LAYERS |= {
 }
 PURE |= {"guardian/protocol", "commands/supervision", "commands/decisions"}
 PURE |= {"schedule/ledger", "schedule/tally", "schedule/decisions"}
+LAYERS["web/mailbox"] = set()
+PURE |= {"web/mailbox"}
 PURE |= {"fence/statements", "fence/header", "fence/gate"}
 LAYERS["election"] |= {"guardian/tie", "watchdog"}
 LAYERS["sharding"] = {"errors", "clock", "election", "zookeeper/messages", "zookeeper/client", "sharding"}
@@ -159,7 +162,8 @@ LAYERS["metrics"] = {
 }  # fmt: skip
 LAYERS["web"] = {
     "metrics", "version", "health",
-    "election", "schedule", "zookeeper/client", "zookeeper/status", "clock", "errors", "waking", "fence", "web", "",
+    "election", "schedule", "zookeeper/client", "zookeeper/messages", "zookeeper/status", "clock", "errors", "waking",
+    "fence", "web", "",
 }  # fmt: skip
 LAYERS["blocking"] = {"election", "errors", "watchdog", "metrics", "blocking"}
 LAYERS["cli"] = LAYERS["web"] | {"commands/decisions", "zookeeper", "embedded", "cli", "logs", "watchdog"}
