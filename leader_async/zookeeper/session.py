@@ -187,7 +187,8 @@ class Session:
             self._hung_up_since = now
         what = "inside the handshake" if self.phase is Phase.SHAKING else "of the connection"
         partial = f", inside a frame ({self._frames.pending} bytes of it came)" if self._frames.pending else ""
-        self.drop(f"end of stream {what}{partial}" + (f"; {hint}" if hint and mute and not self._told else ""))
+        perhaps = f"; {hint}" if hint and mute and not self._told else ""
+        self.drop(f"end of stream {what}{partial}{perhaps}")
 
     def drop(self, reason: str) -> None:
         """The connection is of no use any more; what is unanswered is lost."""

@@ -148,7 +148,7 @@ async def test_secrets_stay_secret_and_kill_9_is_followed_at_once(
             took = clock.now() - begin
             measured("kill -9 of a leader with credentials and TLS, session timeout 10 s", took)
             assert took < 5, "by its guardian, with the same credentials; ZooKeeper would take 10 s and more"
-            await until(lambda: "of a process that has died is closed; 1 terms ended" in first.log.read_text())
+            await until(lambda: "is closed; terms that ended with it: 1" in first.log.read_text())
             second.process.send_signal(signal.SIGTERM)
             assert await second.process.wait() == 0
             for number, replica in enumerate((first, second, third)):
