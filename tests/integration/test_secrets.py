@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 USER, PASSWORD = "app", "geheim-4711-und-niemand-weiss-es"
 TOKEN = "token-0815-that-nobody-is-to-see"
 PAGES = ("/status", "/candidates", "/history", "/healthz", "/readyz", "/leader", "/follower", "/openapi.json", "/jobs",
-         "/leader/status", "/api/LeaderElection/is-leader", "/nowhere")  # fmt: skip
+         "/metrics", "/leader/status", "/api/LeaderElection/is-leader", "/nowhere")  # fmt: skip
 pytestmark = [pytest.mark.timeout(90), pytest.mark.usefixtures("on_linux")]
 
 
@@ -118,7 +118,7 @@ async def test_secrets_stay_secret_and_kill_9_is_followed_at_once(
     )  # fmt: skip
     two = serving(
         tmp_path, "--zookeeper", secured.address, "--identity", "two", "--zookeeper-auth-file", str(auth),
-        "--resign-token-file", str(token), *tls,
+        "--resign-token-file", str(token), "--log-format", "json", *tls,
     )  # fmt: skip
     wrong = serving(
         tmp_path, "--zookeeper", secured.address, "--identity", "wrong", *tls,
