@@ -27,7 +27,7 @@ from ..waking import Alarm
 from ..zookeeper import messages as m
 from . import record as r
 from .candidacy import Candidacy
-from .commands import ConfirmNow, Hold, Left, Note, Send, StartWork, StopWork
+from .commands import ConfirmNow, Denied, Hold, Left, Note, Send, StartWork, StopWork
 from .historian import why_no_confirm
 from .jobs import Call, Handout, Job
 from .observer import Observer
@@ -133,6 +133,7 @@ class Election(Observer):
         Raises:
             UsageError: this election is being run already.
             SessionClosed: the connection was closed.
+            NoAuth, AuthFailed: ZooKeeper does not let this process take part, with the credentials that it has given.
         """
         job = Call(work, self._ended)
         async with self._campaign(job):
@@ -152,6 +153,7 @@ class Election(Observer):
         Raises:
             UsageError: this election is being run already.
             SessionClosed: the connection was closed.
+            NoAuth, AuthFailed: ZooKeeper does not let this process take part, with the credentials that it has given.
         """
         job = Handout(self._ended)
         async with self._campaign(job):
@@ -271,7 +273,8 @@ class Election(Observer):
             await self._news.wait()
         try:
             async with asyncio.timeout(self._client.timeout):
-                while not self.candidacy.idle and self._died is None:
+                # Who is refused has nobody to tell: what there may be ends with the session.
+                while not (self.candidacy.idle or self._died or self._client.refused):
                     await self._news.wait()
         except TimeoutError:
             self._gave_up = True
@@ -299,6 +302,8 @@ class Election(Observer):
                 self._feed(self.candidacy.disconnected)
             case m.Expired() | m.Ended():
                 self._feed(self.candidacy.expired)
+                if (refused := self._client.refused) is not None and self._job is not None:
+                    self._job.fail(refused)
         self._followers_told(event)
 
     def watch_event(self, event: m.Watched) -> None:
@@ -377,6 +382,10 @@ class Election(Observer):
                     self.telling.over(self._hold, self._stopped_at, clock.now())
                     self._connection.historian.over(self.candidacy, self._hold, self._stopped_at)
                 self._news.fire()
+            case Denied(error):
+                self.telling.denied(error)
+                if self._job is not None:
+                    self._job.fail(error)
             case Note() as note:
                 self.telling.note(note)
 

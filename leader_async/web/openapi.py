@@ -45,8 +45,8 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "Health": _object(status={"const": "ok"}),
     "Readiness": _object(status={"const": "ok"}, state=STATE),
     "Session": _object(
-        connected=YES_NO, since=NUMBER, server=_or_null(TEXT), session_id=TEXT, timeout_asked=NUMBER,
-        timeout=_or_null(NUMBER), last_error=TEXT, away_since=_or_null(NUMBER), guardian=GUARDIAN,
+        connected=YES_NO, since=NUMBER, server=_or_null(TEXT), encryption=_or_null(TEXT), session_id=TEXT,
+        timeout_asked=NUMBER, timeout=_or_null(NUMBER), last_error=TEXT, away_since=_or_null(NUMBER), guardian=GUARDIAN,
     ),
     "Status": _object(
         version=TEXT, election=TEXT, identity=TEXT, address=TEXT, state=STATE, is_leader=YES_NO, in_queue=YES_NO,
