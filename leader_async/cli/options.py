@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import stat
 from pathlib import Path
 
 import click
@@ -10,6 +12,8 @@ import click
 from ..errors import UsageError
 from ..logs import FORMATS
 from .config import Config
+
+log = logging.getLogger("leader_async.serve")
 
 DEFAULTS = Config()
 
@@ -83,3 +87,16 @@ def bearer_token(file: str | None) -> str | None:
     if not token:
         raise UsageError(f"--resign-token-file {file!r} is empty: put the token into it")
     return token
+
+
+def warn_of_readers(file: str | None) -> None:
+    """Log it if others of this machine may read the file of a secret; None is none."""
+    if file is None:
+        return
+    try:
+        mode = os.stat(file).st_mode
+    except OSError:
+        return
+    # Not of a pipe: that is read once.
+    if stat.S_ISREG(mode) and mode & stat.S_IROTH:
+        log.warning("everybody on this machine may read the token in %s: chmod o-r %s", file, file)

@@ -18,6 +18,10 @@ Rules:
   is asked for. A poll never waits for ZooKeeper, and `is_leader` can not be true past the lease.
 - `/healthz` does not depend on ZooKeeper: an outage there must not restart a whole fleet.
 - Nothing may be cached; errors are JSON and tell strangers nothing of what went wrong inside.
+- What changes something is a POST with the bearer token in a header, which no form and no link of another site can
+  send: there is nothing to forge. What only reads tells no secret: who reaches the port may read it, under whatever
+  name of its host (so may a page that makes a browser ask 127.0.0.1 under a name of its own).
+- How many connections there may be, and for how long, is for whoever listens: `site`.
 
 HEAD is answered wherever GET is; OPTIONS by /leader and /follower, for load balancers that check with it.
 
@@ -113,7 +117,7 @@ async def is_leader(request: web.Request) -> web.Response:
     election = request.app[SERVICE].election
     if prefers_json(",".join(request.headers.getall("Accept", ()))):
         return answers.as_json({"host": election.identity, "is_leader": election.is_leader})
-    return web.Response(text=answers.leadership(election.identity, election.is_leader), headers=answers.NO_STORE)
+    return answers.as_text(answers.leadership(election.identity, election.is_leader))
 
 
 async def leader(request: web.Request) -> web.Response:
