@@ -13,23 +13,42 @@ NONSENSE = b"\x16\x03\x01 nonsense\r\n\r\n"
 FLOODERS = 4
 
 
+class Slow(asyncio.Protocol):
+    """A byte each second."""
+
+    def __init__(self) -> None:
+        self.ended = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.write(b"GET /status HTTP/1.1\r\nX: ")
+        self._drip()
+
+    def _drip(self) -> None:
+        if not self.ended.done():
+            self._transport.write(b"y")
+            asyncio.get_running_loop().call_later(1, self._drip)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.ended.set_result(None)
+
+
 async def slow(port: int, here: asyncio.Semaphore) -> None:
-    """A byte now and then."""
+    """One slow connection after the other."""
+    loop = asyncio.get_running_loop()
     while True:
         try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(b"GET /status HTTP/1.1\r\nX: ")
-            here.release()
-            while not reader.at_eof():
-                writer.write(b"y")
-                await asyncio.wait([asyncio.ensure_future(reader.read(1))], timeout=1)
-            writer.close()
+            _, protocol = await loop.create_connection(Slow, "127.0.0.1", port)
         except OSError:
             await asyncio.sleep(0.01)
+        else:
+            here.release()
+            await protocol.ended
 
 
 async def nonsense(port: int) -> None:
-    """One line after the other."""
+    """One line of it after the other."""
     while True:
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
