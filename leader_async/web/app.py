@@ -77,6 +77,7 @@ def create_app(
     """
     app = web.Application(client_max_size=BODY_LIMIT)
     app[SERVICE] = Service(election, connection, resign_token or None, trouble, schedule)
+    is_leader = poll(election)
     pages: dict[str, Handler] = {
         "/api/LeaderElection/is-leader": is_leader,
         "/follower": follower,
@@ -112,12 +113,15 @@ def create_app(
 # -- routes ------------------------------------------------------------------------------------------------------------
 
 
-async def is_leader(request: web.Request) -> web.Response:
-    """The poll: who we are, and whether we lead."""
-    election = request.app[SERVICE].election
-    if prefers_json(",".join(request.headers.getall("Accept", ()))):
-        return answers.as_json({"host": election.identity, "is_leader": election.is_leader})
-    return answers.as_text(answers.leadership(election.identity, election.is_leader))
+def poll(election: Election) -> Handler:
+    """The poll: who we are, and whether we lead. It is asked more often than all else, and looks nothing up."""
+
+    async def is_leader(request: web.Request) -> web.Response:
+        if prefers_json(",".join(request.headers.getall("Accept", ()))):
+            return answers.as_json({"host": election.identity, "is_leader": election.is_leader})
+        return answers.as_text(answers.leadership(election.identity, election.is_leader))
+
+    return is_leader
 
 
 async def leader(request: web.Request) -> web.Response:
