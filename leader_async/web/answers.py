@@ -20,26 +20,19 @@ from ..version import version
 from ..zookeeper.status import SessionStatus
 
 NO_STORE = {"Cache-Control": "no-store"}
-SHORT: CIMultiDict[str] = CIMultiDict(
+HEADERS: CIMultiDict[str] = CIMultiDict(
     {
         **NO_STORE,
         "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
         "Server": "leader_async",  # aiohttp would tell its version, and Python's
     }
 )
-HEADERS: CIMultiDict[str] = CIMultiDict(
-    {
-        **SHORT,
-        "Referrer-Policy": "no-referrer",
-        "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    }
-)
 """Of every answer: nobody keeps it, shows it in a frame, or takes it for something that can be run. To be copied: that
-costs less than a middleware, or a signal. `SHORT` is enough for text that is never taken for anything else; the other
-two would cost polls a twentieth."""
+costs a poll less than a middleware, or a signal."""
 
-
-TEXT_HEADERS = SHORT.copy()
+TEXT_HEADERS = HEADERS.copy()
 TEXT_HEADERS["Content-Type"] = "text/plain; charset=utf-8"
 
 
