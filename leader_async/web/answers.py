@@ -19,10 +19,9 @@ from ..election.views import Candidate, Status
 from ..version import version
 from ..zookeeper.status import SessionStatus
 
-NO_STORE = {"Cache-Control": "no-store"}
 HEADERS: CIMultiDict[str] = CIMultiDict(
     {
-        **NO_STORE,
+        "Cache-Control": "no-store",
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "no-referrer",
         "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -31,7 +30,6 @@ HEADERS: CIMultiDict[str] = CIMultiDict(
 )
 """Of every answer: nobody keeps it, shows it in a frame, or takes it for something that can be run. To be copied: that
 costs a poll less than a middleware, or a signal."""
-
 TEXT_HEADERS = HEADERS.copy()
 TEXT_HEADERS["Content-Type"] = "text/plain; charset=utf-8"
 
