@@ -6,8 +6,10 @@ import asyncio
 import os
 import resource
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from aiohttp import web
 from leader_async.web import site as listening
 from leader_async.web.site import Callers, Site, bound
 
+from ...support.certificates import Authority
 from ...support.waiting import until
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -181,6 +184,29 @@ async def test_bytes_that_drip_in_do_not_put_the_end_off(monkeypatch: pytest.Mon
     dripping = asyncio.create_task(drip())
     assert await ends((reader, writer))
     dripping.cancel()
+    await served.end()
+
+
+async def test_who_never_begins_with_tls_keeps_nobody_out(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority.issue("server", "127.0.0.1").both)
+    served = Served()
+    await served.runner.setup()
+    await Site(served.runner, served.sock, served.callers, lambda: context).start()
+    strangers = []
+    for number in range(3):
+        strangers.append(await served.open())
+        await until(lambda number=number: len(served.callers.silent) == number + 1)  # type: ignore[misc]
+    knows = ssl.create_default_context(cafile=authority.ca)
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port, ssl=knows)
+    served.opened.append(writer)
+    assert await ends(strangers[0])
+    assert await served.ask((reader, writer)) == b"200 quick"
+    for _, stranger in strangers:
+        stranger.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert await ends(strangers[2])
+    assert await served.ask((reader, writer)) == b"200 quick"
     await served.end()
 
 
