@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import asyncio
 import importlib.util
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -15,7 +18,8 @@ from leader_async.testing import ZooKeeper, zookeeper
 
 from ..conftest import need
 from ..mutants.rules import MUTANTS
-from ..support.readme import PAGES, ROOT, SERVERS, anchors, examples
+from ..support.readme import PAGES, README, ROOT, SERVERS, anchors, example, examples
+from ..support.waiting import until
 from .cli.test_main import serving
 
 __all__ = ["zookeeper"]
@@ -43,6 +47,25 @@ def test_the_tests_and_mutants_behind_the_promises_are_there() -> None:
     mutants = [mutant for row in rows for mutant in re.findall(r'"([^"]+)"', row.split("|")[3])]
     assert len(mutants) > 15
     assert set(mutants) <= set(MUTANTS)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_example_is_python(page: Path) -> None:
+    for code in examples(page.read_text(), "python"):
+        compile(code, page, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+@pytest.mark.timeout(60)
+async def test_the_example_for_a_service_runs(zookeeper: ZooKeeper, capsys: pytest.CaptureFixture[str]) -> None:
+    code = example("In your service", servers=zookeeper.address).replace("asyncio.run(main())", "")
+    names: dict[str, Any] = {}
+    exec(compile(code, README, "exec"), names)
+    running = asyncio.create_task(names["main"]())
+    await until(lambda: re.search(r"term 1 token \d+", capsys.readouterr().out))
+    running.cancel()
+    await asyncio.wait([running])
+    assert running.cancelled()
+    assert not zookeeper.sessions, "it has left"
 
 
 @pytest.mark.timeout(60)
