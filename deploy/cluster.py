@@ -71,6 +71,7 @@ def up(fleet: Fleet, count: int) -> None:
     leader = leader_of(fleet)
     say(f"\nUp at http://{HOST}:{fleet.port}: {what}.\n{fleet.shown(leader)} leads.\n\nTry:")
     for command, effect in {
+        f"http://{HOST}:{fleet.port}/": "the live page, in a browser: who leads, who is next, and why",
         f"curl localhost:{fleet.port}{IS_LEADER}": "one replica after the other: does it lead?",
         f"curl localhost:{fleet.port}/leader": LEADER_PAGE[fleet.routed],
         "make poll": "ten of the first",

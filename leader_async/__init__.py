@@ -24,10 +24,12 @@ from .election.term import Term
 from .election.transaction import Transaction
 from .election.views import Candidate, Change, Status
 from .errors import (
+    AuthFailed,
     BadVersion,
     ConnectionLost,
     LeaderAsyncError,
     LedgerError,
+    NoAuth,
     NodeExists,
     NoNode,
     NotConnected,
@@ -43,20 +45,26 @@ from .errors import (
 from .schedule import JobRun, JobStatus, Schedule
 from .sharding.shares import Partitions, partitions
 from .sharding.views import Member, PartitionsStatus
+from .zookeeper.identity import Digest
 from .zookeeper.status import SessionStatus
+from .zookeeper.tls import TLS
 
 __all__ = (
+    "TLS",
+    "AuthFailed",
     "BadVersion",
     "Candidate",
     "Change",
     "Connection",
     "ConnectionLost",
+    "Digest",
     "Election",
     "JobRun",
     "JobStatus",
     "LeaderAsyncError",
     "LedgerError",
     "Member",
+    "NoAuth",
     "NoNode",
     "NodeExists",
     "NotConnected",

@@ -91,13 +91,16 @@ class ServerError(ZooKeeperError):
 
     Attributes:
         code: ZooKeeper's number (`KeeperException.Code`), below zero.
+        remedy: what to do about it, "" if that is not known.
     """
 
     code: int = 0
+    remedy: str = ""
 
     def __init__(self, code: int | None = None, about: str = "") -> None:
         self.code = self.code if code is None else code
-        super().__init__(f"{type(self).__name__} (ZooKeeper error {self.code})" + (f": {about}" if about else ""))
+        told = [f"{type(self).__name__} (ZooKeeper error {self.code})" + (f": {about}" if about else "")]
+        super().__init__("; ".join([*told, self.remedy] if self.remedy else told))
 
 
 class NoNode(ServerError):
@@ -107,9 +110,10 @@ class NoNode(ServerError):
 
 
 class NoAuth(ServerError):
-    """The znode's ACL does not allow this to this session."""
+    """A znode's access list does not allow this to this session."""
 
     code = -102
+    remedy = "give the credentials of whoever created it (auth=, --zookeeper-auth-file), or change its access list"
 
 
 class BadVersion(ServerError):
@@ -143,9 +147,10 @@ class SessionExpired(ServerError):
 
 
 class AuthFailed(ServerError):
-    """The server does not accept the credentials."""
+    """The server does not accept the credentials, or demands some; this client dials no more."""
 
     code = -115
+    remedy = "check auth=, --zookeeper-auth-file"
 
 
 class SessionMoved(ServerError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import ssl
 import threading
 from collections.abc import Callable
 from concurrent.futures import wait
@@ -19,6 +20,8 @@ from ..election.connection import Connection as AsyncConnection
 from ..election.connection import connect as async_connect
 from ..errors import UsageError
 from ..watchdog import Action
+from ..zookeeper.identity import Digest
+from ..zookeeper.tls import TLS
 from .door import Door
 from .election import Election
 
@@ -33,18 +36,28 @@ EXIT_LIMIT = 3.0
 """Seconds that the end of a process waits for its elections to be left, if nobody has closed the connection."""
 
 
-def connect(servers: str, *, timeout: float = 6.0, guardian: bool = False, overdue: Action = "off") -> Connection:
+def connect(
+    servers: str,
+    *,
+    timeout: float = 6.0,
+    auth: Digest | None = None,
+    tls: TLS | ssl.SSLContext | None = None,
+    guardian: bool = False,
+    overdue: Action = "off",
+) -> Connection:
     """Open a session with ZooKeeper, for use as `with connect(...) as zk`; or without `with`, beginning at first use.
 
     It does not wait: servers are dialled in the background. `Connection.wait_connected` waits.
 
     Args:
-        servers, timeout, guardian, overdue: see `leader_async.connect`.
+        servers, timeout, auth, tls, guardian, overdue: see `leader_async.connect`.
 
     Raises:
         UsageError: an argument cannot be used.
     """
-    return Connection(partial(async_connect, servers, timeout=timeout, guardian=guardian, overdue=overdue))
+    return Connection(
+        partial(async_connect, servers, timeout=timeout, auth=auth, tls=tls, guardian=guardian, overdue=overdue)
+    )
 
 
 class Connection:
@@ -102,6 +115,7 @@ class Connection:
         Raises:
             TimeoutError: no server did in time; it is dialled on.
             SessionClosed: the connection was closed.
+            AuthFailed: the servers do not accept the credentials.
         """
         self.start()
         self._door.call(self._zk.wait_connected(), timeout)

@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from ..election.history import TermEntry
+from ..election.moves import explained, nearest
 from ..errors import UsageError
 from . import asking
 from .asking import Refused, Target, ask, clock_time, in_time, page, say
-from .moves import explained, instant, nearest
+from .instants import instant
 
 
 async def _entries(target: Target) -> list[TermEntry]:

@@ -17,7 +17,9 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from ..errors import LeaderAsyncError, UsageError
+from ..errors import AuthFailed, LeaderAsyncError, NoAuth, UsageError
+from ..zookeeper.identity import Digest
+from ..zookeeper.tls import TLS
 from . import options
 from .exits import Exit, end
 
@@ -26,7 +28,7 @@ T = TypeVar("T")
 
 EXITS = """\b
 Exit codes: 0 done, 1 the answer is no (nobody leads, nothing was found, refused), 2 wrong usage,
-6 ZooKeeper or the replica did not answer within --timeout.
+6 ZooKeeper or the replica did not answer within --timeout, 77 ZooKeeper does not let us look.
 """
 SETTINGS = {"auto_envvar_prefix": "LEADER_ASYNC", "max_content_width": 100, "help_option_names": ["-h", "--help"]}
 
@@ -37,6 +39,8 @@ class Target:
 
     Attributes:
         zookeeper: the connect string.
+        auth: who we are to ZooKeeper.
+        tls: how to encrypt.
         election: the election's name.
         root: the znode below which elections live.
         session_timeout: the session timeout to ask for, in seconds.
@@ -46,6 +50,8 @@ class Target:
     """
 
     zookeeper: str
+    auth: Digest | None
+    tls: TLS | None
     election: str
     root: str
     session_timeout: float
@@ -110,6 +116,8 @@ def ask(work: Coroutine[Any, Any, T]) -> T:
         raise click.UsageError(str(error)) from error
     except Refused as error:
         _end(f"leader-async: {error}", Exit.NO)
+    except (NoAuth, AuthFailed) as error:
+        _end(f"leader-async: {error}", Exit.DENIED)
     except (Away, LeaderAsyncError) as error:
         _end(f"leader-async: {error}", Exit.AWAY)
     except KeyboardInterrupt:
@@ -134,7 +142,7 @@ async def election_of(target: Target) -> AsyncIterator[tuple[Any, Any]]:
     """
     from ..election.connection import connect
 
-    async with connect(target.zookeeper, timeout=target.session_timeout) as zk:
+    async with connect(target.zookeeper, timeout=target.session_timeout, auth=target.auth, tls=target.tls) as zk:
         election = zk.election(target.election, identity="", root=target.root)
         try:
             async with asyncio.timeout(target.timeout):

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..election.views import Candidate
+from ..zookeeper.messages import Access, Permission
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 
@@ -47,6 +48,45 @@ def session(asked: float, granted: float, lease: float) -> list[Finding]:
         text = f"{lease:g} s is longer than the session timeout of {granted:g} s: safe, but slow after a crash"
         return [*found, Finding(WARN, "lease", text + f"; give {granted / 2:g} s")]
     return [*found, Finding(OK, "lease", f"{lease:g} s, within the session timeout")]
+
+
+def encryption(version: str | None) -> Finding:
+    """Whether the connection is encrypted; `version` is that of TLS, None for none."""
+    if version is None:
+        text = "none: whoever is on the way can read and change everything, passwords too; use the servers' "
+        return Finding(WARN, "encryption", text + "secureClientPort and --zookeeper-tls")
+    return Finding(OK, "encryption", f"{version}, and the server's certificate was verified")
+
+
+def access(about: str, path: str, entries: Sequence[Access], *, secured: bool, above: bool = False) -> Finding:
+    """Whom a znode's access list allows to change what is there.
+
+    Args:
+        about: what was checked.
+        path: the znode.
+        entries: its access list.
+        secured: whether we have credentials.
+        above: it is not the election's znode, but the one above it, which others may have a right to.
+    """
+    harmful = {
+        "write": Permission.WRITE,
+        "create below": Permission.CREATE,
+        "delete below": Permission.DELETE,
+        "give access to": Permission.ADMIN,
+    }
+    public = Permission(0)
+    for entry in entries:
+        if entry.scheme == "world":
+            public |= Permission(entry.permissions)
+    allowed = [word for word, permission in harmful.items() if public & permission]
+    if not allowed:
+        return Finding(OK, about, f"{path} can be changed by those only whom its list names")
+    harm = "make your elections before you do" if above else "take the lead, or keep everybody from it"
+    text = f"everybody may {', '.join(allowed)} {path}: whoever reaches ZooKeeper can {harm}"
+    if not secured:
+        return Finding(WARN, about, f"{text}; give all replicas --zookeeper-auth-file")
+    remedy = f"it was made without credentials; as the user of yours, in zkCli.sh: setAcl {path} auth::cdrwa"
+    return Finding(WARN if above else FAIL, about, f"{text}; {remedy}")
 
 
 def server(name: str, answer: str | None, granted: float) -> list[Finding]:

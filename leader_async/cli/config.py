@@ -15,6 +15,8 @@ from ..errors import UsageError
 from ..logs import FORMATS, Format
 from ..watchdog import ACTIONS, Action
 from ..zookeeper import hosts
+from ..zookeeper.identity import Digest
+from ..zookeeper.tls import TLS
 from .certificate import Certificate
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -26,6 +28,8 @@ class Config:
 
     Attributes:
         zookeeper: the connect string.
+        auth: who we are to ZooKeeper, None for nobody.
+        tls: how to encrypt towards ZooKeeper, None for not at all.
         election: the election's name.
         root: the znode below which elections live.
         identity: who this replica is.
@@ -48,6 +52,8 @@ class Config:
     """
 
     zookeeper: str = "127.0.0.1:2181"
+    auth: Digest | None = None
+    tls: TLS | None = None
     election: str = "leader"
     root: str = "/ELECTION"
     identity: str = ""

@@ -39,10 +39,11 @@ def doctor(lease: float, **options: Any) -> None:
 async def _findings(target: Target, lease: float) -> list[Finding]:
     async with asking.election_of(target) as (zk, election):
         status = zk.client.status()
-        found = [Finding(OK, "ZooKeeper", f"connected to {status.server}")]
+        found = [Finding(OK, "ZooKeeper", f"connected to {status.server}"), checks.encryption(status.encryption)]
         found += checks.session(status.timeout_asked, status.timeout, lease)
         for server in zk.client.ensemble.servers:
-            found += checks.server(str(server), await _conf(server.host, server.port), status.timeout)
+            found += checks.server(str(server), await _conf(server.host, server.port, target), status.timeout)
+        found += await in_time(target, _access(zk, election, target))
         found += await in_time(target, _queue(zk, election))
         has_clock = hasattr(time, "CLOCK_BOOTTIME")
         text = "CLOCK_BOOTTIME, which runs on while a machine sleeps"
@@ -57,9 +58,29 @@ async def _findings(target: Target, lease: float) -> list[Finding]:
         return found
 
 
+async def _access(zk: Any, election: Any, target: Target) -> list[Finding]:
+    """Whom the access lists of the root and of the election allow what."""
+    from ..errors import NoAuth, NoNode
+    from ..zookeeper import messages as m
+
+    parent = election.candidacy.settings.parent
+    found = []
+    for about, path in (("access to the root", parent.rpartition("/")[0]), ("access to the election", parent)):
+        try:
+            access = (await zk.client.request(m.GetAccess(path))).access
+        except NoNode:
+            continue
+        except NoAuth as error:
+            found.append(Finding(FAIL, about, str(error)))
+        else:
+            secured = target.auth is not None
+            found.append(checks.access(about, path, access, secured=secured, above=path != parent))
+    return found
+
+
 async def _queue(zk: Any, election: Any) -> list[Finding]:
     from ..election import record as r
-    from ..errors import NoNode
+    from ..errors import NoAuth, NoNode
     from ..zookeeper import messages as m
 
     parent = election.candidacy.settings.parent
@@ -67,6 +88,8 @@ async def _queue(zk: Any, election: Any) -> list[Finding]:
         data = await zk.client.request(m.GetData(parent))
     except NoNode:
         return [Finding(WARN, "leader", f"there is no election {parent} yet: start a replica, or look at --election")]
+    except NoAuth as error:
+        return [Finding(FAIL, "leader", str(error))]
     record, candidates = r.decode(data.data, data.stat.version), await election.candidates()
     sessions: dict[str, int] = {}
     for one in candidates:
@@ -103,11 +126,12 @@ async def _measured(zk: Any, election: Any) -> tuple[list[float], list[float], l
     return lags, reads, writes
 
 
-async def _conf(host: str, port: int) -> str | None:
+async def _conf(host: str, port: int, target: Target) -> str | None:
     """What a server says to `conf`, None if it cannot be asked."""
     try:
         async with asyncio.timeout(1.0):
-            reader, writer = await asyncio.open_connection(host, port)
+            context = target.tls.context() if target.tls is not None else None
+            reader, writer = await asyncio.open_connection(host, port, ssl=context)
             try:
                 writer.write(b"conf")
                 return (await reader.read(65536)).decode(errors="replace")

@@ -16,7 +16,8 @@ from ..watchdog import EXIT_CODE
 class Exit(enum.IntEnum):
     """The exit codes of `leader-async`; `NO` and `AWAY` are those of the commands that ask.
 
-    The last four are those of `run`, which else ends as its command does.
+    `DENIED`: ZooKeeper does not accept the credentials, or its access lists do not. The last four are those of `run`,
+    which else ends as its command does.
     """
 
     STOPPED = 0
@@ -27,6 +28,7 @@ class Exit(enum.IntEnum):
     OVERDUE = EXIT_CODE
     AWAY = 6
     BUG = 70
+    DENIED = 77
     SUPERVISOR_DIED = decisions.SUPERVISOR_DIED
     LOST = decisions.LOST
     NOT_RUN = decisions.NOT_RUN

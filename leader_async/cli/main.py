@@ -29,8 +29,9 @@ Example, two replicas on one machine:
   curl localhost:8081/api/LeaderElection/is-leader
 
 Every flag has an environment variable, LEADER_ASYNC_ and the flag's name: --session-timeout is
-LEADER_ASYNC_SESSION_TIMEOUT. A flag wins over its variable. The bearer token itself is a variable
-only, LEADER_ASYNC_RESIGN_TOKEN; a file wins over it.
+LEADER_ASYNC_SESSION_TIMEOUT. A flag wins over its variable. Secrets themselves are variables only,
+LEADER_ASYNC_ZOOKEEPER_AUTH and LEADER_ASYNC_RESIGN_TOKEN; a file wins over them, and no child
+inherits them.
 
 ZooKeeper need not be there at the start. SIGTERM and SIGINT stop gracefully: the lead is handed over
 while the requests under way are answered. A second signal ends the process at once.
@@ -43,6 +44,7 @@ Exit codes:
    4  the graceful stop did not end within --stop-timeout, or a second signal came
    5  the work ran on after its lease, and --overdue is exit
   70  a bug; the log says where
+  77  ZooKeeper does not let this replica take part, with the credentials that it has given
 """
 
 

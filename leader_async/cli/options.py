@@ -1,29 +1,98 @@
-"""The flags that several commands share, each defined once, and the token that is never one."""
+"""The flags that several commands share, each defined once, and the secrets that are never one.
+
+Rule: a secret comes from a file or from a variable, which is taken out of the environment: no child inherits it.
+"""
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
 from ..errors import UsageError
 from ..logs import FORMATS
+from ..zookeeper.identity import Digest
+from ..zookeeper.tls import TLS
 from .config import Config
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 log = logging.getLogger("leader_async.serve")
 
 DEFAULTS = Config()
+AUTH, TOKEN = "LEADER_ASYNC_ZOOKEEPER_AUTH", "LEADER_ASYNC_RESIGN_TOKEN"
+"""The variables that hold secrets."""
 
-zookeeper = click.option(
-    "--zookeeper",
-    default=DEFAULTS.zookeeper,
-    show_default=True,
-    metavar="HOSTS",
-    help="The ensemble: host:port,host:port/chroot; IPv6 addresses in brackets.",
+_ZOOKEEPER = (
+    click.option(
+        "--zookeeper",
+        default=DEFAULTS.zookeeper,
+        show_default=True,
+        metavar="HOSTS",
+        help="The ensemble: host:port,host:port/chroot; IPv6 addresses in brackets.",
+    ),
+    click.option(
+        "--zookeeper-auth-file",
+        default=None,
+        metavar="FILE",
+        help=f"File with one line, USER:PASSWORD, for ZooKeeper's digest scheme; or the variable {AUTH}. What is "
+        "created is for whoever gives the same.",
+    ),
+    click.option("--zookeeper-readable", is_flag=True, help="Let everybody read what is created with USER:PASSWORD."),
+    click.option(
+        "--zookeeper-tls", is_flag=True, help="Encrypt, and verify the servers; HOSTS has their secureClientPort."
+    ),
+    click.option(
+        "--zookeeper-ca",
+        default=None,
+        metavar="FILE",
+        help="Who may have signed the servers' certificates, in PEM; implies --zookeeper-tls.  [default: whom this "
+        "machine trusts]",
+    ),
+    click.option(
+        "--zookeeper-cert", default=None, metavar="FILE", help="Our own certificate, in PEM; implies --zookeeper-tls."
+    ),
+    click.option(
+        "--zookeeper-key", default=None, metavar="FILE", help="Its key, in PEM, if that is not in the same file."
+    ),
 )
+
+
+def zookeeper(command: F) -> F:
+    """Which ZooKeeper, and how to be let in: the command gets `zookeeper`, `auth` and `tls`."""
+
+    @functools.wraps(command)
+    def secured(
+        *args: Any,
+        zookeeper_auth_file: str | None,
+        zookeeper_readable: bool,
+        zookeeper_tls: bool,
+        zookeeper_ca: str | None,
+        zookeeper_cert: str | None,
+        zookeeper_key: str | None,
+        **rest: Any,
+    ) -> Any:
+        try:
+            auth = digest(zookeeper_auth_file, readable=zookeeper_readable)
+            wanted = zookeeper_tls or any(file is not None for file in (zookeeper_ca, zookeeper_cert, zookeeper_key))
+            tls = TLS(zookeeper_ca, zookeeper_cert, zookeeper_key) if wanted else None
+            if tls is not None:
+                tls.context()  # a file that cannot be used is told at once
+        except UsageError as error:
+            raise click.UsageError(str(error)) from error
+        return command(*args, auth=auth, tls=tls, **rest)
+
+    for option in reversed(_ZOOKEEPER):
+        secured = option(secured)
+    return secured  # type: ignore[return-value]
+
+
 root = click.option(
     "--root", default=DEFAULTS.root, show_default=True, metavar="PATH", help="The znode below which elections live."
 )
@@ -77,16 +146,52 @@ def bearer_token(file: str | None) -> str | None:
     Raises:
         UsageError: the file cannot be read, or is empty.
     """
-    if file is None:
-        return os.environ.get("LEADER_ASYNC_RESIGN_TOKEN", "").strip() or None
+    return _secret("--resign-token-file", file, TOKEN, "the token")
+
+
+def digest(file: str | None, *, readable: bool) -> Digest | None:
+    """Who we are to ZooKeeper, from the file or the environment.
+
+    Args:
+        file: path of the file, None for the environment.
+        readable: see `Digest`.
+
+    Returns:
+        None if the environment says nothing.
+
+    Raises:
+        UsageError: the file cannot be read, or it is not USER:PASSWORD.
+    """
+    text = _secret("--zookeeper-auth-file", file, AUTH, "USER:PASSWORD")
+    if text is None:
+        if readable:
+            raise UsageError(
+                f"--zookeeper-readable goes with --zookeeper-auth-file or {AUTH}: else all is for everybody"
+            )
+        return None
+    source = AUTH if file is None else f"--zookeeper-auth-file {file!r}"
+    user, colon, password = text.partition(":")
+    if not colon:
+        raise UsageError(f"{source} does not hold USER:PASSWORD: there is no ':' in it")
     try:
-        token = Path(file).read_text(encoding="utf-8").strip()
+        return Digest(user, password, readable)
+    except UsageError as error:
+        raise UsageError(f"{source}: {error}") from error
+
+
+def _secret(flag: str, file: str | None, variable: str, what: str) -> str | None:
+    """A secret, from the file or else from the environment, which loses it; None if neither is given."""
+    given = os.environ.pop(variable, "").strip() or None
+    if file is None:
+        return given
+    try:
+        secret = Path(file).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise UsageError(f"--resign-token-file {file!r} cannot be read: {reason}") from error
-    if not token:
-        raise UsageError(f"--resign-token-file {file!r} is empty: put the token into it")
-    return token
+        raise UsageError(f"{flag} {file!r} cannot be read: {reason}") from error
+    if not secret:
+        raise UsageError(f"{flag} {file!r} is empty: put {what} into it")
+    return secret
 
 
 def warn_of_readers(file: str | None) -> None:

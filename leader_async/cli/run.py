@@ -12,7 +12,7 @@ import click
 
 from .. import logs
 from ..commands.decisions import ON_EXIT, ON_LOSS, OnExit, OnLoss
-from ..errors import UsageError
+from ..errors import AuthFailed, NoAuth, UsageError
 from . import options
 from .config import LOG_LEVELS, Config
 from .exits import Exit, end
@@ -44,6 +44,7 @@ Exit codes are COMMAND's, or 128 and the number of the signal that ended it, and
   70  a bug; the log says where
   71  the supervisor was killed or cannot be had; nothing of COMMAND is left
   75  the lead was lost, and --on-loss is exit
+  77  ZooKeeper does not let it take part, with the credentials that it has given
  126  COMMAND cannot be run
  127  there is no such command
 """
@@ -100,6 +101,9 @@ def run(command: tuple[str, ...], on_loss: OnLoss, on_exit: OnExit, identity: st
     except SupervisorDied:
         log.critical("the supervisor is gone, and nothing of the command is left")
         code = Exit.SUPERVISOR_DIED
+    except (NoAuth, AuthFailed) as error:
+        click.echo(f"leader-async: ZooKeeper does not let us take part: {error}", err=True)
+        code = Exit.DENIED
     end(code)
 
 
@@ -107,7 +111,9 @@ async def _run(config: Config, line: Line, on_loss: OnLoss, on_exit: OnExit, not
     from ..commands.runner import Runner
     from ..election.connection import connect
 
-    connection = connect(config.zookeeper, timeout=config.session_timeout, guardian=config.guardian)
+    connection = connect(
+        config.zookeeper, timeout=config.session_timeout, auth=config.auth, tls=config.tls, guardian=config.guardian
+    )
     election = connection.election(
         config.election, identity=config.identity, lease=config.lease, root=config.root
     )  # fmt: skip

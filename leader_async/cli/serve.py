@@ -6,7 +6,8 @@ Rules:
 - A stop gives the lead up and answers the requests under way at the same time, then closes the session; all inside one
   bound. A second signal does not wait. The candidate that started last gets the lead, so that a rolling restart moves
   it twice at most, whatever its order.
-- A bug in the election ends the process: another replica leads, and whoever supervises this one starts it again.
+- A bug in the election ends the process: another replica leads, and whoever supervises this one starts it again. So
+  does a ZooKeeper that does not let us take part: that is a mistake, to be seen at once.
 
 It does not promise that the place in the queue ends with the process: without a guardian, or without ZooKeeper, it ends
 with the session.
@@ -28,6 +29,7 @@ from aiohttp import web
 from ..election.connection import Connection, connect
 from ..election.election import Election
 from ..election.term import Term
+from ..errors import AuthFailed, NoAuth
 from ..web import create_app
 from ..web.site import Callers, Site, bound
 from .config import Config, authority
@@ -83,7 +85,12 @@ class Replica:
     def __init__(self, config: Config) -> None:
         self._bound = config.stop_timeout
         self.connection: Connection = connect(
-            config.zookeeper, timeout=config.session_timeout, guardian=config.guardian, overdue=config.overdue
+            config.zookeeper,
+            timeout=config.session_timeout,
+            auth=config.auth,
+            tls=config.tls,
+            guardian=config.guardian,
+            overdue=config.overdue,
         )
         self.election: Election = self.connection.election(
             config.election, identity=config.identity, address=config.address, lease=config.lease, root=config.root
@@ -95,7 +102,7 @@ class Replica:
         # What outlasts the stop's bound is not cut off within it: that stop was not graceful.
         self._runner = web.AppRunner(app, shutdown_timeout=self._bound)
         self._running: asyncio.Task[None] | None = None
-        self._died = False
+        self._died: Exit | None = None
 
     async def listen(self, sockets: list[socket.socket]) -> None:
         """Answer requests on these sockets."""
@@ -123,9 +130,9 @@ class Replica:
         except TimeoutError:
             text = "the stop took longer than its bound of %g s: what is left ends with the process"
             log.error(text, self._bound, extra=_fields("stop_late", seconds=self._bound))
-            return Exit.BUG if self._died else Exit.STOP_TIMEOUT
+            return self._died or Exit.STOP_TIMEOUT
         log.info("stopped", extra=_fields("stopped"))
-        return Exit.BUG if self._died else Exit.STOPPED
+        return self._died or Exit.STOPPED
 
     async def _drain(self) -> None:
         for site in [*self._runner.sites]:
@@ -152,12 +159,19 @@ class Replica:
     def _ended(self, running: asyncio.Task[None]) -> None:
         if running.cancelled() and running.cancelling():
             return  # by our own stop
-        self._died = True
         error = None if running.cancelled() else running.exception()
-        text = "the election has died of a bug; this replica ends"
-        log.critical(text, exc_info=error, extra=_fields("bug"))
+        if isinstance(error, NoAuth | AuthFailed):
+            self._died = Exit.DENIED
+            text = "ZooKeeper does not let this replica take part, and it ends: %s"
+            log.critical(text, error, extra=_fields("denied"))
+        else:
+            self._died = Exit.BUG
+            text = "the election has died of a bug; this replica ends"
+            log.critical(text, exc_info=error, extra=_fields("bug"))
 
     def _trouble(self) -> str | None:
+        if self._died is Exit.DENIED:
+            return "ZooKeeper does not let this replica take part, see the log; this replica ends"
         return "the election has died of a bug, see the log; this replica ends" if self._died else None
 
 

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..errors import BadVersion, NodeExists, NoNode, RecordError
+from ..errors import BadVersion, NoAuth, NodeExists, NoNode, RecordError
 from ..zookeeper import messages as m
 from . import queue as q
 from . import record as r
@@ -23,13 +23,18 @@ _NO_NODE = m.Failed(NoNode.code)
 
 
 def _take_parent(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
-    if answer == _NO_NODE and asked.about == own.settings.parent:
+    code = answer.code if isinstance(answer, m.Failed) else NodeExists.code
+    if code == NoNode.code and asked.about == own.settings.parent:
         # What is above it is missing too: only then are more writes needed than one.
-        parts = own.settings.parent.split("/")[1:]
+        parts, own.barred = own.settings.parent.split("/")[1:], None
         for depth in range(len(parts)):
             path = "/" + "/".join(parts[: depth + 1])
             own.ask(Purpose.PARENT, m.Create(path), path if depth + 1 < len(parts) else "all")
-    elif isinstance(answer, m.Failed) and answer.code != NodeExists.code:
+    elif code == NoAuth.code and asked.about not in (own.settings.parent, "all"):
+        own.barred = asked  # asked of a znode that exists, too: whether that matters the next one tells
+    elif code == NoNode.code and own.barred is not None:
+        own.trouble(own.barred, m.Failed(NoAuth.code), now)
+    elif code != NodeExists.code:
         own.trouble(asked, answer, now)
 
 
@@ -109,7 +114,7 @@ def _take_queue(own: Standing, names: tuple[str, ...], mine: list[str], now: flo
         own.gone.setdefault(name, now)
     if own.armed in gone:
         own.armed, own.before = None, NO_CARD
-    own.listed = True
+    own.listed = own.let_in = True
     if own.view is not None and own.view.role is not Role.FIRST and known:
         own.view = None  # as old as the last listing
     _take_behind(own, names)

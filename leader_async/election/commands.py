@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from ..errors import ServerError
 from ..zookeeper.messages import Operation, Request
 
 
@@ -112,6 +113,13 @@ class Left:
 
 
 @dataclass(frozen=True, slots=True)
+class Denied:
+    """ZooKeeper does not let us take part: whoever wanted to is told, and nobody waits for it to change its mind."""
+
+    error: ServerError
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """A line for the log; `level` is one of `logging`'s numbers, `event` a word that says what kind of line it is."""
 
@@ -120,4 +128,4 @@ class Note:
     text: str
 
 
-Command: TypeAlias = Send | StartWork | StopWork | ConfirmNow | Left | Note
+Command: TypeAlias = Send | StartWork | StopWork | ConfirmNow | Left | Denied | Note

@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import socket
+import ssl
 from types import TracebackType
 
 from .. import clock
@@ -17,6 +18,8 @@ from ..watchdog import ACTIONS, Action, Watchdog
 from ..zookeeper import hosts
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
+from ..zookeeper.identity import Digest
+from ..zookeeper.tls import TLS
 from .candidacy import Candidacy
 from .commands import Hold
 from .election import Election
@@ -40,7 +43,15 @@ def _count_fork() -> None:
 os.register_at_fork(after_in_child=_count_fork)
 
 
-def connect(servers: str, *, timeout: float = 6.0, guardian: bool = False, overdue: Action = "off") -> Connection:
+def connect(
+    servers: str,
+    *,
+    timeout: float = 6.0,
+    auth: Digest | None = None,
+    tls: TLS | ssl.SSLContext | None = None,
+    guardian: bool = False,
+    overdue: Action = "off",
+) -> Connection:
     """Open a session with ZooKeeper, for use as `async with connect(...) as zk`.
 
     It does not wait: servers are dialled in the background for as long as the block lasts, whether they are there yet
@@ -49,6 +60,8 @@ def connect(servers: str, *, timeout: float = 6.0, guardian: bool = False, overd
     Args:
         servers: `host:port,host:port/chroot`; IPv6 addresses in brackets, the default port is 2181.
         timeout: the session timeout to ask for, in seconds. The server may grant another one.
+        auth: who this process is to ZooKeeper; all that is created is for whoever gives the same, see `Digest`.
+        tls: encrypt, and verify the servers; a `TLS` names files that are read anew for each connection.
         guardian: have a small helper process end the session as soon as this process has died, however it dies, so that
             the next one leads within milliseconds and not after the session timeout; see `leader_async.guardian`.
         overdue: what to do about work that runs on for one more lease although its own has run out: `dump` the stacks
@@ -61,16 +74,23 @@ def connect(servers: str, *, timeout: float = 6.0, guardian: bool = False, overd
         raise UsageError(f"a session timeout of {timeout!r} s: give 0.1 to 86400 seconds (6 is a good start)")
     if overdue not in ACTIONS:
         raise UsageError(f"overdue={overdue!r} is none of {', '.join(ACTIONS)}")
-    return Connection(hosts.parse(servers), timeout, guardian=guardian, overdue=overdue)
+    if not isinstance(auth, Digest | None):
+        raise UsageError("auth= is a leader_async.Digest(user, password)")
+    if isinstance(tls, TLS):
+        tls.context()
+    elif not isinstance(tls, ssl.SSLContext | None):
+        raise UsageError(f"tls= is a leader_async.TLS(...) or an ssl.SSLContext, not {tls!r}")
+    elif tls is not None and guardian:
+        raise UsageError("a guardian is another process, which an ssl.SSLContext cannot be given to; use tls=TLS(...)")
+    client = Client(hosts.parse(servers), timeout, auth=auth, tls=tls)
+    return Connection(client, guardian=guardian, overdue=overdue)
 
 
 class Connection:
     """One session with ZooKeeper. Made by `connect`."""
 
-    def __init__(
-        self, ensemble: hosts.Ensemble, timeout: float, *, guardian: bool = False, overdue: Action = "off"
-    ) -> None:
-        self.client = Client(ensemble, timeout)
+    def __init__(self, client: Client, *, guardian: bool = False, overdue: Action = "off") -> None:
+        self.client = client
         self.window = Window(self.client)
         self.changed = Pulse()  # the state of one of its elections has
         self.confirmed = Pulse()  # a confirm was answered: leases may last longer
@@ -83,7 +103,7 @@ class Connection:
         self._keeper = Keeper()
         self.tally = ConfirmTally()
         self._alarm = Alarm(self.confirm_due, self.client.tally.lag)
-        self._hurried = False
+        self._hurried: list[Candidacy] = []
         self._waiting: list[tuple[Hold, float, asyncio.Future[None]]] = []
         self._forks = _forks
         self._long_leases: set[float] = set()
@@ -118,6 +138,7 @@ class Connection:
 
         Raises:
             SessionClosed: the connection was closed.
+            AuthFailed: the servers do not accept the credentials.
         """
         await self.client.wait_connected()
 
@@ -213,13 +234,15 @@ class Connection:
         Args:
             candidacy: whose lead is confirmed.
         """
-        self._keeper.hurry(candidacy)
         if not self._hurried:
-            self._hurried = True
             asyncio.get_running_loop().call_soon(self._hurry)
+        self._hurried.append(candidacy)
 
     def _hurry(self) -> None:
-        self._hurried = False
+        hurried, self._hurried = self._hurried, []
+        for candidacy in hurried:
+            self._keeper.note(candidacy)
+        self._keeper.hurry(*hurried)
         self.confirm_due()
 
     def note(self, candidacy: Candidacy) -> None:

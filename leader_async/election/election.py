@@ -27,7 +27,7 @@ from ..waking import Alarm
 from ..zookeeper import messages as m
 from . import record as r
 from .candidacy import Candidacy
-from .commands import ConfirmNow, Hold, Left, Note, Send, StartWork, StopWork
+from .commands import ConfirmNow, Denied, Hold, Left, Note, Send, StartWork, StopWork
 from .historian import why_no_confirm
 from .jobs import Call, Handout, Job
 from .observer import Observer
@@ -61,6 +61,7 @@ class Election(Observer):
         self._job: Job | None = None
         self._term: Term | None = None
         self._hold: Hold | None = None  # the last one under which work was started
+        self._begun: tuple[Hold, float, bool] | None = None  # work that nobody has been told of: when, and if again
         self._stopped_at = 0.0
         self._died: Exception | None = None
         self._busy = False
@@ -132,6 +133,7 @@ class Election(Observer):
         Raises:
             UsageError: this election is being run already.
             SessionClosed: the connection was closed.
+            NoAuth, AuthFailed: ZooKeeper does not let this process take part, with the credentials that it has given.
         """
         job = Call(work, self._ended)
         async with self._campaign(job):
@@ -151,6 +153,7 @@ class Election(Observer):
         Raises:
             UsageError: this election is being run already.
             SessionClosed: the connection was closed.
+            NoAuth, AuthFailed: ZooKeeper does not let this process take part, with the credentials that it has given.
         """
         job = Handout(self._ended)
         async with self._campaign(job):
@@ -270,7 +273,8 @@ class Election(Observer):
             await self._news.wait()
         try:
             async with asyncio.timeout(self._client.timeout):
-                while not self.candidacy.idle and self._died is None:
+                # Who is refused has nobody to tell: what there may be ends with the session.
+                while not (self.candidacy.idle or self._died or self._client.refused):
                     await self._news.wait()
         except TimeoutError:
             self._gave_up = True
@@ -298,18 +302,20 @@ class Election(Observer):
                 self._feed(self.candidacy.disconnected)
             case m.Expired() | m.Ended():
                 self._feed(self.candidacy.expired)
+                if (refused := self._client.refused) is not None and self._job is not None:
+                    self._job.fail(refused)
         self._followers_told(event)
 
     def watch_event(self, event: m.Watched) -> None:
         """See `client.Listener`."""
-        self._feed(lambda now: self.candidacy.watched(event, now))
+        self._feed(lambda now: self.candidacy.watched(event, now), at_once=True)
         self._followers_told(event)
 
     def carry_out(self) -> None:
         """Do what the candidacy wants done. The one place that starts and stops work."""
         self._feed(lambda now: None)
 
-    def _feed(self, step: Callable[[float], None]) -> None:
+    def _feed(self, step: Callable[[float], None], *, at_once: bool = False) -> None:
         if self._died is not None:
             return
         try:
@@ -325,22 +331,28 @@ class Election(Observer):
                         self._do(command)
             finally:
                 self._busy = False
-            if hurry:
-                self._connection.confirm_now(self.candidacy)
+            if at_once:
+                self._client.flush()  # an heir's turn may have come: what follows here can wait for its read
         except Exception as error:  # the supervisor: a candidacy that has broken its own rules must not lead
             self._die(error)
             return
         self._changes.fire()
-        if self.candidacy.has_stake != self._staked:
-            self._staked = not self._staked
+        if self._staked and not self.candidacy.has_stake:  # at once: nobody may confirm for it any more
+            self._staked = False
             self._connection.note(self.candidacy)
         if not self._settling:
             self._settling = True
             asyncio.get_running_loop().call_soon(self._settle)
+        if hurry:
+            self._connection.confirm_now(self.candidacy)
 
     def _settle(self) -> None:
         """What can wait until requests are on their way and work has begun: a handover waits for those."""
         self._settling = False
+        self._tell_begun()
+        if not self._staked and self.candidacy.has_stake:
+            self._staked = True
+            self._connection.note(self.candidacy)
         if not self._shut:
             self._alarm.set(self.candidacy.deadline())
             self._note_state()
@@ -356,6 +368,7 @@ class Election(Observer):
                 self._start(hold)
             case StopWork(reason):
                 self._stopped_at = clock.now()
+                self._tell_begun()
                 reason, ran_out = self._told_why(reason)
                 if self._job is not None:
                     self._job.stop()
@@ -364,10 +377,15 @@ class Election(Observer):
                 self._connection.term_over()
                 self.telling.stopped(reason, ran_out=ran_out)
             case Left():
+                self._tell_begun()
                 if self._hold is not None:
                     self.telling.over(self._hold, self._stopped_at, clock.now())
                     self._connection.historian.over(self.candidacy, self._hold, self._stopped_at)
                 self._news.fire()
+            case Denied(error):
+                self.telling.denied(error)
+                if self._job is not None:
+                    self._job.fail(error)
             case Note() as note:
                 self.telling.note(note)
 
@@ -390,7 +408,14 @@ class Election(Observer):
         assert self._term is not None
         assert self._job is not None
         self._job.start(self._term)
-        self.telling.began(hold, clock.now(), resumed=resumed)
+        self._begun = hold, clock.now(), resumed
+
+    def _tell_begun(self) -> None:
+        """Who wants to know hears of work that began, once it has."""
+        if self._begun is None:
+            return
+        (hold, at, resumed), self._begun = self._begun, None
+        self.telling.began(hold, at, resumed=resumed)
         if self._history:
             self._connection.historian.began(self.candidacy, hold)
 

@@ -22,7 +22,7 @@ import time
 from dataclasses import dataclass, field
 
 from .. import clock
-from ..errors import BadVersion, ConnectionLost, NodeExists, NoNode, NotConnected, ZooKeeperError, server_error
+from ..errors import BadVersion, ConnectionLost, NodeExists, NoNode, NotConnected, ZooKeeperError
 from ..waking import Pulse
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
@@ -211,7 +211,7 @@ async def write(client: Client, candidacy: Candidacy, told: list[TermEntry]) -> 
         assert isinstance(answer, m.Transacted)
         if answer.failure is None:
             return True
-        error = server_error(answer.failure[1], path)
+        error = m.refusal(answer.failure[1], last)
         if not isinstance(error, BadVersion | NoNode | NodeExists):
             raise error
     return False

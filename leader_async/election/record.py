@@ -95,7 +95,7 @@ def decode(data: bytes, version: int) -> Record:
     if version == 0:
         return Record()
     try:
-        fields = json.loads(data)
+        fields = json.loads(data.decode())
         record = Record(
             term=int(fields["term"]),
             holder=str(fields["holder"]),

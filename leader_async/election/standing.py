@@ -13,13 +13,13 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from ..errors import server_error
+from ..errors import NoAuth
 from ..zookeeper import messages as m
 from . import queue as q
 from . import record as r
 from .card import NO_CARD, Card
 from .card import encode as encode_card
-from .commands import Command, ConfirmNow, Hold, Left, Note, Purpose, Send, Stake
+from .commands import Command, ConfirmNow, Denied, Hold, Left, Note, Purpose, Send, Stake
 from .history import Succession
 
 WAIT_OUT = 1.1
@@ -133,6 +133,8 @@ class Standing:
         self.claimed_on: View | None = None  # what our last claim rested on, None if nothing was read
         self.succession: Succession | None = None  # how we came to what we hold, for the history: nothing decides by it
         self.wanted = False  # to be in the queue
+        self.barred: Send | None = None  # the lowest znode above the election's that we may not make
+        self.let_in = False  # access lists have allowed us to read the queue that we had joined
         self.departing = False  # this join is over, its znode is not yet
         self.uncertain = False  # a change's reply was lost
         self.work = Work.NONE
@@ -402,9 +404,19 @@ class Standing:
         self.note(logging.WARNING, "healed", f"healed: {text}")
 
     def trouble(self, asked: Send, answer: m.Answer, now: float) -> None:
-        """The server refused what no rule expects it to refuse: wait a moment."""
-        failure = answer.failure if isinstance(answer, m.Transacted) else None
-        code = failure[1] if failure is not None else answer.code if isinstance(answer, m.Failed) else 0
-        text = f"cannot {asked.purpose.value}: {server_error(code)}; trying again in {HOLD_OFF:g} s"
-        self.note(logging.ERROR, "refused", text)
+        """The server refused what no rule expects it to refuse: wait a moment.
+
+        Who was never let in has wrong credentials, or none, and is told. Lists that were changed under us may be put
+        right.
+        """
+        request, code = asked.request, answer.code if isinstance(answer, m.Failed) else 0
+        if isinstance(answer, m.Transacted) and isinstance(request, m.Multi) and answer.failure is not None:
+            index, code = answer.failure
+            request = request.operations[index]
+        error = m.refusal(code, request)
         self.hold_off = now + HOLD_OFF
+        if isinstance(error, NoAuth) and not self.let_in:
+            self.commands.append(Denied(error))
+        else:
+            text = f"cannot {asked.purpose.value}: {error}; trying again in {HOLD_OFF:g} s"
+            self.note(logging.ERROR, "refused", text)

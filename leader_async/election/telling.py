@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 
+from ..errors import ServerError
 from .candidacy import Candidacy
 from .commands import Hold, Note
 from .history import reason as in_a_word
@@ -93,6 +94,10 @@ class Telling:
             "has given the lead up, %.0f ms after it led last, at the end of term %d: %s",
             seconds * 1000, hold.number, hold.over,
         )  # fmt: skip
+
+    def denied(self, error: ServerError) -> None:
+        """ZooKeeper does not let us take part."""
+        self._say(logging.ERROR, self._fields("denied"), "cannot take part: %s", error)
 
     def note(self, note: Note) -> None:
         """The rules have something to say."""

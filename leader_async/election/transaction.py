@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from ..errors import TermEnded, server_error
+from ..errors import TermEnded
 from ..zookeeper import hosts
 from ..zookeeper import messages as m
 from . import record as r
@@ -42,7 +42,7 @@ class Transaction:
         self._checks = len(self._operations)
 
     def create(self, path: str, data: bytes = b"", *, ephemeral: bool = False, sequential: bool = False) -> Transaction:
-        """Create a znode.
+        """Create a znode; with `connect(auth=…)` for whoever gives the same credentials, else for everybody.
 
         Args:
             path: where; its parent must exist.
@@ -115,7 +115,7 @@ class Transaction:
             index, code = reply.failure
             if index < self._checks:
                 raise TermEnded(f"term {hold.number} is over: ZooKeeper refused to write under it")
-            raise server_error(code, f"{type(self._operations[index]).__name__} {self._operations[index].path}")
+            raise m.refusal(code, self._operations[index])
         return tuple(self._result(result) for result in reply.results[self._checks :])
 
     def _result(self, reply: m.OperationReply) -> Result:

@@ -19,7 +19,8 @@ Rules:
 3. It begins no session, and gives up when the one that it was told of must have expired.
 4. It never keeps the application from running or exiting. It is told everything and asked nothing; without it, or if it
    dies, the session's timeout decides, as if there had never been one. That is only logged.
-5. The password is in memory and on the socketpair only: in no argument, environment, log or repr.
+5. The session's password, and that of a `Digest`, are in memory and on the socketpair only: in no argument,
+   environment, log or repr. Of TLS the paths are told, and the guardian reads the files itself.
 6. A child that the application forks closes the descriptor; `exec` does so as well.
 
 It does not promise to survive whatever ends the process: a whole container or machine that goes takes it along. Nor

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..election import record as r
-from ..errors import ConnectionLost, NotConnected, RecordError, ServerError, SessionClosed
+from ..errors import AuthFailed, ConnectionLost, NotConnected, RecordError, ServerError, SessionClosed
 from ..zookeeper import hosts
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
@@ -53,7 +53,7 @@ async def end_session(session: Begun, parents: Sequence[str]) -> bool:
         True once it is closed, False if it had expired, or must have in the meantime.
     """
     own = session.credentials
-    client = Client(hosts.parse(session.servers), own.timeout, resume=own)
+    client = Client(hosts.parse(session.servers), own.timeout, resume=own, auth=session.auth, tls=session.tls)
     client.patience = min(client.patience, PATIENCE)
     client.start()
     try:
@@ -74,6 +74,9 @@ async def end_session(session: Begun, parents: Sequence[str]) -> bool:
     except TimeoutError:
         text = "a process has died: its session 0x%x must have expired by now, and no server could be told before"
         log.warning(text, own.session_id, extra=_fields("session_not_ended", own))
+    except AuthFailed as error:
+        text = "a process has died: its session 0x%x is left to its timeout: %s"
+        log.warning(text, own.session_id, error, extra=_fields("session_not_ended", own))
     except SessionClosed:
         text = "a process has died: its session 0x%x had expired already"
         log.info(text, own.session_id, extra=_fields("session_had_expired", own))

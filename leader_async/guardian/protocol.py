@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
+from ..zookeeper.identity import Digest
 from ..zookeeper.session import Credentials
+from ..zookeeper.tls import TLS
 
 LINE_LIMIT = 2**16
 """Bytes of the longest line; ZooKeeper's paths are far shorter."""
@@ -31,10 +33,14 @@ class Begun:
     Attributes:
         servers: the connect string.
         credentials: what resumes the session.
+        auth: who the application is to ZooKeeper.
+        tls: how to encrypt.
     """
 
     servers: str
     credentials: Credentials
+    auth: Digest | None = None
+    tls: TLS | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,7 @@ def encode(message: Message) -> bytes:
     match message:
         case Ready():
             fields = {"say": "ready"}
-        case Begun(servers, credentials):
+        case Begun(servers, credentials, auth, tls):
             fields = {
                 "say": "begun",
                 "servers": servers,
@@ -76,6 +82,8 @@ def encode(message: Message) -> bytes:
                 "password": credentials.password.hex(),
                 "timeout": credentials.timeout,
                 "zxid": credentials.last_zxid,
+                "auth": auth and asdict(auth),
+                "tls": tls and asdict(tls),
             }
         case Joined(parent):
             fields = {"say": "joined", "parent": parent}
@@ -93,7 +101,8 @@ def _decode(line: bytes) -> Message:
             case "begun":
                 password = bytes.fromhex(fields["password"])
                 session = int(fields["session"]), password, float(fields["timeout"]), int(fields["zxid"])
-                return Begun(str(fields["servers"]), Credentials(*session))
+                auth, tls = fields["auth"], fields["tls"]
+                return Begun(str(fields["servers"]), Credentials(*session), auth and Digest(**auth), tls and TLS(**tls))
             case "joined":
                 return Joined(str(fields["parent"]))
             case "closed":

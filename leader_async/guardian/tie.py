@@ -20,6 +20,7 @@ import weakref
 
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
+from ..zookeeper.tls import TLS
 from . import finding, protocol
 from .protocol import Begun, Closed, Joined, Ready
 
@@ -140,7 +141,9 @@ class Tie:
         credentials = self._client.credentials
         if credentials is None:
             return  # it has just ended; the next one will be told
-        begun = Begun(str(self._client.ensemble), credentials)
+        tls = self._client.tls
+        assert isinstance(tls, TLS | None), "connect refuses any other with a guardian"
+        begun = Begun(str(self._client.ensemble), credentials, self._client.auth, tls)
         self._tell(begun, *map(Joined, self._parents))
 
     def _tell(self, *told: protocol.Message) -> None:

@@ -23,7 +23,7 @@ import uuid
 from collections.abc import Callable, Iterable
 
 from ..election import queue
-from ..errors import BadVersion, NodeExists, NoNode, NotConnected, UsageError
+from ..errors import BadVersion, NoAuth, NodeExists, NoNode, NotConnected, UsageError
 from ..waking import Pulse
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
@@ -152,10 +152,19 @@ class Membership:
                 await self._delete(name)  # a twin: a create that was thought lost
 
     async def _make_parents(self) -> None:
-        parts = self._parent.split("/")[1:]
+        parts, denied = self._parent.split("/")[1:], None
         for depth in range(len(parts)):
-            with contextlib.suppress(NodeExists):
+            try:
                 await self._client.request(m.Create("/" + "/".join(parts[: depth + 1])))
+                denied = None
+            except NodeExists:
+                denied = None
+            except NoAuth as error:
+                denied = error  # asked of a znode that exists, too: whether that matters the next one tells
+            except NoNode as error:
+                raise denied or error from None
+        if denied is not None:
+            raise denied
 
     async def listen_to(self, names: Iterable[str]) -> None:
         """Read what these members announce, and be told when it changes.

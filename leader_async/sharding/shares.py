@@ -23,7 +23,7 @@ from .. import clock
 from ..election.connection import Connection
 from ..election.election import Election
 from ..election.term import Term
-from ..errors import ConnectionLost, LeaderAsyncError, NotConnected, ServerError, SessionClosed, UsageError
+from ..errors import ConnectionLost, LeaderAsyncError, NoAuth, NotConnected, ServerError, SessionClosed, UsageError
 from .card import Card
 from .decisions import Decision, Situation, decide
 from .membership import Membership
@@ -171,6 +171,7 @@ class Partitions:
             UsageError: it is run already, or other replicas have another count.
             RecordError: the assignment, or a partition's record, is not this library's.
             SessionClosed: the connection was closed.
+            NoAuth, AuthFailed: ZooKeeper does not let this process take part, with the credentials that it has given.
         """
         if self._work is not None:
             raise UsageError(f"{self.name} is being run already; one run() at a time")
@@ -189,20 +190,26 @@ class Partitions:
             raise self._failure
 
     async def _keep_share(self) -> None:
+        let_in = False
         while self._failure is None:
             changed = self._changed.next()
             try:
                 await self._advance()
+                let_in = True
             except (NotConnected, ConnectionLost):
                 pass  # the client dials, and the next connection is a change
             except ServerError as error:
+                if isinstance(error, NoAuth) and not let_in:
+                    self._fail(error)
+                    return
                 log.error("%s: cannot keep the share: %s; trying again in %g s", self.name, error, HOLD_OFF)
                 await asyncio.sleep(HOLD_OFF)
                 continue
             except LeaderAsyncError as error:
                 self._fail(error)
             if self._members.closed:
-                self._fail(SessionClosed("the connection was closed while these partitions were being run"))
+                closed = SessionClosed("the connection was closed while these partitions were being run")
+                self._fail(self._client.refused or closed)
             if self._failure is None:
                 await asyncio.shield(changed)
 

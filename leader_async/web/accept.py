@@ -16,11 +16,27 @@ def prefers_json(header: str) -> bool:
     header = header.lower()
     if "application/" not in header:
         return False  # nearly every poll
+    weights = _weights(header)
+    return _of(weights, "application/json") > _of(weights, "text/plain")
+
+
+def prefers_html(header: str) -> bool:
+    """Whether a page for people is wanted: only if HTML is named, which browsers do and `*/*` does not.
+
+    Args:
+        header: the value of `Accept`, "" if there was none.
+    """
+    weights = _weights(header.lower())
+    html = weights.get("text/html", 0.0)
+    return html > 0 and html >= max(weights.get("text/plain", 0.0), weights.get("application/json", 0.0))
+
+
+def _weights(header: str) -> dict[str, float]:
     weights: dict[str, float] = {}
     for part in header.split(","):
         name, *parameters = (piece.strip() for piece in part.split(";"))
         weights[name] = max(weights.get(name, 0.0), _weight(parameters))
-    return _of(weights, "application/json") > _of(weights, "text/plain")
+    return weights
 
 
 def _of(weights: dict[str, float], kind: str) -> float:

@@ -8,6 +8,8 @@
     GET  /candidates                     the queue, read from ZooKeeper
     GET  /history                        the latest terms and why they ended, read from ZooKeeper
     GET  /jobs, /jobs/<name>             the jobs of a schedule, their last runs and next slots, read from ZooKeeper
+    GET  /events                         all that changes, as server-sent events; see `events`
+    GET  /                               the live page; see `page`
     GET  /openapi.json                   all of this as OpenAPI 3.1
     GET  /metrics                        this replica's metrics, for Prometheus; not below /leader
     POST /resign                         hand over; needs the bearer token
@@ -39,7 +41,7 @@ from ..election.election import Election
 from ..errors import LeaderAsyncError
 from ..health import unready, unwell
 from ..schedule import Schedule
-from . import answers, jobs, metrics, openapi
+from . import answers, events, jobs, metrics, openapi, page
 from .accept import prefers_json
 from .leading import Handler
 from .leading import follower as not_leading
@@ -88,6 +90,7 @@ def create_app(
         "/history": history,
         "/jobs": jobs.jobs,
         "/jobs/{name}": jobs.job,
+        "/events": events.events,
         "/openapi.json": described,
     }
     for path, handler in pages.items():
@@ -99,6 +102,8 @@ def create_app(
     app.router.add_get("/metrics", _errors_as_json(metrics.page))
     app.router.add_get("/leader", _errors_as_json(leader))
     app.router.add_options("/leader", _errors_as_json(leader))  # right behind: one resource has all methods of a path
+    page.attach(app)
+    events.attach(app)
     for path, handler in {"/resign": resign, "/jobs/{name}/run": jobs.run_now}.items():
         app.router.add_post(path, _errors_as_json(handler))
         app.router.add_post("/leader" + path, _errors_as_json(leader_only(handler)))
@@ -209,7 +214,7 @@ def _not_allowed(methods: list[str]) -> Handler:
 
 
 async def _not_found(request: web.Request) -> web.StreamResponse:
-    return answers.error(404, "no such page; GET /status, /leader, /candidates or /api/LeaderElection/is-leader")
+    return answers.error(404, "no such page; GET / or /status, /leader, /candidates or /api/LeaderElection/is-leader")
 
 
 def _errors_as_json(handler: Handler) -> Handler:

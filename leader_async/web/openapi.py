@@ -9,6 +9,7 @@ from typing import Any
 
 from ..election.views import STATES
 from ..version import version
+from .page import ASSETS
 
 TEXT: dict[str, Any] = {"type": "string"}
 COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
@@ -30,6 +31,10 @@ ATTEMPT: dict[str, Any] = _object(
     slot=NUMBER, attempt=COUNT, manual=YES_NO, token=COUNT, identity=TEXT, began=NUMBER, ended=_or_null(NUMBER),
     outcome={"type": "string", "enum": ["running", "waiting", "done", "failed", "unfinished"]}, error=TEXT,
 )  # fmt: skip
+TERM: dict[str, dict[str, Any]] = {
+    "term": COUNT, "token": COUNT, "identity": TEXT, "address": TEXT, "began": NUMBER, "ended": _or_null(NUMBER),
+    "why": TEXT, "detail": TEXT, "told_by": TEXT, "leaderless_ms": _or_null(COUNT), "at_least": YES_NO,
+}  # fmt: skip
 SCHEMAS: dict[str, dict[str, Any]] = {
     "Error": _object(error=TEXT, status=COUNT, reason=TEXT),
     "IsLeader": _object(host=TEXT, is_leader=YES_NO),
@@ -40,8 +45,8 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "Health": _object(status={"const": "ok"}),
     "Readiness": _object(status={"const": "ok"}, state=STATE),
     "Session": _object(
-        connected=YES_NO, since=NUMBER, server=_or_null(TEXT), session_id=TEXT, timeout_asked=NUMBER,
-        timeout=_or_null(NUMBER), last_error=TEXT, away_since=_or_null(NUMBER), guardian=GUARDIAN,
+        connected=YES_NO, since=NUMBER, server=_or_null(TEXT), encryption=_or_null(TEXT), session_id=TEXT,
+        timeout_asked=NUMBER, timeout=_or_null(NUMBER), last_error=TEXT, away_since=_or_null(NUMBER), guardian=GUARDIAN,
     ),
     "Status": _object(
         version=TEXT, election=TEXT, identity=TEXT, address=TEXT, state=STATE, is_leader=YES_NO, in_queue=YES_NO,
@@ -53,16 +58,23 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         identity=TEXT, address=TEXT, znode=TEXT, started_at=NUMBER, position=COUNT, is_leader=YES_NO,
         term=_or_null(COUNT), token=_or_null(COUNT),
     ),
-    "Term": _object(
-        term=COUNT, token=COUNT, identity=TEXT, address=TEXT, began=NUMBER, ended=_or_null(NUMBER), why=TEXT,
-        detail=TEXT, told_by=TEXT, leaderless_ms=_or_null(COUNT), at_least=YES_NO,
-    ),
+    "Term": _object(**TERM),
     "Attempt": ATTEMPT,
     "Job": _object(
         name=TEXT, trigger=TEXT, slot=NUMBER, next_slot=_or_null(NUMBER),
         current={"anyOf": [{"$ref": "#/components/schemas/Attempt"}, {"type": "null"}]},
         past={"type": "array", "items": {"$ref": "#/components/schemas/Attempt"}},
     ),
+    "StatusEvent": _object(at=NUMBER, status={"$ref": "#/components/schemas/Status"}, resignable=YES_NO),
+    "LeaseEvent": _object(at=NUMBER, term=COUNT, lease=NUMBER, lease_left=NUMBER),
+    "QueueEvent": _object(
+        at=NUMBER, connected=YES_NO, problem=TEXT,
+        leader={"anyOf": [{"$ref": "#/components/schemas/Candidate"}, {"type": "null"}]},
+        queue={"type": "array", "items": {"$ref": "#/components/schemas/Candidate"}},
+    ),
+    "TermsEvent": _object(at=NUMBER, terms={"type": "array", "items": _object(**TERM, explained=TEXT)}),
+    "JobsEvent": _object(at=NUMBER, jobs={"type": "array", "items": {"$ref": "#/components/schemas/Job"}}),
+    "BeatEvent": _object(at=NUMBER, connected=YES_NO),
     "Asked": _object(job=TEXT, identity=TEXT),
     "Resigned": _object(resigned={"const": True}, identity=TEXT, term=COUNT),
 }  # fmt: skip
@@ -83,8 +95,20 @@ PAGES: dict[str, tuple[str, dict[int, str | dict[str, Any]]]] = {
     "/history": ("The latest terms and why they ended, read from ZooKeeper.", {200: _HISTORY, 503: "Error"}),
     "/jobs": ("All jobs, their last runs and next slots, read from ZooKeeper.", {200: _JOBS, 503: "Error"}),
     "/jobs/{name}": ("One of them.", {200: "Job", 404: "Error", 503: "Error"}),
+    "/events": (
+        "Server-sent events: `status`, `lease`, `queue`, `terms`, `jobs`, `beat`; the data of each is one of the "
+        "schemas `StatusEvent` to `BeatEvent`, and the whole of its part.",
+        {200: TEXT, 503: "Error"},
+    ),
     "/openapi.json": ("This description.", {200: _ANY}),
 }
+FOR_BROWSERS = {
+    "/": "The live page; a few lines of text for who does not ask for HTML.",
+    **{f"/assets/{name}": "A file of the page." for name in ASSETS},
+}
+TYPES = {"/": ["text/html", "text/plain"], "/events": ["text/event-stream"], "/metrics": ["text/plain"]}
+TYPES |= {f"/assets/{name}": [kind] for name, kind in ASSETS.items()}
+"""The types of answers that are not JSON."""
 DOINGS: dict[str, tuple[str, dict[int, str | dict[str, Any]]]] = {
     "/resign": (
         "Hand over to the next in the queue.",
@@ -104,6 +128,8 @@ def routes() -> dict[tuple[str, str], tuple[str, dict[int, Any]]]:
         found["get", path] = summary, replies
         either = {"anyOf": [_reference(replies[503]), _reference("Role")]} if 503 in replies else "Role"
         found["get", "/leader" + path] = f"The leader's: {summary}", {**replies, 503: either}
+    for path, summary in FOR_BROWSERS.items():
+        found["get", path] = summary, {200: TEXT}
     found["get", "/leader"] = "200 from the leader, 503 from everybody else.", {200: "Role", 503: "Role"}
     found["get", "/metrics"] = "This replica's metrics, for Prometheus.", {200: TEXT}
     both = {"anyOf": [_reference("Error"), _reference("Role")]}
@@ -140,7 +166,8 @@ def description() -> dict[str, Any]:
 
 
 def _response(status: int, path: str, schema: str | dict[str, Any]) -> dict[str, Any]:
-    content = {"text/plain" if schema is TEXT else "application/json": {"schema": _reference(schema)}}
+    types = TYPES.get(path.removeprefix("/leader"), ["application/json"]) if status == 200 else ["application/json"]
+    content = {kind: {"schema": _reference(schema)} for kind in types}
     if status == 200 and path.endswith("/is-leader"):
         content["text/plain"] = {"schema": {"type": "string", "pattern": "^.* - (True|False)$"}}
     return {"description": "done" if status < 400 else "refused, or not now", "content": content}

@@ -7,6 +7,7 @@ Rules:
 - One handshake at a time: with two, the session would move to and fro between servers.
 - A connection that ended is dialled again at once, then with growing, jittered pauses, for as long as the client lives.
 - A session that was handed over (`resume`) is never followed by another one: with its end the client is over.
+- A server with which TLS fails costs the others nothing; why it did is told, and it is tried again.
 
 It does not queue requests while disconnected and does not resend any.
 """
@@ -15,23 +16,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import ssl
 import time
 from collections.abc import Callable
 from typing import Protocol
 
 from .. import clock
-from ..errors import ConnectionLost, SessionClosed, UsageError, server_error
+from ..errors import AuthFailed, ConnectionLost, SessionClosed, UsageError
 from ..waking import Alarm, Pulse
 from . import dialling, hosts
 from . import messages as m
+from .identity import Digest
 from .link import Link
 from .session import CLOSED, Credentials, Phase, Session
 from .status import SessionStatus
 from .tally import SessionTally, cause
+from .tls import TLS, explain
 
 log = logging.getLogger("leader_async.zookeeper")
 
 OnAnswer = Callable[[m.Answer], None]
+
+MUTE = "it does not serve, or speaks TLS on this port (tls=, --zookeeper-tls)"
+MUTE_WITH_TLS = "it does not serve, or wants a certificate of ours that it trusts (cert=, --zookeeper-cert)"
+"""What may be wrong with a server that hangs up on us without a word."""
 
 
 class Listener(Protocol):
@@ -51,16 +60,26 @@ class Client:
         ensemble: whom to dial.
         timeout: the session timeout to ask for, in seconds.
         resume: a session to take over from somebody else, instead of beginning one.
+        auth: who we are, None for nobody.
+        tls: how to encrypt, None for not at all.
     """
 
-    def __init__(self, ensemble: hosts.Ensemble, timeout: float, *, resume: Credentials | None = None) -> None:
-        self.ensemble = ensemble
+    def __init__(
+        self,
+        ensemble: hosts.Ensemble,
+        timeout: float,
+        *,
+        resume: Credentials | None = None,
+        auth: Digest | None = None,
+        tls: TLS | ssl.SSLContext | None = None,
+    ) -> None:
+        self.ensemble, self.auth, self.tls = ensemble, auth, tls
         self.patience = timeout / 3
         """Seconds that a server has to take over a session at the first round of dialling; holders of leases lower it,
         because a server that hangs must not cost them what is left of the lease. Later rounds are more patient."""
         self.died: BaseException | None = None
         """The bug that ended the dialling, after which no connection is made any more."""
-        self._session = Session(timeout, resume=resume)
+        self._session = Session(timeout, resume=resume, identity=auth)
         self._resolver = dialling.Resolver(ensemble.servers)
         self._answers: dict[int, OnAnswer] = {}
         self._listeners: dict[str, Listener] = {}
@@ -74,6 +93,7 @@ class Client:
         self._served, self._since = False, time.time()
         self._granted: float | None = None
         self._last_error = ""
+        self._refused = ""
         self._failed_last: tuple[str, int] | None = None
 
     # -- life ----------------------------------------------------------------------------------------------------------
@@ -104,8 +124,11 @@ class Client:
 
         Raises:
             UsageError: it was never started: nothing would ever happen.
+            AuthFailed: the servers do not serve us, as we are.
             SessionClosed: it was closed, or it was to resume a session that is over.
         """
+        if (refused := self.refused) is not None:
+            raise refused
         if self._over:
             raise SessionClosed("this connection was closed; open another one with leader_async.connect()")
         if self._task is None:
@@ -115,7 +138,7 @@ class Client:
         """Return once a server serves the session.
 
         Raises:
-            UsageError, SessionClosed: see `check_open`.
+            UsageError, AuthFailed, SessionClosed: see `check_open`.
         """
         self.check_open()
         while not self.connected:
@@ -128,6 +151,11 @@ class Client:
     def connected(self) -> bool:
         """A server serves the session now."""
         return self._session.phase is Phase.UP
+
+    @property
+    def refused(self) -> AuthFailed | None:
+        """Why the servers do not serve us, as we are; None if they do, or have not been asked."""
+        return AuthFailed(about=self._refused) if self._refused else None
 
     @property
     def session_id(self) -> int:
@@ -154,6 +182,7 @@ class Client:
             connected=self.connected,
             since=self._since,
             server=self._link.peer if self._link and self.connected else None,
+            encryption=self._link.encryption if self._link and self.connected else None,
             session_id=self.session_id,
             timeout_asked=self._session.timeout_asked,
             timeout=self._granted,
@@ -202,7 +231,7 @@ class Client:
             case m.Lost():
                 raise ConnectionLost(f"the connection ended before the answer to {type(request).__name__}")
             case m.Failed(code):
-                raise server_error(code, str(request))
+                raise m.refusal(code, request)
             case _:
                 return reply
 
@@ -216,10 +245,14 @@ class Client:
                 self._hand_out(event)
         finally:
             self._busy = False
+        self.flush()
+        self._alarm.set(self._session.deadline())
+
+    def flush(self) -> None:
+        """Write what was asked for now, and not when all that has come is handed out."""
         data = self._session.data_to_send()
         if data and self._link is not None:
             self._link.write(data)
-        self._alarm.set(self._session.deadline())
 
     def _hand_out(self, event: m.Event) -> None:
         match event:
@@ -256,13 +289,15 @@ class Client:
                 fields = {"event": f"session_{how}", "session": f"0x{session_id:x}", "server": server}
                 log.info("session 0x%x %s by %s", session_id, how, server, extra=fields)
             case m.Disconnected(reason):
+                again = not self._served and reason == self._last_error  # said once, as in `_trouble`
                 if self._served:  # else it was a handshake, one of many perhaps while no server serves
                     self._served, self._since = False, time.time()
                 self.tally.disconnected(reason)
                 self._last_error = reason
                 if self._link is not None:
+                    ours = self._closing or reason == CLOSED
                     log.log(
-                        logging.DEBUG if self._closing or reason == CLOSED else logging.WARNING,
+                        logging.DEBUG if ours or again else logging.WARNING,
                         "connection to %s ended: %s",
                         self._link.peer,
                         reason,
@@ -280,6 +315,9 @@ class Client:
                 self.tally.expired += 1
                 fields = {"event": "session_expired", "session": f"0x{session_id:x}"}
                 log.warning("session 0x%x expired", session_id, extra=fields)
+            case m.Ended(refused=refused) if refused:
+                self._refused = refused
+                log.error("%s; no connection will be made again", self.refused, extra={"event": "denied"})
         self._changed.fire()
 
     def _tick(self) -> None:
@@ -313,25 +351,46 @@ class Client:
 
     async def _dial_round(self, patience: float) -> bool:
         """Dial every server once; whether one serves the session now."""
-        addresses, problems = await self._resolver.resolve(self._failed_last)
-        for problem in problems:
-            self._trouble(f"cannot look up {problem}")
+        addresses, unknown = await self._resolver.resolve(self._failed_last)
+        failures = [f"cannot look up {problem}" for problem in unknown]
         while addresses and not self._over:
             try:
+                context = self.tls.context() if isinstance(self.tls, TLS) else self.tls
                 async with asyncio.timeout(self._session.timeout_asked / 3):
                     sock = await dialling.dial(addresses)
                 link = Link(self, sock.getpeername()[:2], patience)
-                await link.attach(sock)
+            except UsageError as error:
+                failures.append(str(error))
+                break
             except OSError as error:
                 names = ",".join(map(str, self.ensemble.servers))
-                self._trouble(f"no server of {names} takes a connection: {error or 'no answer'}")
-                return False
+                failures.append(f"no server of {names} takes a connection: {error or 'no answer'}")
+                break
+            if failure := await self._attach(link, sock, context):
+                failures.append(failure)
             addresses = [info for info in addresses if info[4][:2] != link.address]
             while self._link is link and self._session.phase is Phase.SHAKING:
                 await self._changed.wait()
             if self._link is link:
-                return True
-        return False
+                break
+        if failures:
+            self._trouble("; ".join(sorted(failures)))
+        return self._link is not None
+
+    async def _attach(self, link: Link, sock: socket.socket, context: ssl.SSLContext | None) -> str:
+        """Begin to talk on this socket; what keeps us from it, "" if nothing does."""
+        server = self._resolver.server_at(link.address)
+        try:
+            async with asyncio.timeout(self._hurry(link)):
+                await link.attach(sock, context, server.host)
+        except OSError as error:
+            self._failed_last = link.address
+            return f"{server}: {explain(error)}" if context else f"{server}: {error or 'no answer'}"
+        return ""
+
+    def _hurry(self, link: Link) -> float:
+        # Making a session takes a quorum write, resuming one does not: no hurry with the former.
+        return link.patience if self.session_id else self._session.timeout_asked / 3
 
     def _trouble(self, text: str) -> None:
         # The same words once: an outage of an hour is one line, not thousands.
@@ -347,8 +406,7 @@ class Client:
             link.abort()
             return
         self._link = link
-        # Making a session takes a quorum write, resuming one does not: no hurry with the former.
-        self._session.open(clock.now(), link.patience if self.session_id else self._session.timeout_asked / 3)
+        self._session.open(clock.now(), self._hurry(link))
         self._pump()
 
     def link_received(self, link: Link, data: bytes) -> None:
@@ -361,7 +419,7 @@ class Client:
         """The connection ended; the server's doing, since our own abort has cleared `_link` before."""
         if link is self._link:
             if error is None:
-                self._session.receive_eof(clock.now())
+                self._session.receive_eof(clock.now(), MUTE_WITH_TLS if link.encryption else MUTE)
             else:
-                self._session.drop(str(error))
+                self._session.drop(explain(error) if isinstance(error, ssl.SSLError) else str(error))
             self._pump()

@@ -82,6 +82,13 @@ class Resolver:
         found.sort(key=lambda info: info[4][:2] == last)
         return found, problems
 
+    def server_at(self, address: tuple[str, int]) -> Server:
+        """Whose address this is: the name in a certificate is that of the server, not of its address."""
+        for server, infos in self._known.items():
+            if any(info[4][:2] == address for info in infos):
+                return server
+        return Server(*address)
+
 
 async def _look_up(server: Server) -> list[AddrInfoType]:
     try:

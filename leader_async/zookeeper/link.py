@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from typing import Protocol
 
 from . import hosts
@@ -38,9 +39,20 @@ class Link(asyncio.Protocol):
         self.address = address
         self.peer = str(hosts.Server(*address))
 
-    async def attach(self, sock: socket.socket) -> None:
-        """Take over a connected socket."""
-        await asyncio.get_running_loop().create_connection(lambda: self, sock=sock)
+    async def attach(self, sock: socket.socket, context: ssl.SSLContext | None = None, name: str = "") -> None:
+        """Take over a connected socket; with a context, begin TLS with the server of this name first.
+
+        Raises:
+            OSError: the socket is of no use, or TLS has failed.
+        """
+        loop = asyncio.get_running_loop()
+        await loop.create_connection(lambda: self, sock=sock, ssl=context, server_hostname=name if context else None)
+
+    @property
+    def encryption(self) -> str | None:
+        """The version of TLS, None for none."""
+        carried = self._transport.get_extra_info("ssl_object") if self._transport is not None else None
+        return None if carried is None else carried.version()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)

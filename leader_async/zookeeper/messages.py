@@ -12,6 +12,8 @@ import enum
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from ..errors import NoAuth, ServerError, server_error
+
 ANY_VERSION = -1
 """For `Check` and `Delete`: the znode must exist, whatever its version."""
 
@@ -169,10 +171,10 @@ class SetAccess:
 
 @dataclass(frozen=True, slots=True)
 class Authenticate:
-    """Prove to be somebody, for the rest of this connection."""
+    """Prove to be somebody, for the rest of this connection. The credentials are never shown."""
 
     scheme: str
-    credentials: bytes
+    credentials: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,9 +421,11 @@ class Ended:
 
     Attributes:
         confirmed: the server has answered our close. If not, the session may live on until its timeout.
+        refused: why the server does not serve us, "" if it was our own wish to end.
     """
 
     confirmed: bool = False
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -434,3 +438,15 @@ class Answered:
 
 SessionEvent: TypeAlias = Connected | Disconnected | Expired | Ended
 Event: TypeAlias = SessionEvent | Watched | Answered
+
+
+def refusal(code: int, request: Request) -> ServerError:
+    """The exception for a request that was refused; of `NoAuth` it says whose access list that was.
+
+    It shows no data: that is the caller's.
+    """
+    path: str = getattr(request, "path", "")
+    if code != NoAuth.code:
+        return server_error(code, f"{type(request).__name__} {path}".rstrip())
+    decides = path.rpartition("/")[0] or "/" if isinstance(request, Create | Delete) else path
+    return NoAuth(about=f"the access list of {decides} does not allow {type(request).__name__} to this session")

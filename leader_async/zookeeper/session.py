@@ -4,7 +4,8 @@ The owner feeds it bytes and the time, and takes from it bytes to send, events, 
 ticked. It lives through many connections: each begins with `open`, each ends with a `Disconnected` event, after which
 the owner must close the connection and dial again.
 
-           open            Accepted               close
+           open            Accepted,
+                       Authenticated              close
     DOWN ────────► SHAKING ────────► UP ───────────────────► CLOSING
       ▲               │               │                         │
       └───────────────┴── any end, deadline, bad byte ──────────┴──► OVER (after close)
@@ -24,6 +25,10 @@ Rules:
 8. A server that says that the session has moved or expired is left: a handshake that we had given up may have reached
    another server late and taken the session there (ZOOKEEPER-710). The next handshake brings it back, or tells its end.
 9. A session that was handed over (`resume`) is resumed or over: no other one follows it, and none is asked for.
+10. With an identity each connection is UP only when the server has accepted that as well: ahead of the handshake's
+    answer it would be answered out of order. Servers that do not accept it, or demand one that we have not, before any
+    request was ever answered end all: that is a mistake to be told at once. Later it costs the connection only.
+11. A server that answers the handshake as TLS does is told of in these words.
 
 It never raises for what a server does, only `UsageError` and `NotConnected` for what the caller does. It does not
 promise that a session which is UP is alive: a server that is cut off from its ensemble answers pings for a while.
@@ -39,11 +44,17 @@ from typing import NamedTuple
 from ..errors import NotConnected, ProtocolError, SessionExpired, SessionMoved, UsageError, server_error
 from . import messages as m
 from . import wire
+from .identity import Digest
 
 MAX_XID = 2**31 - 1
 PATIENCE = 5
 """Session timeouts after which servers that hang up on our session are asked for a new one; see rule 7."""
 
+IDENTITY_DEMANDED = -124
+"""ZooKeeper's `SESSIONCLOSEDREQUIRESASLAUTH`: the server was told to serve nobody without a proof (`enforce.auth`)."""
+
+TLS_ALERT, TLS_HANDSHAKE = b"\x15\x03", b"\x16\x03"
+"""How what a TLS server says begins."""
 
 CLOSED = "closed by ourselves"
 """Why a connection ended that nobody need worry about."""
@@ -88,10 +99,16 @@ class Session:
         timeout: the session timeout to ask for, in seconds.
         frame_limit: bytes of the largest frame to take from a server.
         resume: the one session to resume, instead of beginning one; rule 9.
+        identity: who we are; rule 10.
     """
 
     def __init__(
-        self, timeout: float, *, frame_limit: int = wire.FRAME_LIMIT, resume: Credentials | None = None
+        self,
+        timeout: float,
+        *,
+        frame_limit: int = wire.FRAME_LIMIT,
+        resume: Credentials | None = None,
+        identity: Digest | None = None,
     ) -> None:
         self.phase = Phase.DOWN
         self.timeout_asked = timeout
@@ -114,8 +131,13 @@ class Session:
         self._out = bytearray()
         self._events: deque[m.Event] = deque()
         self._handed_over = resume is not None
+        self._identity = identity
+        self._proving = False  # the server has taken the session, and we wait for its word on who we are
+        self._served = False  # a request was answered, on whatever connection
+        self._told = 0  # the session that the owner has been told of
         if resume is not None:
             self.session_id, self._password, self.last_zxid = resume.session_id, resume.password, resume.last_zxid
+            self._told = self.session_id
 
     @property
     def credentials(self) -> Credentials | None:
@@ -133,7 +155,7 @@ class Session:
         """
         if self.phase is not Phase.DOWN:
             raise UsageError(f"open() while {self.phase.value}")
-        self.phase = Phase.SHAKING
+        self.phase, self._proving = Phase.SHAKING, False
         self._frames = wire.FrameReader(self._frame_limit)
         self._handshake_due = now + patience
         since = self._hung_up_since
@@ -146,27 +168,41 @@ class Session:
         """Take bytes from the server; of a connection that has ended they count for nothing."""
         if self.phase in (Phase.DOWN, Phase.OVER):
             return
+        begins = self.phase is Phase.SHAKING and not (self._proving or self._frames.pending)
+        if begins and data.startswith((TLS_ALERT, TLS_HANDSHAKE)):
+            self.drop("the server speaks TLS on this port: give tls=, --zookeeper-tls, or its plain clientPort")
+            return
         try:
             for frame in self._frames.feed(data):
                 self._receive_frame(frame, now)
-                if self.phase not in (Phase.UP, Phase.CLOSING):
+                if self.phase in (Phase.DOWN, Phase.OVER):
                     return
         except ProtocolError as error:
             self.drop(f"the server broke the protocol: {error}")
 
-    def receive_eof(self, now: float) -> None:
-        """The server ended the connection."""
-        if self.phase is Phase.SHAKING and self.session_id and self._hung_up_since is None:
+    def receive_eof(self, now: float, hint: str = "") -> None:
+        """The server ended the connection; `hint` is what that may mean of one that has never served us."""
+        mute = self.phase is Phase.SHAKING and not self._proving
+        if mute and self.session_id and self._hung_up_since is None:
             self._hung_up_since = now
         what = "inside the handshake" if self.phase is Phase.SHAKING else "of the connection"
         partial = f", inside a frame ({self._frames.pending} bytes of it came)" if self._frames.pending else ""
-        self.drop(f"end of stream {what}{partial}")
+        perhaps = f"; {hint}" if hint and mute and not self._told else ""
+        self.drop(f"end of stream {what}{partial}{perhaps}")
 
     def drop(self, reason: str) -> None:
         """The connection is of no use any more; what is unanswered is lost."""
         self._drop(reason, confirmed=False)
 
-    def _drop(self, reason: str, *, confirmed: bool) -> None:
+    def _refuse(self, reason: str) -> None:
+        """The server does not serve us, as we are; rule 10."""
+        if self._served:
+            self.drop(reason)
+        else:
+            self.phase = Phase.CLOSING
+            self._drop(reason, confirmed=False, refused=reason)
+
+    def _drop(self, reason: str, *, confirmed: bool, refused: str = "") -> None:
         if self.phase in (Phase.DOWN, Phase.OVER):
             return
         closing = self.phase is Phase.CLOSING
@@ -178,7 +214,7 @@ class Session:
         self._events.append(m.Disconnected(reason))
         self._events.extend(m.Answered(asked.xid, m.Lost()) for asked in lost)
         if closing:
-            self._events.append(m.Ended(confirmed))
+            self._events.append(m.Ended(confirmed, refused))
 
     # -- what the caller wants -----------------------------------------------------------------------------------------
 
@@ -200,7 +236,7 @@ class Session:
         if self.phase is not Phase.UP:
             raise NotConnected(f"no ZooKeeper server is connected ({self.phase.value})")
         xid = self._xid % MAX_XID + 1
-        frame = wire.encode_request(xid, request)
+        frame = wire.encode_request(xid, request if self._identity is None else self._identity.owning(request))
         self._xid = xid
         self._out += frame
         self._asked.append(_Asked(xid, request))
@@ -250,7 +286,7 @@ class Session:
         if due is None or now < due:
             return
         if self.phase is Phase.SHAKING:
-            self.drop("no answer to the handshake")
+            self.drop("no answer to the handshake" if not self._proving else "no answer to our credentials")
         elif self._ping_due is not None or self._asked:
             what = type(self._asked[0].request).__name__ if self._asked else "Ping"
             self.drop(f"no answer to {what}, the oldest request, in time")
@@ -265,7 +301,7 @@ class Session:
     # -- what the server says ------------------------------------------------------------------------------------------
 
     def _receive_frame(self, frame: bytes, now: float) -> None:
-        if self.phase is Phase.SHAKING:
+        if self.phase is Phase.SHAKING and not self._proving:
             self._receive_accepted(wire.decode_accepted(frame), now)
             return
         xid, zxid, _ = wire.decode_header(frame)
@@ -273,6 +309,9 @@ class Session:
             watched = wire.decode_watched(frame)
             if watched is not None:
                 self._events.append(watched)
+            return
+        if self._proving:
+            self._receive_proved(xid, frame, now)
             return
         self.last_zxid = max(self.last_zxid, zxid)
         if xid == wire.PING_XID:
@@ -292,6 +331,10 @@ class Session:
         if isinstance(reply, m.Failed) and reply.code in (SessionMoved.code, SessionExpired.code):
             self.drop(f"this server does not serve the session any more ({server_error(reply.code)})")
             return
+        if isinstance(reply, m.Failed) and reply.code == IDENTITY_DEMANDED:
+            self._refuse("the server serves only who proves who they are (its enforce.auth settings)")
+            return
+        self._served = True
         self._asked.popleft()
         if self._due and self._due[0][0] == xid:
             self._due.popleft()
@@ -317,14 +360,32 @@ class Session:
                 else "the server refused a session"
             )
             return
-        self.phase = Phase.UP
         self.session_id, self._password = accepted.session_id, accepted.password
         self.timeout = accepted.timeout
-        self._last_sent = now
         self._hung_up_since, self._anew = None, False
-        self._events.append(m.Connected(self.session_id, self.timeout, resumed=bool(ours) and same))
+        if self._identity is None:
+            self._come_up(now)
+        else:
+            self._proving = True
+            self._out += wire.encode_request(wire.AUTH_XID, self._identity.proof)
+
+    def _receive_proved(self, xid: int, frame: bytes, now: float) -> None:
+        assert self._identity is not None
+        if xid != wire.AUTH_XID:
+            raise ProtocolError(f"a reply to request {xid} where that to our credentials is next")
+        self._proving = False
+        if isinstance(wire.decode_reply(self._identity.proof, frame), m.Failed):
+            self._refuse(f"the server does not accept the digest of user {self._identity.user!r}")
+        else:
+            self._come_up(now)
+
+    def _come_up(self, now: float) -> None:
+        self.phase = Phase.UP
+        self._last_sent = now
+        resumed, self._told = self._told == self.session_id, self.session_id
+        self._events.append(m.Connected(self.session_id, self.timeout, resumed=resumed))
 
     def _forget(self) -> None:
-        self.session_id, self._password = 0, bytes(16)
+        self.session_id, self._password, self._told = 0, bytes(16), 0
         if self._anew:
             self.last_zxid = 0

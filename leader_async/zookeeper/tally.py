@@ -30,9 +30,13 @@ _TEXTS = {
     "this server does not serve": Cause.REFUSED,
     "the session has expired": Cause.REFUSED,
     "the server refused": Cause.REFUSED,
+    "the server does not accept": Cause.REFUSED,
+    "the server serves only": Cause.REFUSED,
+    "it refuses us": Cause.REFUSED,
+    "the server speaks TLS": Cause.PROTOCOL,
     "the server broke the protocol": Cause.PROTOCOL,
 }
-"""How the reasons begin that `session` gives; whatever else there is comes from the operating system."""
+"""How the reasons begin that `session` and `tls` give; whatever else there is comes from the operating system."""
 
 
 def cause(reason: str) -> Cause:

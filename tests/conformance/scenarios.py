@@ -190,7 +190,15 @@ async def access_lists(stage: Stage) -> None:
     await one.ask(m.Create(p("secret"), b"x", access=secret))
     await one.ask(m.GetAccess(p("secret")))
     await one.ask(m.GetAccess(stage.base))
+    await one.ask(m.Create(p("secret/child")))
+    await one.ask(m.Create(p("secret/own"), ephemeral=True, access=secret))
     for request in (
+        m.Create(p("secret/child")),  # that it may not is said first, then that it is there
+        m.Delete(p("secret/child")),
+        m.Delete(p("secret/missing")),
+        m.GetData(p("secret/own")),
+        m.Multi((m.Check(p("secret/own")), m.Delete(p("secret/own")))),
+        m.Multi((m.Delete(p("secret/child")), m.SetData(p("secret"), b"", 0))),
         m.GetData(p("secret")),
         m.GetChildren(p("secret")),
         m.SetData(p("secret"), b"", -1),
@@ -210,6 +218,7 @@ async def access_lists(stage: Stage) -> None:
     await two.ask(m.GetData(p("secret")))
     await two.ask(m.GetAccess(p("secret")))
     await two.ask(m.Delete(p("secret")))
+    await one.ask(m.Delete(p("secret/child")))
     for access in (
         (),
         (m.Access(31, "world", "somebody"),),

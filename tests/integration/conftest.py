@@ -13,7 +13,8 @@ from leader_async import Connection, connect
 
 from ..conftest import need
 from ..support.proxy import Proxy
-from ..support.zookeeper import Ensemble, Lab, Server, classpath, free_ports, lab_problem
+from ..support.zookeeper import Ensemble, Lab, Server, classpath, free_ports, lab_problem, speaks_tls
+from .securing import Secured, Terminator, secured_server
 
 _names = itertools.count(1)
 QUICK = ["tickTime=500", "initLimit=20", "syncLimit=10", "4lw.commands.whitelist=srvr", "maxClientCnxns=0"]
@@ -79,6 +80,24 @@ async def apart(tmp_path: Path) -> AsyncIterator[Ensemble]:
     finally:
         ensemble.kill()
         lab.close()
+
+
+@pytest.fixture(scope="session")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    """One server that speaks TLS."""
+    need(
+        None if speaks_tls() else "no ZooKeeper server that speaks TLS here",
+        "tests of TLS with a real ZooKeeper",
+        "install Debian's packages zookeeper (with Java) and libnetty-java, or set ZOOKEEPER_HOME",
+    )
+    with secured_server(tmp_path_factory.mktemp("secured"), QUICK) as made:
+        yield made
+
+
+@pytest.fixture
+async def terminator(secured: Secured) -> AsyncIterator[Terminator]:
+    async with Terminator(secured) as made:
+        yield made
 
 
 @pytest.fixture

@@ -312,3 +312,19 @@ async def test_a_server_that_has_lost_its_data_is_led_on_again(own_server: Serve
             term = await leads(election, 30)
             measured("ZooKeeper back without its data, session timeout 1 s: leads again after", clock.now() - begin)
             assert term.number == 1, "the new tree knows of no terms"
+
+
+async def test_a_server_that_hangs_up_on_every_handshake_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    dials = 0
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal dials
+        await reader.read(64)  # else it would be a reset
+        dials += 1
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with connect(f"127.0.0.1:{port}", timeout=4.0):
+            await until(lambda: dials == 4)
+    assert caplog.text.count("end of stream inside the handshake; it does not serve, or speaks TLS") == 1

@@ -20,8 +20,10 @@ int32, int64 = st.integers(-(2**31), 2**31 - 1), st.integers(-(2**63), 2**63 - 1
 names = st.text(max_size=20)
 blobs = st.binary(max_size=50)
 
+accesses = st.lists(st.builds(m.Access, int32, names, names), max_size=3).map(tuple)
 operations = st.one_of(
     st.builds(m.Create, names, blobs, st.booleans(), st.booleans()),
+    st.builds(m.Create, names, blobs, access=accesses),
     st.builds(m.Delete, names, int32),
     st.builds(m.SetData, names, blobs, int32),
     st.builds(m.Check, names, int32),

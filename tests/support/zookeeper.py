@@ -18,6 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 DEBIAN_JARS = (Path("/usr/share/java/zookeeper.jar"), Path("/usr/share/java/slf4j-simple.jar"))
+NETTY_JARS = (Path("/usr/share/java/netty-codec.jar"), Path("/usr/share/java/netty-resolver.jar"))
+"""What TLS needs; Debian's package does not name these two in its class path."""
 
 
 def classpath() -> str | None:
@@ -27,7 +29,13 @@ def classpath() -> str | None:
     home = os.environ.get("ZOOKEEPER_HOME")
     if home:
         return f"{home}/lib/*"
-    return ":".join(map(str, DEBIAN_JARS)) if all(jar.exists() for jar in DEBIAN_JARS) else None
+    return ":".join(map(str, DEBIAN_JARS + NETTY_JARS)) if all(jar.exists() for jar in DEBIAN_JARS) else None
+
+
+def speaks_tls() -> bool:
+    """Whether a server can be had that speaks TLS."""
+    home = bool(os.environ.get("ZOOKEEPER_HOME"))
+    return classpath() is not None and (home or all(jar.exists() for jar in NETTY_JARS))
 
 
 def free_ports(count: int) -> list[int]:

@@ -29,7 +29,9 @@ LAYERS: dict[str, set[str]] = {
     "zookeeper/wire/client": {"errors", "zookeeper/messages", "zookeeper/wire"},
     "zookeeper/wire/server": {"errors", "zookeeper/messages", "zookeeper/wire"},
     "zookeeper/wire": {"zookeeper/wire"},
-    "zookeeper/session": {"errors", "zookeeper/messages", "zookeeper/wire"},
+    "zookeeper/identity": {"errors", "zookeeper/messages"},
+    "zookeeper/tls": {"errors"},
+    "zookeeper/session": {"errors", "zookeeper/messages", "zookeeper/identity", "zookeeper/wire"},
     "zookeeper/dialling": {"zookeeper/hosts"},
     "zookeeper/link": {"zookeeper/hosts"},
     "zookeeper/status": set(),
@@ -40,6 +42,8 @@ LAYERS: dict[str, set[str]] = {
         "waking",
         "zookeeper/messages",
         "zookeeper/hosts",
+        "zookeeper/identity",
+        "zookeeper/tls",
         "zookeeper/dialling",
         "zookeeper/link",
         "zookeeper/session",
@@ -48,9 +52,10 @@ LAYERS: dict[str, set[str]] = {
     },
     "election/queue": {"errors"},
     "election/record": {"errors", "zookeeper/messages"},
-    "election/commands": {"zookeeper/messages"},
+    "election/commands": {"errors", "zookeeper/messages"},
     "election/card": set(),
     "election/history": {"election/record"},
+    "election/moves": {"election/history"},
     "election/standing": {
         "errors",
         "zookeeper/messages",
@@ -99,6 +104,7 @@ PURE = {
         "waking",
         "zookeeper/wire",
         "zookeeper/dialling",
+        "zookeeper/tls",
         "zookeeper/link",
         "zookeeper/client",
         "sharding/membership",
@@ -109,6 +115,8 @@ LAYERS["election"] = PURE_ELECTION | {
     "election/keeper",
     "zookeeper/hosts",
     "zookeeper/client",
+    "zookeeper/identity",
+    "zookeeper/tls",
     "clock",
     "waking",
     "election",
@@ -119,9 +127,15 @@ LAYERS |= {
     "reaping": set(),
     # The application's end knows nothing of elections; the other end writes their records, and that is all it knows.
     "guardian": set(),
-    "guardian/protocol": {"zookeeper/session"},
+    "guardian/protocol": {"zookeeper/identity", "zookeeper/session", "zookeeper/tls"},
     "guardian/finding": {"logs"},
-    "guardian/tie": {"zookeeper/messages", "zookeeper/client", "guardian/protocol", "guardian/finding"},
+    "guardian/tie": {
+        "zookeeper/messages",
+        "zookeeper/client",
+        "zookeeper/tls",
+        "guardian/protocol",
+        "guardian/finding",
+    },
     "guardian/ending": {"errors", "zookeeper", "election/record", "guardian/protocol"},
     "guardian/watch": {"guardian/protocol", "guardian/ending"},
     "guardian/container": {"reaping", "guardian/ending", "guardian/finding", "guardian/watch"},
@@ -144,6 +158,8 @@ LAYERS |= {
 }
 PURE |= {"guardian/protocol", "commands/supervision", "commands/decisions"}
 PURE |= {"schedule/ledger", "schedule/tally", "schedule/decisions"}
+LAYERS["web/mailbox"] = set()
+PURE |= {"web/mailbox"}
 PURE |= {"fence/statements", "fence/header", "fence/gate"}
 LAYERS["election"] |= {"guardian/tie", "watchdog"}
 LAYERS["sharding"] = {"errors", "clock", "election", "zookeeper/messages", "zookeeper/client", "sharding"}
@@ -159,13 +175,16 @@ LAYERS["metrics"] = {
 }  # fmt: skip
 LAYERS["web"] = {
     "metrics", "version", "health",
-    "election", "schedule", "zookeeper/client", "zookeeper/status", "clock", "errors", "waking", "fence", "web", "",
+    "election", "schedule", "zookeeper/client", "zookeeper/messages", "zookeeper/status", "clock", "errors", "waking",
+    "fence", "web", "",
 }  # fmt: skip
-LAYERS["blocking"] = {"election", "errors", "watchdog", "metrics", "blocking"}
+LAYERS["blocking"] = {
+    "election", "errors", "watchdog", "metrics", "zookeeper/identity", "zookeeper/tls", "blocking",
+}  # fmt: skip
 LAYERS["cli"] = LAYERS["web"] | {"commands/decisions", "zookeeper", "embedded", "cli", "logs", "watchdog"}
 LAYERS["cli/run"] = LAYERS["cli"] | {"commands"}
 LAYERS["cli/main"] = LAYERS["cli"] | {"guardian/container"}
-LAYERS[""] = {"election", "schedule", "sharding", "errors", "zookeeper/client", "zookeeper/status", "cli"}
+LAYERS[""] = {"election", "schedule", "sharding", "errors", "zookeeper", "cli"}
 IMPURE = {"asyncio", "socket", "time", "random", "threading", "datetime", "uuid", "selectors", "os"}
 
 

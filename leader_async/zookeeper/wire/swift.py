@@ -23,7 +23,7 @@ _OPERATION = struct.Struct("!i?i")
 _STAT = struct.Struct("!qqqqiiiqiiq")
 _FLAG = b"\0", b"\1"
 _END = _OPERATION.pack(ERROR, True, -1)
-_ACCESS = struct.pack("!iii5si6s", 1, int(m.Permission.ALL), 5, b"world", 6, b"anyone")
+_OPEN = struct.pack("!iii5si6s", 1, int(m.Permission.ALL), 5, b"world", 6, b"anyone")
 
 
 # -- requests ----------------------------------------------------------------------------------------------------------
@@ -58,12 +58,19 @@ def _text(value: str) -> bytes:
     return INT.pack(len(encoded)) + encoded
 
 
+def _access(access: tuple[m.Access, ...]) -> bytes:
+    if access == m.OPEN:
+        return _OPEN
+    entries = [INT.pack(one.permissions) + _text(one.scheme) + _text(one.id) for one in access]
+    return INT.pack(len(access)) + b"".join(entries)
+
+
 def _create(request: m.Create) -> tuple[int, bytes] | None:
-    if request.stat or request.access != m.OPEN:
+    if request.stat:
         return None
     flags = EPHEMERAL * request.ephemeral | SEQUENTIAL * request.sequential
     data = INT.pack(len(request.data)) + request.data
-    return zk.CreateRequest.opcode, _text(request.path) + data + _ACCESS + INT.pack(flags)
+    return zk.CreateRequest.opcode, _text(request.path) + data + _access(request.access) + INT.pack(flags)
 
 
 def _delete(request: m.Delete) -> tuple[int, bytes]:

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 from prometheus_client import CollectorRegistry
 
-from leader_async import NoNode, SessionClosed, TermEnded, UsageError, blocking
+from leader_async import Digest, NoAuth, NoNode, SessionClosed, TermEnded, UsageError, blocking
 from leader_async.blocking.metrics import Collector
 from leader_async.testing import ZooKeeper, zookeeper
 
@@ -64,6 +64,18 @@ class Leading:
     def finish(self) -> None:
         self.end.set()
         self.ended.result(LIMIT)
+
+
+def test_who_leads_with_credentials_leads_for_those_who_have_them(
+    zookeeper: ZooKeeper, other: blocking.Connection
+) -> None:
+    own = Digest("app", "geheim")
+    with blocking.connect(zookeeper.address, timeout=1.0, auth=own) as zk, zk.election("x").lead(LIMIT):
+        stranger = other.election("x")
+        with pytest.raises(NoAuth, match="the access list of /ELECTION/x"), stranger.lead(LIMIT):
+            pass
+        with pytest.raises(NoAuth):
+            stranger.leader()
 
 
 def test_the_body_leads_and_the_next_one_after_it(zk: blocking.Connection, other: blocking.Connection) -> None:

@@ -11,6 +11,7 @@ from leader_async import Candidate, connect
 from leader_async.cli import checks
 from leader_async.cli.checks import FAIL, OK, WARN, Finding
 from leader_async.testing import ZooKeeper, zookeeper
+from leader_async.zookeeper.messages import OPEN, Access
 
 from ...support.waiting import until
 from .test_asking import command, idle
@@ -56,6 +57,20 @@ def test_a_server_that_does_not_tell_its_settings() -> None:
         (found,) = checks.server("zk:2181", answer, 6.0)
         assert found.level == WARN
         assert found.text.startswith(text)
+
+
+def test_encryption_and_access_lists() -> None:
+    assert checks.encryption("TLSv1.3").level == OK
+    assert checks.encryption(None).level == WARN
+    own = (Access(31, "digest", "app:hash"),)
+    readable = (*own, Access(1, "world", "anyone"))
+    for entries in (own, readable):
+        assert checks.access("x", "/a", entries, secured=True).level == OK
+    assert checks.access("x", "/a", OPEN, secured=False).level == WARN
+    assert checks.access("x", "/a", OPEN, secured=True, above=True).level == WARN
+    joining = checks.access("x", "/a", (*own, Access(4, "world", "anyone")), secured=True)
+    assert joining.level == FAIL
+    assert "everybody may create below /a" in joining.text
 
 
 def test_ghosts_in_the_queue() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 import pytest
 
-from leader_async import Candidate, Election, Term
+from leader_async import Candidate, Election, NoAuth, Term
 from leader_async.cli.config import Config
 from leader_async.cli.exits import CannotListen, Exit
 from leader_async.cli.serve import Replica, bind
@@ -112,6 +112,22 @@ async def test_a_zookeeper_that_does_not_answer_is_no_failure_of_the_stop(monkey
     replica.run()
     await asyncio.sleep(0)
     assert await replica.stop() is Exit.STOPPED
+
+
+async def test_a_replica_that_zookeeper_does_not_let_in_ends_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def denied(self: Election, work: Work) -> None:
+        raise NoAuth(about="the access list of /a")
+
+    monkeypatch.setattr(Election, "run", denied)
+    replica, url = await listening()
+    await asyncio.wait([replica.run()])
+    async with aiohttp.ClientSession() as client, client.get(url + "/healthz") as answer:
+        assert answer.status == 503
+        assert "does not let this replica take part" in await answer.text()
+    assert await replica.stop() is Exit.DENIED
+    assert "the access list of /a; give the credentials" in caplog.text
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a bug"), asyncio.CancelledError()])

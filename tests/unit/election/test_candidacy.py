@@ -8,7 +8,7 @@ import pytest
 
 from leader_async.election import record as r
 from leader_async.election.card import Card
-from leader_async.election.commands import ConfirmNow, Left, Note, Purpose, Send, StartWork, StopWork
+from leader_async.election.commands import ConfirmNow, Denied, Left, Note, Purpose, Send, StartWork, StopWork
 from leader_async.election.standing import HOLD_OFF, Standing
 from leader_async.errors import BadVersion, NoAuth, NodeExists
 from leader_async.zookeeper import messages as m
@@ -90,8 +90,8 @@ def test_a_refused_request_is_logged_and_tried_again_after_a_moment(stage: Stage
     stage.connect()
     stage.candidacy.join(stage.now)
     (create,) = stage.sends(Purpose.CREATE)
-    stage.answer(create, DENIED)
-    assert "cannot join the queue: NoAuth" in notes(stage.candidacy, logging.ERROR)[0]
+    stage.answer(create, m.Failed(-6))
+    assert "cannot join the queue: ServerError (ZooKeeper error -6)" in notes(stage.candidacy, logging.ERROR)[0]
     assert stage.take() == []
     assert stage.candidacy.deadline() == stage.now + HOLD_OFF
     stage.now += HOLD_OFF
@@ -99,12 +99,66 @@ def test_a_refused_request_is_logged_and_tried_again_after_a_moment(stage: Stage
     stage.sends(Purpose.CREATE)
 
 
+def denied(stage: Stage) -> str:
+    return str(stage.the(Denied).error)
+
+
+def test_who_is_not_let_in_is_told_whose_access_list_it_was(stage: Stage) -> None:
+    stage.connect()
+    stage.candidacy.join(stage.now)
+    (create,) = stage.sends(Purpose.CREATE)
+    stage.answer(create, DENIED)
+    assert f"the access list of {PARENT} does not allow Create" in denied(stage)
+
+
+def test_a_znode_above_that_may_not_be_made_need_not_be_if_it_is_there(stage: Stage) -> None:
+    stage.connect()
+    stage.candidacy.join(stage.now)
+    stage.answer(stage.sends(Purpose.CREATE)[0], NO_NODE)
+    stage.answer(stage.sends(Purpose.PARENT)[0], NO_NODE)
+    above, parent = stage.sends(Purpose.PARENT, Purpose.PARENT)
+    stage.answer(above, DENIED)
+    stage.answer(parent, m.Created(PARENT))
+    stage.answer(stage.sends(Purpose.CREATE)[0], NO_NODE)  # somebody deletes it
+    stage.answer(stage.sends(Purpose.PARENT)[0], NO_NODE)
+    above, parent = stage.sends(Purpose.PARENT, Purpose.PARENT)
+    stage.answer(above, DENIED)
+    stage.answer(parent, NO_NODE)
+    assert "the access list of / does not allow Create" in denied(stage)
+
+
+@pytest.mark.parametrize("above_too", [False, True])
+def test_the_elections_znode_may_not_be_made(stage: Stage, above_too: bool) -> None:
+    stage.connect()
+    stage.candidacy.join(stage.now)
+    stage.answer(stage.sends(Purpose.CREATE)[0], NO_NODE)
+    (parent,) = stage.sends(Purpose.PARENT)
+    if above_too:
+        stage.answer(parent, NO_NODE)
+        above, parent = stage.sends(Purpose.PARENT, Purpose.PARENT)
+        stage.answer(above, m.Failed(NodeExists.code))
+    stage.answer(parent, DENIED)
+    assert "the access list of /ELECTION does not allow Create" in denied(stage)
+
+
+def test_who_was_let_in_waits_for_the_access_lists_to_be_put_right(stage: Stage) -> None:
+    stage.first()
+    stage.take()
+    refused = m.Transacted((m.Failed(m.ROLLED_BACK), m.Failed(NoAuth.code)))
+    stage.answer(Send(Purpose.CLAIM, m.Multi((m.Check("/a"), m.SetData(PARENT, b"", 0)))), refused)
+    (text,) = notes(stage.candidacy, logging.ERROR)
+    assert text.startswith(
+        f"cannot claim: NoAuth (ZooKeeper error -102): the access list of {PARENT} does not allow Set"
+    )
+    assert stage.take() == []
+
+
 @pytest.mark.parametrize("purpose", list(Purpose))
 def test_any_request_may_be_refused_without_harm(stage: Stage, purpose: Purpose) -> None:
     stage.first()
     stage.take()
     request: m.Request = m.Multi((m.Check("/a"),)) if purpose in (Purpose.CLAIM, Purpose.LEAVE) else m.Sync("/a")
-    stage.answer(Send(purpose, request, "about"), DENIED)
+    stage.answer(Send(purpose, request, PARENT), DENIED)
     assert notes(stage.candidacy, logging.ERROR)
     assert stage.candidacy.deadline() == stage.now + HOLD_OFF
     stage.candidacy.disconnected(stage.now)

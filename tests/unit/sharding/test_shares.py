@@ -10,6 +10,7 @@ import pytest
 
 from leader_async import (
     Connection,
+    NoAuth,
     NoNode,
     RecordError,
     SessionClosed,
@@ -199,21 +200,46 @@ async def test_zookeeper_is_away_when_a_replica_stops(zookeeper: ZooKeeper) -> N
         assert await members(field.replicas[0].zk) == ["a"], "the connection lives on, the member does not"
 
 
-async def test_what_zookeeper_refuses_is_tried_again(zookeeper: ZooKeeper, caplog: pytest.LogCaptureFixture) -> None:
+async def test_access_lists_that_change_are_waited_out(zookeeper: ZooKeeper, caplog: pytest.LogCaptureFixture) -> None:
+    allowed = m.Permission.READ | m.Permission.DELETE | m.Permission.ADMIN
+    async with connect(zookeeper.address, timeout=1.0) as zk:
+        parts = partitions(zk, "jobs", count=2, lease=LEASE)
+        running = asyncio.create_task(parts.run(forever))
+        await until(lambda: len(parts.held) == 2)
+        await zk.client.request(m.SetAccess(PARENT, (m.Access(allowed, "world", "anyone"),)))
+        await zk.client.request(m.Delete(f"{PARENT}/{parts._members.me}"))
+        await until(lambda: "cannot keep the share: NoAuth" in caplog.text)
+        await zk.client.request(m.SetAccess(PARENT, m.OPEN))
+        await until(lambda: parts._members.me)
+        assert len(parts.held) == 2
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def test_who_is_not_let_in_is_told(zookeeper: ZooKeeper) -> None:
+    readable = (m.Access(m.Permission.READ | m.Permission.ADMIN, "world", "anyone"),)
     async with connect(zookeeper.address, timeout=1.0) as zk:
         await zk.wait_connected()
         for path in ("/ELECTION", "/ELECTION/jobs", PARENT):
             await zk.client.request(m.Create(path))
-        await zk.client.request(
-            m.SetAccess(PARENT, (m.Access(m.Permission.READ | m.Permission.ADMIN, "world", "anyone"),))
-        )
         parts = partitions(zk, "jobs", count=2, lease=LEASE)
+        await zk.client.request(m.SetAccess(PARENT, readable))
+        with pytest.raises(NoAuth, match=f"the access list of {PARENT} does not allow Create"):
+            await parts.run(forever)
+        # What may not be made need not be, if it is there.
+        await zk.client.request(m.SetAccess("/", readable))
+        await zk.client.request(m.Delete(PARENT))
         running = asyncio.create_task(parts.run(forever))
-        await until(lambda: "cannot keep the share" in caplog.text)
-        await zk.client.request(m.SetAccess(PARENT, m.OPEN))
         await until(lambda: len(parts.held) == 2)
         running.cancel()
         await asyncio.wait([running])
+        missing = partitions(zk, "other", count=1, lease=LEASE, root="/missing")
+        with pytest.raises(NoAuth, match="the access list of / does not allow Create"):
+            await missing.run(forever)
+        await zk.client.request(m.SetAccess("/ELECTION", readable))
+        barred = partitions(zk, "other", count=1, lease=LEASE)
+        with pytest.raises(NoAuth, match="the access list of /ELECTION does not allow Create"):
+            await barred.run(forever)
 
 
 async def test_an_outage_that_forgets_everything(zookeeper: ZooKeeper) -> None:

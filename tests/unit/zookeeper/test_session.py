@@ -7,6 +7,7 @@ import pytest
 from leader_async.errors import NotConnected, UsageError
 from leader_async.zookeeper import messages as m
 from leader_async.zookeeper import wire
+from leader_async.zookeeper.identity import Digest
 from leader_async.zookeeper.session import MAX_XID, PATIENCE, Credentials, Phase, Session
 
 PASSWORD = b"0123456789abcdef"
@@ -366,3 +367,124 @@ def test_a_session_that_was_handed_over_never_asks_for_a_new_one() -> None:
         heir.open(now, 1.0)
         assert heir.data_to_send() == wire.encode_connect(m.Connect(9, 6.0, 7, PASSWORD))
         heir.receive_eof(now)
+
+
+# -- who we are --------------------------------------------------------------------------------------------------------
+
+ME = Digest("app", "geheim")
+PROVED = reply(-4, 0)
+REFUSED = reply(-4, 0, -115)
+
+
+@pytest.fixture
+def known() -> Session:
+    """One with an identity, whose handshake was answered and nothing else."""
+    session = Session(6.0, identity=ME)
+    session.open(0.0, 2.0)
+    session.data_to_send()
+    session.receive_data(accepted(), 0.5)
+    return session
+
+
+def test_the_identity_is_proved_before_anything_else_is_done(known: Session) -> None:
+    assert known.data_to_send() == wire.encode_request(wire.AUTH_XID, ME.proof)
+    assert events(known) == []
+    assert known.phase is Phase.SHAKING
+    with pytest.raises(NotConnected):
+        known.send(m.Exists("/a"), 0.6)
+    known.receive_data(PROVED, 0.7)
+    assert events(known) == [m.Connected(7, 6.0, resumed=False)]
+    known.send(m.Create("/a"), 0.8)
+    assert known.data_to_send() == wire.encode_request(1, m.Create("/a", access=ME.access))
+
+
+def test_it_is_proved_on_each_connection(known: Session) -> None:
+    known.receive_data(PROVED, 0.7)
+    known.drop("gone")
+    events(known)
+    known.open(1.0, 2.0)
+    known.data_to_send()
+    known.receive_data(accepted(), 1.1)
+    assert known.data_to_send() == wire.encode_request(wire.AUTH_XID, ME.proof)
+    known.receive_data(PROVED, 1.2)
+    assert events(known) == [m.Connected(7, 6.0, resumed=True)]
+
+
+def test_a_session_that_was_begun_but_not_told_of_is_told_of_as_new(known: Session) -> None:
+    known.receive_eof(0.6)
+    assert reason(known) == "end of stream inside the handshake"
+    known.open(1.0, 2.0)
+    known.receive_data(accepted(), 1.1)
+    known.receive_data(PROVED, 1.2)
+    assert events(known) == [m.Connected(7, 6.0, resumed=False)]
+
+
+def test_credentials_that_never_worked_end_all(known: Session) -> None:
+    known.receive_data(REFUSED, 0.6)
+    why = "the server does not accept the digest of user 'app'"
+    assert events(known) == [m.Disconnected(why), m.Ended(refused=why)]
+    assert known.phase is Phase.OVER
+
+
+def test_credentials_that_worked_once_are_tried_elsewhere(known: Session) -> None:
+    known.receive_data(PROVED, 0.6)
+    known.send(m.Exists("/a"), 0.7)
+    known.receive_data(reply(1, error=-101), 0.8)
+    known.drop("gone")
+    events(known)
+    known.open(1.0, 2.0)
+    known.receive_data(accepted() + REFUSED, 1.1)
+    assert reason(known) == "the server does not accept the digest of user 'app'"
+    assert known.phase is Phase.DOWN
+
+
+def test_a_server_that_wants_a_proof_that_we_have_not(session: Session) -> None:
+    session.send(m.Exists("/a"), 0.1)
+    session.receive_data(reply(1, error=-124), 0.2)
+    told, lost, ended = events(session)
+    assert isinstance(told, m.Disconnected)
+    assert isinstance(ended, m.Ended)
+    assert lost == m.Answered(1)
+    assert ended.refused == told.reason == "the server serves only who proves who they are (its enforce.auth settings)"
+
+
+def test_a_server_that_says_nothing_about_the_proof(known: Session) -> None:
+    known.tick(2.0)
+    assert reason(known) == "no answer to our credentials"
+
+
+def test_an_answer_to_something_else_than_the_proof(known: Session) -> None:
+    known.receive_data(reply(1), 0.6)
+    assert "a reply to request 1 where that to our credentials is next" in reason(known)
+
+
+@pytest.mark.parametrize("start", [b"\x15\x03\x01\x00\x02\x02\x50", b"\x16\x03\x01"])
+def test_a_server_that_speaks_tls(start: bytes) -> None:
+    session = Session(6.0)
+    session.open(0.0, 2.0)
+    session.receive_data(start, 0.1)
+    assert reason(session).startswith("the server speaks TLS on this port: give tls=")
+
+
+def test_a_password_may_hold_what_tls_begins_with() -> None:
+    session, answer = Session(6.0), accepted(password=b"01234567" + b"\x15\x03" + b"abcdef")
+    session.open(0.0, 2.0)
+    session.receive_data(answer[:-9], 0.1)
+    session.receive_data(answer[-9:], 0.1)
+    assert events(session) == [m.Connected(7, 6.0, resumed=False)]
+
+
+def test_a_server_that_hangs_up_on_the_first_handshake() -> None:
+    session = Session(6.0)
+    for hint, expected in (
+        ("a hint", "end of stream inside the handshake; a hint"),
+        ("", "end of stream inside the handshake"),
+    ):
+        session.open(0.0, 2.0)
+        session.receive_eof(0.1, hint)
+        assert reason(session) == expected
+    session.open(0.0, 2.0)
+    session.receive_data(accepted(), 0.1)
+    events(session)
+    session.receive_eof(0.2, "a hint")
+    assert reason(session) == "end of stream of the connection"

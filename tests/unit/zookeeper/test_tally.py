@@ -24,6 +24,7 @@ from ...support.waiting import until
         ("end of stream inside the handshake", Cause.END_OF_STREAM),
         ("the server refused a session", Cause.REFUSED),
         ("the server broke the protocol: a frame of -1 bytes", Cause.PROTOCOL),
+        ("it refuses us (TLSV13_ALERT_CERTIFICATE_REQUIRED)", Cause.REFUSED),
         ("[Errno 104] Connection reset by peer", Cause.NETWORK),
     ],
 )
@@ -33,9 +34,9 @@ def test_causes(reason: str, expected: Cause) -> None:
 
 def test_every_reason_of_the_session_has_a_cause_of_its_own() -> None:
     source = Path(session.__file__).read_text()
-    calls = re.findall(r"self\._?drop\((.*?)\)\n", source, re.DOTALL)
+    calls = re.findall(r"self\._?(?:drop|refuse)\((.*?)\)\n", source, re.DOTALL)
     reasons = [text for call in calls for text in re.findall(r'f?"([^"]+)"', call)]
-    assert len(reasons) >= 8
+    assert len(reasons) >= 11
     assert [reason for reason in reasons if cause(reason) is Cause.NETWORK] == []
 
 

@@ -71,8 +71,10 @@ def test_a_path_is_not_null() -> None:
 
 def test_a_transaction_may_create_with_an_access_list_of_its_own() -> None:
     own = m.Create("/a", b"x", access=(m.Access(m.Permission.READ, "digest", "me:hash"),))
-    request = m.Multi((m.Check("/b", 1), own, m.Delete("/c")))
-    assert server.decode_request(wire.encode_request(5, request)[4:]) == (5, request)
+    told = m.Create("/b", access=(*own.access, *m.OPEN), stat=True)
+    for last in (m.Delete("/c"), told):
+        request = m.Multi((m.Check("/b", 1), own, last))
+        assert server.decode_request(wire.encode_request(5, request)[4:]) == (5, request)
 
 
 @pytest.mark.parametrize("request_", [entry[0] for entry in REPLIES], ids=lambda value: type(value).__name__)

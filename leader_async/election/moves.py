@@ -1,4 +1,4 @@
-"""Which move of the lead somebody asks about, and what is said of it. Pure.
+"""A move of the lead: which one somebody means, and what is said of it, in one place for all who say it. Pure.
 
 It does not promise more than the history knows: a lower bound is called one, and what is missing is said to be.
 """
@@ -6,10 +6,8 @@ It does not promise more than the history knows: a lower bound is called one, an
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
 
-from ..election.history import TermEntry, Why
-from ..errors import UsageError
+from .history import TermEntry, Why
 
 NEAR = 90.0
 """Seconds from the asked time within which a move is the one that was meant."""
@@ -30,31 +28,6 @@ _WORDS: dict[str, str] = {
     Why.LOST: "its session expired without a word: the process or the machine was lost, or cut off",
     Why.OTHER: "it ended",
 }
-
-
-def instant(text: str, now: float) -> float:
-    """The time that somebody means, in seconds since the epoch; of a time of day the last one that has been.
-
-    Args:
-        text: `HH:MM`, `HH:MM:SS`, a date and time as ISO 8601 has it, or seconds since the epoch.
-        now: the time, in seconds since the epoch.
-
-    Raises:
-        UsageError: it is none of these.
-    """
-    here = datetime.fromtimestamp(now).astimezone()
-    try:
-        if text.isascii() and text.replace(".", "", 1).isdigit():
-            return float(text)
-        if len(text) <= 8 and ":" in text:
-            time_of_day = datetime.strptime(text, "%H:%M:%S" if text.count(":") == 2 else "%H:%M").time()
-            found = datetime.combine(here.date(), time_of_day)
-            if found.timestamp() > now:
-                found -= timedelta(days=1)
-            return found.timestamp()
-        return datetime.fromisoformat(text).timestamp()
-    except (ValueError, OverflowError, OSError) as error:
-        raise UsageError(f'--at {text!r} is no time; write "03:12" or "2026-11-24 03:12:30"') from error
 
 
 def nearest(entries: Sequence[TermEntry], wanted: float | None) -> tuple[TermEntry, TermEntry | None] | None:

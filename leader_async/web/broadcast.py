@@ -1,0 +1,166 @@
+"""One stream of events for any number of listeners; `events` says which events there are.
+
+Rules:
+1. What feeds it runs from the first listener on until `LINGER` seconds after the last one.
+2. A newcomer is told first what is known: the latest event of each name.
+3. An event is encoded once, and handed out a few listeners at a time, so that polls are answered in between. A
+   listener who is slow costs the others nothing, and room for `mailbox.ROOM` events.
+4. Beyond `STREAMS` listeners are refused. A stop ends all at once, whatever they have not taken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+
+from ..waking import Pulse
+from .mailbox import Event, Mailbox
+
+log = logging.getLogger("leader_async.web")
+
+STREAMS = 1000
+"""Listeners at a time; fewer where the process may not open twice as many files."""
+LINGER = 10.0
+"""Seconds for which it is fed when the last listener has gone: a page that is reloaded is back by then."""
+SLICE = 20
+"""Listeners that are woken in one iteration of the event loop."""
+
+Data = dict[str, object]
+Publish = Callable[[str, Data], None]
+Feed = Callable[[Publish], Coroutine[None, None, None]]
+
+
+class Listener:
+    """One open stream.
+
+    Args:
+        transport: the connection.
+    """
+
+    def __init__(self, transport: asyncio.Transport | None) -> None:
+        self.mailbox, self.news, self.ended = Mailbox(), Pulse(), False
+        self._transport = transport
+
+    async def next(self) -> bytes:
+        """What is to be sent next, once there is any; nothing when the stream is to end."""
+        while not (self.ended or (frames := self.mailbox.take())):
+            await self.news.wait()
+        return b"" if self.ended else frames
+
+    def end(self) -> None:
+        """End the stream now; what has not been taken is not waited for."""
+        self.ended = True
+        self.news.fire()
+        if self._transport is not None and self._transport.get_write_buffer_size():
+            self._transport.abort()
+
+
+class Broadcast:
+    """All streams of one replica.
+
+    Args:
+        feed: publishes what happens, for as long as it is let run. If it returns there is no more to tell.
+        fresh: what a newcomer is told first, as a name and its data; not kept from earlier.
+        passing: names of events that newcomers have no use for.
+    """
+
+    def __init__(self, feed: Feed, fresh: Callable[[], tuple[str, Data]], passing: frozenset[str]) -> None:
+        self._feed, self._fresh, self._passing = feed, fresh, passing
+        self._listeners: dict[Listener, None] = {}
+        self._latest: dict[str, Event] = {}
+        self._number = 0
+        self._news = Pulse()
+        self._feeding: asyncio.Task[None] | None = None
+        self._ending: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    @property
+    def full(self) -> bool:
+        """Whether there is no room for another listener."""
+        return self._closed or len(self._listeners) >= min(STREAMS, _files() // 2)
+
+    @contextmanager
+    def listener(self, transport: asyncio.Transport | None) -> Iterator[Listener]:
+        """One more listener, to whom what is known is told first."""
+        one = Listener(transport)
+        if self._feeding is None:
+            self._feeding = asyncio.get_running_loop().create_task(self._run(), name="events")
+            self._feeding.add_done_callback(self._fed)
+        if self._ending is not None:
+            self._ending.cancel()
+            self._ending = None
+        one.mailbox.put(self._event(*self._fresh()))
+        for event in self._latest.values():
+            one.mailbox.put(event)
+        self._listeners[one] = None
+        try:
+            yield one
+        finally:
+            del self._listeners[one]
+            if not (self._listeners or self._closed):
+                self._ending = asyncio.get_running_loop().call_later(LINGER, self._end)
+
+    def close(self) -> None:
+        """End all streams, and take no more."""
+        self._closed = True
+        self._end()
+        for one in self._listeners:
+            one.end()
+
+    def _end(self) -> None:
+        self._ending = None
+        if self._feeding is not None:
+            self._feeding.cancel()
+
+    def _fed(self, feeding: asyncio.Task[None]) -> None:
+        self._feeding = None
+        self._latest.clear()
+        if not feeding.cancelled() and (error := feeding.exception()) is not None:
+            log.critical("the event stream has died of a bug; its listeners are sent away", exc_info=error)
+        for one in self._listeners:
+            one.end()
+
+    # -- handing out ---------------------------------------------------------------------------------------------------
+
+    def _event(self, name: str, data: Data) -> Event:
+        self._number += 1
+        text = json.dumps({"at": round(time.time(), 3), **data}, ensure_ascii=False, separators=(",", ":"))
+        return Event(name, f"id: {self._number}\nevent: {name}\ndata: {text}\n\n".encode(errors="replace"))
+
+    def _publish(self, name: str, data: Data) -> None:
+        event = self._event(name, data)
+        if name not in self._passing:
+            self._latest[name] = event
+        for one in self._listeners:
+            one.mailbox.put(event)
+        self._news.fire()
+
+    async def _run(self) -> None:
+        handing_out = asyncio.get_running_loop().create_task(self._hand_out(), name="events handed out")
+        try:
+            await self._feed(self._publish)
+        finally:
+            handing_out.cancel()
+
+    async def _hand_out(self) -> None:
+        while True:
+            news = self._news.next()
+            for number, one in enumerate([*self._listeners], 1):
+                one.news.fire()
+                if number % SLICE == 0:
+                    await asyncio.sleep(0)
+            await asyncio.shield(news)
+
+
+def _files() -> int:
+    """How many files this process may have open."""
+    try:
+        import resource
+    except ImportError:  # not a Unix
+        return 2 * STREAMS
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 2 * STREAMS if soft == resource.RLIM_INFINITY else soft

@@ -1,0 +1,206 @@
+"""`GET /events`: everything that changes, as server-sent events, for any number of listeners.
+
+    status   what this replica knows of itself and its session, when that changes
+    lease    the leader's lease, renewed: only from the replica that leads, and not more often than `LEAST`
+    queue    who leads and who stands in the queue, as ZooKeeper has it
+    terms    the latest terms and why they ended
+    jobs     the jobs, their last runs and next slots
+    beat     nothing has changed; every `BEAT` seconds
+
+Rules:
+1. Each event is the whole of its part. A stream begins with what is known, so nobody has to catch up: a gap in the ids
+   says that older events were dropped for a listener who was slow (`mailbox`).
+2. What an event says was so before it was told: it is made of what the replica knows at that instant.
+3. ZooKeeper is followed once for all listeners, while there are any (`broadcast`).
+4. Who takes nothing for `PATIENCE` seconds is cut off.
+
+It does not promise every change to everybody: who is slow gets the latest state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import aclosing
+from dataclasses import asdict
+from itertools import zip_longest
+
+from aiohttp import web
+
+from ..election.history import TermEntry
+from ..election.moves import explained
+from ..election.views import Change
+from ..errors import LeaderAsyncError, SessionClosed
+from ..schedule.views import JobStatus
+from . import answers
+from .broadcast import Broadcast, Data, Publish
+from .papers import Papers
+from .service import SERVICE, Service
+
+log = logging.getLogger("leader_async.web")
+
+BEAT = 5.0
+"""Seconds between two beats: proxies keep a stream open that is not silent, and listeners notice one that is dead."""
+LEAST = 0.25
+"""Seconds between two events of a lease, or two readings of what is written down."""
+PATIENCE = 30.0
+"""Seconds for a listener to take what was sent."""
+AGAIN = 1.0
+"""Seconds until an election that cannot be followed is tried again."""
+TERMS = 20
+"""The latest terms that are told; `GET /history` has all."""
+RUNS = 5
+"""The latest runs of each job that are told; `GET /jobs` has all."""
+
+PASSING = frozenset({"status", "lease", "beat"})
+"""Events that are not told to newcomers, who begin with a status of their own."""
+
+HEADERS = {**answers.HEADERS, "Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
+
+
+class Feed:
+    """What feeds the streams of one replica.
+
+    Args:
+        service: whom they are about.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._papers = Papers(service.election.client, service.election.parent)
+
+    async def run(self, publish: Publish) -> None:
+        """Publish what happens, until cancelled or until the connection is closed."""
+        self._publish = publish
+        try:
+            async with asyncio.TaskGroup() as group:
+                parts = [group.create_task(part()) for part in (self._renewals, self._read, self._beats)]
+                group.create_task(self._follow(parts))
+        finally:
+            self._papers.forget()
+
+    def status(self) -> tuple[str, Data]:
+        """What this replica knows now, as an event's name and data."""
+        service = self._service
+        known = answers.everything(
+            service.election.status(), service.connection.client.status(), service.connection.guardian
+        )
+        return "status", {"status": known, "resignable": service.resign_token is not None}
+
+    async def _follow(self, others: Iterable[asyncio.Task[None]]) -> None:
+        election = self._service.election
+        while True:
+            try:
+                async with aclosing(election.watch()) as changes:
+                    async for change in changes:
+                        self._publish(*self.status())
+                        if set(change.what) - {"status"}:
+                            self._publish("queue", _queue(change, ""))
+            except SessionClosed:
+                for other in others:
+                    other.cancel()
+                return
+            except LeaderAsyncError as problem:
+                log.warning("%s cannot be followed: %s", election.name, problem)
+                away = Change((), None, (), election.status(), election.client.connected)
+                self._publish("queue", _queue(away, "the election cannot be read; the log of this replica says more"))
+                await asyncio.sleep(AGAIN)
+
+    async def _renewals(self) -> None:
+        election = self._service.election
+        while True:
+            await self._service.connection.confirmed.wait()
+            known = election.status()
+            if known.is_leader:
+                left = round(known.lease_left, 3)
+                self._publish("lease", {"term": known.term, "lease": known.lease, "lease_left": left})
+                await asyncio.sleep(LEAST)
+
+    async def _read(self) -> None:
+        while True:
+            news = self._papers.news.next()
+            try:
+                if (terms := await self._papers.terms()) is not None:
+                    self._publish("terms", {"terms": [*_told(terms)][-TERMS:]})
+                if (jobs := await self._papers.jobs()) is not None:
+                    self._publish("jobs", {"jobs": [_job(job) for job in jobs]})
+            except LeaderAsyncError as problem:
+                log.info("what is written down cannot be read: %s", problem)
+                await asyncio.wait([news], timeout=AGAIN)
+            else:
+                await asyncio.sleep(LEAST)
+                if not self._papers.due:
+                    await asyncio.shield(news)
+
+    async def _beats(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT)
+            self._publish("beat", {"connected": self._service.connection.client.connected})
+
+
+def _queue(change: Change, problem: str) -> Data:
+    return {
+        "connected": change.connected,
+        "leader": None if change.leader is None else answers.candidate(change.leader),
+        "queue": [answers.candidate(one) for one in change.queue],
+        "problem": problem,
+    }
+
+
+def _told(terms: list[TermEntry]) -> Iterator[Data]:
+    for entry, after in zip_longest(terms, terms[1:]):
+        told = "" if entry.ended is None else explained(entry, after, None, _utc)
+        yield {**answers.term(entry), "explained": told}
+
+
+def _utc(seconds: float | None) -> str:
+    """A time as whoever shows it can read it, and put into a time zone of its own."""
+    return "?" if not seconds else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def _job(job: JobStatus) -> Data:
+    return {**asdict(job), "past": [asdict(one) for one in job.past[-RUNS:]]}
+
+
+# -- over HTTP ---------------------------------------------------------------------------------------------------------
+
+BROADCAST = web.AppKey("broadcast", Broadcast)
+
+
+def attach(app: web.Application) -> None:
+    """Give an application its broadcast; it ends first when the application stops."""
+    feed = Feed(app[SERVICE])
+    app[BROADCAST] = broadcast = Broadcast(feed.run, feed.status, PASSING)
+
+    async def stop(app: web.Application) -> None:
+        broadcast.close()
+
+    app.on_shutdown.append(stop)
+
+
+async def events(request: web.Request) -> web.StreamResponse:
+    """The stream."""
+    broadcast = request.app[BROADCAST]
+    if broadcast.full:
+        return answers.error(503, "this replica has no room for another stream of events", {"Retry-After": "5"})
+    response = web.StreamResponse(headers=HEADERS)
+    response.force_close()  # nobody is to wait for the connection to be used again
+    await response.prepare(request)
+    if request.method == "HEAD":
+        return response
+    with broadcast.listener(request.transport) as listener:
+        try:
+            # Whose connection ends comes back a moment later, and not all in the same one.
+            await response.write(f"retry: {random.randint(500, 1500)}\n\n".encode())
+            while frames := await listener.next():
+                async with asyncio.timeout(PATIENCE):
+                    await response.write(frames)
+        except TimeoutError:
+            log.info("a listener takes no events; it is cut off")
+            listener.end()
+        except ConnectionError:
+            pass  # it has gone
+    return response

@@ -1,0 +1,56 @@
+"""What waits for one listener of the event stream. Pure.
+
+Rules:
+1. Each event is the whole of its part, so of two with one name the newer one is enough.
+2. There is room for `ROOM` events. Beyond it the oldest one that has a newer one of its name behind it is dropped: who
+   is slow misses what came in between, and never the latest of anything.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+ROOM = 16
+"""Events; more than there are names, so one that may be dropped is always found."""
+
+
+class Event(NamedTuple):
+    """One event, encoded once for all listeners.
+
+    Attributes:
+        name: of what it is the whole.
+        frame: its bytes on the wire.
+    """
+
+    name: str
+    frame: bytes
+
+
+class Mailbox:
+    """See the module's docstring."""
+
+    def __init__(self) -> None:
+        self.dropped = 0
+        self._waiting: list[Event] = []
+
+    def put(self, event: Event) -> None:
+        """One more event."""
+        self._waiting.append(event)
+        if len(self._waiting) > ROOM:
+            self._drop()
+
+    def _drop(self) -> None:
+        newer: set[str] = set()
+        oldest = 0
+        for index in reversed(range(len(self._waiting))):
+            if self._waiting[index].name in newer:
+                oldest = index
+            newer.add(self._waiting[index].name)
+        del self._waiting[oldest]
+        self.dropped += 1
+
+    def take(self) -> bytes:
+        """All that waits, oldest first; nothing waits any more."""
+        frames = b"".join(event.frame for event in self._waiting)
+        self._waiting.clear()
+        return frames

@@ -1,0 +1,72 @@
+"""`GET /`: the live page for browsers, and a few lines of text for everybody else.
+
+Rules: the page is three files of this package, with no build step and no address outside; its security policy allows
+nothing but these. It shows what `GET /events` tells, and does nothing by itself but ask for that.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+
+from aiohttp import web
+
+from . import answers
+from .accept import prefers_html
+from .leading import Handler
+from .service import SERVICE
+
+ASSETS = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
+
+HEADERS = {
+    **answers.HEADERS,
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'",
+}
+
+TEXT = """\
+{line}
+{leader} {election}.
+
+A browser shows a live page here. For programs:
+  GET /api/LeaderElection/is-leader   the first of these lines
+  GET /leader, /follower              200 or 503
+  GET /status, /candidates, /history, /jobs
+  GET /events                         every change, as server-sent events
+  GET /openapi.json                   all of this
+"""
+
+
+@cache
+def _file(name: str) -> bytes:
+    return resources.files(__package__).joinpath("static", name).read_bytes()
+
+
+def attach(app: web.Application) -> None:
+    """Give an application the page and its files."""
+    app.router.add_get("/", page)
+    for name, kind in ASSETS.items():
+        app.router.add_get(f"/assets/{name}", _asset(name, kind))
+
+
+async def page(request: web.Request) -> web.Response:
+    """The page, or the text."""
+    if prefers_html(",".join(request.headers.getall("Accept", ()))):
+        headers = {**HEADERS, "Vary": "Accept"}
+        return web.Response(body=_file("page.html"), content_type="text/html", charset="utf-8", headers=headers)
+    election = request.app[SERVICE].election
+    known = answers.role(election.status())
+    text = TEXT.format(
+        line=answers.leadership(election.identity, bool(known["is_leader"])),
+        leader=f"{known['leader']} leads" if known["leader"] else "Nobody is known to lead",
+        election=election.name,
+    )
+    return web.Response(text=text, headers={**answers.HEADERS, "Vary": "Accept"})
+
+
+def _asset(name: str, kind: str) -> Handler:
+    async def asset(request: web.Request) -> web.Response:
+        return web.Response(body=_file(name), content_type=kind, charset="utf-8", headers=HEADERS)
+
+    return asset

@@ -1,0 +1,131 @@
+"""What is written down in ZooKeeper beside the election, followed while somebody listens: the history and the ledgers.
+
+Rules: each znode has one watch for the whole replica, and is read again when that fires, or on a new connection; of
+several changes in a short time only the outcome is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from ..election import history
+from ..election.history import TermEntry
+from ..errors import NoNode
+from ..schedule import ledger
+from ..schedule.views import JobStatus, folder, ledger_of, view
+from ..waking import Pulse
+from ..zookeeper import messages as m
+from ..zookeeper.client import Client
+
+
+class Papers:
+    """See the module's docstring.
+
+    Args:
+        client: through whom to read.
+        parent: path of the election's znode.
+    """
+
+    def __init__(self, client: Client, parent: str) -> None:
+        self._client, self._parent = client, parent
+        self._history, self._folder = f"{parent}/{history.NAME}", folder(parent)
+        self.news = Pulse()
+        self._due: set[str] = set()
+        self._terms: list[TermEntry] = []
+        self._jobs: dict[str, JobStatus] = {}
+        self.forget()
+        client.listen(self._history, self)
+        client.listen(self._folder, self)
+
+    @property
+    def due(self) -> bool:
+        """Whether there is something to read again."""
+        return bool(self._due)
+
+    def forget(self) -> None:
+        """Nobody listens any more: watches may fire unheard, so all is read again the next time."""
+        self._due = {self._history, self._folder}
+
+    def session_event(self, event: m.SessionEvent) -> None:
+        """See `client.Listener`: the watches of a connection end with it."""
+        self.forget()
+        self.news.fire()
+
+    def watch_event(self, event: m.Watched) -> None:
+        """See `client.Listener`."""
+        self._due.add(event.path)
+        self.news.fire()
+
+    async def terms(self) -> list[TermEntry] | None:
+        """The history, if it has changed since the last time.
+
+        Raises:
+            ZooKeeperError: ZooKeeper cannot be asked; it stays due.
+        """
+        if self._history not in self._due:
+            return None
+        data = await self._read(self._history)
+        self._terms = [] if data is None else history.decode(data)
+        return self._terms
+
+    async def jobs(self) -> list[JobStatus] | None:
+        """All jobs by name, if one has changed since the last time.
+
+        Raises:
+            ZooKeeperError: ZooKeeper cannot be asked; what was not read stays due.
+            LedgerError: a ledger is not this library's.
+        """
+        due = {path for path in self._due if path.startswith(self._folder)}
+        if not due:
+            return None
+        if self._folder in due:
+            names = await self._names()
+            self._jobs = {name: job for name, job in self._jobs.items() if name in names}
+            due |= {ledger_of(self._parent, name) for name in names if name not in self._jobs or len(due) == 1}
+        await asyncio.gather(*(self._read_job(path) for path in due - {self._folder}))
+        return [self._jobs[name] for name in sorted(self._jobs)]
+
+    async def _names(self) -> list[str]:
+        self._due.discard(self._folder)
+        try:
+            children = await self._client.request(m.GetChildren(self._folder, watch=True))
+        except NoNode:
+            await self._await_creation(self._folder)
+            return []
+        except BaseException:
+            self._due.add(self._folder)
+            raise
+        assert isinstance(children, m.Children)
+        return list(children.names)
+
+    async def _read_job(self, path: str) -> None:
+        name = path.rpartition("/")[2]
+        data = await self._read(path)
+        if data is None:
+            self._jobs.pop(name, None)
+        else:
+            self._jobs[name] = view(name, ledger.decode(data))
+
+    async def _read(self, path: str) -> bytes | None:
+        self._due.discard(path)  # an event from here on is a new one
+        try:
+            data = await self._client.request(m.GetData(path, watch=True))
+        except NoNode:
+            if path == self._history:
+                await self._await_creation(path)
+            return None
+        except BaseException:
+            self._due.add(path)
+            raise
+        assert isinstance(data, m.Data)
+        return data.data
+
+    async def _await_creation(self, path: str) -> None:
+        try:
+            await self._client.request(m.Exists(path, watch=True))
+            self._due.add(path)  # it was created in between
+        except NoNode:
+            pass
+        except BaseException:
+            self._due.add(path)
+            raise

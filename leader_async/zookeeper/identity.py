@@ -1,0 +1,84 @@
+"""Who a session is to ZooKeeper, and who may touch what it creates. Pure.
+
+Rules:
+- A password is in no repr, no error and no log.
+- Whoever has an identity creates znodes for it alone, with all permissions. So all who share an election must give the
+  same one: deleting a candidate's znode takes a permission on the election's, and a leader that hands over by name
+  writes to its heir's.
+- It is named in access lists, not left to the scheme `auth`: over TLS that stands for the subject of the client's
+  certificate as well, which certificates of others may share (seen on ZooKeeper 3.8).
+- Who may do what with a znode that exists already is left as it is.
+
+It does not promise that the password stays hidden on the way: ZooKeeper's scheme sends it as it is. TLS hides it.
+Servers that were set to another hash than SHA-1 (`digestAlg`) would let nobody in.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass, field, replace
+
+from ..errors import UsageError
+from . import messages as m
+
+READABLE = m.Access(int(m.Permission.READ), "world", "anyone")
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """A user and a password, ZooKeeper's scheme `digest`: whoever gives the same is the same.
+
+    Attributes:
+        user: the user; not registered anywhere, a name in the access lists.
+        password: never shown.
+        readable: let everybody read what is created, so that others can look who leads without the password.
+
+    Raises:
+        UsageError: ZooKeeper cannot take them.
+    """
+
+    user: str
+    password: str = field(repr=False)
+    readable: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.user or ":" in self.user or not _plain(self.user):
+            raise UsageError(f"the user {self.user!r} cannot be used: give printable ASCII without ':'")
+        if not self.password or not _plain(self.password):
+            raise UsageError(f"the password of user {self.user!r} cannot be used: give printable ASCII")
+
+    @property
+    def proof(self) -> m.Authenticate:
+        """What is sent first on each connection."""
+        return m.Authenticate("digest", f"{self.user}:{self.password}".encode())
+
+    @property
+    def access(self) -> tuple[m.Access, ...]:
+        """The access list of what is created."""
+        hashed = base64.b64encode(hashlib.sha1(self.proof.credentials, usedforsecurity=False).digest()).decode()
+        own = m.Access(int(m.Permission.ALL), "digest", f"{self.user}:{hashed}")
+        return (own, READABLE) if self.readable else (own,)
+
+    def owning(self, request: m.Request) -> m.Request:
+        """The request, with our access list for every znode that it creates without one of its own.
+
+        Args:
+            request: any.
+        """
+        match request:
+            case m.Create(access=m.OPEN):
+                return replace(request, access=self.access)
+            case m.Multi(operations) if any(isinstance(operation, m.Create) for operation in operations):
+                return m.Multi(tuple(map(self._owning, operations)))
+        return request
+
+    def _owning(self, operation: m.Operation) -> m.Operation:
+        owned = self.owning(operation)
+        assert isinstance(owned, m.Operation)
+        return owned
+
+
+def _plain(text: str) -> bool:
+    # A server decodes the rest in its machine's own way, and each server on its own.
+    return text.isascii() and text.isprintable()

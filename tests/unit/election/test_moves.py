@@ -1,0 +1,28 @@
+"""What is said of a move of the lead."""
+
+from __future__ import annotations
+
+from leader_async import TermEntry
+from leader_async.election import moves
+
+
+def test_the_nearest_move_is_found_and_bounds_are_called_bounds() -> None:
+    one = TermEntry(1, 10, "a", "", 100.0, 200.0, "work failed", "oops", "holder", 250)
+    two = TermEntry(2, 20, "b", "", 200.25, 900.0, "session expired or machine lost", "", "successor", 300, True)
+    three = TermEntry(3, 30, "c", "", 900.3)
+    terms = [one, two, three]
+    assert moves.nearest([], None) is None
+    assert moves.nearest([three], 5.0) is None
+    assert moves.nearest(terms, None) == (two, three)
+    assert moves.nearest(terms, 300.0) == (one, two)
+    assert moves.nearest(terms[:1], 300.0) == (one, None)
+    say = "@{:g}".format
+    assert moves.explained(one, two, 210.0, lambda at: say(at or 0)) == (
+        "a, term 1, had stopped leading at @200: its work failed (oops). "
+        "b leads from @200.25 on, term 2; nobody led for 250 ms."
+    )
+    told = moves.explained(two, three, 5000.0, lambda at: say(at or 0))
+    assert told.startswith("Leadership did not move at @5000; the nearest move: b, term 2, had stopped leading by @900")
+    assert told.endswith("nobody led for at least 300 ms.")
+    assert moves.explained(one, None, None, str).endswith("Nobody has led since, as far as is written down.")
+    assert moves.explained(TermEntry(1, ended=2.0, why="?"), three, None, str).endswith("is not known.")
