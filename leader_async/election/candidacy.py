@@ -202,8 +202,7 @@ class Candidacy(Standing):
             if event.change is m.Change.CHILDREN:
                 self.told_of_joins = False
                 if self.hold is not None and not self.departing:
-                    self.behind = None
-                    self.know_heir()
+                    self.ask(Purpose.LIST, m.GetChildren(self.settings.parent), "behind")
             else:
                 self.view = self.audited = None
         elif event.change is m.Change.DELETED:

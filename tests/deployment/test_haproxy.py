@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.asking import get, takeover
+from deploy.asking import get, status, takeover
 from deploy.processes import State
 
 from ..conftest import need
@@ -54,6 +54,16 @@ class Balanced:
             return None
         return str(json.loads(answer[1])["identity"])
 
+    def settled(self) -> bool:
+        """Whether the port of the leader is answered by nobody else, again and again."""
+        answers = [get(self.leader_only, "/leader", limit=1) for _ in range(6)]
+        return all(answer is not None and answer[0] == 200 for answer in answers)
+
+    def guarded(self) -> bool:
+        """Whether the leader's guardian is ready."""
+        known = status(self.leader_only)
+        return known is not None and known["is_leader"] is True and known["session"]["guardian"] == "running"
+
     def replica(self, name: str) -> int:
         """Its process id."""
         state = json.loads((self.launcher.state / "state.json").read_text())
@@ -89,7 +99,8 @@ def balanced(haproxy: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         process = stack.enter_context(subprocess.Popen([haproxy, "-db", "-f", str(config)], stdout=subprocess.DEVNULL))
         stack.callback(process.terminate)
         one = Balanced(launcher, entry, leader_only)
-        eventually(lambda: one.leader() is not None, 10, "HAProxy knows the leader")
+        # HAProxy takes every server for well until it has checked it once.
+        eventually(one.settled, 10, "HAProxy knows the leader")
         yield one
 
 
@@ -112,6 +123,7 @@ def test_one_port_has_all_replicas_and_the_other_the_leader(balanced: Balanced) 
     ("number", "limit"), [(signal.SIGTERM, HANDOVER), (signal.SIGKILL, FAILOVER)], ids=["handover", "failover"]
 )
 def test_the_leaders_port_follows(balanced: Balanced, number: signal.Signals, limit: float) -> None:
+    eventually(balanced.guarded, 10, "its guardian is ready")
     old = balanced.leader()
     assert old is not None
     pid = balanced.replica(old)

@@ -15,7 +15,7 @@ from .launching import ROOT
 
 TARGETS = (
     "up down ps logs poll restart-leader rolling-restart kill-leader "
-    "test simulate exhaustive mutants chaos bench lint types format lock audit deps clean"
+    "test simulate exhaustive mutants chaos chaos-jobs bench lint types format lock audit deps clean"
 ).split()
 
 

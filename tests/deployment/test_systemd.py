@@ -48,8 +48,8 @@ OWN = re.compile(
     r"^(DynamicUser|PrivateUsers|StateDirectory|WorkingDirectory|ProtectHome|PrivateTmp|ProtectKernel(Logs|Tunables))=.*\n",
     re.MULTILINE,
 )
-FAILOVER = 3.0
-"""Seconds: generous for a guardian's milliseconds, far below the session timeout and 1.1 leases: 9 s."""
+FAILOVER = 6.0
+"""Seconds: generous for a guardian's milliseconds and the watchdog, below the session timeout and 1.1 leases: 9 s."""
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("on_linux")]
 
@@ -172,7 +172,7 @@ class Replica:
         variables.write_text(
             f"LEADER_ASYNC_ZOOKEEPER={zookeeper.address}\nLEADER_ASYNC_IDENTITY={name}\nLEADER_ASYNC_PORT={self.port}\n"
         )
-        text = unit(SERVE, EnvironmentFile=str(variables), WatchdogSec="1", RestartSec="100ms")
+        text = unit(SERVE, EnvironmentFile=str(variables), WatchdogSec="2", RestartSec="100ms")
         (systemd.units / self.unit).write_text(OWN.sub("", text))
 
     def leads(self) -> bool:
@@ -228,7 +228,7 @@ def test_a_restart_hands_over_and_returns_when_the_replica_is_in_the_queue(
 def test_the_guardian_outlives_its_replica_and_hands_over(
     systemd: Systemd, replicas: tuple[Replica, Replica], number: signal.Signals
 ) -> None:
-    """Killed, it is seen at once; hung, the watchdog of (here) one second ends it."""
+    """Killed, it is seen at once; hung, the watchdog of (here) two seconds ends it."""
     leader, follower = roles(replicas)
     pid = systemd.show(leader.unit, "MainPID")
     restarts = int(systemd.show(leader.unit, "NRestarts"))
@@ -238,7 +238,7 @@ def test_the_guardian_outlives_its_replica_and_hands_over(
     took = time.monotonic() - began
     measured(f"{number.name} to the leading replica under systemd until the next leads", took)
     assert took < FAILOVER
-    eventually(lambda: int(systemd.show(leader.unit, "NRestarts")) == restarts + 1, 10, "systemd starts it again")
+    eventually(lambda: int(systemd.show(leader.unit, "NRestarts")) > restarts, 10, "systemd starts it again")
     eventually(lambda: systemd.show(leader.unit, "ActiveState") == "active", 10, "it is in the queue again")
     assert systemd.show(leader.unit, "MainPID") != pid
 

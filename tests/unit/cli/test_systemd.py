@@ -28,15 +28,21 @@ class Manager:
     """systemd's end."""
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        self.name, self.status = name, ""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.sock.bind("\0" + name[1:] if name.startswith("@") else name)
         self.sock.settimeout(LIMIT)
 
     def hear(self) -> dict[str, str]:
         """What is told next."""
-        lines = self.sock.recv(4096).decode().splitlines()
-        return dict(line.split("=", 1) for line in lines)
+        told = dict(line.split("=", 1) for line in self.sock.recv(4096).decode().splitlines())
+        self.status = told.get("STATUS", self.status)
+        return told
+
+    def hear_status(self, text: str) -> None:
+        """Return once the status says this."""
+        while text not in self.status:
+            self.hear()
 
     def hear_the_last(self) -> None:
         """Whatever is left; returns when nothing more comes."""
@@ -151,10 +157,8 @@ def test_a_replica_tells_from_its_start_to_its_stop(manager: Manager) -> None:
         flags = ("--zookeeper", zookeeper.address, "--port", "0", "--identity", "me", "--log-level", "error")
         process = start(manager, "serve", *flags)
         try:
-            ready = manager.hear_of("READY", "1")
-            assert "STATUS" in ready
-            if "leads leader, term 1" not in ready["STATUS"]:
-                manager.hear_of("STATUS", "leads leader, term 1")
+            manager.hear_of("READY", "1")
+            manager.hear_status("leads leader, term 1")
             manager.hear_of("WATCHDOG", "1")
             process.terminate()
             manager.hear_of("STOPPING", "1")
@@ -171,9 +175,8 @@ def test_run_tells_as_well_and_its_command_cannot(manager: Manager) -> None:
         told = "test -z \"$NOTIFY_SOCKET$WATCHDOG_USEC\" || exit 9; trap 'exit 3' TERM; while :; do sleep 0.05; done"
         process = start(manager, "run", *flags, "--", "sh", "-c", told)
         try:
-            ready = manager.hear_of("READY", "1")
-            if "leads beat, term 1" not in ready["STATUS"]:
-                manager.hear_of("STATUS", "leads beat, term 1")
+            manager.hear_of("READY", "1")
+            manager.hear_status("leads beat, term 1")
             manager.hear_of("WATCHDOG", "1")
             process.send_signal(signal.SIGTERM)
             manager.hear_of("STOPPING", "1")
