@@ -116,6 +116,9 @@ class ZooKeeper:
     def expire(self, session: int) -> None:
         """End this session (`connection.client.session_id`) now, and its ephemeral znodes with it.
 
+        Args:
+            session: the session's id.
+
         Raises:
             UsageError: there is no such session.
         """
@@ -128,6 +131,9 @@ class ZooKeeper:
 
     def disconnect(self, session: int) -> None:
         """Hang up on this session's client; the session lives on.
+
+        Args:
+            session: the session's id.
 
         Raises:
             UsageError: it is not connected.

@@ -42,7 +42,11 @@ class Election:
         self._background: Running[None] | None = None  # the same, if it is that of `join`
 
     def bind(self, zk: AsyncConnection) -> None:
-        """Be an election of this connection."""
+        """Be an election of this connection.
+
+        Args:
+            zk: the connection beneath, once it has begun.
+        """
         self._election: election.election.Election = zk.election(self.name, **self._options)
 
     @property
@@ -168,6 +172,9 @@ class Election:
 
         The first call makes this process a candidate in the background (`join` does it earlier), so it may be too early
         to lead. A call that has begun keeps the place until it has ended; `election.term` tells it of its term.
+
+        Args:
+            function: any; its arguments and its result are passed on.
         """
 
         @wraps(function)
@@ -210,7 +217,14 @@ class Election:
         return self._door.call(self._election.transfer(to, timeout))
 
     def refuse_inside(self, what: str) -> None:
-        """Raise UsageError if this thread does the work that `what` would wait for."""
+        """Make sure that this thread does not do the work that it would wait for.
+
+        Args:
+            what: the call, for the message.
+
+        Raises:
+            UsageError: it does.
+        """
         if self._term is not None and self._term.is_mine:
             raise UsageError(f"{what} waits for the end of the work under {self.name}, which is what calls it")
 

@@ -32,7 +32,7 @@ async def _run_now(target: Target, name: str, token: str) -> dict[str, Any]:
     status, body = await fetch(target, f"/leader/jobs/{name}/run", method="POST", token=token)
     if status == 202:
         return dict(body)
-    raise (Refused if status in (403, 404, 409) else Away)(f"{status}: {body.get('error', body)}")
+    raise (Refused if status in (401, 403, 404, 409) else Away)(f"{status}: {body.get('error', body)}")
 
 
 def _summary(job: dict[str, Any]) -> str:

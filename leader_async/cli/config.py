@@ -17,6 +17,7 @@ from ..watchdog import ACTIONS, Action
 from ..zookeeper import hosts
 from ..zookeeper.identity import Digest
 from ..zookeeper.tls import TLS
+from .certificate import Certificate
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -42,6 +43,7 @@ class Config:
         guardian: whether a guardian is to end the session if this process dies.
         overdue: what to do about work that runs on after its lease: `off`, `dump` or `exit`.
         resign_token: the bearer token of `POST /resign`, None to forbid it.
+        certificate: what HTTP is encrypted with, None for not at all.
         log_level: the least severe messages to log.
         log_format: `text` or `json`.
 
@@ -65,6 +67,7 @@ class Config:
     guardian: bool = True
     overdue: Action = "dump"
     resign_token: str | None = field(default=None, repr=False)
+    certificate: Certificate | None = None
     log_level: str = "info"
     log_format: Format = "text"
 
@@ -105,7 +108,8 @@ class Config:
     def url(self, port: int, machine: str) -> str:
         """Where this replica is reached, if it listens on `port` of the machine of that name."""
         host = machine if self.host in ("0.0.0.0", "::") else self.host
-        return self.address or f"http://{authority(host, port)}"
+        scheme = "http" if self.certificate is None else "https"
+        return self.address or f"{scheme}://{authority(host, port)}"
 
 
 def authority(host: str, port: int) -> str:

@@ -17,6 +17,7 @@ from .. import logs
 from ..errors import UsageError
 from ..watchdog import ACTIONS
 from . import ask_history, ask_jobs, ask_status, doctor, options, run
+from .certificate import certificate
 from .config import LOG_LEVELS, Config
 from .exits import CannotListen, Exit, end
 from .options import DEFAULTS
@@ -82,10 +83,24 @@ def cli() -> None:
 @click.option("--resign-token-file", default=None, metavar="FILE",
               help="File with the bearer token that POST /resign asks for; or the variable LEADER_ASYNC_RESIGN_TOKEN. "
               "Without either nobody may.")  # fmt: skip
+@click.option("--tls-cert", default=None, metavar="FILE",
+              help="Answer over HTTPS only, with this certificate and those above it, PEM. Changed files are used for "
+              "the next connection.")  # fmt: skip
+@click.option("--tls-key", default=None, metavar="FILE", help="Its key, if that is not in the same file.")
+@click.option("--tls-client-ca", default=None, metavar="FILE",
+              help="Answer only clients whose certificate one of these has signed, PEM.")  # fmt: skip
 @click.option("--log-level", default=DEFAULTS.log_level, show_default=True, metavar="LEVEL",
               help=f"One of {', '.join(LOG_LEVELS)}.")  # fmt: skip
 @options.log_format
-def serve(resign_token_file: str | None, identity: str, log_level: str, **rest: Any) -> None:
+def serve(
+    resign_token_file: str | None,
+    tls_cert: str | None,
+    tls_key: str | None,
+    tls_client_ca: str | None,
+    identity: str,
+    log_level: str,
+    **rest: Any,
+) -> None:
     """Run one replica: take part in the election and serve its status over HTTP."""
     from .serve import serve as serve_replica
 
@@ -95,10 +110,12 @@ def serve(resign_token_file: str | None, identity: str, log_level: str, **rest: 
             identity=identity or socket.gethostname(),
             log_level=log_level.lower(),
             resign_token=options.bearer_token(resign_token_file),
+            certificate=certificate(tls_cert, tls_key, tls_client_ca),
         )
     except UsageError as error:
         raise click.UsageError(str(error)) from error
     logs.to_stderr(config.log_level, config.log_format)
+    options.warn_of_readers(resign_token_file)
     try:
         # Not asyncio.run, which in the end waits for the threads as well; see `end`.
         code = asyncio.new_event_loop().run_until_complete(serve_replica(config))

@@ -6,7 +6,9 @@ Rule: a secret comes from a file or from a variable, which is taken out of the e
 from __future__ import annotations
 
 import functools
+import logging
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +22,8 @@ from ..zookeeper.tls import TLS
 from .config import Config
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+log = logging.getLogger("leader_async.serve")
 
 DEFAULTS = Config()
 AUTH, TOKEN = "LEADER_ASYNC_ZOOKEEPER_AUTH", "LEADER_ASYNC_RESIGN_TOKEN"
@@ -188,3 +192,16 @@ def _secret(flag: str, file: str | None, variable: str, what: str) -> str | None
     if not secret:
         raise UsageError(f"{flag} {file!r} is empty: put {what} into it")
     return secret
+
+
+def warn_of_readers(file: str | None) -> None:
+    """Log it if others of this machine may read the file of a secret; None is none."""
+    if file is None:
+        return
+    try:
+        mode = os.stat(file).st_mode
+    except OSError:
+        return
+    # Not of a pipe: that is read once.
+    if stat.S_ISREG(mode) and mode & stat.S_IROTH:
+        log.warning("everybody on this machine may read the token in %s: chmod o-r %s", file, file)

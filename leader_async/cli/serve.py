@@ -31,6 +31,7 @@ from ..election.election import Election
 from ..election.term import Term
 from ..errors import AuthFailed, NoAuth
 from ..web import create_app
+from ..web.site import Callers, Site, bound
 from .config import Config, authority
 from .exits import CannotListen, Exit
 from .systemd import Notify, report
@@ -42,6 +43,8 @@ FAVOUR_SHARE, LEAVE_SHARE, CLOSE_SHARE = 0.05, 0.65, 0.25
 session. A ZooKeeper
 that does not answer is no failure of ours: the place ends with the session."""
 
+BACKLOG = 1024
+"""Connections that the kernel keeps for us: one is accepted in each turn of the loop."""
 SETTLE = 0.01
 """Seconds between not accepting connections any more and draining those that there are."""
 
@@ -93,17 +96,20 @@ class Replica:
             config.election, identity=config.identity, address=config.address, lease=config.lease, root=config.root
         )
         app = create_app(self.election, self.connection, resign_token=config.resign_token, trouble=self._trouble)
-        # No route reads a body, so nobody is waited for to send the rest of one. What outlasts the stop's bound is not
-        # cut off within it: that stop was not graceful.
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=self._bound, lingering_time=0)
+        if config.certificate is not None:
+            app.on_response_prepare.append(_only_encrypted)
+        self._context = None if config.certificate is None else config.certificate.context
+        # What outlasts the stop's bound is not cut off within it: that stop was not graceful.
+        self._runner = web.AppRunner(app, shutdown_timeout=self._bound)
         self._running: asyncio.Task[None] | None = None
         self._died: Exit | None = None
 
     async def listen(self, sockets: list[socket.socket]) -> None:
         """Answer requests on these sockets."""
         await self._runner.setup()
+        callers = Callers(bound())
         for sock in sockets:
-            await web.SockSite(self._runner, sock).start()
+            await Site(self._runner, sock, callers, self._context).start()
 
     def run(self) -> asyncio.Task[None]:
         """Connect and be a candidate; the task ends by itself only of a bug."""
@@ -174,6 +180,11 @@ async def hold(term: Term) -> None:
     await asyncio.get_running_loop().create_future()
 
 
+async def _only_encrypted(request: web.Request, response: web.StreamResponse) -> None:
+    """Browsers come over HTTPS from now on, for a day at most: a replica may be changed back."""
+    response.headers["Strict-Transport-Security"] = "max-age=86400"
+
+
 def _first_signal() -> asyncio.Future[None]:
     """Done at the first SIGTERM or SIGINT; the second one ends the process there and then."""
     loop = asyncio.get_running_loop()
@@ -221,7 +232,7 @@ def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
         if shared:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind(address)
-        sock.listen(128)
+        sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
         flag = "--shared-port" if shared else "--port"

@@ -229,7 +229,11 @@ class Connection:
         await done
 
     def confirm_now(self, candidacy: Candidacy) -> None:
-        """Send a confirm at once: one of all elections that ask for it in this iteration of the loop."""
+        """Send a confirm at once: one of all elections that ask for it in this iteration of the loop.
+
+        Args:
+            candidacy: whose lead is confirmed.
+        """
         if not self._hurried:
             asyncio.get_running_loop().call_soon(self._hurry)
         self._hurried.append(candidacy)
@@ -242,7 +246,11 @@ class Connection:
         self.confirm_due()
 
     def note(self, candidacy: Candidacy) -> None:
-        """Something has happened to this candidacy; it may want confirms now, or none any more."""
+        """Something has happened to this candidacy; it may want confirms now, or none any more.
+
+        Args:
+            candidacy: one of this connection's.
+        """
         self._keeper.note(candidacy)
         # An alarm that nobody needs any more rings in vain, and a hurried confirm sets the next one.
         if candidacy.has_stake and not self._hurried:

@@ -182,6 +182,10 @@ class Schedule:
     ) -> Callable[[W], W]:
         """Run the decorated function every so many seconds, counted from the epoch; the rest is as in `cron`.
 
+        Args:
+            seconds: from slot to slot; 0.1 at least.
+            name, missed, window, unfinished, overlap, jitter, timeout, retries, backoff: see `cron`.
+
         Raises:
             UsageError: an argument cannot be used, or there is a job of that name.
         """
@@ -232,7 +236,11 @@ class Schedule:
         await self.election.run(self.work)
 
     async def work(self, term: Term) -> None:
-        """Run the jobs under this term; for `election.run(jobs.work)`, or as a part of work of your own."""
+        """Run the jobs under this term; for `election.run(jobs.work)`, or as a part of work of your own.
+
+        Args:
+            term: under which slots are claimed.
+        """
         self._term = term
         try:
             async with asyncio.TaskGroup() as group:
@@ -243,6 +251,9 @@ class Schedule:
 
     async def run_now(self, name: str) -> None:
         """Have a job run at once, beside its slots; returns when that has been taken up, not when it has ended.
+
+        Args:
+            name: the job's.
 
         Raises:
             UsageError: there is no such job, it is running, or this process does not lead.
@@ -270,6 +281,9 @@ class Schedule:
     async def job(self, name: str) -> JobStatus | None:
         """One of them, None if there is none of this name.
 
+        Args:
+            name: the job's, in its ledger.
+
         Raises:
             ZooKeeperError: ZooKeeper cannot be asked.
             LedgerError: the ledger is not this library's.
@@ -278,6 +292,9 @@ class Schedule:
 
     async def forget(self, name: str) -> bool:
         """Delete the ledger of a job that is no more; False if there was none.
+
+        Args:
+            name: the job's, in its ledger.
 
         Raises:
             UsageError: this schedule has that job.

@@ -20,6 +20,10 @@ Rules:
   is asked for. A poll never waits for ZooKeeper, and `is_leader` can not be true past the lease.
 - `/healthz` does not depend on ZooKeeper: an outage there must not restart a whole fleet.
 - Nothing may be cached; errors are JSON and tell strangers nothing of what went wrong inside.
+- What changes something is a POST with the bearer token in a header, which no form and no link of another site can
+  send: there is nothing to forge. What only reads tells no secret: who reaches the port may read it, under whatever
+  name of its host (so may a page that makes a browser ask 127.0.0.1 under a name of its own).
+- How many connections there may be, and for how long, is for whoever listens: `site`.
 
 HEAD is answered wherever GET is; OPTIONS by /leader and /follower, for load balancers that check with it.
 
@@ -75,6 +79,7 @@ def create_app(
     """
     app = web.Application(client_max_size=BODY_LIMIT)
     app[SERVICE] = Service(election, connection, resign_token or None, trouble, schedule)
+    is_leader = poll(election)
     pages: dict[str, Handler] = {
         "/api/LeaderElection/is-leader": is_leader,
         "/follower": follower,
@@ -113,12 +118,15 @@ def create_app(
 # -- routes ------------------------------------------------------------------------------------------------------------
 
 
-async def is_leader(request: web.Request) -> web.Response:
-    """The poll: who we are, and whether we lead."""
-    election = request.app[SERVICE].election
-    if prefers_json(",".join(request.headers.getall("Accept", ()))):
-        return answers.as_json({"host": election.identity, "is_leader": election.is_leader})
-    return web.Response(text=answers.leadership(election.identity, election.is_leader), headers=answers.NO_STORE)
+def poll(election: Election) -> Handler:
+    """The poll: who we are, and whether we lead. It is asked more often than all else, and looks nothing up."""
+
+    async def is_leader(request: web.Request) -> web.Response:
+        if prefers_json(",".join(request.headers.getall("Accept", ()))):
+            return answers.as_json({"host": election.identity, "is_leader": election.is_leader})
+        return answers.as_text(answers.leadership(election.identity, election.is_leader))
+
+    return is_leader
 
 
 async def leader(request: web.Request) -> web.Response:

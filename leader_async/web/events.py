@@ -58,7 +58,7 @@ RUNS = 5
 PASSING = frozenset({"status", "lease", "beat"})
 """Events that are not told to newcomers, who begin with a status of their own."""
 
-HEADERS = {**answers.NO_STORE, "Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
+HEADERS = {**answers.HEADERS, "Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
 
 
 class Feed:

@@ -13,7 +13,7 @@ from ..election.connection import Connection
 from ..election.election import Election
 from ..metrics import Collector
 from ..schedule import Schedule
-from .answers import NO_STORE
+from .answers import HEADERS
 
 REGISTRY = web.AppKey("registry", CollectorRegistry)
 
@@ -31,4 +31,4 @@ def registry(connection: Connection, election: Election, schedule: Schedule | No
 async def page(request: web.Request) -> web.Response:
     """All metrics of this replica."""
     text = generate_latest(request.app[REGISTRY])
-    return web.Response(body=text, headers={**NO_STORE, "Content-Type": TEXT_FORMAT})
+    return web.Response(body=text, headers={**HEADERS, "Content-Type": TEXT_FORMAT})

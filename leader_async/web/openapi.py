@@ -112,9 +112,12 @@ TYPES |= {f"/assets/{name}": [kind] for name, kind in ASSETS.items()}
 DOINGS: dict[str, tuple[str, dict[int, str | dict[str, Any]]]] = {
     "/resign": (
         "Hand over to the next in the queue.",
-        {200: "Resigned", 403: "Error", 409: "Error", 503: "Error", 504: "Error"},
+        {200: "Resigned", 401: "Error", 403: "Error", 409: "Error", 503: "Error", 504: "Error"},
     ),
-    "/jobs/{name}/run": ("Run a job now, at the leader.", {202: "Asked", 403: "Error", 404: "Error", 409: "Error"}),
+    "/jobs/{name}/run": (
+        "Run a job now, at the leader.",
+        {202: "Asked", 401: "Error", 403: "Error", 404: "Error", 409: "Error"},
+    ),
 }
 
 

@@ -19,12 +19,10 @@ from .service import SERVICE
 ASSETS = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
 
 HEADERS = {
-    **answers.NO_STORE,
+    **answers.HEADERS,
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
 }
 
 TEXT = """\
@@ -64,7 +62,7 @@ async def page(request: web.Request) -> web.Response:
         leader=f"{known['leader']} leads" if known["leader"] else "Nobody is known to lead",
         election=election.name,
     )
-    return web.Response(text=text, headers={**answers.NO_STORE, "Vary": "Accept"})
+    return web.Response(text=text, headers={**answers.HEADERS, "Vary": "Accept"})
 
 
 def _asset(name: str, kind: str) -> Handler:

@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 Trouble = Callable[[], str | None]
 
+CHALLENGE = 'Bearer realm="leader_async"'
 ASK_LIMIT = 2.0
 """Seconds that a route waits for ZooKeeper."""
 
@@ -62,12 +63,19 @@ async def read(what: str, answer: Awaitable[T], show: Callable[[T], object]) -> 
 
 
 def forbidden(request: web.Request, doing: str) -> web.Response | None:
-    """The refusal of a request that has not the replica's token; None if it has."""
+    """The refusal of a request that has not the replica's token; None if it has.
+
+    403 if no token would do, 401 if another one would (RFC 6750): a client can tell whether to ask its owner for it.
+    """
     token = request.app[SERVICE].resign_token
     if token is None:
         return answers.error(403, f"{doing} over HTTP is off: no token is configured on this replica")
+    if "Authorization" not in request.headers:
+        text = "this needs the header 'Authorization: Bearer <token>' with the replica's token"
+        return answers.error(401, text, {"WWW-Authenticate": CHALLENGE})
     if not _has_token(request, token):
-        return answers.error(403, "this needs the header 'Authorization: Bearer <token>' with the replica's token")
+        text = "the header 'Authorization' is not 'Bearer <token>' with this replica's token"
+        return answers.error(401, text, {"WWW-Authenticate": f'{CHALLENGE}, error="invalid_token"'})
     return None
 
 

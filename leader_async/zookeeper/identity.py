@@ -61,7 +61,11 @@ class Digest:
         return (own, READABLE) if self.readable else (own,)
 
     def owning(self, request: m.Request) -> m.Request:
-        """The request, with our access list for every znode that it creates without one of its own."""
+        """The request, with our access list for every znode that it creates without one of its own.
+
+        Args:
+            request: any.
+        """
         match request:
             case m.Create(access=m.OPEN):
                 return replace(request, access=self.access)

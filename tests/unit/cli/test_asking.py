@@ -110,7 +110,7 @@ async def test_a_replica_s_url(leader: tuple[Connection, Election], zookeeper: Z
         assert answers[0][1] == "a leads leader\n"
         assert [one["identity"] for one in json.loads(answers[1][1])] == ["a"]
         assert [entry["term"] for entry in json.loads(answers[2][1])] == [1]
-        assert "403" in answers[3][2]
+        assert "401" in answers[3][2]
         assert "token" in answers[4][2]
         code, _, told = await command("resign", "--url", url, "--resign-token-file", "/no/such/file")
         assert code == 2

@@ -178,6 +178,17 @@ def test_a_token_file_that_cannot_be_used(tmp_path: Path, content: bytes, compla
     assert complaint in result.stderr
 
 
+@pytest.mark.parametrize(("mode", "warned"), [(0o644, True), (0o600, False)])
+def test_a_token_that_others_may_read_is_warned_of(tmp_path: Path, mode: int, warned: bool) -> None:
+    file = tmp_path / "token"
+    file.write_text("a token that nobody can guess\n")
+    file.chmod(mode)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        log = run("serve", "--resign-token-file", str(file), "--port", str(taken.getsockname()[1])).stderr
+    assert ("chmod o-r" in log) == warned
+    assert "nobody can guess" not in log
+
+
 def test_a_taken_port_ends_with_3_before_anything_else() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         result = run("serve", "--port", str(taken.getsockname()[1]))

@@ -207,7 +207,9 @@ async def test_the_queue(client: Client, monkeypatch: pytest.MonkeyPatch) -> Non
 async def test_resigning_needs_the_token(client: Client, election: Election, header: str | None) -> None:
     lead(election)
     answer = await client.post("/resign", headers={"Authorization": header} if header else {})
-    assert answer.status == 403
+    assert answer.status == 401
+    challenge = 'Bearer realm="leader_async"'
+    assert answer.headers["WWW-Authenticate"] == (challenge + ', error="invalid_token"' if header else challenge)
     assert TOKEN not in await answer.text()
     assert election.is_leader
 
@@ -215,7 +217,7 @@ async def test_resigning_needs_the_token(client: Client, election: Election, hea
 async def test_a_token_that_is_not_text_is_refused(client: Client) -> None:
     reader, writer = await asyncio.open_connection(client.server.host, client.server.port)
     writer.write(b"POST /resign HTTP/1.1\r\nHost: me\r\nAuthorization: Bearer t\xf6ken\r\n\r\n")
-    assert (await reader.readline()).split()[1] == b"403"
+    assert (await reader.readline()).split()[1] == b"401"
     writer.close()
     await writer.wait_closed()
 
@@ -273,6 +275,17 @@ async def test_nothing_may_be_kept(client: Client, path: str) -> None:
     for method in ("GET", "HEAD"):
         answer = await client.request(method, path)
         assert answer.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", [*READS, "/openapi.json", "/resign", "/jobs", "/nowhere"])
+async def test_browsers_are_told_to_trust_nothing(client: Client, election: Election, path: str) -> None:
+    for method in ("GET", "HEAD", "POST", "OPTIONS"):
+        headers = (await client.request(method, path)).headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "no-referrer"
+        assert headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+        assert headers["Server"] == "leader_async"
+        assert "Strict-Transport-Security" not in headers
 
 
 async def test_errors_are_json_and_say_what_to_do(client: Client) -> None:

@@ -78,7 +78,7 @@ async def test_what_jobs_did_and_will_do(client: Client) -> None:
 
 
 async def test_running_one_now_needs_the_token_and_a_job_that_is_not_running(client: Client) -> None:
-    assert (await client.post("/jobs/long/run")).status == 403
+    assert (await client.post("/jobs/long/run")).status == 401
     assert (await client.post("/jobs/nobody/run", headers=BEARER)).status == 404
     started = await client.post("/leader/jobs/long/run", headers=BEARER)
     assert (started.status, await started.json()) == (202, {"job": "long", "identity": "me"})
