@@ -91,7 +91,8 @@ def short(figures: Sequence[Figure], date: str) -> str:
     ]
     about = (
         "Medians; in brackets, how many times that of bare sockets: those do only what cannot be left out (delete, "
-        f"await the event, read), hold no lease and recover from nothing. {machine()}; {date}."
+        "await the event, read) and queue again 5 ms later, as we do; they hold no lease and recover from nothing. "
+        f"{machine()}; {date}."
     )
     return "\n".join([about, "", *lines, "", *tail]).rstrip() + "\n"
 
