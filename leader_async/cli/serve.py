@@ -31,7 +31,7 @@ from ..election.election import Election
 from ..election.term import Term
 from ..errors import AuthFailed, NoAuth
 from ..web import create_app
-from ..web.site import Callers, Site, bound
+from ..web.site import Callers, Site, allow_files, bound
 from .config import Config, authority
 from .exits import CannotListen, Exit
 from .systemd import Notify, report
@@ -59,6 +59,7 @@ async def serve(config: Config) -> Exit:
         CannotListen: a port is taken or may not be used.
     """
     told_to_stop, notify = _first_signal(), Notify.take(os.environ)
+    allow_files()
     sockets = [bind(config.host, config.port)]
     if config.shared_port is not None:
         sockets.append(bind(config.host, config.shared_port, shared=True))

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 
 from ..waking import Pulse
 from .mailbox import Event, Mailbox
+from .site import bound
 
 log = logging.getLogger("leader_async.web")
 
@@ -81,7 +82,7 @@ class Broadcast:
     @property
     def full(self) -> bool:
         """Whether there is no room for another listener."""
-        return self._closed or len(self._listeners) >= min(STREAMS, _files() // 2)
+        return self._closed or len(self._listeners) >= min(STREAMS, bound() // 2)
 
     @contextmanager
     def listener(self, transport: asyncio.Transport | None) -> Iterator[Listener]:
@@ -154,13 +155,3 @@ class Broadcast:
                 if number % SLICE == 0:
                     await asyncio.sleep(0)
             await asyncio.shield(news)
-
-
-def _files() -> int:
-    """How many files this process may have open."""
-    try:
-        import resource
-    except ImportError:  # not a Unix
-        return 2 * STREAMS
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 2 * STREAMS if soft == resource.RLIM_INFINITY else soft

@@ -39,6 +39,7 @@ from . import answers
 from .broadcast import Broadcast, Data, Publish
 from .papers import Papers
 from .service import SERVICE, Service
+from .site import stream_began
 
 log = logging.getLogger("leader_async.web")
 
@@ -189,6 +190,7 @@ async def events(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse(headers=HEADERS)
     response.force_close()  # nobody is to wait for the connection to be used again
     await response.prepare(request)
+    stream_began(request)
     if request.method == "HEAD":
         return response
     with broadcast.listener(request.transport) as listener:

@@ -3,10 +3,10 @@
 Rules:
 - A connection has `KEEPALIVE` seconds to send a whole request, counted from its start or its last answer. Bytes that
   drip in do not put that off.
-- `bound()` connections stay open, half of them such as were answered at least once. One more, and the longest silent is
-  closed: the oldest of those that were never answered if they are more than half, else the one whose last answer is
-  oldest. So a load balancer finds its way in, and stays, while slow strangers come and come. A request that is being
-  answered has `GRACE` seconds to end.
+- `bound()` connections stay open, half of them such as were answered at least once; a stream counts as answered once it
+  has begun. One more, and the longest silent is closed: the oldest of those that were never answered if they are more
+  than half, else the one whose last answer is oldest. So a load balancer finds its way in, and stays, while slow
+  strangers come and come. A request that is being answered has `GRACE` seconds to end.
 - Half of this process's descriptors stay free for ZooKeeper. If there are none left all the same, nothing is accepted
   for `PAUSE` seconds: the loop does not spin.
 - One connection is accepted in each turn of the loop and socket: a flood waits in the kernel, not before the lease.
@@ -38,7 +38,8 @@ except ImportError:  # not Unix
 
 log = logging.getLogger("leader_async.web")
 
-CONNECTIONS = 512
+CONNECTIONS = 2048
+"""Half of them may be streams of events."""
 KEEPALIVE = 75.0
 """Seconds; longer than load balancers keep an idle connection (nginx and AWS: 60): they are the ones to close it."""
 HANDSHAKE = 10.0
@@ -65,6 +66,22 @@ def bound() -> int:
         return CONNECTIONS
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return CONNECTIONS if allowed == resource.RLIM_INFINITY else min(CONNECTIONS, max(1, allowed // 2))
+
+
+def allow_files() -> None:
+    """Let this process open as many files as `CONNECTIONS` need, if it may: the usual limit leaves room for few."""
+    if resource is None:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * CONNECTIONS if hard == resource.RLIM_INFINITY else min(2 * CONNECTIONS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def stream_began(request: web.Request) -> None:
+    """The answer to this request has begun, and goes on."""
+    if isinstance(request.protocol, Caller):
+        request.protocol.was_answered()
 
 
 class Callers:
@@ -146,6 +163,10 @@ class Caller(web.RequestHandler):
 
     def log_access(self, request: BaseRequest, response: web.StreamResponse, time: float | None) -> None:
         """A request was answered."""
+        self.was_answered()
+
+    def was_answered(self) -> None:
+        """It has got an answer, or the beginning of one that goes on."""
         callers = self._callers
         try:
             del callers.answered[self]

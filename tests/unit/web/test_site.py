@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 
 from leader_async.web import site as listening
-from leader_async.web.site import Callers, Site, bound
+from leader_async.web.site import Callers, Site, allow_files, bound, stream_began
 
 from ...support.certificates import Authority
 from ...support.waiting import until
@@ -34,6 +35,7 @@ class Served:
         app.router.add_get("/", self._quick)
         app.router.add_get("/slow", self._slow)
         app.router.add_get("/broken", self._broken)
+        app.router.add_get("/stream", self._stream)
         self.runner = web.AppRunner(app, shutdown_timeout=5)
         self.sock = socket.create_server(("127.0.0.1", 0))
         self.port: int = self.sock.getsockname()[1]
@@ -46,6 +48,14 @@ class Served:
         self.asked += 1
         await self.release.wait()
         return web.Response(text="slow")
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        stream_began(request)
+        await response.write(b"begun")
+        await self.release.wait()
+        return response
 
     async def _broken(self, request: web.Request) -> web.Response:
         raise RuntimeError("a secret")
@@ -261,8 +271,28 @@ async def test_who_came_before_the_end_is_answered(served: Served) -> None:
 
 
 def test_half_of_the_descriptors_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    for allowed, most in ((resource.RLIM_INFINITY, 512), (65536, 512), (256, 128), (1, 1)):
+    for allowed, most in ((resource.RLIM_INFINITY, 2048), (65536, 2048), (256, 128), (1, 1)):
         monkeypatch.setattr(resource, "getrlimit", lambda which, allowed=allowed: (allowed, allowed))
         assert bound() == most
     monkeypatch.setattr(listening, "resource", None)
-    assert bound() == 512
+    assert bound() == 2048
+
+
+def test_as_many_files_as_connections_need_are_allowed_if_that_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_to: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "setrlimit", lambda which, limits: set_to.append(limits))
+    for limits in ((1024, 65536), (1024, 2048), (1024, resource.RLIM_INFINITY), (65536, 65536), (64, 64)):
+        monkeypatch.setattr(resource, "getrlimit", lambda which, limits=limits: limits)
+        allow_files()
+    assert set_to == [(4096, 65536), (2048, 2048), (4096, resource.RLIM_INFINITY)]
+    monkeypatch.setattr(listening, "resource", None)
+    allow_files()
+
+
+async def test_a_stream_counts_as_answered_once_it_has_begun(served: Served) -> None:
+    stream_began(make_mocked_request("GET", "/"))  # in somebody else's server
+    reader, writer = await served.open()
+    writer.write(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
+    await reader.readuntil(b"begun")
+    assert len(served.callers.answered) == 1
+    assert not served.callers.silent
