@@ -366,7 +366,7 @@ async function resign() {
       token = given;
       $("token").value = "";
       $("dialog").close();
-    } else if (answer.status === 403) {
+    } else if (answer.status === 401) {
       token = null;
       $("token-part").hidden = false;
       refuse("The token is not the replicas'.");
