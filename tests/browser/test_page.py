@@ -143,7 +143,7 @@ async def test_handing_over_by_keyboard(chromium: Chromium, replica: str) -> Non
     await page.until("!document.getElementById('dialog').open")
     assert await page.js("Object.keys(localStorage).length + Object.keys(sessionStorage).length") == 0
     assert page.problems == []
-    assert all("403" in one or "503" in one for one in page.failed), page.failed
+    assert all("401" in one or "503" in one for one in page.failed), page.failed
     await page.close()
 
 
