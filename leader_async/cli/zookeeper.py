@@ -7,6 +7,7 @@ import logging
 import signal
 
 from ..embedded import EmbeddedServer
+from ..embedded.server import check_tick
 from .exits import Exit
 from .serve import bind
 
@@ -27,6 +28,7 @@ async def run(host: str, port: int, tick: float) -> Exit:
         UsageError: the tick cannot be used.
         CannotListen: the port is taken or may not be used.
     """
+    check_tick(tick)  # here: wrong usage is told before a port is tried
     told_to_stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

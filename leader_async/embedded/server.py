@@ -50,8 +50,7 @@ class EmbeddedServer:
     def __init__(
         self, host: str = "127.0.0.1", port: int = 0, *, tick: float = 0.1, sock: socket.socket | None = None
     ) -> None:
-        if not 0.001 <= tick <= 60:
-            raise UsageError(f"a tick of {tick!r} s: give 0.001 to 60 seconds (ZooKeeper's is 2)")
+        check_tick(tick)
         self._listen: dict[str, Any] = {"sock": sock} if sock is not None else {"host": host, "port": port}
         # A millionth of a millisecond a transaction: a server that is started later begins above all that an earlier
         # one has reached, and so no client has seen more than it has.
@@ -198,6 +197,16 @@ class _Client(asyncio.Protocol):
     def _check_greeted(self) -> None:
         if not self._host.greeted(self._number):
             self.abort()
+
+
+def check_tick(tick: float) -> None:
+    """See that this can be a tick.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    if not 0.001 <= tick <= 60:
+        raise UsageError(f"a tick of {tick!r} s: give 0.001 to 60 seconds (ZooKeeper's is 2)")
 
 
 def _passwords() -> Iterator[bytes]:

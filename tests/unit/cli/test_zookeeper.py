@@ -60,8 +60,10 @@ def test_a_taken_port_ends_with_3() -> None:
 
 @pytest.mark.parametrize("arguments", [("--tick", "0"), ("--port", "-1"), ("--log-level", "loud")])
 def test_wrong_usage_ends_with_2(arguments: tuple[str, str]) -> None:
-    result = run("zookeeper", "--port", "0", *arguments)
+    with socket.create_server(("127.0.0.1", 0)) as taken:  # which would be told next
+        result = run("zookeeper", "--port", str(taken.getsockname()[1]), *arguments)
     assert result.returncode == 2
+    assert arguments[0].removeprefix("--") in result.stderr
     assert "Traceback" not in result.stderr
 
 
