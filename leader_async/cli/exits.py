@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import enum
 import logging
 import os
 import sys
+from collections.abc import Coroutine
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ..commands import decisions
 from ..watchdog import EXIT_CODE
@@ -37,6 +39,20 @@ class Exit(enum.IntEnum):
 
 class CannotListen(Exception):
     """A port cannot be bound; the message says which and why."""
+
+
+_loops: list[asyncio.AbstractEventLoop] = []
+
+
+def carry_out(main: Coroutine[Any, Any, int]) -> int:
+    """Run this in an event loop that stays as it is until `end`; the code that it returns.
+
+    Not asyncio.run: it waits for threads (see `end`), and closing the loop takes the signal handlers away. A signal
+    that comes a moment later would end this process by itself, and its code would be lost.
+    """
+    loop = asyncio.new_event_loop()
+    _loops.append(loop)  # nor is it closed as garbage
+    return loop.run_until_complete(main)
 
 
 def end(code: int) -> NoReturn:

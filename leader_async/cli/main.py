@@ -6,7 +6,6 @@ one line with what to do, never as a traceback. Each command imports what it nee
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import socket
 from typing import Any
@@ -19,7 +18,7 @@ from ..watchdog import ACTIONS
 from . import ask_history, ask_jobs, ask_status, doctor, options, run
 from .certificate import certificate
 from .config import LOG_LEVELS, Config
-from .exits import CannotListen, Exit, end
+from .exits import CannotListen, Exit, carry_out, end
 from .options import DEFAULTS
 
 EPILOG = """\b
@@ -117,8 +116,7 @@ def serve(
     logs.to_stderr(config.log_level, config.log_format)
     options.warn_of_readers(resign_token_file)
     try:
-        # Not asyncio.run, which in the end waits for the threads as well; see `end`.
-        code = asyncio.new_event_loop().run_until_complete(serve_replica(config))
+        code = carry_out(serve_replica(config))
     except CannotListen as error:
         click.echo(f"leader-async: {error}", err=True)
         code = Exit.PORT
@@ -142,7 +140,7 @@ def zookeeper(host: str, port: int, tick: float, log_level: str) -> None:
 
     logs.to_stderr(log_level)
     try:
-        code = asyncio.run(run_zookeeper(host, port, tick))
+        code = carry_out(run_zookeeper(host, port, tick))
     except UsageError as error:
         raise click.UsageError(str(error)) from error
     except CannotListen as error:
@@ -172,7 +170,7 @@ def guard(command: tuple[str, ...], log_level: str, log_format: logs.Format) -> 
     from ..guardian.container import guard as guard_command
 
     logs.to_stderr(log_level, log_format, wait=False)
-    end(guard_command(command))
+    end(carry_out(guard_command(command)))
 
 
 for _command in (

@@ -15,7 +15,7 @@ from ..commands.decisions import ON_EXIT, ON_LOSS, OnExit, OnLoss
 from ..errors import AuthFailed, NoAuth, UsageError
 from . import options
 from .config import LOG_LEVELS, Config
-from .exits import Exit, end
+from .exits import Exit, carry_out, end
 from .options import DEFAULTS
 from .systemd import Notify, report
 
@@ -96,8 +96,7 @@ def run(command: tuple[str, ...], on_loss: OnLoss, on_exit: OnExit, identity: st
         click.echo(f"leader-async: the supervisor cannot be started: {error.strerror}", err=True)
         end(Exit.SUPERVISOR_DIED)
     try:
-        # Not asyncio.run, which waits for a name that is being looked up in a thread.
-        code = asyncio.new_event_loop().run_until_complete(_run(config, line, on_loss, on_exit, notify))
+        code = carry_out(_run(config, line, on_loss, on_exit, notify))
     except SupervisorDied:
         log.critical("the supervisor is gone, and nothing of the command is left")
         code = Exit.SUPERVISOR_DIED

@@ -54,17 +54,13 @@ NOT_FOUND, NOT_RUN = 127, 126
 """The status when COMMAND does not exist, or cannot be run; as shells have it."""
 
 
-def guard(command: Sequence[str]) -> int:
-    """Run this command and guard it.
+async def guard(command: Sequence[str]) -> int:
+    """Run this command and guard it. Signals are heard until the event loop is closed.
 
     Returns:
         Its status: its exit code, or 128 and the number of the signal that ended it.
     """
     hush()
-    return asyncio.run(_guard(command))
-
-
-async def _guard(command: Sequence[str]) -> int:
     return await _Init().run(command)
 
 

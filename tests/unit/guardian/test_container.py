@@ -108,6 +108,22 @@ def test_a_flood_of_signals_does_not_hide_the_end(tmp_path: Path) -> None:
         app.end()
 
 
+def test_a_signal_when_all_is_over_does_not_hide_the_end() -> None:
+    script = """if True:
+        import gc, os, signal
+        from leader_async.cli.exits import carry_out, end
+        from leader_async.guardian.container import guard
+        code = carry_out(guard(["sh", "-c", "exit 5"]))
+        gc.collect()
+        os.kill(os.getpid(), signal.SIGUSR2)
+        end(code)
+    """
+    result = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, timeout=30, check=False, capture_output=True, text=True
+    )
+    assert result.returncode == 5, result.stderr
+
+
 def test_what_has_lost_its_parent_is_reaped_by_the_first_process(tmp_path: Path, first: list[str]) -> None:
     orphans = "for n in 1 2 3; do sh -c 'sleep 0.01 & exec true'; done; sleep 0.1"
     states = "cat /proc/[0-9]*/stat | grep -c ') Z ' | sed 's/^/zombies /'"
