@@ -71,8 +71,13 @@ class Application:
         return found
 
     def guardians(self) -> list[int]:
-        """The guardians that it has started."""
+        """The guardians that it has started, and for a moment whoever forks one."""
         return [pid for pid, command in self.relatives().items() if "-m leader_async.guardian" in command]
+
+    def guardian(self) -> int:
+        """The one guardian, once whoever has forked it is gone."""
+        eventually(lambda: len(self.guardians()) == 1)
+        return self.guardians()[0]
 
     def end(self) -> None:
         """Leave nothing behind."""
