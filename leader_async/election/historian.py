@@ -182,11 +182,12 @@ class Historian:
 def why_no_confirm(client: Client, hold: Hold) -> str:
     """Why a lease has just run out, as far as this process can tell."""
     late, session = clock.now() - hold.until, client.status()
-    if late > hold.lease / CONFIRMS:
+    away = 0.0 if session.connected else max(0.0, time.time() - session.since)
+    if late > hold.lease / CONFIRMS and away <= late:  # else no server was there before the lease ran out, nor since
         return f"this process, or its event loop, stood still until {late:.1f} s after that"
     if session.connected:
         return f"{session.server} did not confirm it in time"
-    return f"no server was connected for {max(0.0, time.time() - session.since):.1f} s; {session.last_error}"
+    return f"no server was connected for {away:.1f} s; {session.last_error}"
 
 
 async def write(client: Client, candidacy: Candidacy, told: list[TermEntry]) -> bool:
