@@ -55,7 +55,7 @@ async def own_server(tmp_path: Path) -> AsyncIterator[Server]:
 async def ensemble(tmp_path: Path) -> AsyncIterator[Ensemble]:
     """Three servers to be harmed."""
     need_zookeeper()
-    ensemble = Ensemble(tmp_path, QUICK)
+    ensemble = Ensemble(tmp_path / "near", QUICK)
     try:
         await ensemble.start_ready()
         yield ensemble
@@ -73,7 +73,7 @@ async def apart(tmp_path: Path) -> AsyncIterator[Ensemble]:
     lab = Lab()
     lab.open()
     settings = ["tickTime=1000", "initLimit=20", "syncLimit=10", "4lw.commands.whitelist=srvr", "maxClientCnxns=0"]
-    ensemble = Ensemble(tmp_path, settings, lab)
+    ensemble = Ensemble(tmp_path / "apart", settings, lab)
     try:
         await ensemble.start_ready()
         yield ensemble

@@ -81,9 +81,16 @@ async def on_a_follower(ensemble: Ensemble, zk: Connection) -> Server:
 
 
 @pytest.mark.campaign
-async def test_a_follower_cut_off_from_its_leader_costs_no_leadership_and_makes_no_second_leader(
-    apart: Ensemble, name: str
+async def test_neither_a_follower_cut_off_from_its_leader_nor_early_expiry_makes_a_second_leader(
+    apart: Ensemble, ensemble: Ensemble, name: str
 ) -> None:
+    """Two campaigns of a minute on an ensemble each: they mostly wait, so they do it at the same time."""
+    async with asyncio.TaskGroup() as both:
+        both.create_task(a_follower_cut_off_from_its_leader_costs_no_leadership(apart, name))
+        both.create_task(sessions_that_zookeeper_expires_early_make_no_second_leader(ensemble, name))
+
+
+async def a_follower_cut_off_from_its_leader_costs_no_leadership(apart: Ensemble, name: str) -> None:
     """Tick 1 s, syncLimit 10, timeout 4 s: the follower answers pings for ten seconds more, which prove nothing."""
     assert apart.lab is not None
     async with AsyncExitStack() as stack:
@@ -137,8 +144,7 @@ async def move(zk: Connection, server: Server) -> None:
             await zk.wait_connected()
 
 
-@pytest.mark.campaign
-async def test_sessions_that_zookeeper_expires_early_make_no_second_leader(ensemble: Ensemble, name: str) -> None:
+async def sessions_that_zookeeper_expires_early_make_no_second_leader(ensemble: Ensemble, name: str) -> None:
     """The ensemble's leader is stopped for longer than the timeout, then goes on, and expires whom it likes."""
     async with AsyncExitStack() as stack:
         elections: list[Election] = []
