@@ -489,6 +489,19 @@ def test_a_leader_that_reconnects_confirms_at_once_and_lists(stage: Stage) -> No
     assert alone.request == m.GetChildren(PARENT, watch=True), "the watch of the old connection is gone"
 
 
+def test_a_follower_that_reconnects_lists_before_it_reads_the_record_again(stage: Stage) -> None:
+    ahead = "a-n_0000000001", "b-n_0000000002"
+    znode = stage.enter(*ahead, record=held(ahead[0]), version=2)
+    (watch,) = stage.sends(Purpose.WATCH)
+    stage.arm(watch)
+    stage.candidacy.disconnected(stage.now)
+    stage.connect()
+    (listing,) = stage.sends(Purpose.LIST)
+    stage.answer(listing, m.Children((*ahead, znode)))
+    again, read = stage.sends(Purpose.WATCH, Purpose.RECORD)
+    assert (again.about, read.request) == (ahead[1], m.GetData(PARENT))
+
+
 def test_a_lost_claim_is_resolved_by_reading(stage: Stage) -> None:
     znode = stage.first()
     (claim,) = stage.sends(Purpose.CLAIM)

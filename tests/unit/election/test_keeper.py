@@ -55,6 +55,11 @@ def hold_of(stake: Stake) -> Hold:
     return stake.hold
 
 
+def test_who_is_noted_again_has_one_stake_all_the_same() -> None:
+    one = leader("a")
+    assert [each for each, _ in the_round(keeping(one, one), 103.0).stakes] == [one]
+
+
 def test_nothing_is_confirmed_where_nothing_is_led() -> None:
     keeper = keeping(candidate("a"))
     keeper.hurry()
