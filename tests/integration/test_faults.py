@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from leader_async import Connection, ConnectionLost, NotConnected, clock, connect
+from leader_async.zookeeper import dialling
 from leader_async.zookeeper import messages as m
 
 from ..support.history import Recorder, overlaps
@@ -208,21 +209,25 @@ async def test_a_server_that_is_killed_and_back_after_1500_ms_keeps_its_leader(o
             assert await leads(election) is term, "the same term, with the same token"
 
 
-async def test_a_server_that_comes_late_is_found_soon(own_server: Server, name: str) -> None:
+async def test_a_server_that_comes_late_is_found_soon(
+    own_server: Server, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    longest = 0.5
+    monkeypatch.setattr(dialling, "BACKOFF_CAP", longest)  # a quarter, and so it is reached in a quarter of the time
     async with connect(own_server.address, timeout=6.0) as zk:
         election = zk.election(name)
         async with running():
             with pytest.raises(NotConnected):
                 await election.candidates()
             assert zk.client.status().since > 0
-            await asyncio.sleep(17)  # by then the pauses have grown to their longest
+            await asyncio.sleep(8 * longest + 0.5)  # by then the pauses have grown to their longest
             assert "takes a connection" in zk.client.status().last_error
             await own_server.start_ready()
             started = clock.now()
             await zk.wait_connected()
             took = clock.now() - started
-            measured("server 17 s late: connected after it serves", took)
-            assert took < 2.0 + 0.5
+            measured("server that comes late, longest pause 0.5 s: connected after it serves", took)
+            assert took < longest + 0.5
 
 
 async def test_blocked_four_letter_words_make_no_difference(tmp_path: Path, name: str) -> None:
