@@ -30,11 +30,21 @@ async def start(server: Server, name: str, identity: str) -> asyncio.subprocess.
 @pytest.mark.campaign
 @pytest.mark.timeout(180)
 async def test_sigterm_to_the_leading_replica_50_times(standalone: Server, near: Connection, name: str) -> None:
+    """In two elections at the same time: nearly all of it is starting replicas."""
+    took: list[float] = []
+    async with asyncio.TaskGroup() as both:
+        for number in (1, 2):
+            both.create_task(sigterm_25_times(standalone, near, f"{name}-{number}", took))
+    measured("SIGTERM to the leading replica until the next leads", *took)
+    assert len(took) == 50
+    assert sorted(took)[25] < 0.5, "half a second even on a loaded machine; the figure is in the report"
+
+
+async def sigterm_25_times(standalone: Server, near: Connection, name: str, took: list[float]) -> None:
     heir = near.election(name, identity="heir")
-    took = []
     async with running(heir):
         await leads(heir)
-        for number in range(50):
+        for number in range(25):
             replica = await start(standalone, name, f"replica-{number}")
             try:
                 while len(await heir.candidates()) < 2:
@@ -52,5 +62,3 @@ async def test_sigterm_to_the_leading_replica_50_times(standalone: Server, near:
                 if replica.returncode is None:
                     replica.kill()
                     await replica.wait()
-    measured("SIGTERM to the leading replica until the next leads", *took)
-    assert sorted(took)[25] < 0.5, "half a second even on a loaded machine; the figure is in the report"
