@@ -105,6 +105,7 @@ def hostile(draw: st.DrawFn) -> bytes:
 
 
 @settings(max_examples=1500, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.timeout(60)
 @given(data=hostile(), cuts=st.lists(st.integers(1, 50), max_size=6))
 def test_whatever_a_client_sends_nothing_breaks_and_others_are_served(data: bytes, cuts: list[int]) -> None:
     alone = Alone(tick=1.0, start=0, passwords=passwords(), wall=lambda: 1.0)
