@@ -105,22 +105,23 @@ class Watchdog:
         late = self._late.get(election, 0.0)
         self._late[election] = late + passed
         if late < GRACE * election.lease <= late + passed:
-            self._report(f"{election.name}: the work runs {overdue:.1f} s past the end of its lease")
+            self._report(election.name, f"the work runs {overdue:.1f} s past the end of its lease")
 
-    def _report(self, what: str) -> None:
+    def _report(self, name: str, what: str) -> None:
         assert self._loop is not None
         doing = f"this process ends with exit code {EXIT_CODE}" if self._action == "exit" else "its place is kept"
-        text = f"{what}, although it was cancelled; {doing}. Where it hangs:"
-        speaking = threading.Thread(target=_log, args=(text, dump(self._loop)), daemon=True)
+        text = f"{name}: {what}, although it was cancelled; {doing}. Where it hangs:"
+        fields = {"event": "work_overdue", "election": name}
+        speaking = threading.Thread(target=_log, args=(text, dump(self._loop), fields), daemon=True)
         speaking.start()
         speaking.join(LOG_LIMIT)
         if self._action == "exit":
             os._exit(EXIT_CODE)
 
 
-def _log(text: str, stacks: str) -> None:
+def _log(text: str, stacks: str, fields: dict[str, object]) -> None:
     # As the stack of this record: a formatter that keeps messages on one line leaves it as it is.
-    log.handle(log.makeRecord(log.name, logging.CRITICAL, __file__, 0, text, (), None, sinfo=stacks))
+    log.handle(log.makeRecord(log.name, logging.CRITICAL, __file__, 0, text, (), None, None, fields, stacks))
 
 
 def dump(loop: asyncio.AbstractEventLoop) -> str:

@@ -215,4 +215,7 @@ class Connection:
         try:
             self.close(EXIT_LIMIT)
         except TimeoutError:
-            log.warning("the process ends while its work runs on: its place ends with the session")
+            log.warning(
+                "the process ends while its work runs on: its place ends with the session",
+                extra={"event": "place_left_behind"},
+            )

@@ -98,7 +98,7 @@ def run(command: tuple[str, ...], on_loss: OnLoss, on_exit: OnExit, identity: st
     try:
         code = carry_out(_run(config, line, on_loss, on_exit, notify))
     except SupervisorDied:
-        log.critical("the supervisor is gone, and nothing of the command is left")
+        log.critical("the supervisor is gone, and nothing of the command is left", extra={"event": "supervisor_lost"})
         code = Exit.SUPERVISOR_DIED
     except (NoAuth, AuthFailed) as error:
         click.echo(f"leader-async: ZooKeeper does not let us take part: {error}", err=True)

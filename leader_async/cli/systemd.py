@@ -55,7 +55,8 @@ class Notify:
         address = environment.pop("NOTIFY_SOCKET", "")
         period, pid = environment.pop("WATCHDOG_USEC", ""), environment.pop("WATCHDOG_PID", "")
         if address and address[0] not in "/@":
-            log.warning("NOTIFY_SOCKET=%s is neither a path nor @name: nobody is told how this process is", address)
+            text = "NOTIFY_SOCKET=%s is neither a path nor @name: nobody is told how this process is"
+            log.warning(text, address, extra={"event": "nobody_notified"})
             address = ""
         ours = period.isdigit() and int(period) > 0 and pid in ("", str(os.getpid()))
         return cls(address, int(period) / 1e6 if ours and address else None)

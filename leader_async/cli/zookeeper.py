@@ -34,7 +34,7 @@ async def run(host: str, port: int, tick: float) -> Exit:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told_to_stop.set)
     async with EmbeddedServer(tick=tick, sock=bind(host, port)) as server:
-        log.info("embedded ZooKeeper at %s (%s)", server.address, WARNING)
+        log.info("embedded ZooKeeper at %s (%s)", server.address, WARNING, extra={"event": "listening"})
         await told_to_stop.wait()
-    log.info("stopped; everything that was stored is gone")
+    log.info("stopped; everything that was stored is gone", extra={"event": "stopped"})
     return Exit.STOPPED

@@ -108,7 +108,11 @@ class Line:
 
     async def clear(self) -> None:
         """Kill the supervisor, if it lives, and all that it had. When this is over, nothing of the command is left."""
-        log.error("the supervisor %s: killing the command here", "is gone" if self.died else "is not to be relied on")
+        log.error(
+            "the supervisor %s: killing the command here",
+            "is gone" if self.died else "is not to be relied on",
+            extra={"event": "supervisor_lost"},
+        )
         self.died = True
         while mine := [pid for pid in linux.children() if pid not in self._strangers]:
             for pid in mine:

@@ -56,7 +56,7 @@ def fork(command: Sequence[str], lease: float, stop_timeout: float) -> Line:
             linux.adopt_orphans()
             asyncio.run(_Supervisor(theirs, inside, command, lease, stop_timeout).run())
         except BaseException:  # the boundary of this process
-            log.critical("the supervisor has died of a bug", exc_info=True)
+            log.critical("the supervisor has died of a bug", exc_info=True, extra={"event": "bug"})
         finally:
             logging.shutdown()
             os._exit(0)
@@ -112,7 +112,7 @@ class _Supervisor:
         asyncio.get_running_loop().remove_reader(self._sock)
         self._orphaned = True
         if self._run is not None:
-            log.warning("leader-async run has ended: killing the command")
+            log.warning("leader-async run has ended: killing the command", extra={"event": "run_lost"})
             self._run.kill(clock.now())
         self._look()
 
@@ -149,7 +149,9 @@ class _Supervisor:
                 preexec_fn=lambda: linux.die_with(me),
             )  # fmt: skip
         except OSError as error:
-            log.critical("%s cannot be run: %s", self._command[0], error.strerror)
+            log.critical(
+                "%s cannot be run: %s", self._command[0], error.strerror, extra={"event": "command_cannot_run"}
+            )
             self._status = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_RUN
             self._run = None
             say(self._sock, "failed", status=self._status)
@@ -192,5 +194,7 @@ class _Supervisor:
                 if not allowed and pid not in self._forbidden:
                     self._forbidden.add(pid)
                     log.error(
-                        "process %d may not be signalled, it runs as another user: the place is kept until it ends", pid
+                        "process %d may not be signalled, it runs as another user: the place is kept until it ends",
+                        pid,
+                        extra={"event": "command_out_of_reach"},
                     )

@@ -74,5 +74,6 @@ def timer(ring: Callable[[], None]) -> Timer | Alarm:
     try:
         return Timer(ring)
     except OSError as error:
-        log.warning("no timer on CLOCK_BOOTTIME (%s): deadlines come late after a machine's sleep", error)
+        text = "no timer on CLOCK_BOOTTIME (%s): deadlines come late after a machine's sleep"
+        log.warning(text, error, extra={"event": "no_timer"})
         return Alarm(ring)

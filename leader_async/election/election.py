@@ -448,7 +448,12 @@ class Election(Observer):
 
     def _die(self, error: Exception) -> None:
         self._died = error
-        log.critical("%s: the candidacy has died of a bug; this process leads no more", self.name, exc_info=error)
+        log.critical(
+            "%s: the candidacy has died of a bug; this process leads no more",
+            self.name,
+            exc_info=error,
+            extra={"event": "bug", "election": self.name, "identity": self.identity},
+        )
         if self._job is not None:
             if self.candidacy.working:
                 self._job.stop()

@@ -163,9 +163,11 @@ class Historian:
         except (NotConnected, ConnectionLost):
             done = False
         except ZooKeeperError as error:
+            own = diary.candidacy.settings
             log.log(
                 logging.WARNING if diary.pause == RETRY[0] else logging.DEBUG,
-                "%s: the history cannot be written: %s; trying again later", diary.candidacy.settings.parent, error,
+                "%s: the history cannot be written: %s; trying again later", own.parent, error,
+                extra={"event": "history_not_written", "identity": own.identity},
             )  # fmt: skip
             done = False
         if done:
@@ -234,4 +236,6 @@ async def read(client: Client, parent: str) -> tuple[list[TermEntry], int | None
 
 def _report(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, ZooKeeperError):
-        log.error("the historian has died of a bug; elections go on without a history", exc_info=error)
+        log.error(
+            "the historian has died of a bug; elections go on without a history", exc_info=error, extra={"event": "bug"}
+        )

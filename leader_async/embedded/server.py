@@ -181,7 +181,7 @@ class _Client(asyncio.Protocol):
         assert self._transport is not None
         self._transport.write(data)
         if self._transport.get_write_buffer_size() > UNREAD_LIMIT:
-            log.warning("a client does not read what it is sent; hanging up on it")
+            log.warning("a client does not read what it is sent; hanging up on it", extra={"event": "client_dropped"})
             self.abort()
 
     def close(self) -> None:

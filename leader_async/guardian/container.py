@@ -88,7 +88,9 @@ class _Init:
                 try:
                     self._start(command)
                 except OSError as error:
-                    log.critical("%s cannot be run: %s", command[0], error.strerror)
+                    log.critical(
+                        "%s cannot be run: %s", command[0], error.strerror, extra={"event": "command_cannot_run"}
+                    )
                     return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_RUN
                 status = await self._status
                 await self._wind_up()
@@ -137,7 +139,7 @@ class _Init:
         except BlockingIOError:
             return
         except OSError as error:
-            log.warning("somebody introduced itself in vain: %s", error)
+            log.warning("somebody introduced itself in vain: %s", error, extra={"event": "not_guarded"})
 
     async def _wind_up(self) -> None:
         """COMMAND has ended: end what is left of it."""
@@ -160,4 +162,4 @@ async def _run(watch: Watch) -> None:
     try:
         await watch.run()
     except Exception:  # the supervisor: COMMAND lives on
-        log.critical("guarding a process has failed of a bug", exc_info=True)
+        log.critical("guarding a process has failed of a bug", exc_info=True, extra={"event": "bug"})

@@ -119,7 +119,7 @@ async def _leave(client: Client, parent: str) -> bool:
     try:
         record = r.decode(data.data, data.stat.version)
     except RecordError as error:
-        log.warning("%s: %s", parent, error)
+        log.warning("%s: %s", parent, error, extra={"event": "record_unreadable"})
         return False
     if record.state is not r.State.HELD:
         return False

@@ -49,7 +49,10 @@ def hand_over(end: socket.socket) -> bool:
             way.setblocking(False)
             socket.send_fds(way, [b"guard"], [end.fileno()])
     except (OSError, ValueError, OverflowError) as error:
-        log.warning("%s=%r is of no use, starting a guardian of our own: %s", VARIABLE, text, error)
+        log.warning(
+            "%s=%r is of no use, starting a guardian of our own: %s", VARIABLE, text, error,
+            extra={"event": "no_inherited_guardian"},
+        )  # fmt: skip
         return False
     return True
 
@@ -85,10 +88,10 @@ def spawn(end: socket.socket) -> None:
             )
         code = process.wait()
     except OSError as error:
-        log.warning("the guardian cannot be started: %s", error)
+        log.warning("the guardian cannot be started: %s", error, extra={"event": "guardian_lost"})
         return
     if code != 0:
-        log.warning("the guardian cannot be started: its exit code was %d", code)
+        log.warning("the guardian cannot be started: its exit code was %d", code, extra={"event": "guardian_lost"})
 
 
 def _above_stdio(end: socket.socket) -> socket.socket:

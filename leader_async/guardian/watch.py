@@ -107,7 +107,7 @@ class Watch:
         except BlockingIOError:
             return
         except ValueError as error:
-            log.error("%s: this application is not guarded", error)
+            log.error("%s: this application is not guarded", error, extra={"event": "not_guarded"})
             self._settle(gone=False)
             return
         except OSError as error:
@@ -151,7 +151,10 @@ class Watch:
 
     def _note_alive(self) -> None:
         if self.living:
-            log.warning("the application has closed its descriptor, but its process lives: waiting for its end")
+            log.warning(
+                "the application has closed its descriptor, but its process lives: waiting for its end",
+                extra={"event": "descriptor_closed"},
+            )
 
     def _settle(self, *, gone: bool) -> None:
         if not self._gone.done():

@@ -412,8 +412,9 @@ class Schedule:
                 await self._close(job, page)
         elif ending.cause is not None:
             log.warning(
-                "%s: attempt %d at %s was cut short: %s", rules.name, run.attempt, slot.isoformat(), ending.error
-            )
+                "%s: attempt %d at %s was cut short: %s", rules.name, run.attempt, slot.isoformat(), ending.error,
+                extra=self._fields(job, "job_cut_short", run),
+            )  # fmt: skip
         if ending.cancelled:
             raise asyncio.CancelledError
         if not ending.finished:

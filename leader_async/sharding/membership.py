@@ -243,7 +243,10 @@ class Membership:
         self.stale = True  # refused: somebody else is the first; done: it is to be read with a watch
         if answer.ok:
             changed, members = moves(before, after), len(self.names)
-            log.info("%s: members: %d, partitions with another owner: %d", self._parent, members, changed)
+            log.info(
+                "%s: members: %d, partitions with another owner: %d", self._parent, members, changed,
+                extra={"event": "rebalanced", "members": members, "moved": changed},
+            )  # fmt: skip
 
     async def settle(self) -> None:
         """Know what our znode tells, if a reply about that was lost.
@@ -321,7 +324,8 @@ class Membership:
 
     def _deleted(self, name: str) -> None:
         if name and self.me == name:
-            log.warning("%s: somebody deleted our znode %s; joining again", self._parent, name)
+            text = "%s: somebody deleted our znode %s; joining again"
+            log.warning(text, self._parent, name, extra={"event": "member_deleted"})
             self._forget()
 
     @property

@@ -202,7 +202,10 @@ class Partitions:
                 if isinstance(error, NoAuth) and not let_in:
                     self._fail(error)
                     return
-                log.error("%s: cannot keep the share: %s; trying again in %g s", self.name, error, HOLD_OFF)
+                log.error(
+                    "%s: cannot keep the share: %s; trying again in %g s", self.name, error, HOLD_OFF,
+                    extra={"event": "share_not_kept", "partitions": self.name},
+                )  # fmt: skip
                 await asyncio.sleep(HOLD_OFF)
                 continue
             except LeaderAsyncError as error:
@@ -227,9 +230,17 @@ class Partitions:
                     if self._tasks or self._members.me:
                         await asyncio.shield(changed)
         except TimeoutError:
-            log.warning("%s: nobody stands ready for %d partitions after %g s", self.name, len(self._tasks), limit)
+            log.warning(
+                "%s: nobody stands ready for %d partitions after %g s", self.name, len(self._tasks), limit,
+                extra={"event": "share_not_taken", "partitions": self.name},
+            )  # fmt: skip
         except LeaderAsyncError as error:
-            log.warning("%s: cannot hand over: %s", self.name, error)
+            log.warning(
+                "%s: cannot hand over: %s",
+                self.name,
+                error,
+                extra={"event": "share_not_taken", "partitions": self.name},
+            )
 
     async def _all_ended(self) -> None:
         """Wait for the last task, whoever cancels this meanwhile: better no holder than two."""
@@ -322,5 +333,10 @@ class Partitions:
         if self._failure is None:
             self._failure = error
         elif error is not self._failure and not isinstance(error, SessionClosed):
-            log.error("%s: failed as well, while the share is given up", self.name, exc_info=error)
+            log.error(
+                "%s: failed as well, while the share is given up",
+                self.name,
+                exc_info=error,
+                extra={"event": "share_failed", "partitions": self.name},
+            )
         self._changed.fire()

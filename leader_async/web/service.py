@@ -53,11 +53,12 @@ async def read(what: str, answer: Awaitable[T], show: Callable[[T], object]) -> 
         async with asyncio.timeout(ASK_LIMIT):
             found = await answer
     except (RecordError, LedgerError) as problem:
-        log.warning("the %s cannot be read: %s", what, problem)
+        log.warning("the %s cannot be read: %s", what, problem, extra={"event": "cannot_read", "what": what})
         text = f"the {what} in ZooKeeper is not this library's; the log of this replica says more"
         return answers.error(503, text)
     except (LeaderAsyncError, TimeoutError) as problem:
-        log.info("the %s cannot be read: %s", what, problem or "no answer in time")
+        why = problem or "no answer in time"
+        log.info("the %s cannot be read: %s", what, why, extra={"event": "cannot_read", "what": what})
         return answers.error(503, "ZooKeeper cannot be asked now; /status says since when", {"Retry-After": "1"})
     return answers.error(404, f"there is no such {what}") if found is None else answers.as_json(show(found))
 

@@ -256,6 +256,16 @@ def test_each_module_says_what_it_is(path: Path) -> None:
     assert ast.get_docstring(ast.parse((PACKAGE / path).read_text())), f"{path} has no docstring"
 
 
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_each_line_of_the_log_has_its_event(path: Path) -> None:
+    levels = {"log", "info", "warning", "error", "critical", "exception"}
+    for node in ast.walk(ast.parse((PACKAGE / path).read_text())):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name("log"), attr=level)) if level in levels:
+                given = {keyword.arg for keyword in node.keywords}
+                assert "extra" in given, f"{path}:{node.lineno}: extra={{'event': …}} is missing"
+
+
 def test_every_public_name_is_there_once_and_explained() -> None:
     assert list(leader_async.__all__) == sorted(set(leader_async.__all__), key=leader_async.__all__.index)
     for name in leader_async.__all__:

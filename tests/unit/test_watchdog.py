@@ -58,6 +58,7 @@ async def test_each_run_of_overdue_work_is_dumped_once(caplog: pytest.LogCapture
             "x: the work runs 3.0 s past the end of its lease, although it was cancel"
         )
         assert "its place is kept" in record.getMessage()
+        assert (vars(record)["event"], vars(record)["election"]) == ("work_overdue", "x")
         assert "test_each_run_of_overdue_work_is_dumped_once" in (record.stack_info or "")
         await asyncio.sleep(0.2)
         other.overdue = 1.0
