@@ -44,9 +44,13 @@ class Certificate:
             try:
                 self._context = self._load()
             except UsageError as error:
-                log.error("the certificate was changed, but the old one stays in use: %s", error)
+                log.error(
+                    "the certificate was changed, but the old one stays in use: %s",
+                    error,
+                    extra={"event": "certificate_not_read"},
+                )
             else:
-                log.info("the certificate was changed, and is in use")
+                log.info("the certificate was changed, and is in use", extra={"event": "certificate_changed"})
         return self._context
 
     def _look(self) -> Seen:

@@ -204,4 +204,9 @@ def warn_of_readers(file: str | None) -> None:
         return
     # Not of a pipe: that is read once.
     if stat.S_ISREG(mode) and mode & stat.S_IROTH:
-        log.warning("everybody on this machine may read the token in %s: chmod o-r %s", file, file)
+        log.warning(
+            "everybody on this machine may read the token in %s: chmod o-r %s",
+            file,
+            file,
+            extra={"event": "token_readable"},
+        )

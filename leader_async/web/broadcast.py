@@ -121,7 +121,11 @@ class Broadcast:
         self._feeding = None
         self._latest.clear()
         if not feeding.cancelled() and (error := feeding.exception()) is not None:
-            log.critical("the event stream has died of a bug; its listeners are sent away", exc_info=error)
+            log.critical(
+                "the event stream has died of a bug; its listeners are sent away",
+                exc_info=error,
+                extra={"event": "bug"},
+            )
         for one in self._listeners:
             one.end()
 

@@ -105,7 +105,12 @@ class Feed:
                     other.cancel()
                 return
             except LeaderAsyncError as problem:
-                log.warning("%s cannot be followed: %s", election.name, problem)
+                log.warning(
+                    "%s cannot be followed: %s",
+                    election.name,
+                    problem,
+                    extra={"event": "cannot_read", "election": election.name},
+                )
                 away = Change((), None, (), election.status(), election.client.connected)
                 self._publish("queue", _queue(away, "the election cannot be read; the log of this replica says more"))
                 await asyncio.sleep(AGAIN)
@@ -129,7 +134,7 @@ class Feed:
                 if (jobs := await self._papers.jobs()) is not None:
                     self._publish("jobs", {"jobs": [_job(job) for job in jobs]})
             except LeaderAsyncError as problem:
-                log.info("what is written down cannot be read: %s", problem)
+                log.info("what is written down cannot be read: %s", problem, extra={"event": "cannot_read"})
                 await asyncio.wait([news], timeout=AGAIN)
             else:
                 await asyncio.sleep(LEAST)
@@ -201,7 +206,7 @@ async def events(request: web.Request) -> web.StreamResponse:
                 async with asyncio.timeout(PATIENCE):
                     await response.write(frames)
         except TimeoutError:
-            log.info("a listener takes no events; it is cut off")
+            log.info("a listener takes no events; it is cut off", extra={"event": "listener_cut_off"})
             listener.end()
         except ConnectionError:
             pass  # it has gone

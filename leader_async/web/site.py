@@ -118,7 +118,11 @@ class Callers:
         loop = asyncio.get_running_loop()
         if loop.time() - self._told >= QUIET:
             self._told = loop.time()
-            log.warning("%d connections at most stay open: those that were silent for longest are closed", self._most)
+            log.warning(
+                "%d connections at most stay open: those that were silent for longest are closed",
+                self._most,
+                extra={"event": "connections_full"},
+            )
         self.forget(victim)
         if isinstance(victim, asyncio.Task):
             victim.cancel()
@@ -185,7 +189,13 @@ class Caller(web.RequestHandler):
     ) -> web.StreamResponse:
         """The answer to what is no request, or what nobody has caught; it tells a stranger nothing."""
         known = status < 500
-        log.log(logging.DEBUG if known else logging.ERROR, "a request from %s failed", request.remote, exc_info=exc)
+        log.log(
+            logging.DEBUG if known else logging.ERROR,
+            "a request from %s failed",
+            request.remote,
+            exc_info=exc,
+            extra={"event": "request_failed"},
+        )
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun, an error cannot be sent any more")
         text = "this is not HTTP/1.1, or too long" if known else "this replica could not answer; its log says why"
@@ -285,7 +295,7 @@ class Site(web.BaseSite):
         self._callers.forget(opening)
 
     def _pause(self, error: OSError) -> None:
-        log.warning("no connection can be accepted now: %s", error.strerror)
+        log.warning("no connection can be accepted now: %s", error.strerror, extra={"event": "cannot_accept"})
         self._callers.close_one()
         self._loop.remove_reader(self._sock)
         with suppress(OSError):
