@@ -21,8 +21,6 @@ FAULTS = [
     "leading replica told to end (SIGTERM)",
     "ensemble restarted at once",
     "leading replica cut off",
-    "other replicas come and go",
-    "ensemble restarted one by one",
 ]
 
 
