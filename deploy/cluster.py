@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from types import FrameType
 from typing import NoReturn, Protocol
 
@@ -134,7 +135,7 @@ def rolling_restart(fleet: Fleet, order: Sequence[str]) -> None:
         fleet.restart(name)
         fleet.restarted(name)
         # Before it is a candidate again, nobody else may be restarted: it may be the one that takes over.
-        if not wait_until(lambda name=name: queues(fleet, name), RESTART_LIMIT):  # type: ignore[misc]
+        if not wait_until(partial(queues, fleet, name), RESTART_LIMIT):
             raise ClusterError(
                 f"{name} is not in the queue {RESTART_LIMIT:g} s after its restart; `make logs` says more"
             )

@@ -168,18 +168,11 @@ async def find_appointee(client: Client, parent: str, own: str | None, identity:
         UsageError: there is none.
         ZooKeeperError: ZooKeeper cannot be asked.
     """
-    children = await client.request(m.GetChildren(parent))
-    assert isinstance(children, m.Children)
-    names = q.in_order(children.names)
-    cards = await asyncio.gather(*(read_card(client, parent, name) for name in names))
-    before, before_card = "", Card()
-    for name, card in zip(names, cards, strict=True):
-        if card is None:
-            continue
-        if card.identity == identity and name != own:
-            return Appointee(name, before, before_card)
-        before, before_card = name, card
-    others = sorted({card.identity for name, card in zip(names, cards, strict=True) if card and name != own})
+    standing = [one for one in await _read_appointees(client, parent) if one[0].znode != own]
+    for appointee, card in standing:
+        if card.identity == identity:
+            return appointee
+    others = sorted({card.identity for _, card in standing})
     raise UsageError(f"no candidate {identity!r} stands in the queue; there are: {', '.join(others) or 'no others'}")
 
 
@@ -195,22 +188,39 @@ async def find_newest(client: Client, parent: str, own: str | None, since: float
     Raises:
         ZooKeeperError: ZooKeeper cannot be asked.
     """
+    newest = None
+    for appointee, card in await _read_appointees(client, parent, LATEST):
+        if appointee.znode != own and card.started_at > since:
+            newest, since = appointee, card.started_at
+    return newest
+
+
+async def _read_appointees(client: Client, parent: str, last: int | None = None) -> list[tuple[Appointee, Card]]:
+    """Who stands in the queue, first first, how each would be told that it is appointed, and its card.
+
+    Args:
+        client: through whom to read.
+        parent: path of the election's znode.
+        last: only so many, the last ones; None for all.
+
+    Raises:
+        ZooKeeperError: ZooKeeper cannot be asked.
+    """
     children = await client.request(m.GetChildren(parent))
     assert isinstance(children, m.Children)
     names = q.in_order(children.names)
-    last = names[-LATEST:]
+    wanted = names if last is None else names[-last:]
     # One more: whoever stands right before the first of them.
-    asked = names[-LATEST - 1 :]
+    asked = names if last is None else names[-last - 1 :]
     cards = await asyncio.gather(*(read_card(client, parent, name) for name in asked))
-    newest, before, before_card = None, "", Card()
+    found, before, before_card = [], "", Card()
     for name, card in zip(asked, cards, strict=True):
         if card is None:
             continue
-        if name in last and name != own and card.started_at > since:
-            newest = Appointee(name, before, before_card)
-            since = card.started_at
+        if name in wanted:
+            found.append((Appointee(name, before, before_card), card))
         before, before_card = name, card
-    return newest
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,4 +35,4 @@ async def _watch(sock: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])  # type: ignore[arg-type]
+    main(sys.argv[1], sys.argv[2], "json" if sys.argv[3:] == ["json"] else "text")

@@ -134,7 +134,8 @@ class Callers:
     def forget(self, one: Caller | asyncio.Task[None]) -> None:
         """This one counts no more."""
         self.silent.pop(one, None)
-        self.answered.pop(one, None)  # type: ignore[arg-type]
+        if isinstance(one, Caller):
+            self.answered.pop(one, None)
 
 
 class Caller(web.RequestHandler):

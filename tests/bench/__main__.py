@@ -13,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from ..support.reporting import say
 from ..support.zookeeper import classpath
 from .bench import Bench
 from .cases.catalogue import CASES, TIMELESS
@@ -23,12 +24,6 @@ from .systems import LIMIT, OURS, ROOT, SYSTEMS, problem
 
 CASE_LIMIT = 1200.0
 """Seconds that one case may take."""
-
-
-def say(line: str = "") -> None:
-    """Tell the person at the terminal."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 def main() -> int:

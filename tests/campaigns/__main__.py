@@ -17,16 +17,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from ..support.reporting import say
 from .campaign import campaign
 from .field import SYSTEMS, problem
 from .nemesis import Nemesis
 from .report import as_json, markdown, picture
-
-
-def say(line: str = "") -> None:
-    """Tell the person at the terminal."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 def main() -> int:

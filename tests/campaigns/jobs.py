@@ -26,6 +26,7 @@ from leader_async.zookeeper import messages as m
 from leader_async.zookeeper.client import Client
 
 from ..support.postgres import Postgres, programs
+from ..support.reporting import say
 from ..support.waiting import until
 from .campaign import afflict, left_behind
 from .checker import Trouble, Verdict
@@ -161,12 +162,6 @@ async def _rows(dsn: str) -> list[Attempt]:
     finally:
         await connection.close()
     return [Attempt(*row) for row in rows]
-
-
-def say(line: str = "") -> None:
-    """Tell the person at the terminal."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 def main() -> int:

@@ -38,6 +38,14 @@ def drain(process: Process) -> None:
         process.receive()
 
 
+def transfer(world: World, leader: Process, place: int) -> None:
+    """The leader hands over by name to whoever stands at this place of the queue."""
+    appointee = world.appointee(place)
+    assert appointee is not None
+    leader.candidacy.transfer(appointee, leader.now)
+    leader.carry_out()
+
+
 def test_a_blind_claim_after_a_stale_read_of_none_meets_no_term() -> None:
     """The heir read `none`; its predecessor claimed, and its session ended: a claim on v + 1 would be a theft."""
     world = World(2)
@@ -209,10 +217,7 @@ def test_an_appointment_hit_by_the_heirs_claim_on_v_plus_one() -> None:
 def test_who_transfers_and_then_resigns_does_not_free_the_others_record() -> None:
     world = joined(3)
     leader, _, last = in_order(world)
-    appointee = world.appointee(2)
-    assert appointee is not None
-    leader.candidacy.transfer(appointee, leader.now)
-    leader.carry_out()
+    transfer(world, leader, 2)
     leader.cut(1)  # the reply is lost, the effect is not
     leader.candidacy.resign(leader.now)
     leader.connect()
@@ -224,10 +229,7 @@ def test_who_transfers_and_then_resigns_does_not_free_the_others_record() -> Non
 def test_a_transfer_to_one_further_back_is_read_by_that_one() -> None:
     world = joined(4)
     leader, *_, last = in_order(world)
-    appointee = world.appointee(3)
-    assert appointee is not None
-    leader.candidacy.transfer(appointee, leader.now)
-    leader.carry_out()
+    transfer(world, leader, 3)
     world.deliver()
     assert last.leads, "without waiting for an audit"
     assert sum(process.leads for process in world.processes) == 1
@@ -241,10 +243,7 @@ def who_leads_before_its_turn() -> tuple[World, Process, Process, Process]:
         process.carry_out()
         world.deliver()
     leader, first, second = in_order(world)
-    appointee = world.appointee(2)
-    assert appointee is not None
-    leader.candidacy.transfer(appointee, leader.now)
-    leader.carry_out()
+    transfer(world, leader, 2)
     world.deliver()
     assert in_order(world) == [first, second, leader]
     assert second.leads
@@ -254,10 +253,7 @@ def who_leads_before_its_turn() -> tuple[World, Process, Process, Process]:
 def test_one_that_leads_before_its_turn_hands_over_to_the_one_right_behind_it() -> None:
     """Its end alone would not tell that one: whoever it watches may go, and somebody else still be ahead of it."""
     world, _, second, last = who_leads_before_its_turn()
-    appointee = world.appointee(2)
-    assert appointee is not None
-    second.candidacy.transfer(appointee, second.now)
-    second.carry_out()
+    transfer(world, second, 2)
     world.deliver()
     assert last.leads, "without waiting for an audit"
 

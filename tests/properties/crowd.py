@@ -112,7 +112,8 @@ class Crowd:
     def _answer(self, member: Member, request: m.Request) -> m.Reply:
         self._asked[type(request).__name__] += 1
         if not isinstance(request, READS):
-            return self._write(Entry(member.session, request))  # type: ignore[arg-type]
+            assert isinstance(request, m.Multi | m.Create | m.Delete | m.SetData | m.Check)
+            return self._write(Entry(member.session, request))
         try:
             reply = self._tree.read(request)
         except Refused as refused:

@@ -16,14 +16,9 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from ..support.reporting import say
 from .plan import KINDS, of_seed, program
 from .run import Report, run, shrink
-
-
-def say(line: str = "") -> None:
-    """Tell the person at the terminal."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 def of(seed: int) -> tuple[int, Report]:

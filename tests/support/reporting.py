@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from statistics import median
 
 MEASURED: list[tuple[str, list[float]]] = []
@@ -29,3 +30,9 @@ def lines() -> list[str]:
                 f"{name:<72} median {median(ordered) * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms, n = {len(ordered)}"
             )
     return table
+
+
+def say(line: str = "") -> None:
+    """Tell the person at the terminal, at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
