@@ -26,6 +26,7 @@ from types import FrameType
 
 from aiohttp import web
 
+from .. import signals
 from ..election.connection import Connection, connect
 from ..election.election import Election
 from ..election.term import Term
@@ -40,8 +41,7 @@ log = logging.getLogger("leader_async.serve")
 
 FAVOUR_SHARE, LEAVE_SHARE, CLOSE_SHARE = 0.05, 0.65, 0.25
 """Of the bound of a stop: how long ZooKeeper may take to say who started last, to hear that we leave, and to close the
-session. A ZooKeeper
-that does not answer is no failure of ours: the place ends with the session."""
+session. A ZooKeeper that does not answer is no failure of ours: the place ends with the session."""
 
 BACKLOG = 1024
 """Connections that the kernel keeps for us: one is accepted in each turn of the loop."""
@@ -207,6 +207,7 @@ def _first_signal() -> asyncio.Future[None]:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, told)
+    signals.wake()
     return told_to_stop
 
 

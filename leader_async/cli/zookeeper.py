@@ -8,6 +8,7 @@ import signal
 
 from ..embedded import EmbeddedServer
 from ..embedded.server import check_tick
+from ..signals import listen
 from .exits import Exit
 from .serve import bind
 
@@ -30,9 +31,7 @@ async def run(host: str, port: int, tick: float) -> Exit:
     """
     check_tick(tick)  # here: wrong usage is told before a port is tried
     told_to_stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told_to_stop.set)
+    listen(dict.fromkeys((signal.SIGTERM, signal.SIGINT), told_to_stop.set))
     async with EmbeddedServer(tick=tick, sock=bind(host, port)) as server:
         log.info("embedded ZooKeeper at %s (%s)", server.address, WARNING, extra={"event": "listening"})
         await told_to_stop.wait()

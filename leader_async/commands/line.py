@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import clock
+from ..signals import listen
 from . import linux
 from .supervision import Supervision, Why
 from .talk import hear, say
@@ -67,9 +68,8 @@ class Line:
     def open(self, changed: Callable[[], None]) -> None:
         """Listen in the running event loop; `changed` is called whenever an attribute has."""
         self._changed = changed
-        loop = asyncio.get_running_loop()
-        loop.add_reader(self._sock, self._hear)
-        loop.add_signal_handler(signal.SIGCHLD, self._reap)
+        asyncio.get_running_loop().add_reader(self._sock, self._hear)
+        listen({signal.SIGCHLD: self._reap})
         self._reap()
 
     def start(self, run: Supervision, variables: dict[str, str]) -> None:

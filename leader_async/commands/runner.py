@@ -14,12 +14,14 @@ import logging
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from .. import clock
 from ..election.connection import Connection
 from ..election.election import Election
 from ..election.term import Term
+from ..signals import listen
 from ..waking import Pulse
 from .decisions import LOST, Next, OnExit, OnLoss, after, pause
 from .line import Ended, Line, SupervisorDied
@@ -82,13 +84,11 @@ class Runner:
         Raises:
             SupervisorDied: see there.
         """
-        loop = asyncio.get_running_loop()
         self._line.open(self._news.fire)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._told_to_stop, number)
+        listen({number: partial(self._told_to_stop, number) for number in (signal.SIGTERM, signal.SIGINT)})
         for number, forwarded in FORWARDED.items():
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup is for the command as well
-                loop.add_signal_handler(number, self._line.forward, forwarded)
+                listen({number: partial(self._line.forward, forwarded)})
         self._connection.start()
         try:
             return await self._follow()

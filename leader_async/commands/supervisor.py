@@ -22,6 +22,7 @@ from .. import clock
 from ..guardian import finding
 from ..guardian.watch import Watch
 from ..reaping import reap
+from ..signals import listen
 from . import linux
 from .decisions import NOT_FOUND, NOT_RUN
 from .line import Line
@@ -86,7 +87,7 @@ class _Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup is for the command as well
                 signal.signal(number, lambda *_: None)  # not SIG_IGN, which the command would inherit
-        loop.add_signal_handler(signal.SIGCHLD, self._look)
+        listen({signal.SIGCHLD: self._look})
         for sock in (self._sock, self._door):
             sock.setblocking(False)
         loop.add_reader(self._sock, self._hear)

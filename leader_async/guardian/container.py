@@ -25,9 +25,11 @@ import signal
 import socket
 import subprocess
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from ..reaping import reap
+from ..signals import listen
 from . import finding
 from .ending import hush
 from .watch import Watch
@@ -79,9 +81,7 @@ class _Init:
     async def run(self, command: Sequence[str]) -> int:
         """See `guard`."""
         loop = asyncio.get_running_loop()
-        for number in FORWARDED:
-            loop.add_signal_handler(number, self._forward, number)
-        loop.add_signal_handler(signal.SIGCHLD, self._reap)
+        listen({signal.SIGCHLD: self._reap, **{number: partial(self._forward, number) for number in FORWARDED}})
         loop.add_reader(self._ours, self._admit)
         try:
             async with asyncio.TaskGroup() as self._group:
@@ -112,8 +112,7 @@ class _Init:
             os.kill(self._child.pid, signal.SIGCONT)  # it may have been stopped for reading the terminal too early
 
     def _forward(self, number: signal.Signals) -> None:
-        # A flood of signals may have cost us the one that tells of an end: what Python has no room for is dropped.
-        self._reap()
+        self._reap()  # whom we would tell to stop may just have ended
         if self._child is not None and self._child.returncode is None:
             os.kill(self._child.pid, number)  # not its own method, which would take its status
         elif number in STOPPING:

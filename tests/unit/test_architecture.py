@@ -125,6 +125,7 @@ LAYERS |= {
     "watchdog": set(),
     "logs": set(),
     "reaping": set(),
+    "signals": set(),
     # The application's end knows nothing of elections; the other end writes their records, and that is all it knows.
     "guardian": set(),
     "guardian/protocol": {"zookeeper/identity", "zookeeper/session", "zookeeper/tls"},
@@ -138,7 +139,7 @@ LAYERS |= {
     },
     "guardian/ending": {"errors", "zookeeper", "election/record", "guardian/protocol"},
     "guardian/watch": {"guardian/protocol", "guardian/ending"},
-    "guardian/container": {"reaping", "guardian/ending", "guardian/finding", "guardian/watch"},
+    "guardian/container": {"reaping", "signals", "guardian/ending", "guardian/finding", "guardian/watch"},
     "guardian/__main__": {"logs", "guardian/ending", "guardian/watch"},
 }
 LAYERS |= {
@@ -154,7 +155,7 @@ LAYERS |= {
     "fence/header": {"errors", "fence/statements"},
     "fence/gate": {"errors"},
     "fence": {"errors", "fence"},  # no driver, no ZooKeeper: a token is a number
-    "commands": {"clock", "waking", "election", "reaping", "guardian/finding", "guardian/watch", "commands"},
+    "commands": {"clock", "waking", "election", "reaping", "signals", "guardian/finding", "guardian/watch", "commands"},
 }
 PURE |= {"guardian/protocol", "commands/supervision", "commands/decisions"}
 PURE |= {"schedule/ledger", "schedule/tally", "schedule/decisions"}
@@ -181,7 +182,7 @@ LAYERS["web"] = {
 LAYERS["blocking"] = {
     "election", "errors", "watchdog", "metrics", "zookeeper/identity", "zookeeper/tls", "blocking",
 }  # fmt: skip
-LAYERS["cli"] = LAYERS["web"] | {"commands/decisions", "zookeeper", "embedded", "cli", "logs", "watchdog"}
+LAYERS["cli"] = LAYERS["web"] | {"commands/decisions", "zookeeper", "embedded", "cli", "logs", "signals", "watchdog"}
 LAYERS["cli/run"] = LAYERS["cli"] | {"commands"}
 LAYERS["cli/main"] = LAYERS["cli"] | {"guardian/container"}
 LAYERS[""] = {"election", "schedule", "sharding", "errors", "zookeeper", "cli"}
