@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
 from typing import Any
 
@@ -11,8 +12,11 @@ from ..election.history import TermEntry
 from ..election.moves import explained, nearest
 from ..errors import UsageError
 from . import asking
+from .ask_status import queue_of
 from .asking import Refused, Target, ask, clock_time, in_time, page, say
 from .instants import instant
+
+LATER = "that is done up to a fifth of a lease after it began, and never with history=False"
 
 
 async def _entries(target: Target) -> list[TermEntry]:
@@ -55,15 +59,20 @@ def why(at: str | None, **options: Any) -> None:
         wanted = None if at is None else instant(at, time.time())
     except UsageError as error:
         raise click.UsageError(str(error)) from error
-    entries = ask(_entries(target))
+    data, text = ask(_why(target, wanted))
+    say(target, data, text)
+
+
+async def _why(target: Target, wanted: float | None) -> tuple[Any, str]:
+    queue, entries = await asyncio.gather(queue_of(target), _entries(target))
+    leader = next((one for one in queue if one["is_leader"]), None)
+    unwritten = None
+    if leader and (not entries or leader["term"] > entries[-1].term):
+        unwritten = f"term {leader['term']}, in which {leader['identity']} leads, is not written down: {LATER}"
     move = nearest(entries, wanted)
     if move is None:
-        ask(_nothing(target))
-        return
+        raise Refused(unwritten or f"no move of {target.election}'s lead is written down")
     before, after = move
-    data = {"before": asdict(before), "after": asdict(after) if after else None}
-    say(target, data, explained(before, after, wanted, clock_time))
-
-
-async def _nothing(target: Target) -> None:
-    raise Refused(f"no move of {target.election}'s lead is written down")
+    data = {"before": asdict(before), "after": asdict(after) if after else None, "unwritten": unwritten}
+    text = explained(before, after, wanted, clock_time)
+    return data, f"{text}\n{unwritten}" if unwritten and after in (None, entries[-1]) else text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -18,7 +18,8 @@ def _line(one: dict[str, Any]) -> str:
     return f"{one['position'] + 1:>3}  {one['identity']}  {one['address'] or '-'}{leads}"
 
 
-async def _queue(target: Target) -> list[dict[str, Any]]:
+async def queue_of(target: Target) -> list[dict[str, Any]]:
+    """The candidates in the order of the queue."""
     if target.url is not None:
         found: list[dict[str, Any]] = await page(target, "/candidates")
         return found
@@ -37,7 +38,7 @@ def status(**options: Any) -> None:
         away = "" if known["session"]["connected"] else f"; ZooKeeper is away: {known['session']['last_error']}"
         say(target, known, f"{known['identity']} {leads} {known['election']}{away}")
         return
-    queue = ask(_queue(target))
+    queue = ask(queue_of(target))
     leader = next((one for one in queue if one["is_leader"]), None)
     who = f"nobody leads {target.election}"
     if leader is not None:
@@ -53,7 +54,7 @@ def status(**options: Any) -> None:
 def candidates(**options: Any) -> None:
     """The queue, first first."""
     target = Target(**options)
-    queue = ask(_queue(target))
+    queue = ask(queue_of(target))
     say(target, queue, "\n".join(map(_line, queue)) or f"nobody stands in the queue of {target.election}")
 
 
@@ -62,28 +63,38 @@ def candidates(**options: Any) -> None:
 def watch(**options: Any) -> None:
     """Tell each change of the leader and of the queue, until interrupted; a line each."""
     target = Target(**options)
-    if target.url is not None:
-        raise click.UsageError("watch follows an election in ZooKeeper; give --zookeeper, not --url")
-    ask(_watch(target))
+    ask(_watch(target) if target.url is None else _watch_replica(target))
 
 
 async def _watch(target: Target) -> None:
     async with asking.election_of(target) as (_, election):
         async for change in election.watch():
-            leader = change.leader
-            data = {
-                "what": change.what,
-                "connected": change.connected,
-                "leader": asdict(leader) if leader else None,
-                "queue": [asdict(one) for one in change.queue],
-            }
-            if target.as_json:
-                text = json.dumps(data, ensure_ascii=False)
-            else:
-                who = f"{leader.identity} leads, term {leader.term}" if leader else "nobody leads"
-                queue = ", ".join(one.identity for one in change.queue)
-                text = f"{who}; queue: {queue or '-'}" if change.connected else f"ZooKeeper is away; before that {who}"
-            click.echo(text)  # which flushes: programs read it
+            leader = asdict(change.leader) if change.leader else None
+            _tell(target, change.what, change.connected, leader, [asdict(one) for one in change.queue])
+
+
+async def _watch_replica(target: Target) -> None:
+    before: dict[str, Any] = {}
+    async for name, told in asking.events(target):
+        if name != "queue":
+            continue
+        what = [part for part in ("connected", "leader", "queue") if part not in before or before[part] != told[part]]
+        if what:
+            _tell(target, what, told["connected"], told["leader"], told["queue"])
+        before = told
+
+
+def _tell(
+    target: Target,
+    what: Sequence[str],
+    connected: bool,
+    leader: dict[str, Any] | None,
+    queue: list[dict[str, Any]],
+) -> None:
+    data = {"what": what, "connected": connected, "leader": leader, "queue": queue}
+    who = f"{leader['identity']} leads, term {leader['term']}" if leader else "nobody leads"
+    waiting = ", ".join(one["identity"] for one in queue) or "-"
+    say(target, data, f"{who}; queue: {waiting}" if connected else f"ZooKeeper is away; before that {who}")
 
 
 @click.command(epilog=asking.EXITS, context_settings=asking.SETTINGS)

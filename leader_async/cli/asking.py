@@ -33,6 +33,14 @@ Exit codes: 0 done, 1 the answer is no (nobody leads, nothing was found, refused
 SETTINGS = {"auto_envvar_prefix": "LEADER_ASYNC", "max_content_width": 100, "help_option_names": ["-h", "--help"]}
 
 
+SILENCE = 15.0
+"""Seconds without an event after which a stream is dead: a replica sends one every five."""
+AGAIN = 1.0
+"""Seconds between two attempts to have a stream that has ended."""
+LONGEST = 2**24
+"""Bytes of the longest event that is read: the queue of a hundred thousand candidates."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """Whom to ask, and how.
@@ -185,6 +193,61 @@ async def fetch(target: Target, path: str, *, method: str = "GET", token: str | 
         async with aiohttp.ClientSession(timeout=limit, headers=headers) as session:
             async with session.request(method, url, allow_redirects=False) as answer:
                 return answer.status, json.loads(await answer.text())
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+        raise Away(f"{url} cannot be asked: {error or 'no answer in time'}") from error
+
+
+async def events(target: Target) -> AsyncIterator[tuple[str, Any]]:
+    """What a replica tells from now on: names and data of its events, for ever.
+
+    A stream that ends is asked for again, since the replica, or the one that a load balancer chooses, may be back soon.
+
+    Raises:
+        Away: it does not answer at first.
+    """
+    silent = "does not answer"
+    began = told = False
+    while True:
+        try:
+            async for event in _stream(target):
+                began, told = True, False
+                yield event
+            silent = f"{target.url} has ended the stream"
+        except Away as error:
+            if not began:
+                raise
+            silent = str(error)
+        if not told:
+            click.echo(f"leader-async: {silent}; it is asked again until it answers", err=True)
+            told = True
+        await asyncio.sleep(AGAIN)
+
+
+async def _stream(target: Target) -> AsyncIterator[tuple[str, Any]]:
+    """One stream of server-sent events, to its end.
+
+    Raises:
+        Away: it does not begin, or breaks.
+    """
+    import aiohttp
+
+    assert target.url is not None
+    url = target.url.rstrip("/") + "/events"
+    limit = aiohttp.ClientTimeout(total=None, sock_connect=target.timeout, sock_read=SILENCE)
+    try:
+        async with aiohttp.ClientSession(timeout=limit, read_bufsize=LONGEST) as session:
+            async with asyncio.timeout(target.timeout):
+                answer = await session.get(url, allow_redirects=False)
+            async with answer:
+                if answer.status != 200:
+                    raise Away(f"{url} answers {answer.status}")
+                name = ""
+                async for line in answer.content:
+                    field, _, value = line.decode().rstrip("\n").partition(": ")
+                    if field == "event":
+                        name = value
+                    elif field == "data":  # always one line
+                        yield name, json.loads(value)
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
         raise Away(f"{url} cannot be asked: {error or 'no answer in time'}") from error
 
