@@ -17,6 +17,8 @@
 shares over all replicas. Errors are in `errors`.
 """
 
+from typing import TYPE_CHECKING
+
 from .election.connection import Connection, connect
 from .election.election import Election
 from .election.history import TermEntry
@@ -42,12 +44,14 @@ from .errors import (
     UsageError,
     ZooKeeperError,
 )
-from .schedule import JobRun, JobStatus, Schedule
-from .sharding.shares import Partitions, partitions
-from .sharding.views import Member, PartitionsStatus
 from .zookeeper.identity import Digest
 from .zookeeper.status import SessionStatus
 from .zookeeper.tls import TLS
+
+if TYPE_CHECKING:
+    from .schedule import JobRun, JobStatus, Schedule
+    from .sharding.shares import Partitions, partitions
+    from .sharding.views import Member, PartitionsStatus
 
 __all__ = (
     "TLS",
@@ -87,3 +91,28 @@ __all__ = (
     "connect",
     "partitions",
 )
+
+# Loaded when it is first named: who only elects does not pay for calendars and digests, 2 MiB of 26.
+_LATER = {
+    "JobRun": "schedule",
+    "JobStatus": "schedule",
+    "Member": "sharding.views",
+    "Partitions": "sharding.shares",
+    "PartitionsStatus": "sharding.views",
+    "Schedule": "schedule",
+    "partitions": "sharding.shares",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found = getattr(import_module(f".{_LATER[name]}", __name__), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -273,11 +273,15 @@ def test_every_public_name_is_there_once_and_explained() -> None:
         assert getattr(leader_async, name).__doc__, name
     public = {name for name in vars(leader_async) if not name.startswith("_")}
     modules = {path.stem for path in MODULES} | {path.parts[0] for path in MODULES}
-    assert public - modules == set(leader_async.__all__)
+    assert public - modules - {"TYPE_CHECKING"} == set(leader_async.__all__)
+    assert set(leader_async.__all__) <= set(dir(leader_async))
+    with pytest.raises(AttributeError, match="no attribute 'elect'"):
+        _ = leader_async.elect
 
 
-def test_importing_the_library_loads_neither_the_web_nor_the_command_line() -> None:
-    script = "import sys, leader_async; print(sorted({'aiohttp', 'click', 'prometheus_client'} & set(sys.modules)))"
+def test_importing_the_library_loads_neither_the_web_nor_the_command_line_nor_calendars() -> None:
+    unwanted = {"aiohttp", "click", "cronsim", "leader_async.sharding", "prometheus_client"}
+    script = f"import sys, leader_async; print(sorted({unwanted} & set(sys.modules)))"
     result = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=PACKAGE.parent
     )
