@@ -44,7 +44,6 @@ from . import queue as q
 from . import record as r
 from .answers import TAKERS
 from .card import NO_CARD
-from .card import encode as encode_card
 from .commands import Command, ConfirmNow, Purpose, Send, Stake, StartWork, StopWork
 from .standing import CHANGES, REJOIN, RESIGNED, Appointee, Role, Standing, Work
 
@@ -290,7 +289,7 @@ class Candidacy(Standing):
         elif self.znode is None:
             if not self.working and not self.asking(Purpose.CREATE, Purpose.PARENT):
                 path = self.path(q.prefix(self.uuid))
-                create = m.Create(path, encode_card(self.card()), ephemeral=True, sequential=True)
+                create = m.Create(path, self.plain, ephemeral=True, sequential=True)
                 self.ask(Purpose.CREATE, create, pause=REJOIN if self.places_given_up else 0.0)
         elif not self.listed:
             if not self.queue.known and self.view is None:

@@ -42,6 +42,7 @@ class Card:
 
 
 _FIELDS = tuple(field.name for field in fields(Card))
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 NO_CARD = Card()
 """What is known of a znode that was not read."""
 
@@ -50,7 +51,7 @@ def encode(card: Card) -> bytes:
     """The card as the znode's data; what says nothing is left out."""
     # Not `asdict`, which copies: a leader writes its card each time that its heir changes.
     said = {name: value for name in _FIELDS if (value := getattr(card, name))}
-    return json.dumps(said, separators=(",", ":")).encode()
+    return _encode(said).encode()
 
 
 def decode(data: bytes) -> Card:

@@ -19,6 +19,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from .. import clock
@@ -61,7 +62,7 @@ class Election(Observer):
         self._job: Job | None = None
         self._term: Term | None = None
         self._hold: Hold | None = None  # the last one under which work was started
-        self._begun: tuple[Hold, float, bool] | None = None  # work that nobody has been told of: when, and if again
+        self._later: list[Callable[[], None]] = []  # what people want to know, when there is time to tell them
         self._stopped_at = 0.0
         self._died: Exception | None = None
         self._busy = False
@@ -349,7 +350,9 @@ class Election(Observer):
     def _settle(self) -> None:
         """What can wait until requests are on their way and work has begun: a handover waits for those."""
         self._settling = False
-        self._tell_begun()
+        later, self._later = self._later, []
+        for tell in later:
+            tell()
         if not self._staked and self.candidacy.has_stake:
             self._staked = True
             self._connection.note(self.candidacy)
@@ -368,19 +371,14 @@ class Election(Observer):
                 self._start(hold)
             case StopWork(reason):
                 self._stopped_at = clock.now()
-                self._tell_begun()
-                reason, ran_out = self._told_why(reason)
                 if self._job is not None:
                     self._job.stop()
                 else:
-                    self.candidacy.work_ended(clock.now())
-                self._connection.term_over()
-                self.telling.stopped(reason, ran_out=ran_out)
+                    self.candidacy.work_ended(self._stopped_at)
+                self._later.append(self._telling_why(self.candidacy.hold, reason))
             case Left():
-                self._tell_begun()
                 if self._hold is not None:
-                    self.telling.over(self._hold, self._stopped_at, clock.now())
-                    self._connection.historian.over(self.candidacy, self._hold, self._stopped_at)
+                    self._later.append(partial(self._tell_over, self._hold, self._stopped_at, clock.now()))
                 self._news.fire()
             case Denied(error):
                 self.telling.denied(error)
@@ -408,25 +406,31 @@ class Election(Observer):
         assert self._term is not None
         assert self._job is not None
         self._job.start(self._term)
-        self._begun = hold, clock.now(), resumed
+        self._later.append(partial(self._tell_begun, hold, clock.now(), resumed=resumed))
 
-    def _tell_begun(self) -> None:
-        """Who wants to know hears of work that began, once it has."""
-        if self._begun is None:
-            return
-        (hold, at, resumed), self._begun = self._begun, None
+    def _tell_begun(self, hold: Hold, at: float, *, resumed: bool) -> None:
         self.telling.began(hold, at, resumed=resumed)
         if self._history:
             self._connection.historian.began(self.candidacy, hold)
 
-    def _told_why(self, reason: str) -> tuple[str, bool]:
-        """The reason, with more about it if the lease ran out; whether it did."""
-        hold = self.candidacy.hold
-        if hold is None or hold.over:
-            return reason, False
-        reason = f"{reason}: {why_no_confirm(self._client, hold)}"
-        self._connection.historian.broke_off(self.candidacy, hold.until, reason)
-        return reason, True
+    def _telling_why(self, hold: Hold | None, reason: str) -> Callable[[], None]:
+        """What will tell why the work was stopped; more about it if the lease ran out."""
+        ran_out = hold is not None and not hold.over
+        until = hold.until if hold is not None else 0.0
+        if hold is not None and ran_out:
+            reason = f"{reason}: {why_no_confirm(self._client, hold)}"
+
+        def tell() -> None:
+            self._connection.term_over()
+            if ran_out:
+                self._connection.historian.broke_off(self.candidacy, until, reason)
+            self.telling.stopped(hold, reason, ran_out=ran_out)
+
+        return tell
+
+    def _tell_over(self, hold: Hold, stopped_at: float, at: float) -> None:
+        self.telling.over(hold, stopped_at, at)
+        self._connection.historian.over(self.candidacy, hold, stopped_at)
 
     def _ended(self, *, final: bool, reason: str) -> None:
         if self.is_leader:  # by itself, and not because it was stopped

@@ -74,6 +74,8 @@ def first_line(text: str) -> str:
     return line if len(line) <= WHY_LIMIT else line[: WHY_LIMIT - 1] + "…"
 
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+_STATES = {state.value: state for state in State}
 _FIELDS = tuple(field.name for field in fields(Record))
 
 
@@ -83,7 +85,7 @@ def encode(record: Record) -> bytes:
     contents = {name: getattr(record, name) for name in _FIELDS}
     if not record.why:
         del contents["why"]
-    return json.dumps(contents, separators=(",", ":")).encode()
+    return _encode(contents).encode()
 
 
 def decode(data: bytes, version: int) -> Record:
@@ -99,7 +101,7 @@ def decode(data: bytes, version: int) -> Record:
         record = Record(
             term=int(fields["term"]),
             holder=str(fields["holder"]),
-            state=State(fields["state"]),
+            state=_STATES[fields["state"]],
             lease=float(fields["lease"]),
             identity=str(fields["identity"]),
             address=str(fields["address"]),

@@ -140,6 +140,7 @@ class Standing:
         self.work = Work.NONE
         self.gone: dict[str, float] = {}  # when we learnt of each znode's end
         self.behind: tuple[str, ...] | None = None  # who stands behind us, next first; known to holders only
+        self.plain = encode_card(Card(settings.identity, settings.address, settings.started_at))  # without a term
         self.said: tuple[object, bytes] | None = None  # our card as bytes, and what it was made from
         self.published = b""  # our znode's data, while we hold
         self.appointee: Appointee | None = None  # to whom this departure gives the lead, if that was asked for
@@ -283,27 +284,20 @@ class Standing:
             assert self.znode is not None
             return Stake((m.Check(self.path(self.znode)),), None)
         own, record = r.confirm(self.settings.parent, hold.holder, hold.version)
-        card = self.encoded_card()
+        card = self.card(hold)
         if not publish or self.behind is None or card == self.published:
             return Stake((own, record), hold)
         return Stake((m.SetData(own.path, card, m.ANY_VERSION), record), hold, card)
 
-    def card(self) -> Card:
-        """What our znode is to say."""
-        own, hold = self.settings, self.hold
-        card = Card(own.identity, own.address, own.started_at)
-        if hold is None:
-            return card
-        heir = self.behind[0] if self.behind and self.in_turn else ""
-        by_name = bool(heir) and self.by_name
-        return replace(card, term=hold.number, version=hold.version, heir=heir, by_name=by_name)
-
-    def encoded_card(self) -> bytes:
-        """The same as bytes, which are kept: thousands of elections ask for them at every confirm."""
-        hold = self.hold
-        made_from = hold and hold.version, self.behind and self.behind[0], self.by_name
+    def card(self, hold: Hold) -> bytes:
+        """What our znode is to say while we hold; it is kept, as thousands of elections ask for it at every confirm."""
+        made_from = hold.version, self.behind and self.behind[0], self.by_name
         if self.said is None or self.said[0] != made_from:
-            self.said = made_from, encode_card(self.card())
+            own = self.settings
+            heir = self.behind[0] if self.behind and self.in_turn else ""
+            by_name = bool(heir) and self.by_name
+            card = Card(own.identity, own.address, own.started_at, hold.number, hold.version, heir, by_name)
+            self.said = made_from, encode_card(card)
         return self.said[1]
 
     @property

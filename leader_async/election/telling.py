@@ -69,11 +69,11 @@ class Telling:
             hold.number, hold.token, change, seconds * 1000,
         )  # fmt: skip
 
-    def stopped(self, reason: str, *, ran_out: bool) -> None:
+    def stopped(self, hold: Hold | None, reason: str, *, ran_out: bool) -> None:
         """We do not lead any more, and the work is being stopped."""
         if ran_out:
             self.tally.ran_out()
-        hold, event = self._own.hold, "term_suspended" if ran_out else "term_ending"
+        event = "term_suspended" if ran_out else "term_ending"
         fields = self._fields(event) if hold is None else self._term(event, hold)
         why = in_a_word(reason)[0].value
         self._say(logging.INFO, {**fields, "why": why, "reason": reason}, "no longer leads: %s", reason)

@@ -15,6 +15,7 @@ from .frames import FRAME_LIMIT, at_end, frame_of, parse, vector
 from .parts import ERROR, codec_of, part_of, take_access, take_stat
 
 REPLY_HEADER = struct.Struct("!iqi")
+_CHANGES = {change.value: change for change in m.Change}
 Taker = Callable[[m.Request, bytes, int], tuple[m.Reply, int]]
 
 
@@ -86,16 +87,13 @@ def decode_watched(frame: bytes) -> m.Watched | None:
     Raises:
         ProtocolError: it is malformed.
     """
-    change, offset = swift.number(frame, REPLY_HEADER.size)
-    _, offset = swift.number(frame, offset)  # the connection's state
-    path, offset = swift.sized(frame, offset)
-    at_end(frame, offset)
-    if change == -1:
+    number, path = swift.event(frame, REPLY_HEADER.size)
+    if number == -1:
         return None
-    try:
-        return m.Watched(m.Change(change), swift.decoded(path or b""))
-    except ValueError as problem:
-        raise ProtocolError(f"a watch event of type {change}") from problem
+    change = _CHANGES.get(number)
+    if change is None:
+        raise ProtocolError(f"a watch event of type {number}")
+    return m.Watched(change, swift.decoded(path))
 
 
 def decode_reply(request: m.Request, frame: bytes) -> m.Reply:
@@ -164,6 +162,8 @@ def _synced(request: m.Sync, frame: bytes, offset: int) -> tuple[m.Synced, int]:
 
 
 def _transacted(request: m.Multi, frame: bytes, offset: int) -> tuple[m.Transacted, int]:
+    if (swiftly := swift.happened(request.operations, frame, offset)) is not None:
+        return m.Transacted(tuple(swiftly)), len(frame)
     results: list[m.OperationReply] = []
     opcode, done, offset = swift.operation(frame, offset)
     while not done:

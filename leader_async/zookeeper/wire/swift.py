@@ -22,6 +22,7 @@ _HEADER = struct.Struct("!ii")
 _OPERATION = struct.Struct("!i?i")
 _STAT = struct.Struct("!qqqqiiiqiiq")
 _FLAG = b"\0", b"\1"
+_EVENT = struct.Struct("!iii")
 _END = _OPERATION.pack(ERROR, True, -1)
 _OPEN = struct.pack("!iii5si6s", 1, int(m.Permission.ALL), 5, b"world", 6, b"anyone")
 
@@ -38,19 +39,16 @@ def serialize(xid: int, request: m.Request) -> bytes | None:
     if type(request) is m.Multi:
         parts = [_HEADER.pack(xid, MULTI)]
         for operation in request.operations:
-            packed = _pack(operation)
-            if packed is None:
+            packer = _PACKERS.get(type(operation))
+            if packer is None or (packed := packer(operation)) is None:
                 return None
             parts += _OPERATION.pack(packed[0], False, -1), packed[1]
         parts.append(_END)
         return b"".join(parts)
-    packed = _pack(request)
-    return None if packed is None else _HEADER.pack(xid, packed[0]) + packed[1]
-
-
-def _pack(request: Any) -> tuple[int, bytes] | None:
     packer = _PACKERS.get(type(request))
-    return None if packer is None else packer(request)
+    if packer is None or (packed := packer(request)) is None:
+        return None
+    return _HEADER.pack(xid, packed[0]) + packed[1]
 
 
 def _text(value: str) -> bytes:
@@ -104,7 +102,30 @@ _PACKERS: dict[type[Any], Callable[[Any], tuple[int, bytes] | None]] = {
 }
 
 
+_RESULTS: dict[type[Any], tuple[bytes, m.OperationReply | None]] = {
+    m.Check: (_OPERATION.pack(zk.CheckVersionRequest.opcode, False, 0), m.Checked()),
+    m.Delete: (_OPERATION.pack(zk.DeleteRequest.opcode, False, 0), m.Deleted()),
+    m.SetData: (_OPERATION.pack(zk.SetDataRequest.opcode, False, 0), None),
+}
+"""What stands before the result of an operation that happened, and the result if it says no more."""
+
+
 # -- replies -----------------------------------------------------------------------------------------------------------
+
+
+def event(frame: bytes, offset: int) -> tuple[int, bytes]:
+    """A watch event: the change, and the path.
+
+    Raises:
+        ProtocolError: it ends too early or too late.
+    """
+    if len(frame) - offset < _EVENT.size:
+        raise ProtocolError(f"a watch event of {len(frame)} bytes")
+    change, _, length = _EVENT.unpack_from(frame, offset)  # between them the connection's state
+    path = frame[offset + _EVENT.size :]
+    if len(path) != max(length, 0):
+        raise ProtocolError(f"a path of {length} bytes in a watch event with {len(path)}")
+    return change, path
 
 
 def number(frame: bytes, offset: int) -> tuple[int, int]:
@@ -187,6 +208,24 @@ def stat(frame: bytes, offset: int) -> tuple[m.Stat, int]:
     times = ctime / 1000, mtime / 1000
     found = m.Stat(czxid, mzxid, version, owner, children, pzxid, *times, cversion, aversion, length)
     return found, offset + _STAT.size
+
+
+def happened(operations: tuple[Any, ...], frame: bytes, offset: int) -> list[m.OperationReply] | None:
+    """The results of a transaction that happened; None if it did not, or if it must be read part by part."""
+    results: list[m.OperationReply] = []
+    for one in operations:
+        head, empty = _RESULTS.get(type(one), (None, None))
+        if head is None or not frame.startswith(head, offset):
+            return None
+        offset += len(head)
+        if empty is not None:
+            results.append(empty)
+        elif len(frame) - offset < _STAT.size:
+            return None
+        else:
+            found, offset = stat(frame, offset)
+            results.append(m.DataSet(found))
+    return results if frame[offset:] == _END else None
 
 
 def operation(frame: bytes, offset: int) -> tuple[int, bool, int]:

@@ -124,6 +124,7 @@ def test_the_culprit_is_neither_the_rolled_back_nor_the_inconsistent(
         (part(13) + part(5) + STAT + part(13) + END, "more results"),
         (part(-1), "ends too early"),
         (part(13) + part(5) + STAT, "inside a transaction"),
+        (part(13) + part(5) + STAT[:-1], "too early for a stat"),
     ],
 )
 def test_transactions_that_do_not_answer_what_was_asked(body: bytes, complaint: str) -> None:
@@ -173,7 +174,7 @@ def test_watch_events() -> None:
     assert wire.decode_watched(watch_event(3, struct.pack("!i", -1))) == m.Watched(m.Change.DATA, "")
     with pytest.raises(ProtocolError, match="of type 77"):
         wire.decode_watched(watch_event(77))
-    with pytest.raises(ProtocolError, match="bytes at"):
+    with pytest.raises(ProtocolError, match="a path of 2 bytes in a watch event with 1"):
         wire.decode_watched(watch_event(2)[:-1])
 
 
