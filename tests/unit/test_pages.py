@@ -6,7 +6,6 @@ import ast
 import asyncio
 import importlib.util
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from ..conftest import need
 from ..mutants.rules import MUTANTS
 from ..support.readme import PAGES, README, ROOT, SERVERS, anchors, example, examples
 from ..support.waiting import until
-from .cli.test_main import serving
 
 __all__ = ["zookeeper"]
 GUARANTEES, MIGRATING = ROOT / "deploy/GUARANTEES.md", ROOT / "deploy/MIGRATING.md"
@@ -84,19 +82,6 @@ def test_what_one_comes_from_is_shown_and_what_one_comes_to_runs(
     exec(compile(code.replace(SERVERS, zookeeper.address), MIGRATING, "exec"), {"__name__": "__main__"})
     assert re.search(r" under \d+", capsys.readouterr().out)
     assert not zookeeper.sessions
-
-
-@pytest.mark.timeout(60)
-def test_the_poll_that_one_comes_from_is_answered_to_the_letter(zookeeper: ZooKeeper) -> None:
-    command, ask, line = examples(MIGRATING.read_text(), "console")[0].splitlines()
-    arguments = command.removeprefix("$ leader-async serve ").replace(SERVERS, zookeeper.address).split()
-    here = {"0.0.0.0": "127.0.0.1", "5001": "0"}
-    with serving(*(here.get(each, each) for each in arguments)) as (_, port):
-        curl = ask.removeprefix("$ ").replace("localhost:5001", f"127.0.0.1:{port}").split()
-        until = ["--retry", "100", "--retry-delay", "0"]
-        leads = ["curl", "-fsS", *until, f"http://127.0.0.1:{port}/leader"]
-        subprocess.run(leads, check=True, capture_output=True, timeout=50)
-        assert subprocess.run(curl, check=True, capture_output=True, text=True, timeout=10).stdout == line
 
 
 def test_every_command_of_the_pages_is_one_of_ours() -> None:
