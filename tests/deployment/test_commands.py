@@ -192,6 +192,8 @@ asyncio.run(main())
 
 # -- typed -------------------------------------------------------------------------------------------------------------
 
+OPEN = {"warn  encryption", "warn  access to the root", "warn  access to the election"}
+"""What `doctor` has against a ZooKeeper without credentials and TLS."""
 LATE = re.compile(r", \d+ ms after the last True of the old one")
 """What a takeover's line ends with if the old leader answered once more after the signal."""
 
@@ -212,6 +214,8 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         (one.folder / "jobs.py").write_text(TWO_JOBS)
         one.start("python jobs.py", "jobs", one.folder)
         eventually(lambda: "it leads" in one.log("jobs"), 15, "its jobs have begun")
+        told = one.run(NOW.replace("NAME", "nightly").replace("URL", "http://127.0.0.1:8000"))
+        assert told == "nightly runs now at replica-3\n"
         yield one
 
 
@@ -224,13 +228,16 @@ def test_a_walk_with_make(fresh: World) -> None:
     need(f"no {missing[0]} here" if missing else None, "a walk with make", "install Debian's nginx and zookeeper")
     assert TWO[0].text == WALK[0].text
     check(WALK[0], fresh.run(WALK[0].text))
-    assert re.fullmatch(r"replica-\d - (True|False)", fresh.run(TWO[1].text))
+    check(TWO[1], fresh.run(TWO[1].text))
     assert json.loads(fresh.run(LEADER_STATUS))["is_leader"] is True
     assert fresh.run(LISTING.replace("PATH", "/ELECTION")).endswith("\n[leader]\n")
     for command in WALK[1:-1]:
         check(command, fresh.run(command.text))
-    for one in ASKING:
-        assert re.search(r"\breplica-\d\b", fresh.run(one.text)), one
+    for one in ASKING:  # what has just happened need not be written down yet
+        eventually(lambda: re.search(r"\breplica-\d", fresh.run(f"{one.text} || true")) is not None, 15, one.text)  # noqa: B023
+    # Against a cluster that was started as the page says there is this, and nothing else.
+    found = fresh.run(DOCTOR).splitlines()
+    assert {line.partition(":")[0] for line in found if not line.startswith("ok ")} == OPEN
     check(WALK[-1], fresh.run(WALK[-1].text))
 
 
@@ -256,10 +263,11 @@ def test_who_is_polled_dies_and_why_is_told(here: World) -> None:
 
     assert re.fullmatch(r"replica-1 leads leader, term 2, token \d+; 1 in the queue\n", here.run(STATUS))
     assert here.run(RUNBOOK[0].replace("…", "127.0.0.1:2181")) == here.run(WHY[0].text)
-    for doctor in (DOCTOR, SIZING[0].text, RUNBOOK[1].replace("…", "127.0.0.1:2181")):
+    for doctor in (DOCTOR, RUNBOOK[1].replace("…", "127.0.0.1:2181")):
         told = here.run(doctor)
         assert {line.split()[0] for line in told.splitlines()} == {"ok", "warn"}
         assert "replica-1 leads, term 2" in told
+    check(SIZING[0], here.run(SIZING[0].text))
     eventually(lambda: "replica-1 leads" in here.log("watch"), 15, "watch says so")
     assert here.run(RESIGN.replace("URL", "http://127.0.0.1:8081")) == "replica-1 has resigned from term 2\n"
 
@@ -267,11 +275,13 @@ def test_who_is_polled_dies_and_why_is_told(here: World) -> None:
 def test_a_command_runs_in_one_place(here: World, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "deploy/examples", tmp_path / "deploy/examples")  # beat writes a file there
     enter, run = ANY
-    beat = here.start(run.text, "beat", tmp_path / enter.text.removeprefix("cd "))
+    where = tmp_path / enter.text.removeprefix("cd ")
+    beat = here.start(run.text, "beat", where, LEADER_ASYNC_IDENTITY="replica-1")
     eventually(lambda: "celery beat v" in here.log("beat"), 15, "celery's beat has begun")
     beat.send_signal(signal.SIGTERM)
     beat.wait(15)
-    assert re.search(r"leads, term 1, token \d+\n(.*\n)+.*stopped", here.log("beat"))
+    check(run, here.log("beat"))
+    assert "stopped" in here.log("beat")
 
 
 def test_a_service_in_java_runs_in_one_place(here: World, tmp_path: Path) -> None:
@@ -292,13 +302,6 @@ def test_a_replica_with_a_certificate(here: World, tmp_path: Path) -> None:
     eventually(lambda: '"is_leader": true' in here.run(f"{SECURE} || true", tmp_path), 15, "it answers that it leads")
 
 
-def test_jobs_are_shown(here: World) -> None:
-    now = NOW.replace("NAME", "nightly").replace("URL", "http://127.0.0.1:8000")
-    assert "nightly runs now at replica-3" in here.run(now)
-    for command in JOBS:
-        eventually(lambda: command.printed(here.run(command.text)), 20, f"{command}")  # noqa: B023
-
-
 def test_units_are_installed(here: World) -> None:
     for command in SYSTEMD:
         if command.text not in {*ELSEWHERE, *NOT_RUN}:
@@ -311,3 +314,9 @@ def test_units_are_installed(here: World) -> None:
 @pytest.mark.parametrize("command", SIMULATE)
 def test_simulations(here: World, command: str) -> None:
     assert re.search(r"\b4 runs", here.run(re.sub(r"\d+$", "4", command)))
+
+
+def test_jobs_are_shown(here: World) -> None:
+    """The last one: the jobs have gone on beside the tests above."""
+    for command in JOBS:
+        eventually(lambda: command.printed(here.run(command.text)), 20, f"{command}")  # noqa: B023
