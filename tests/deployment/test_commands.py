@@ -26,7 +26,7 @@ from ..support.readme import PAGES, README, ROOT, Command, Taken, begins, exampl
 from ..support.world import World
 from .launching import eventually
 
-pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("on_linux")]
+pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("on_linux")]
 OPERATING, MIGRATING = ROOT / "deploy/README.md", ROOT / "deploy/MIGRATING.md"
 TOKEN = "a token of sixteen or more"
 
