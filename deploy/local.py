@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Sequence
+from pathlib import Path
 
 from . import servers
 from .asking import IS_LEADER, Poll, free_port, get, poll, port_is_free, status, wait_until
@@ -95,7 +96,9 @@ class LocalFleet:
             return "Nothing was up."
         late = f" ({', '.join(one.name for one in killed)} had to be killed)" if killed else ""
         what = "Logs are" if embedded else "Logs and ZooKeeper's data are"
-        kept = f"\n{what} kept in {self._keeper.folder}; `make clean` deletes them."
+        folder = self._keeper.folder
+        shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+        kept = f"\n{what} kept in {shown}; `make clean` deletes them."
         return f"Stopped {', '.join(one.name for one in running)}{late}.{'' if forget else kept}"
 
     def _begin(self, running: bool) -> None:

@@ -57,7 +57,7 @@ def zookeeper_command(folder: Path, port: int) -> list[str]:
         # Sessions expire on a tick, so a crashed leader is found out up to a tick later than its timeout.
         f"tickTime={TICK * 1000:.0f}\n"
         "admin.enableServer=false\n"
-        "4lw.commands.whitelist=srvr\n"
+        "4lw.commands.whitelist=srvr,conf\n"
         "autopurge.purgeInterval=24\n"
     )
     return [java, "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classes, MAIN, str(config)]

@@ -71,7 +71,7 @@ async def _why(target: Target, wanted: float | None) -> tuple[Any, str]:
         unwritten = f"term {leader['term']}, in which {leader['identity']} leads, is not written down: {LATER}"
     move = nearest(entries, wanted)
     if move is None:
-        raise Refused(unwritten or f"no move of {target.election}'s lead is written down")
+        raise Refused(unwritten or f"no move of the lead of {target.election!r} is written down yet")
     before, after = move
     data = {"before": asdict(before), "after": asdict(after) if after else None, "unwritten": unwritten}
     text = explained(before, after, wanted, clock_time)

@@ -141,7 +141,7 @@ def queue(candidates: Sequence[Candidate], holder: str | None, sessions: Mapping
         if count > 1:
             text = f"{identity} stands {count} times in the queue: a ghost of a process that died, which goes with its "
             found.append(Finding(WARN, "queue", text + "session, or two replicas of one --identity: give each its own"))
-    return found or [Finding(OK, "queue", f"{len(candidates)} candidates, each with a session and a name of its own")]
+    return found or [Finding(OK, "queue", f"everybody in it ({len(candidates)}) has a session and a name of its own")]
 
 
 def times(about: str, seconds: Sequence[float], limit: float, remedy: str) -> Finding:

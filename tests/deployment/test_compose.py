@@ -20,12 +20,15 @@ from packaging.utils import canonicalize_name
 from deploy import docker
 from deploy.asking import IS_LEADER, get, status
 from deploy.settings import HOST
+from leader_async.version import version
 
 from ..conftest import need
+from ..support.readme import PAGES, Taken
 from ..support.reporting import measured
 from .image import pins
-from .launching import Launcher, eventually, free_base, hosts, leaders, milliseconds, polls
+from .launching import ROOT, Launcher, eventually, free_base, hosts, leaders, milliseconds, polls
 
+PAGE = Taken(PAGES)
 TOKEN = "a token of sixteen or more"
 HANDOVER = 5000
 """Milliseconds: generous for a handover that takes 50, most of them Docker's own."""
@@ -56,7 +59,7 @@ class Project:
     def docker(self, *arguments: str) -> str:
         """Run a docker command that has to succeed; what it says."""
         result = subprocess.run(
-            ["docker", *arguments], env=self.launcher.variables(), capture_output=True, text=True, check=False
+            ["docker", *arguments], cwd=ROOT, env=self.launcher.variables(), capture_output=True, text=True, check=False
         )
         assert result.returncode == 0, f"{arguments}: {result.stdout}\n{result.stderr}"
         return result.stdout
@@ -175,7 +178,8 @@ def test_a_post_reaches_the_leader_once(project: Project) -> None:
 def test_nginx_follows_scaling_without_a_reload(project: Project) -> None:
     (balancer,) = project.containers("loadbalancer")
     since = project.inspect(balancer, ".State.StartedAt")
-    project.compose("up", "--detach", "--no-recreate", "--scale", "leader-election=7")
+    _, *scale = shlex.split(PAGE.one("docker compose up -d --build"))
+    project.docker(*scale)
     began = time.monotonic()
     eventually(lambda: project.replicas_answer(7), 20, "7 replicas answer")
     measured("nginx knows 2 more replicas, after docker compose up returned", time.monotonic() - began)
@@ -272,3 +276,15 @@ def test_the_image_holds_what_is_locked_and_nothing_else(project: Project) -> No
     held = {str(canonicalize_name(name)): version for name, version in map(str.split, told.splitlines())}
     assert held.pop("leader-async")
     assert held == {name: pin.version for name, pin in pins("requirements.txt").items()}
+
+
+def test_the_image_is_built_as_the_page_says(project: Project) -> None:
+    name = f"leader-async:{version()}"
+    assert name in (ROOT / "deploy/kubernetes/replicas.yaml").read_text()
+    _, *build = shlex.split(PAGE.one("docker build"))
+    ours = f"leader-async-test-{os.getpid()}:built"  # whatever has that name already stays
+    project.docker(*(ours if word == name else word for word in build))
+    try:
+        assert version() in project.docker("run", "--rm", ours, "leader-async", "--version")
+    finally:
+        project.docker("image", "rm", ours)

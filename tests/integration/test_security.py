@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from leader_async import TLS, AuthFailed, Connection, Digest, NoAuth, Term, conn
 from leader_async.zookeeper import messages as m
 from leader_async.zookeeper.client import Client
 
+from ..support.readme import example
 from ..support.zookeeper import Server, free_ports
 from .conftest import QUICK
 from .playing import idle, leads, running, until
@@ -50,6 +52,27 @@ async def test_an_election_over_tls(secured: Secured, name: str) -> None:
             async with running(election):
                 await leads(election)
                 assert str(zk.client.status().encryption).startswith("TLSv1.")
+
+
+async def test_the_example_of_the_readme(secured: Secured, name: str, tmp_path: Path) -> None:
+    (tmp_path / "zookeeper").write_text("geheim-7391\n")
+    code = example("Credentials and TLS").replace("zk1:2281,zk2:2281,zk3:2281", f"localhost:{secured.secure}")
+    for page, here in {
+        "/run/secrets": tmp_path, "/etc/zookeeper/ca.pem": secured.good.ca, "/etc/zookeeper/me.pem": secured.mine.cert,
+        "/etc/zookeeper/me-key.pem": secured.mine.key,
+    }.items():  # fmt: skip
+        assert page in code
+        code = code.replace(page, str(here))
+    names: dict[str, Any] = {}
+    exec(code, names)
+    async with names["zk"] as zk:
+        election = zk.election(name, root=f"/{name}")
+        async with running(election):
+            await leads(election)
+            assert str(zk.client.status().encryption).startswith("TLSv1.")
+        async with stranger(secured) as other:
+            with pytest.raises(NoAuth):
+                await other.election(name, root=f"/{name}").candidates()
 
 
 async def test_what_is_said_when_the_two_do_not_fit(secured: Secured) -> None:

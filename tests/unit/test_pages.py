@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import asyncio
 import importlib.util
+import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,8 @@ from leader_async.testing import ZooKeeper, zookeeper
 
 from ..conftest import need
 from ..mutants.rules import MUTANTS
-from ..support.readme import PAGES, README, ROOT, SERVERS, anchors, example, examples
+from ..support.readme import PAGES, README, ROOT, SERVERS, anchors, example, examples, section
 from ..support.waiting import until
-from .cli.test_main import serving
 
 __all__ = ["zookeeper"]
 GUARANTEES, MIGRATING = ROOT / "deploy/GUARANTEES.md", ROOT / "deploy/MIGRATING.md"
@@ -55,17 +56,53 @@ def test_every_example_is_python(page: Path) -> None:
         compile(code, page, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
+def test_every_example_is_run_somewhere() -> None:
+    """That of the first screen in deployment/test_first_screen.py, the others by the heading above them."""
+    tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    _, *parts = README.read_text().split("\n## ")
+    for heading, _, text in (part.partition("\n") for part in parts):
+        found = examples(text, "python")
+        assert not found or f'"{heading}"' in tests, heading
+        assert len(found) <= (2 if heading == "In your tests" else 1), "tests take the first one"
+    assert {page for page in PAGES if examples(page.read_text(), "python")} == {README, MIGRATING}
+
+
 @pytest.mark.timeout(60)
-async def test_the_example_for_a_service_runs(zookeeper: ZooKeeper, capsys: pytest.CaptureFixture[str]) -> None:
-    code = example("In your service", servers=zookeeper.address).replace("asyncio.run(main())", "")
+@pytest.mark.parametrize(
+    ("heading", "line", "count"),
+    [("In your service", r"term 1 token \d+\n", 1), ("Sharded work", r"partition \d+ token \d+\n", 256)],
+)
+async def test_an_example_runs(
+    heading: str, line: str, count: int, zookeeper: ZooKeeper, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, runs = example(heading, servers=zookeeper.address).rpartition("asyncio.run(main())")
+    assert runs == "\n"
     names: dict[str, Any] = {}
     exec(compile(code, README, "exec"), names)
+    printed: list[str] = []
+
+    def all_of_them() -> bool:
+        printed.append(capsys.readouterr().out)
+        return len(set(re.findall(line, "".join(printed)))) == count
+
     running = asyncio.create_task(names["main"]())
-    await until(lambda: re.search(r"term 1 token \d+", capsys.readouterr().out))
+    await until(all_of_them)
     running.cancel()
     await asyncio.wait([running])
     assert running.cancelled()
     assert not zookeeper.sessions, "it has left"
+
+
+@pytest.mark.timeout(60)
+def test_the_example_of_a_test_runs(tmp_path: Path) -> None:
+    conftest, test = examples(section(README, "In your tests"), "python")
+    (tmp_path / "conftest.py").write_text(conftest)
+    (tmp_path / "test_example.py").write_text(test)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\n")
+    command = [sys.executable, "-m", "pytest", "-q", "--rootdir", str(tmp_path), str(tmp_path)]
+    path = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=path, cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False)
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
 
 
 @pytest.mark.timeout(60)
@@ -84,19 +121,6 @@ def test_what_one_comes_from_is_shown_and_what_one_comes_to_runs(
     exec(compile(code.replace(SERVERS, zookeeper.address), MIGRATING, "exec"), {"__name__": "__main__"})
     assert re.search(r" under \d+", capsys.readouterr().out)
     assert not zookeeper.sessions
-
-
-@pytest.mark.timeout(60)
-def test_the_poll_that_one_comes_from_is_answered_to_the_letter(zookeeper: ZooKeeper) -> None:
-    command, ask, line = examples(MIGRATING.read_text(), "console")[0].splitlines()
-    arguments = command.removeprefix("$ leader-async serve ").replace(SERVERS, zookeeper.address).split()
-    here = {"0.0.0.0": "127.0.0.1", "5001": "0"}
-    with serving(*(here.get(each, each) for each in arguments)) as (_, port):
-        curl = ask.removeprefix("$ ").replace("localhost:5001", f"127.0.0.1:{port}").split()
-        until = ["--retry", "100", "--retry-delay", "0"]
-        leads = ["curl", "-fsS", *until, f"http://127.0.0.1:{port}/leader"]
-        subprocess.run(leads, check=True, capture_output=True, timeout=50)
-        assert subprocess.run(curl, check=True, capture_output=True, text=True, timeout=10).stdout == line
 
 
 def test_every_command_of_the_pages_is_one_of_ours() -> None:
