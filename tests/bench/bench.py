@@ -8,6 +8,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from leader_async import connect
+from leader_async.zookeeper import messages as m
+from leader_async.zookeeper.client import Client
+
 from ..support.zookeeper import Ensemble, Server, free_ports
 from .candidates.bare import CREATE, GET_CHILDREN, Session, dial, names, text
 from .figures import Figure
@@ -17,6 +21,8 @@ TICK = 2.0
 """Seconds of a server's tick, ZooKeeper's own example: sessions last at least two of them, and end on one."""
 ATTEMPT = 60.0
 """Seconds that one thing may take that is asked of a system, before the system is given up."""
+AT_A_TIME = 50
+"""Rounds that warm a server up at a time."""
 SETTINGS = (
     f"tickTime={TICK * 1000:.0f}", "initLimit=10", "syncLimit=5", "maxClientCnxns=0", "4lw.commands.whitelist=srvr",
 )  # fmt: skip
@@ -104,6 +110,22 @@ class ZooKeeper:
         acl = b"\0\0\0\1\0\0\0\x1f" + text("world") + text("anyone")
         await session.ask(CREATE, text(path) + text("") + acl + bytes(4))
 
+    async def warm_up(self, rounds: int) -> None:
+        """Have every server answer so many rounds of what any system asks.
+
+        Java compiles what it has seen often: before that, one transaction takes longer than a whole handover does
+        after it, and servers that elect leaders have run for a while.
+        """
+        await self.create("/warm")
+        async with AsyncExitStack() as stack:
+            clients = []
+            for server in self.servers:
+                zk = await stack.enter_async_context(connect(server.address, timeout=20.0))
+                await zk.wait_connected()
+                clients.append(zk.client)
+            for _ in range(rounds // AT_A_TIME):
+                await asyncio.gather(*(_round(client) for client in clients for _ in range(AT_A_TIME)))
+
     async def candidates(self, fleet: Fleet, election: int = 0) -> int:
         """How many stand in a queue of that fleet."""
         session = await self._get()
@@ -132,6 +154,21 @@ class ZooKeeper:
         if self._session is None:
             self._session = await dial(self.servers[0].address, 40.0)
         return self._session
+
+
+async def _round(client: Client) -> None:
+    made = await client.request(m.Create("/warm/n-", bytes(60), ephemeral=True, sequential=True))
+    assert isinstance(made, m.Created)
+    await client.request(m.GetChildren("/warm", watch=True))
+    await client.request(m.Exists(made.path, watch=True))
+    await client.request(m.GetData(made.path, watch=True))
+    write = m.SetData("/warm", bytes(200), m.ANY_VERSION)
+    await client.request(m.Multi((m.Check(made.path), m.Check("/warm"))))
+    await client.request(m.Multi((m.Check("/warm"), m.Delete(made.path), write, write)))
+    made = await client.request(m.Create("/warm/n-", bytes(60), ephemeral=True, sequential=True))
+    assert isinstance(made, m.Created)
+    await client.request(m.Delete(made.path))
+    await client.request(m.GetData("/warm"))
 
 
 class Attempts:

@@ -2,7 +2,7 @@
 
 All systems' candidates stand in their queues at the same ZooKeeper at the same time. They take turns: one handover of
 each, then the next of each. A pause before each lets everybody settle: the one that left stands at the back again, and
-whoever comes next has set its watch.
+whoever comes next has set its watch. The servers are warm: they have answered thousands of such requests before.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ async def handovers(bench: Bench, servers: int, count: int, repetitions: int) ->
     """
     case = f"handover, {count} candidates, {'1 server' if servers == 1 else f'{servers} servers'}"
     async with bench.zookeeper(servers) as zookeeper:
+        await zookeeper.warm_up(bench.some(1_000, 6_000))
         made = [_fleet(bench, system, zookeeper, count) for system in bench.systems]
         async with bench.fleets(made, zookeeper) as attempts:
             for fleet in attempts.alive:
