@@ -16,7 +16,7 @@ from .ask_status import queue_of
 from .asking import Refused, Target, ask, clock_time, in_time, page, say
 from .instants import instant
 
-LATER = "that is done up to a fifth of a lease after it began, and never with history=False"
+LATER = "it is up to a fifth of a lease after it began, so ask again in a moment (and never with history=False)"
 
 
 async def _entries(target: Target) -> list[TermEntry]:
@@ -68,7 +68,7 @@ async def _why(target: Target, wanted: float | None) -> tuple[Any, str]:
     leader = next((one for one in queue if one["is_leader"]), None)
     unwritten = None
     if leader and (not entries or leader["term"] > entries[-1].term):
-        unwritten = f"term {leader['term']}, in which {leader['identity']} leads, is not written down: {LATER}"
+        unwritten = f"term {leader['term']}, in which {leader['identity']} leads, is not written down yet: {LATER}"
     move = nearest(entries, wanted)
     if move is None:
         raise Refused(unwritten or f"no move of the lead of {target.election!r} is written down yet")

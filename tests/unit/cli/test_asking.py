@@ -193,7 +193,7 @@ async def test_a_move_that_is_not_written_down_yet_is_told_of(zookeeper: ZooKeep
         await until(lambda: election.is_leader)
         code, _, err = await command("why", "--zookeeper", zookeeper.address)
         assert code == 1
-        assert "term 1, in which a leads, is not written down: that is done up to a fifth of a lease after" in err
+        assert "term 1, in which a leads, is not written down yet: it is up to a fifth of a lease after" in err
         running.cancel()
         await asyncio.wait([running])
 
