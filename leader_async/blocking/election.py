@@ -216,6 +216,14 @@ class Election:
         self.refuse_inside("transfer()")
         return self._door.call(self._election.transfer(to, timeout))
 
+    def favour_newest(self, timeout: float = 0.5) -> bool:
+        """Have the lead go to the candidate that started last; see `leader_async.Election.favour_newest`.
+
+        For the work of a process that is about to end, as the last that it does.
+        """
+        self._begin()
+        return self._door.call(self._election.favour_newest(timeout))
+
     def refuse_inside(self, what: str) -> None:
         """Make sure that this thread does not do the work that it would wait for.
 

@@ -254,6 +254,24 @@ def test_transfer_by_name(zk: blocking.Connection, other: blocking.Connection, t
     following.finish()
 
 
+def test_the_candidate_that_started_last_is_favoured(
+    zookeeper: ZooKeeper, zk: blocking.Connection, other: blocking.Connection, threads: ThreadPoolExecutor
+) -> None:
+    with blocking.connect(zookeeper.address, timeout=1.0) as third:
+        elections = [one.election("x", identity=str(place)) for place, one in enumerate((zk, other, third))]
+        replicas: list[Leading] = []
+        for election in elections:
+            replicas.append(Leading(election, threads))
+            until(lambda: elections[len(replicas) - 1].status().position == len(replicas) - 1)
+        assert not elections[1].favour_newest(), "only who leads has something to give"
+        assert elections[0].favour_newest()
+        replicas[0].finish()
+        assert replicas[2].began.result(LIMIT).number == 2
+        assert not elections[2].favour_newest(timeout=LIMIT), "nobody started later"
+        replicas[2].finish()
+        replicas[1].finish()
+
+
 def test_closing_tells_the_work_and_waits_for_it(zookeeper: ZooKeeper, threads: ThreadPoolExecutor) -> None:
     zk = blocking.connect(zookeeper.address, timeout=1.0)
     leading = Leading(zk.election("x"), threads)
