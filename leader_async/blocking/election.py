@@ -64,7 +64,7 @@ class Election:
     @property
     def is_leader(self) -> bool:
         """Whether this process leads now; computed from the lease's deadline at each call. False in a forked child."""
-        return self._election.is_leader
+        return self.term is not None
 
     @property
     def term(self) -> Term | None:
