@@ -3,8 +3,12 @@
 The library itself only writes to the loggers below `leader_async`, with fields of each event (`event`, `election`,
 `term`, …) in `extra=`: an application that sets its own handlers has all of them as well.
 
-Rule: whatever a stranger or a server put into a message, it stays on its line. In text, the traceback of a bug follows
-its line; in JSON it is a field of it.
+Rules:
+- Whatever a stranger or a server put into a message, it stays on its line. In text, the traceback of a bug follows its
+  line; in JSON it is a field of it.
+- Nobody waits for a reader who stands still: a full pipe would block the event loop until the lease has run out.
+
+It does not promise that when two processes write to one pipe in the same instant.
 """
 
 from __future__ import annotations
@@ -13,11 +17,18 @@ import json
 import logging
 import select
 import sys
+import time
 from datetime import UTC, datetime
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TextIO, TypeAlias, get_args
 
 Format: TypeAlias = Literal["text", "json"]
 FORMATS: tuple[Format, ...] = get_args(Format)
+
+PATIENCE = 0.05
+"""Seconds that a reader has to take a line which does not fit, until one was dropped."""
+
+_CHUNK = getattr(select, "PIPE_BUF", 512) // len(ascii("\U0001f600"))  # Windows has none
+"""Characters; in any encoding they fit into a pipe that says it is ready."""
 
 _OF_EVERY_RECORD = {*logging.makeLogRecord({}).__dict__, "message", "asctime", "taskName"}
 
@@ -50,19 +61,45 @@ class Json(logging.Formatter):
         return json.dumps(line, default=str)
 
 
-def to_stderr(level: str | int, form: Format = "text", *, wait: bool = True) -> None:
+class Dropping(logging.StreamHandler[TextIO]):
+    """Drops what is not taken, and tells afterwards how many lines that were."""
+
+    _dropped = 0
+    _torn = False  # the last line is not whole
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See `logging.Handler`."""
+        try:
+            if self._dropped and self._put(_lines_dropped(self._dropped)):
+                self._dropped = 0
+            if self._dropped or not self._put(record):
+                self._dropped += 1
+        except Exception:  # what it is for
+            self.handleError(record)
+
+    def _put(self, record: logging.LogRecord) -> bool:
+        line = "\n" * self._torn + self.format(record) + self.terminator
+        until = time.monotonic() + (0.0 if self._dropped else PATIENCE)
+        for begin in range(0, len(line), _CHUNK):
+            if not _ready(self.stream, until - time.monotonic()):
+                self._torn = self._torn or begin > 0
+                return False
+            self.stream.write(line[begin : begin + _CHUNK])
+            self.stream.flush()
+        self._torn = False
+        return True
+
+
+def to_stderr(level: str | int, form: Format = "text") -> None:
     """Log there, in this form, what is at least as severe as `level`.
 
     Args:
         level: its name or number.
         form: for people or for machines.
-        wait: for a reader that stands still; else what it does not take is dropped.
     """
-    handler = logging.StreamHandler(sys.stderr)
+    handler = Dropping(sys.stderr)
     text = OneLine("%(asctime)s %(levelname)-8s %(name)s: %(message)s")
     handler.setFormatter(Json() if form == "json" else text)
-    if not wait:
-        handler.addFilter(_taken)
     logging.basicConfig(level=level.upper() if isinstance(level, str) else level, handlers=[handler])
     logging.getLogger("aiozk").setLevel(logging.WARNING)
 
@@ -72,8 +109,17 @@ def form_here() -> Format:
     return "json" if any(isinstance(handler.formatter, Json) for handler in logging.root.handlers) else "text"
 
 
-def _taken(_: logging.LogRecord) -> bool:
+def _lines_dropped(number: int) -> logging.LogRecord:
+    what = "1 line is" if number == 1 else f"{number} lines are"
+    text = f"{what} missing or cut off here: nobody took them"
+    return logging.makeLogRecord({
+        "name": "leader_async", "levelno": logging.WARNING, "levelname": "WARNING", "msg": text,
+        "event": "lines_dropped", "lines": number,
+    })  # fmt: skip
+
+
+def _ready(stream: TextIO, seconds: float) -> bool:
     try:
-        return bool(select.select([], [sys.stderr], [], 0)[1])
+        return bool(select.select([], [stream], [], max(0.0, seconds))[1])
     except (OSError, TypeError, ValueError):
         return True  # there is no stderr: not our affair

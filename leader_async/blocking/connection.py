@@ -204,12 +204,18 @@ class Connection:
                 return
             self._door.check()
             self._door.closed = True
-        closing = self._door.spawn(self._zk.close())
+        atexit.unregister(self._at_exit)
+        closing = self._door.spawn(self._close())
         if not wait([closing.result], timeout).done:
             raise TimeoutError(f"the work has not ended within {timeout:g} s; its place is kept until it has")
-        atexit.unregister(self._at_exit)
-        self._door.stop()
+        self._door.join()
         closing.result.result()
+
+    async def _close(self) -> None:
+        try:
+            await self._zk.close()
+        finally:
+            self._door.stop()
 
     def _at_exit(self) -> None:
         try:

@@ -120,9 +120,12 @@ class Door:
         await self._stopping.wait()
 
     def stop(self) -> None:
-        """End the loop."""
+        """End the loop, from inside of it."""
+        self._stopping.set()
+
+    def join(self) -> None:
+        """Wait for the end of the loop."""
         assert self._thread is not None
-        self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join()
 
     def spawn(self, coroutine: Coroutine[Any, Any, T]) -> Running[T]:

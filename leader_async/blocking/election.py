@@ -64,7 +64,7 @@ class Election:
     @property
     def is_leader(self) -> bool:
         """Whether this process leads now; computed from the lease's deadline at each call. False in a forked child."""
-        return self._election.is_leader
+        return self.term is not None
 
     @property
     def term(self) -> Term | None:
@@ -215,6 +215,14 @@ class Election:
         self._begin()
         self.refuse_inside("transfer()")
         return self._door.call(self._election.transfer(to, timeout))
+
+    def favour_newest(self, timeout: float = 0.5) -> bool:
+        """Have the lead go to the candidate that started last; see `leader_async.Election.favour_newest`.
+
+        For the work of a process that is about to end, as the last that it does.
+        """
+        self._begin()
+        return self._door.call(self._election.favour_newest(timeout))
 
     def refuse_inside(self, what: str) -> None:
         """Make sure that this thread does not do the work that it would wait for.

@@ -169,7 +169,7 @@ def guard(command: tuple[str, ...], log_level: str, log_format: logs.Format) -> 
     """
     from ..guardian.container import guard as guard_command
 
-    logs.to_stderr(log_level, log_format, wait=False)
+    logs.to_stderr(log_level, log_format)
     end(carry_out(guard_command(command)))
 
 

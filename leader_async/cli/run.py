@@ -87,8 +87,7 @@ def run(command: tuple[str, ...], on_loss: OnLoss, on_exit: OnExit, identity: st
             raise UsageError(f"leader-async run {problem}")
     except UsageError as error:
         raise click.UsageError(str(error)) from error
-    # A terminal that was stopped, or a pipe that is full, would keep the command alive.
-    logs.to_stderr(config.log_level, config.log_format, wait=False)
+    logs.to_stderr(config.log_level, config.log_format)
     notify = Notify.take(os.environ)
     try:
         line = supervisor.fork(command, config.lease, config.stop_timeout)

@@ -24,7 +24,7 @@ def main(descriptor: str, level: str, form: logs.Format = "text") -> None:
         signal.signal(number, signal.SIG_IGN)
     if os.fork():
         os._exit(0)  # whoever started us waits for this, and only for this
-    logs.to_stderr(int(level), form, wait=False)
+    logs.to_stderr(int(level), form)
     hush()
     logging.raiseExceptions = False  # an application may have closed its stderr, or nobody reads it any more
     asyncio.run(_watch(socket.socket(fileno=int(descriptor))))

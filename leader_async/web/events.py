@@ -71,17 +71,15 @@ class Feed:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._papers = Papers(service.election.client, service.election.parent)
 
     async def run(self, publish: Publish) -> None:
         """Publish what happens, until cancelled or until the connection is closed."""
         self._publish = publish
-        try:
+        election = self._service.election
+        with Papers(election.client, election.parent) as self._papers:
             async with asyncio.TaskGroup() as group:
                 parts = [group.create_task(part()) for part in (self._renewals, self._read, self._beats)]
                 group.create_task(self._follow(parts))
-        finally:
-            self._papers.forget()
 
     def status(self) -> tuple[str, Data]:
         """What this replica knows now, as an event's name and data."""

@@ -1,12 +1,13 @@
 """What is written down in ZooKeeper beside the election, followed while somebody listens: the history and the ledgers.
 
-Rules: each znode has one watch for the whole replica, and is read again when that fires, or on a new connection; of
+Rules: each znode has one watch for all who listen, and is read again when that fires, or on a new connection; of
 several changes in a short time only the outcome is read.
 """
 
 from __future__ import annotations
 
 import asyncio
+from typing import Self
 
 from ..election import history
 from ..election.history import TermEntry
@@ -19,7 +20,7 @@ from ..zookeeper.client import Client
 
 
 class Papers:
-    """See the module's docstring.
+    """See the module's docstring; they are followed inside of `with`.
 
     Args:
         client: through whom to read.
@@ -30,25 +31,27 @@ class Papers:
         self._client, self._parent = client, parent
         self._history, self._folder = f"{parent}/{history.NAME}", folder(parent)
         self.news = Pulse()
-        self._due: set[str] = set()
+        self._due = {self._history, self._folder}
         self._terms: list[TermEntry] = []
         self._jobs: dict[str, JobStatus] = {}
-        self.forget()
-        client.listen(self._history, self)
-        client.listen(self._folder, self)
+
+    def __enter__(self) -> Self:
+        for path in (self._history, self._folder):
+            self._client.listen(path, self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for path in (self._history, self._folder):
+            self._client.unlisten(path, self)
 
     @property
     def due(self) -> bool:
         """Whether there is something to read again."""
         return bool(self._due)
 
-    def forget(self) -> None:
-        """Nobody listens any more: watches may fire unheard, so all is read again the next time."""
-        self._due = {self._history, self._folder}
-
     def session_event(self, event: m.SessionEvent) -> None:
         """See `client.Listener`: the watches of a connection end with it."""
-        self.forget()
+        self._due = {self._history, self._folder}
         self.news.fire()
 
     def watch_event(self, event: m.Watched) -> None:

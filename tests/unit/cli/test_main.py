@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -231,6 +232,24 @@ def test_a_second_signal_does_not_wait(second: signal.Signals) -> None:
         wait_for(process, "SIGTERM: stopping")
         process.send_signal(second)
         assert process.wait(20) == 4
+
+
+@pytest.mark.parametrize("what", [["serve", "--zookeeper", NOWHERE], ["zookeeper"]], ids=lambda what: what[0])
+def test_it_waits_for_nobody_who_reads_its_log(tmp_path: Path, what: list[str]) -> None:
+    os.mkfifo(tmp_path / "log")
+    with (
+        open(os.open(tmp_path / "log", os.O_RDWR | os.O_NONBLOCK), "r+b", buffering=0) as ours,
+        open(tmp_path / "log", "wb") as its,
+        subprocess.Popen(command(*what, "--port", "0"), stderr=its, env=environment()) as process,
+    ):
+        try:
+            assert select.select([ours], [], [], 20)[0], "it does not run"
+            while ours.write(b"x" * select.PIPE_BUF):
+                pass
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(10) == 0
+        finally:
+            process.kill()
 
 
 def test_a_bug_ends_with_70_and_is_logged() -> None:

@@ -113,6 +113,10 @@ async def replica(address: str, name: str = "me", lease: float = LEASE, timeout:
         await asyncio.wait([running])
 
 
+async def nothing(run: JobRun) -> None:
+    """A job that is done."""
+
+
 async def idle(term: Term) -> None:
     await asyncio.get_running_loop().create_future()
 
@@ -209,6 +213,28 @@ async def test_jobs_are_told_when_their_ledgers_change(zookeeper: ZooKeeper) -> 
             await asyncio.wait([running])
             await Schedule(election).forget("tidy")
             await listener.until("jobs", lambda data: not data["jobs"])
+
+
+async def test_two_services_of_one_election_hear_of_the_same(zookeeper: ZooKeeper) -> None:
+    async with connect(zookeeper.address) as zk:
+        election = zk.election("x", identity="me", lease=1.0)
+        jobs = Schedule(election)
+        jobs.every(3600)(nothing)
+        async with AsyncExitStack() as stack:
+            listeners = []
+            for _ in range(2):
+                service = await stack.enter_async_context(Replica(zk, election).serving())
+                listeners.append(await stack.enter_async_context(service.stream()))
+            for listener in listeners:
+                assert (await listener.until("jobs"))["jobs"] == []
+            running = asyncio.create_task(jobs.run())
+            for listener in listeners:
+                await listener.until("jobs", lambda data: data["jobs"])
+            await election.resign()
+            for listener in listeners:
+                await listener.until("terms", lambda data: data["terms"] and data["terms"][0]["ended"])
+            running.cancel()
+            await asyncio.wait([running])
 
 
 async def test_zookeeper_is_followed_once_and_only_while_somebody_listens(
