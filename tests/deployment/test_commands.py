@@ -6,6 +6,7 @@ A command that a page has is taken by a test in here, or it is in one of the two
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -134,8 +135,9 @@ def test_make_passes_on_what_it_is_given(command: str) -> None:
     need(None if shutil.which("make") else "no make here", "tests of the Makefile", "install make")
 
     def would_run(*words: str) -> str:
-        dry = ["make", "--dry-run", "--old-file=.venv/installed", *words]
-        return subprocess.run(dry, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        dry = ["make", "--no-print-directory", "--dry-run", "--old-file=.venv/installed", *words]
+        plain = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+        return subprocess.run(dry, cwd=ROOT, env=plain, capture_output=True, text=True, check=True).stdout
 
     _, target, *given = shlex.split(command.removesuffix(" …"))
     told = would_run(target, *given)
