@@ -58,10 +58,12 @@ class EmbeddedServer:
         self._alone = Alone(tick=tick, start=start, passwords=_passwords(), wall=time.time)
         self._server: asyncio.Server | None = None
         self._clients: dict[int, _Client] = {}
+        self._closed = False
         self._alarm = Alarm(self._tick)
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
+        self._closed = False
         self._server = await loop.create_server(lambda: _Client(self, self._alone), **self._listen)
         log.debug("serving at %s", self.address)
         return self
@@ -75,6 +77,11 @@ class EmbeddedServer:
         """Hang up on everybody, and forget everything."""
         if self._server is None:
             return
+        self._closed = True
+        for listening in self._server.sockets:
+            asyncio.get_running_loop().remove_reader(listening.fileno())
+        # Who has just been accepted gets its transport: asyncio (3.11) loses a socket whose transport is made later.
+        await asyncio.sleep(0)
         self._server.close()
         for client in list(self._clients.values()):
             client.abort()
@@ -129,6 +136,8 @@ class EmbeddedServer:
     def joined(self, number: int, client: _Client) -> None:
         """A client has connected."""
         self._clients[number] = client
+        if self._closed:  # it was accepted a moment before
+            client.abort()
 
     def left(self, number: int) -> None:
         """A client's connection has ended."""
