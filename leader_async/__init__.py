@@ -92,7 +92,7 @@ __all__ = (
     "partitions",
 )
 
-# Loaded when it is first named: who only elects does not pay for calendars and digests, 2 MiB of 26.
+# Loaded when it is first named: who only elects does not pay for calendars and digests, 1 MiB of 26.
 _LATER = {
     "JobRun": "schedule",
     "JobStatus": "schedule",

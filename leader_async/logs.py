@@ -74,7 +74,7 @@ class Dropping(logging.StreamHandler[TextIO]):
                 self._dropped = 0
             if self._dropped or not self._put(record):
                 self._dropped += 1
-        except Exception:  # what it is for
+        except Exception:  # as all handlers of `logging` do: a line that cannot be formatted must not end its caller
             self.handleError(record)
 
     def _put(self, record: logging.LogRecord) -> bool:

@@ -205,7 +205,6 @@ async def events(target: Target) -> AsyncIterator[tuple[str, Any]]:
     Raises:
         Away: it does not answer at first.
     """
-    silent = "does not answer"
     began = told = False
     while True:
         try:

@@ -13,7 +13,8 @@ import shutil
 import signal
 import subprocess
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -225,6 +226,15 @@ def check(command: Command, printed: str) -> None:
     assert not command.shown or command.printed(LATE.sub("", printed)), f"{command}\n{printed}"
 
 
+def names_a_replica(answer: Callable[[], str]) -> bool:
+    return re.search(r"\breplica-\d", answer()) is not None
+
+
+def prints(world: World, command: Command) -> bool:
+    """Whether this command prints what is shown, by now."""
+    return command.printed(world.run(command.text))
+
+
 def test_a_walk_with_make(fresh: World) -> None:
     missing = [name for name in ("nginx", "zkCli.sh") if shutil.which(name, path=world.PATH) is None]
     need(f"no {missing[0]} here" if missing else None, "a walk with make", "install Debian's nginx and zookeeper")
@@ -236,7 +246,8 @@ def test_a_walk_with_make(fresh: World) -> None:
     for command in WALK[1:-1]:
         check(command, fresh.run(command.text))
     for one in ASKING:  # what has just happened need not be written down yet
-        eventually(lambda: re.search(r"\breplica-\d", fresh.run(f"{one.text} || true")) is not None, 15, one.text)  # noqa: B023
+        answered = partial(fresh.run, f"{one.text} || true")
+        eventually(partial(names_a_replica, answered), 15, one.text)
     # Against a cluster that was started as the page says there is this, and nothing else.
     found = fresh.run(DOCTOR).splitlines()
     assert {line.partition(":")[0] for line in found if not line.startswith("ok ")} == OPEN
@@ -321,4 +332,4 @@ def test_simulations(here: World, command: str) -> None:
 def test_jobs_are_shown(here: World) -> None:
     """The last one: the jobs have gone on beside the tests above."""
     for command in JOBS:
-        eventually(lambda: command.printed(here.run(command.text)), 20, f"{command}")  # noqa: B023
+        eventually(partial(prints, here, command), 20, f"{command}")

@@ -102,15 +102,15 @@ _PACKERS: dict[type[Any], Callable[[Any], tuple[int, bytes] | None]] = {
 }
 
 
+# -- replies -----------------------------------------------------------------------------------------------------------
+
+
 _RESULTS: dict[type[Any], tuple[bytes, m.OperationReply | None]] = {
     m.Check: (_OPERATION.pack(zk.CheckVersionRequest.opcode, False, 0), m.Checked()),
     m.Delete: (_OPERATION.pack(zk.DeleteRequest.opcode, False, 0), m.Deleted()),
     m.SetData: (_OPERATION.pack(zk.SetDataRequest.opcode, False, 0), None),
 }
 """What stands before the result of an operation that happened, and the result if it says no more."""
-
-
-# -- replies -----------------------------------------------------------------------------------------------------------
 
 
 def event(frame: bytes, offset: int) -> tuple[int, bytes]:
