@@ -137,8 +137,7 @@ def _take_before(own: Standing, now: float) -> None:
     """What the znode before ours says."""
     before = own.before
     if before.version and own.armed is not None:
-        # The lease is not known, nor needed: this is what people are told.
-        held = r.Record(before.term, own.armed, r.State.HELD, own.settings.lease, before.identity, before.address)
+        held = r.Record(before.term, own.armed, r.State.HELD, before.lease, before.identity, before.address)
         own.seen = held, now
     if before.version and before.heir == own.znode and own.armed is not None:
         own.queue.last_but(own.armed)
@@ -146,6 +145,13 @@ def _take_before(own: Standing, now: float) -> None:
         own.named_at = before.version
     if before.appointed and before.appointed == own.znode and own.hold is None:
         own.read_record(Role.FOLLOWER)
+
+
+def _take_notice(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+    if answer != _NO_NODE and not isinstance(answer, m.Found):
+        own.trouble(asked, answer, now)
+    elif asked.about == own.notice:
+        own.awaited = asked.about
 
 
 def _take_holder(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
@@ -168,6 +174,9 @@ def _take_record(own: Standing, asked: Send, answer: m.Answer, sent: float, now:
         own.view = View(record, answer.stat.version, answer.stat.mzxid, Role(asked.about), answer.stat.mtime)
         if own.view.held_by(own.znode) and own.hold is None and not own.asking(Purpose.CLAIM):
             own.adopt(own.view, now)
+        elif own.hold is not None:
+            if own.hold.how is None:
+                own.read_of(own.hold, own.view, now)
         elif record is not None and record.state is r.State.HELD and not (record.identity or own.departing):
             own.ask(Purpose.HOLDER, m.GetData(own.path(record.holder)), record.holder)
         before, own.audited = own.audited, None
@@ -187,10 +196,11 @@ def _take_claim(own: Standing, asked: Send, answer: m.Answer, sent: float, now: 
         written = answer.results[-1]
         assert isinstance(written, m.DataSet)
         holder, term, version = asked.about.split()
-        own.note_succession(written.stat.mtime, sent, now)
+        how = own.succession(written.stat.mtime, sent, now)
         own.seen = own.record(int(term), holder, r.State.HELD), now
         lease = own.settings.lease
-        own.hold = Hold(holder, r.version_after_claim(int(version)), int(term), written.stat.mzxid, lease, sent + lease)
+        now_at, until = r.version_after_claim(int(version)), sent + lease
+        own.hold = Hold(holder, now_at, int(term), written.stat.mzxid, lease, until, how=how)
         if own.departing:
             own.end_join("resigned while claiming")
             return
@@ -207,7 +217,10 @@ def _take_claim(own: Standing, asked: Send, answer: m.Answer, sent: float, now: 
 
 def _take_appointed(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
     failure = answer.failure if isinstance(answer, m.Transacted) else None
-    if failure is None or failure[1] != NoNode.code:
+    gave_notice = isinstance(asked.request, m.Multi) and isinstance(asked.request.operations[1], m.Create)
+    if gave_notice and failure is not None and failure[0] == 1 and failure[1] != NoNode.code:
+        own.notifies = False  # no znode may be created here, for a quota perhaps: it goes without notice
+    elif failure is None or failure[1] != NoNode.code:
         _take_left(own, asked, answer, sent, now)
     else:
         # Who was named is gone, or we are: a plain leave follows, which finds out.
@@ -252,6 +265,7 @@ TAKERS: dict[Purpose, Callable[[Standing, Send, m.Answer, float, float], None]] 
     Purpose.WATCH: _take_watch,
     Purpose.RECORD: _take_record,
     Purpose.CLAIM: _take_claim,
+    Purpose.NOTICE: _take_notice,
     Purpose.HOLDER: _take_holder,
     Purpose.LEAVE: _take_left,
     Purpose.APPOINT: _take_appointed,

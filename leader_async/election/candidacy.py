@@ -158,7 +158,7 @@ class Candidacy(Standing):
         self.session_id = 0
         self.listed = self.told_of_joins = False
         self.armed = self.view = self.audited = None
-        self.before = NO_CARD
+        self.before, self.awaited = NO_CARD, ""
         self.hold_off = 0.0
         self._advance(now)
 
@@ -204,6 +204,8 @@ class Candidacy(Standing):
                     self.ask(Purpose.LIST, m.GetChildren(self.settings.parent), "behind")
             else:
                 self.view = self.audited = None
+        elif event.change is m.Change.CREATED:
+            self.take_notice(name, now)
         elif event.change is m.Change.DELETED:
             self.learn_gone(name, now)
         elif name == self.armed:
@@ -296,10 +298,13 @@ class Candidacy(Standing):
                 self.read_record(Role.FOLLOWER)  # in front of the listing, not behind it
             self.ask(Purpose.LIST, m.GetChildren(self.settings.parent))
         elif self.hold is not None:
-            return
+            if self.hold.how is None:
+                self.read_record(Role.FOLLOWER)
         elif self.queue.predecessor is not None:
             self.watch(self.queue.predecessor)
             self._follow()
+            if (notice := self.notice) != self.awaited and notice:
+                self.ask(Purpose.NOTICE, m.Exists(self.path(notice), watch=True), notice)
         elif not self.asking(Purpose.CLAIM):
             self._take_lead(now)
 

@@ -26,6 +26,8 @@ class Card:
         started_at: wall-clock time at which it started, seconds since the epoch (0.0: unknown).
         term: number of the term that it holds, 0 for none.
         version: the record's version that it holds.
+        token: the token of that term.
+        lease: the lease of that term, in seconds.
         heir: znode right behind it, as far as it knows, if nobody stands before it.
         by_name: it will hand over to that one by name.
         appointed: znode right behind this one that has just been given the lead by somebody before it.
@@ -36,6 +38,8 @@ class Card:
     started_at: float = 0.0
     term: int = 0
     version: int = 0
+    token: int = 0
+    lease: float = 0.0
     heir: str = ""
     by_name: bool = False
     appointed: str = ""
@@ -64,6 +68,8 @@ def decode(data: bytes) -> Card:
             started_at=float(said.get("started_at", 0.0)),
             term=int(said.get("term", 0)),
             version=int(said.get("version", 0)),
+            token=int(said.get("token", 0)),
+            lease=float(said.get("lease", 0.0)),
             heir=str(said.get("heir", "")),
             by_name=bool(said.get("by_name", False)),
             appointed=str(said.get("appointed", "")),

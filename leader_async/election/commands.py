@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from ..errors import ServerError
 from ..zookeeper.messages import Operation, Request
+from .history import Succession
 
 
 class Purpose(enum.StrEnum):
@@ -23,6 +24,7 @@ class Purpose(enum.StrEnum):
     CLAIM = "claim"
     LEAVE = "leave"
     APPOINT = "hand over by name"
+    NOTICE = "await an appointment"
     WITHDRAW = "leave the queue"
     DELETE = "delete a znode"
 
@@ -52,11 +54,13 @@ class Hold:
         holder: name of our znode, as the record names it.
         version: the record's version that we hold.
         number: the term's number.
-        token: the term's fencing token: the zxid of the claim or the appointment.
+        token: the term's fencing token, see `record`.
         lease: L of this term, in seconds, as the record tells.
         until: reading of the clock at which the lease ends.
         over: why the term is over for good, "" while it is not.
         forfeited: the record is, or may be, no longer ours to write.
+        how: how we came to it, for the history; None until the record has been read, if we only got notice of it.
+            Nothing is decided by it.
     """
 
     holder: str
@@ -67,6 +71,7 @@ class Hold:
     until: float = float("-inf")
     over: str = ""
     forfeited: bool = False
+    how: Succession | None = None
 
     def leads(self, now: float) -> bool:
         """Whether this process leads by it: computed when asked, never stored."""

@@ -323,12 +323,15 @@ class Election(Observer):
             step(clock.now())
             if self._busy:
                 return  # an outer call carries it out
-            self._busy, hurry = True, False
+            self._busy, hurry, starts = True, False, False
             try:
                 while (command := self.candidacy.next_command()) is not None:
                     if isinstance(command, ConfirmNow):
                         hurry = True  # behind everything else: work that begins comes first
+                    elif starts and isinstance(command, Send):
+                        asyncio.get_running_loop().call_soon(self._send_behind, command)
                     else:
+                        starts |= isinstance(command, StartWork)
                         self._do(command)
             finally:
                 self._busy = False
@@ -366,7 +369,7 @@ class Election(Observer):
             case Send(pause=0.0):
                 self._send(command, lambda: self.candidacy.unsent(command))
             case Send(pause=pause):
-                asyncio.get_running_loop().call_later(pause, self._send, command, lambda: self._not_sent(command))
+                asyncio.get_running_loop().call_later(pause, self._send_behind, command)
             case StartWork(hold):
                 self._start(hold)
             case StopWork(reason):
@@ -393,10 +396,13 @@ class Election(Observer):
 
         self._connection.window.send(command.request, taken, unsent, command.within)
 
-    def _not_sent(self, command: Send) -> None:
-        # The end of the connection may have been told while it waited, so nothing more may follow.
-        self.candidacy.unsent(command)
-        self._tick()
+    def _send_behind(self, command: Send) -> None:
+        def unsent() -> None:
+            # The end of the connection may have been told while it waited, so nothing more may follow.
+            self.candidacy.unsent(command)
+            self._tick()
+
+        self._send(command, unsent)
 
     def _start(self, hold: Hold) -> None:
         resumed = self._term is not None and self._term.token == hold.token

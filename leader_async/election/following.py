@@ -67,7 +67,8 @@ class Following:
         try:
             data = await self._client.request(m.GetData(self._parent, watch=True))
             assert isinstance(data, m.Data)
-            self._record, self._token = r.decode(data.data, data.stat.version), data.stat.mzxid
+            self._record = r.decode(data.data, data.stat.version)
+            self._token = self._record.token or data.stat.mzxid
         except NoNode:
             self._record, self._token, self._names = r.Record(), 0, []
             try:

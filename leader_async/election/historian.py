@@ -30,7 +30,7 @@ from . import history
 from . import record as r
 from .candidacy import Candidacy
 from .commands import Hold
-from .history import Succession, Teller, TermEntry
+from .history import Teller, TermEntry
 from .standing import CONFIRMS
 
 log = logging.getLogger("leader_async.history")
@@ -49,9 +49,8 @@ class _Diary:
     Attributes:
         candidacy: its rules.
         hold: the term that is being told of.
-        since: wall-clock time by ZooKeeper's clock, less our own clock's reading at that instant.
         broke_off: reading of the clock at which the lease ran out, and why; None while it has not.
-        begun: terms that began, and how, that nobody has made entries of yet.
+        begun: terms that began, that nobody has made entries of yet.
         untold: entries that are not in ZooKeeper yet.
         due: reading of the clock at which to tell them.
         pause: seconds until the next try.
@@ -59,9 +58,8 @@ class _Diary:
 
     candidacy: Candidacy
     hold: Hold | None = None
-    since: float = 0.0
     broke_off: tuple[float, str] | None = None
-    begun: list[tuple[Hold, Succession]] = field(default_factory=list)
+    begun: list[Hold] = field(default_factory=list)
     untold: list[TermEntry] = field(default_factory=list)
     due: float = float("inf")
     pause: float = RETRY[0]
@@ -69,7 +67,9 @@ class _Diary:
     def entries(self) -> list[TermEntry]:
         """What there is to tell, bounded."""
         begun, self.begun, own = self.begun, [], self.candidacy.settings
-        for hold, how in begun:
+        for hold in begun:
+            if (how := hold.how) is None:
+                continue  # nobody could read how it began
             before = history.predecessor(hold.number, how)
             entry = TermEntry(hold.number, hold.token, own.identity, own.address, round(how.began, 3))
             self.untold += [entry] if before is None else [before, entry]
@@ -96,12 +96,11 @@ class Historian:
         """A term began, or goes on after a suspension."""
         diary = self._diaries.setdefault(candidacy, _Diary(candidacy))
         diary.broke_off = None
-        how = candidacy.succession
-        if hold is diary.hold or how is None:
+        if hold is diary.hold:
             return
-        diary.hold, diary.since = hold, how.began - how.known_at
+        diary.hold = hold
         # Nothing more now: the work of this very term waits to begin.
-        diary.begun.append((hold, how))
+        diary.begun.append(hold)
         self._tell(diary, clock.now() + hold.lease / CONFIRMS)
 
     def broke_off(self, candidacy: Candidacy, at: float, why: str) -> None:
@@ -126,7 +125,10 @@ class Historian:
         end, why = diary.broke_off or (at, hold.over)
         own = candidacy.settings
         entry = TermEntry(hold.number, hold.token, own.identity, own.address)
-        diary.untold.append(history.ended(entry, why, end + diary.since, Teller.HOLDER))
+        if (how := hold.how) is None:
+            return
+        # By ZooKeeper's clock: it has gone on since the term began as ours has.
+        diary.untold.append(history.ended(entry, why, how.began + end - how.known_at, Teller.HOLDER))
         self._tell(diary, clock.now() + hold.lease / CONFIRMS)
 
     def stop(self) -> None:

@@ -13,6 +13,11 @@ Rules:
 2. A claim checks the claimant's own znode in the same transaction, an appointment that of the one it appoints: who is
    not alive in the queue cannot hold.
 3. Version -1 is never sent for the record.
+4. An appointment gives notice: it creates and deletes a znode whose name says whom it appoints, and to what. The heir
+   that awaits the creation of just this znode knows by the event alone that it leads: nothing else ever creates it.
+5. A term's token is the zxid of its claim; an appointment, which has to name it beforehand, makes it one more than the
+   token before. That rises as well: the appointment's own zxid is higher than every zxid before it, and so is the next
+   claim's.
 
 It does not promise anything about who may claim when: that is `candidacy`'s.
 """
@@ -25,7 +30,7 @@ import math
 from dataclasses import dataclass, fields
 
 from ..errors import RecordError
-from ..zookeeper.messages import Check, Delete, Multi, Operation, SetData
+from ..zookeeper.messages import Check, Create, Delete, Multi, Operation, SetData
 
 
 class State(enum.StrEnum):
@@ -49,6 +54,7 @@ class Record:
         address: where the holder is reached, for people; as `identity`.
         behind: the znodes that stood behind the holder when it was appointed, next first, as far as they were known.
         why: why the term ended that this write ends, for people; "" for a claim. Nothing is decided by it.
+        token: the fencing token of a term that began by an appointment, 0 for others: the zxid of the claim.
     """
 
     term: int = 0
@@ -59,6 +65,7 @@ class Record:
     address: str = ""
     behind: tuple[str, ...] = ()
     why: str = ""
+    token: int = 0
 
 
 PROCESS_DIED = "the process died"
@@ -85,6 +92,8 @@ def encode(record: Record) -> bytes:
     contents = {name: getattr(record, name) for name in _FIELDS}
     if not record.why:
         del contents["why"]
+    if not record.token:
+        del contents["token"]
     return _encode(contents).encode()
 
 
@@ -107,6 +116,7 @@ def decode(data: bytes, version: int) -> Record:
             address=str(fields["address"]),
             behind=tuple(map(str, fields.get("behind", ()))),
             why=str(fields.get("why", "")),
+            token=int(fields.get("token", 0)),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise RecordError(f"no record at version {version}: {data[:200]!r}") from error
@@ -123,7 +133,20 @@ def signed(record: Record, identity: str, address: str) -> Record:
     """The record with who its holder is."""
     # Not `replace`, which takes four times as long: this is on the way of every handover.
     own = record
-    return Record(own.term, own.holder, own.state, own.lease, identity, address, own.behind, own.why)
+    return Record(own.term, own.holder, own.state, own.lease, identity, address, own.behind, own.why, own.token)
+
+
+def notice(holder: str, version: int, term: int, token: int, lease: float) -> str:
+    """The name of the znode whose creation says that this candidate has been appointed to just this.
+
+    Args:
+        holder: name of the appointed candidate's znode.
+        version: the record's version that it holds then.
+        term: its term's number.
+        token: its term's token.
+        lease: the lease of that term, in seconds.
+    """
+    return f"notice:{holder}:{version}:{term}:{token}:{lease!r}"
 
 
 def claim(parent: str, record: Record, version: int) -> Multi:
@@ -141,7 +164,9 @@ def claim(parent: str, record: Record, version: int) -> Multi:
     return Multi((Check(f"{parent}/{record.holder}"), *writes))
 
 
-def appointment(parent: str, own: str, record: Record, version: int, wake: SetData | None = None) -> Multi:
+def appointment(
+    parent: str, own: str, record: Record, version: int, wake: SetData | None = None, *, notified: bool = False
+) -> Multi:
     """The transaction by which a holder gives its place away and the lead to another candidate, by name.
 
     Args:
@@ -150,11 +175,17 @@ def appointment(parent: str, own: str, record: Record, version: int, wake: SetDa
         record: what to write, `held` by the appointed candidate.
         version: the version that is held now.
         wake: what tells the appointed one, if the end of `own` does not: a change of the znode that it watches.
+        notified: give notice.
     """
-    data = encode(record)
+    data, told = encode(record), ()  # type: bytes, tuple[Operation, ...]
+    if notified:
+        # Before all else that somebody is told of, so that it is told first. The znode is never seen to be there.
+        name = notice(record.holder, version + 2, record.term, record.token, record.lease)
+        told = Create(f"{parent}/{name}"), Delete(f"{parent}/{name}")
     return Multi(
         (
             Check(f"{parent}/{record.holder}"),
+            *told,
             *(() if wake is None else (wake,)),
             Delete(f"{parent}/{own}"),
             SetData(parent, data, version),

@@ -93,6 +93,11 @@ class View:
         """Whether that znode holds the lead."""
         return self.record is not None and self.record.state is r.State.HELD and self.record.holder == name
 
+    @property
+    def token(self) -> int:
+        """The token of the term that the record tells of."""
+        return self.record.token or self.mzxid if self.record is not None else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Appointee:
@@ -131,7 +136,6 @@ class Standing:
         self.uuid = next(uuids)
         self.commands: deque[Command] = deque()
         self.claimed_on: View | None = None  # what our last claim rested on, None if nothing was read
-        self.succession: Succession | None = None  # how we came to what we hold, for the history: nothing decides by it
         self.wanted = False  # to be in the queue
         self.barred: Send | None = None  # the lowest znode above the election's that we may not make
         self.let_in = False  # access lists have allowed us to read the queue that we had joined
@@ -145,6 +149,7 @@ class Standing:
         self.published = b""  # our znode's data, while we hold
         self.appointee: Appointee | None = None  # to whom this departure gives the lead, if that was asked for
         self.prepared: tuple[object, m.Multi] | None = None  # the appointment, and what it was made from
+        self.notifies = True  # appointments give notice
         self.named_at = 0  # the record's version at which our predecessor named us its heir
         self.warm = float("-inf")  # when the last confirm of our znode that was answered had been sent, as an heir
         self.hold_off = 0.0
@@ -155,6 +160,7 @@ class Standing:
         self.listed = False
         self.armed: str | None = None  # of whose end, or change, we shall be told
         self.before = NO_CARD  # what that znode says
+        self.awaited = ""  # of which notice we shall be told
         self.told_of_joins = False  # we shall be told when somebody joins the queue
         self.view: View | None = None
         self.audited: View | None = None  # what an audit's read is compared with
@@ -187,7 +193,7 @@ class Standing:
         self.gone.clear()
         self.listed = False
         self.armed = self.view = self.audited = None
-        self.before = NO_CARD
+        self.before, self.awaited = NO_CARD, ""
         self.behind = self.appointee = self.prepared = None
         self.named_at, self.published, self.warm = 0, b"", float("-inf")
         self.commands.append(Left())
@@ -221,21 +227,48 @@ class Standing:
 
     def adopt(self, view: View, now: float) -> None:
         """The record names us: we were appointed, or a claim of ours had succeeded though its reply was lost."""
-        record, own = view.record, self.settings
+        record = view.record
         assert record is not None
         until = self.warm + record.lease  # rule 1
-        self.hold = Hold(record.holder, view.version, record.term, view.mzxid, record.lease, until)
-        self.behind = record.behind or None
-        self.note_succession(view.mtime, float("-inf"), now, appointed=record if not record.identity else None)
-        self.seen = r.signed(record, own.identity, own.address), now
+        self.hold = Hold(record.holder, view.version, record.term, view.token, record.lease, until)
+        self.read_of(self.hold, view, now)
         if self.departing:
             self.hold.over = "appointed while it was leaving"
-        else:
+
+    def take_notice(self, name: str, now: float) -> None:
+        """This znode was created: we were appointed, to just what its name says, if it is the one that we await.
+
+        Our znode was there, and so the lease is that of `adopt`. How the record reads besides is found out later.
+        """
+        before = self.before
+        if not self.awaited or name != self.awaited or name != self.notice or self.asking(Purpose.CLAIM):
+            return  # if it was for us all the same, the record says so
+        assert self.znode is not None
+        assert self.armed is not None
+        version, term, token = before.version + 2, before.term + 1, before.token + 1
+        self.hold = Hold(self.znode, version, term, token, before.lease, self.warm + before.lease)
+        self.awaited = ""
+        self.learn_gone(self.armed, now)  # in the same transaction
+        if not self.hold.leads(now):
+            self.commands.append(ConfirmNow())
+
+    def read_of(self, hold: Hold, view: View, now: float) -> None:
+        """The record was read that tells of what we hold."""
+        record, own = view.record, self.settings
+        if record is None or view.version != hold.version:
+            self.claimed_on = None
+            hold.how = self.succession(now, float("-inf"), now)  # another one's: a confirm will be refused
+            return
+        if self.behind is None:
+            self.behind = record.behind or None
+        hold.how = self.succession(view.mtime, float("-inf"), now, appointed=record if not record.identity else None)
+        self.seen = r.signed(record, own.identity, own.address), now
+        if not self.departing:
             self.commands.append(ConfirmNow())
             self.know_heir()
 
-    def note_succession(self, began: float, sent: float, now: float, appointed: r.Record | None = None) -> None:
-        """Keep for the history how we came to what we hold.
+    def succession(self, began: float, sent: float, now: float, appointed: r.Record | None = None) -> Succession:
+        """How we came to what we hold, for the history.
 
         Args:
             began: wall-clock time of the write that made us the holder, by ZooKeeper's clock.
@@ -246,7 +279,7 @@ class Standing:
         view = self.claimed_on
         before = view.record if view is not None and appointed is None else appointed
         since = self.gone.get(before.holder) if before is not None else None
-        self.succession = Succession(
+        return Succession(
             began=began,
             known_at=now,
             before=before,
@@ -273,6 +306,14 @@ class Standing:
         return bool(before.version) and before.by_name and before.heir == self.znode and self.hold is None
 
     @property
+    def notice(self) -> str:
+        """The name of the znode whose creation would say that the holder right before us has appointed us; or ""."""
+        before = self.before
+        if not (self.named and before.token and before.lease > 0) or self.departing or self.znode is None:
+            return ""
+        return r.notice(self.znode, before.version + 2, before.term + 1, before.token + 1, before.lease)
+
+    @property
     def has_stake(self) -> bool:
         """Whether a confirm is of use to us: we hold, or are named."""
         return bool(self.session_id) and not self.departing and (self.hold is not None or self.named)
@@ -296,7 +337,8 @@ class Standing:
             own = self.settings
             heir = self.behind[0] if self.behind and self.in_turn else ""
             by_name = bool(heir) and self.by_name
-            card = Card(own.identity, own.address, own.started_at, hold.number, hold.version, heir, by_name)
+            said = own.identity, own.address, own.started_at, hold.number, hold.version, hold.token, hold.lease
+            card = Card(*said, heir, by_name)
             self.said = made_from, encode_card(card)
         return self.said[1]
 
@@ -325,17 +367,22 @@ class Standing:
                 return None
             to = Appointee(behind[0])
         why = r.first_line(hold.over or RESIGNED)
-        made_from = hold.version, hold.holder, behind, to, why
+        made_from = hold.version, hold.holder, behind, to, why, self.notifies
         if self.prepared is not None and self.prepared[0] == made_from:
             return self.prepared[1]
         rest = behind[behind.index(to.znode) + 1 :] if to.znode in behind else ()
-        record = r.Record(hold.number + 1, to.znode, r.State.HELD, hold.lease, behind=rest[:PASSED_ON], why=why)
+        number, token = hold.number + 1, hold.token + 1
+        record = r.Record(
+            number, to.znode, r.State.HELD, hold.lease, behind=rest[:PASSED_ON], why=why, token=token
+        )  # fmt: skip
         wake = None
         # Who is next watches our end; but if others are ahead of us, it cannot tell from that how we went.
         if to.through and not (to.through == hold.holder and self.in_turn):
             card = encode_card(replace(to.card or NO_CARD, appointed=to.znode))
             wake = m.SetData(self.path(to.through), card, m.ANY_VERSION)
-        request = r.appointment(self.settings.parent, hold.holder, record, hold.version, wake)
+        # Our card has told our heir, and nobody else, what to wait for.
+        notified = self.notifies and self.by_name and to.znode in behind[:1]
+        request = r.appointment(self.settings.parent, hold.holder, record, hold.version, wake, notified=notified)
         self.prepared = made_from, request
         return request
 

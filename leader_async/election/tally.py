@@ -65,7 +65,7 @@ class ElectionTally:
             return None
         self._hold = hold
         self.terms += 1
-        if (found := free_since(own)) is None:
+        if (found := free_since(own, hold)) is None:
             return None
         change, since = found
         self.takeovers[change].observe(now - since)
@@ -97,15 +97,13 @@ class ElectionTally:
         return why
 
 
-def free_since(own: Standing) -> tuple[Change, float] | None:
+def free_since(own: Standing, hold: Hold) -> tuple[Change, float] | None:
     """How the lead that we have just got had become free, and when we had learnt of that; None if we never did."""
-    how = own.succession
-    if how is None:
-        return None
-    before = how.before
-    if how.appointed:
+    how = hold.how
+    if how is None or how.appointed:  # by a notice, or as the record says
         # Who handed over to its heir stood right before it, and its end was the last one that the heir has learnt of.
         return None if own.queue.position or not own.gone else (Change.HANDOVER, max(own.gone.values()))
+    before = how.before
     former = before or how.predecessor
     since = own.gone.get(former.holder) if former is not None else None
     if since is None:

@@ -114,7 +114,7 @@ async def read_queue(client: Client, parent: str, *, all_candidates: bool) -> li
     wanted = [name for name in names if all_candidates or name == holder]
     cards = await asyncio.gather(*(read_card(client, parent, name) for name in wanted))
     known = {name: card for name, card in zip(wanted, cards, strict=True) if card is not None}
-    return in_queue(names, known, record, data.stat.mzxid)
+    return in_queue(names, known, record, record.token or data.stat.mzxid)
 
 
 def in_queue(names: list[str], cards: Mapping[str, Card], record: r.Record, token: int) -> list[Candidate]:
@@ -124,7 +124,7 @@ def in_queue(names: list[str], cards: Mapping[str, Card], record: r.Record, toke
         names: all that stand in the queue, in its order.
         cards: what their znodes say.
         record: the record.
-        token: its zxid.
+        token: the token of the term that it tells of.
     """
     holder = record.holder if record.state is r.State.HELD else None
     return [

@@ -203,6 +203,7 @@ def test_an_appointment_hit_by_the_heirs_claim_on_v_plus_one() -> None:
     leader.serve()
     assert heir.connection is not None
     heir.catch_up(heir.connection, world.ensemble.zxid)
+    heir.receive()  # a notice, which it does not know to be for it
     heir.receive()
     (claim, _), *_ = heir.connection.up
     assert isinstance(claim, m.Multi)

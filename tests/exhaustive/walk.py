@@ -110,7 +110,7 @@ def possible(state: State) -> Iterator[Action]:
         if connection is None:
             yield "connect", number
         else:
-            writes = connection.up and not isinstance(connection.up[0][0], m.GetData | m.GetChildren)
+            writes = connection.up and not isinstance(connection.up[0][0], m.GetData | m.GetChildren | m.Exists)
             over = process.session not in state.world.ensemble.sessions
             if connection.up and not (writes if number in state.cut_off else over):
                 yield "serve", number
@@ -263,9 +263,9 @@ def _process_key(process: Process) -> Any:
     return (
         candidacy.wanted, candidacy.departing, candidacy.uncertain, candidacy.work, candidacy.uuid, candidacy.znode,
         candidacy.behind, candidacy.told_of_joins, candidacy.before, candidacy.named_at, warm, candidacy.appointee,
-        candidacy.published, candidacy.session_id, candidacy.listed, candidacy.armed,
+        candidacy.published, candidacy.session_id, candidacy.listed, candidacy.armed, candidacy.awaited,
         None if ahead is None else tuple(ahead), view and replace(view, mzxid=0, mtime=0.0),
-        hold and (hold.holder, hold.version, hold.lease, hold.forfeited),
+        hold and (hold.holder, hold.version, hold.lease, hold.forfeited, hold.how is None),
         hold and (max(-1.0, round(hold.until - now, 3)), bool(hold.over)),
         tuple(sorted((name, round(min(now - at, 1.2 * lease), 3)) for name, at in candidacy.gone.items())),
         candidacy.hold_off and round(candidacy.hold_off - now, 3),

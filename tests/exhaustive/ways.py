@@ -43,11 +43,10 @@ ALONE = prefix(2, ("drain", 0), joined=False)
 """The first one leads, and nobody else has joined yet."""
 GONE = prefix(
     3,
-    ("pass", 0), ("drain", 0), ("drain", 1), ("drain", 2), ("resign", 0), ("serve", 0), ("receive", 1), ("serve", 1),
-    ("expire", 1), ("drain", 2),
+    ("pass", 0), ("drain", 0), ("drain", 1), ("drain", 2), ("resign", 0), ("serve", 0), ("expire", 1), ("drain", 2),
 )  # fmt: skip
-"""The first one has appointed the second, whose session has ended while what it had read was on its way; the third one
-knows of both."""
+"""The first one has appointed the second, whose session has ended while the notice was on its way; the third one knows
+of both."""
 APPOINTED = prefix(2, ("pass", 0), ("drain", 1), ("resign", 0), ("serve", 0), ("serve", 0))
 """The first one has handed over by name to the second, whose confirm is warm, and nobody has heard of it."""
 

@@ -189,7 +189,7 @@ FIRST: dict[str, Callable[[], str]] = {
     "the heir claims on v, not on v + 1": _walk("2, the first leads, the second joins, one expires"),
     "the lease counts from the answer's instant": _walk("2, the first confirmed and expired, 2 steps"),
     "what a lost reply left behind is looked for without a sync": _walk(DIRECTED[0]),
-    "who was appointed leads from when it reads so, without a confirm": _walk(
+    "who was appointed leads from when it reads so, or gets notice, without a confirm": _walk(
         "3, the second appointed and expired, 2 steps"
     ),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 from unittest import mock
 
@@ -259,23 +260,37 @@ def _join_early() -> AbstractContextManager[Any]:
 # -- handing over by name ----------------------------------------------------------------------------------------------
 
 
-@mutant("who was appointed leads from when it reads so, without a confirm")
+@mutant("who was appointed leads from when it reads so, or gets notice, without a confirm")
 def _unproven() -> AbstractContextManager[Any]:
-    real = Standing.adopt
+    read, told = Standing.adopt, Standing.take_notice
 
     def adopt(own: Standing, view: View, now: float) -> None:
         own.warm = now
-        real(own, view, now)
+        read(own, view, now)
 
-    return instead(Standing, "adopt", adopt)
+    def take_notice(own: Standing, name: str, now: float) -> None:
+        own.warm = now
+        told(own, name, now)
+
+    return _both(instead(Standing, "adopt", adopt), instead(Standing, "take_notice", take_notice))
 
 
 @mutant("an appointment leaves the record at an odd version")
 def _odd() -> AbstractContextManager[Any]:
     real = record.appointment
 
-    def appointment(*arguments: Any) -> m.Multi:
-        return m.Multi(real(*arguments).operations[:-1])
+    def appointment(*arguments: Any, **named: Any) -> m.Multi:
+        return m.Multi(real(*arguments, **named).operations[:-1])
+
+    return instead(record, "appointment", appointment)
+
+
+@mutant("who is appointed goes on with the token of the term before")
+def _same_token() -> AbstractContextManager[Any]:
+    real = record.appointment
+
+    def appointment(parent: str, own: str, made: record.Record, *arguments: Any, **named: Any) -> m.Multi:
+        return real(parent, own, replace(made, token=made.token - 1), *arguments, **named)
 
     return instead(record, "appointment", appointment)
 
@@ -288,7 +303,7 @@ def _passed_over() -> AbstractContextManager[Any]:
 @mutant("who is appointed behind others is not told")
 def _untold() -> AbstractContextManager[Any]:
     real = record.appointment
-    return instead(record, "appointment", lambda *arguments: real(*arguments[:4]))
+    return instead(record, "appointment", lambda *arguments, **named: real(*arguments[:4], **named))
 
 
 @mutant("an heir that waits to be appointed does not read the record")

@@ -35,8 +35,9 @@ def test_a_departure_costs_the_same_among_four_and_among_a_thousand() -> None:
     # The record, and the card of who stands before it, which it watches.
     assert cost["one joins"] == (Counter(Create=1, GetChildren=1, GetData=2), 0)
     # The appointment, the new leader's confirm that names its heir, and the first one of that heir; the record is read
-    # by the new leader, the card by its heir. Who has led from the start does not know the whole queue: its heir lists.
-    handover = Counter(Multi=3, GetData=2)
+    # by the new leader, the card by its heir, which then awaits notice. Who has led from the start does not know the
+    # whole queue: its heir lists.
+    handover = Counter(Multi=3, GetData=2, Exists=1)
     assert cost["the first leader leaves"] == (handover + Counter(GetChildren=1), 2)
     # It hears of its own write as well: it had read the record as the first of the queue.
     assert cost["the second leader leaves"] == (handover, 3)

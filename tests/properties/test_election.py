@@ -162,12 +162,14 @@ def assert_settled(world: World) -> None:
     (leader,) = (process for process in world.processes if process.leads)
     for process in world.processes:
         assert process.connection is not None
-        for path in process.connection.replica.watches._data:
-            assert world.ensemble.head.find(path) is not None, "no watch waits for what is gone"
-    for process in world.processes:
-        assert process.connection is not None
-        for path in process.connection.replica.watches._data:
-            assert world.ensemble.head.find(path) is not None, "no watch waits for what is gone"
+        watches = process.connection.replica.watches._data
+        notice = process.candidacy.notice
+        assert not notice or process.candidacy.awaited == notice, "an heir awaits notice"
+        assert not notice or WHO in watches[f"{PARENT}/{notice}"]
+        for path in watches:
+            # One that a holder might have given that is gone stays until the connection ends: it never comes.
+            there = world.ensemble.head.find(path) is not None or path.startswith(f"{PARENT}/notice:")
+            assert there, "no watch waits for what is gone"
     for before, name in zip([None, *queue], queue, strict=False):
         process = by_name[name]
         if process is leader:

@@ -52,7 +52,7 @@ LAYERS: dict[str, set[str]] = {
     },
     "election/queue": {"errors"},
     "election/record": {"errors", "zookeeper/messages"},
-    "election/commands": {"errors", "zookeeper/messages"},
+    "election/commands": {"errors", "zookeeper/messages", "election/history"},
     "election/card": set(),
     "election/history": {"election/record"},
     "election/moves": {"election/history"},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from leader_async.election import record as r
@@ -14,6 +16,7 @@ from leader_async.zookeeper import messages as m
 from .stage import NO_NODE, PARENT, Stage
 
 LEADER, SECOND, THIRD = "a-n_0000000001", "b-n_0000000006", "c-n_0000000007"
+QUOTA_EXCEEDED = -125
 DONE = m.Transacted((m.Checked(), m.Deleted(), m.DataSet(m.Stat()), m.DataSet(m.Stat())))
 
 
@@ -29,6 +32,31 @@ def become_heir(stage: Stage) -> str:
     stage.arm(watch, Card("alice", term=4, version=8, heir=znode, by_name=True))
     assert stage.candidacy.named
     return znode
+
+
+NOTICE = "notice:u0-n_0000000005:10:5:51:3.0"
+"""What tells `await_notice`'s heir that it leads."""
+
+
+def await_notice(stage: Stage) -> Send:
+    """Stand behind a leader that has named us, and has said all; returns the request by which notice is awaited."""
+    znode = stage.enter(LEADER)
+    (watch,) = stage.sends(Purpose.WATCH)
+    stage.arm(watch, Card("alice", term=4, version=8, token=50, lease=3.0, heir=znode, by_name=True))
+    (asked,) = stage.sends(Purpose.NOTICE)
+    assert asked.request == m.Exists(f"{PARENT}/{NOTICE}", watch=True)
+    return asked
+
+
+def be_warm(stage: Stage) -> float:
+    """A confirm is answered; returns when it was sent."""
+    stage.candidacy.confirmed(stage.stake(), stage.now, stage.now)
+    stage.now += 0.5
+    return stage.now - 0.5
+
+
+def give_notice(stage: Stage, name: str = NOTICE) -> None:
+    stage.candidacy.watched(m.Watched(m.Change.CREATED, f"{PARENT}/{name}"), stage.now)
 
 
 def by_name(znode: str, *behind: str, lease: float = 3.0) -> r.Record:
@@ -65,17 +93,34 @@ def test_a_leader_hands_over_by_name_and_passes_on_who_stands_behind(stage: Stag
     stage.end_work()
     (asked,) = stage.sends(Purpose.APPOINT)
     assert isinstance(asked.request, m.Multi)
-    check, delete, write, again = asked.request.operations
+    check, create, uncreate, delete, write, again = asked.request.operations
     assert check == m.Check(f"{PARENT}/{SECOND}")
+    notice = f"{PARENT}/notice:{SECOND}:4:2:51:3.0"
+    assert (create, uncreate) == (m.Create(notice), m.Delete(notice)), "told, and never seen to be there"
     assert delete == m.Delete(f"{PARENT}/{znode}")
     assert isinstance(write, m.SetData)
     assert isinstance(again, m.SetData)
     assert (write.path, write.version, again.version) == (PARENT, 2, 3), "the record stays at an even version"
     record = r.decode(write.data, 4)
     assert (record.holder, record.term, record.behind, record.identity) == (SECOND, 2, (THIRD,), "")
+    assert record.token == 51, "one more than ours"
     stage.answer(asked, DONE)
     assert stage.has_left()
     assert stage.candidacy.idle
+
+
+def test_where_no_znode_may_be_created_the_lead_is_handed_over_without_notice(stage: Stage) -> None:
+    stage.lead(SECOND)
+    stage.candidacy.leave(stage.now)
+    stage.take()
+    stage.end_work()
+    (asked,) = stage.sends(Purpose.APPOINT)
+    stage.refused(asked, 1, QUOTA_EXCEEDED)
+    (again,) = stage.sends(Purpose.APPOINT)
+    assert isinstance(again.request, m.Multi)
+    assert [type(operation) for operation in again.request.operations] == [m.Check, m.Delete, m.SetData, m.SetData]
+    stage.answer(again, DONE)
+    assert stage.has_left()
 
 
 def test_an_heir_that_is_gone_is_followed_by_a_plain_leave(stage: Stage) -> None:
@@ -159,6 +204,113 @@ def test_a_term_under_an_inherited_lease_is_left_for_the_next_one_to_claim(stage
     stage.take()
     stage.end_work()
     stage.sends(Purpose.LEAVE)
+
+
+# -- the one that gets notice ------------------------------------------------------------------------------------------
+
+
+def test_notice_is_enough_to_lead(stage: Stage) -> None:
+    stage.answer(await_notice(stage), NO_NODE)
+    sent = be_warm(stage)
+    give_notice(stage)
+    start, read = stage.take()
+    assert isinstance(start, StartWork), "before anything is asked"
+    hold = stage.candidacy.hold
+    assert hold is not None
+    assert (hold.version, hold.number, hold.token, hold.lease, hold.until) == (10, 5, 51, 3.0, sent + 3.0)
+    assert isinstance(read, Send)
+    stage.candidacy.watched(m.Watched(m.Change.DELETED, f"{PARENT}/{LEADER}"), stage.now)
+    assert stage.take() == [], "it is told of that as well, and knows it"
+    stage.read(read, replace(by_name("u0-n_0000000005", THIRD), token=51), 10, mzxid=70)
+    confirm = stage.the(ConfirmNow)
+    assert confirm
+    assert stage.candidacy.hold is hold
+    assert hold.token == 51
+    assert hold.how is not None
+    assert stage.candidacy.behind == (THIRD,)
+
+
+def test_who_only_reads_the_record_gets_the_same_token(stage: Stage) -> None:
+    await_notice(stage)  # and is appointed before that is answered
+    be_warm(stage)
+    stage.read(see_leader_go(stage), replace(by_name("u0-n_0000000005", THIRD), token=51), 10, mzxid=70)
+    hold = stage.candidacy.hold
+    assert hold is not None
+    assert (hold.version, hold.number, hold.token) == (10, 5, 51)
+
+
+def test_notice_without_a_warm_confirm_is_a_term_that_is_suspended(stage: Stage) -> None:
+    stage.answer(await_notice(stage), NO_NODE)
+    give_notice(stage)
+    confirm, read = stage.take()
+    assert isinstance(confirm, ConfirmNow)
+    assert isinstance(read, Send)
+    assert not stage.candidacy.is_leader(stage.now)
+    assert not stage.candidacy.working
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        NOTICE.replace("0005:10", "0006:10"),
+        NOTICE.replace(":10:", ":12:"),
+        NOTICE.replace(":51:", ":52:"),
+        NOTICE.replace(":3.0", ":9.0"),
+        "history",
+    ],
+)
+def test_another_notice_is_none(stage: Stage, name: str) -> None:
+    stage.answer(await_notice(stage), NO_NODE)
+    be_warm(stage)
+    give_notice(stage, name)
+    assert stage.take() == []
+    assert stage.candidacy.hold is None
+
+
+def test_a_notice_that_is_not_awaited_yet_is_none(stage: Stage) -> None:
+    await_notice(stage)
+    be_warm(stage)
+    give_notice(stage)
+    assert stage.candidacy.hold is None
+
+
+def test_a_notice_that_comes_to_one_who_is_leaving_is_none(stage: Stage) -> None:
+    stage.answer(await_notice(stage), NO_NODE)
+    be_warm(stage)
+    stage.candidacy.leave(stage.now)
+    stage.sends(Purpose.WITHDRAW)
+    give_notice(stage)
+    assert stage.candidacy.hold is None, "the withdrawal is refused, and then it reads the record"
+
+
+def test_a_notice_of_an_earlier_connection_is_awaited_again(stage: Stage) -> None:
+    stage.answer(await_notice(stage), NO_NODE)
+    stage.candidacy.disconnected(stage.now)
+    stage.connect()
+    give_notice(stage)
+    assert stage.candidacy.hold is None
+
+
+def test_a_card_that_says_less_awaits_no_notice(stage: Stage) -> None:
+    become_heir(stage)
+    assert stage.sends() == []
+
+
+def test_who_may_not_be_told_of_a_notice_waits_a_moment(stage: Stage) -> None:
+    stage.answer(await_notice(stage), m.Failed(NoAuth.code))
+    assert stage.candidacy.hold_off == stage.now + 1.0
+
+
+def test_a_record_that_is_another_ones_by_then_is_read_once(stage: Stage) -> None:
+    stage.answer(await_notice(stage), NO_NODE)
+    be_warm(stage)
+    give_notice(stage)
+    _, read = stage.take()
+    assert isinstance(read, Send)
+    stage.read(read, by_name(THIRD), 12)
+    assert stage.take() == [], "the next confirm will be refused"
+    assert stage.candidacy.hold is not None
+    assert stage.candidacy.hold.how is not None
 
 
 # -- the one that is appointed -----------------------------------------------------------------------------------------

@@ -24,8 +24,14 @@ def candidacy(
     """One that has just got the lead."""
     own = Candidacy(Settings("/ELECTION/x", "me", "", 3.0, 0.0), iter("ab"), 0.5)
     own.gone.update(gone)
-    own.succession = Succession(0.0, 0.0, before, 0.0, appointed, 0.0, predecessor)
+    how = Succession(0.0, 0.0, before, 0.0, appointed, 0.0, predecessor)
+    own.hold = Hold("me", 2, 7, 50, 3.0, how=how)
     return own
+
+
+def since_when(own: Candidacy) -> tuple[Change, float] | None:
+    assert own.hold is not None
+    return free_since(own, own.hold)
 
 
 @pytest.mark.parametrize(
@@ -43,23 +49,26 @@ def candidacy(
     ],
 )
 def test_since_when_the_lead_was_free(own: Candidacy, found: tuple[Change, float] | None) -> None:
-    assert free_since(own) == found
+    assert since_when(own) == found
 
 
 def test_who_is_appointed_out_of_turn_does_not_know_since_when() -> None:
     own = candidacy(held("me"), appointed=True, gone_long_ago=5.0)
     own.queue.listed(["a-n_0000000001", "b-n_0000000002"], "b-n_0000000002")
-    assert free_since(own) is None
+    assert since_when(own) is None
 
 
-def test_before_it_holds_anything_there_is_nothing_to_tell() -> None:
-    own = candidacy(None)
-    own.succession = None
-    assert free_since(own) is None
+def test_who_got_notice_knows_since_when_before_it_has_read_the_record() -> None:
+    own = candidacy(None, old=90.0)
+    assert own.hold is not None
+    own.hold.how = None
+    assert since_when(own) == (Change.HANDOVER, 90.0)
 
 
 def test_a_term_is_counted_once_at_each_end() -> None:
-    tally, own, hold = ElectionTally(), candidacy(left("old"), old=90.0), Hold("me", 2, 7, 50, 3.0)
+    tally, own = ElectionTally(), candidacy(left("old"), old=90.0)
+    hold = own.hold
+    assert hold is not None
     assert tally.began(own, hold, 90.5) == (Change.HANDOVER, 0.5)
     tally.ran_out()
     assert tally.began(own, hold, 95.0) is None, "it goes on"
