@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import asdict
 from typing import Any
 
@@ -12,11 +11,8 @@ from ..election.history import TermEntry
 from ..election.moves import explained, nearest
 from ..errors import UsageError
 from . import asking
-from .ask_status import queue_of
 from .asking import Refused, Target, ask, clock_time, in_time, page, say
 from .instants import instant
-
-LATER = "it is up to a fifth of a lease after it began, so ask again in a moment (and never with history=False)"
 
 
 async def _entries(target: Target) -> list[TermEntry]:
@@ -64,15 +60,10 @@ def why(at: str | None, **options: Any) -> None:
 
 
 async def _why(target: Target, wanted: float | None) -> tuple[Any, str]:
-    queue, entries = await asyncio.gather(queue_of(target), _entries(target))
-    leader = next((one for one in queue if one["is_leader"]), None)
-    unwritten = None
-    if leader and (not entries or leader["term"] > entries[-1].term):
-        unwritten = f"term {leader['term']}, in which {leader['identity']} leads, is not written down yet: {LATER}"
-    move = nearest(entries, wanted)
+    move = nearest(await _entries(target), wanted)
     if move is None:
-        raise Refused(unwritten or f"no move of the lead of {target.election!r} is written down yet")
+        raise Refused(f"no move of the lead of {target.election!r} is known")
     before, after = move
-    data = {"before": asdict(before), "after": asdict(after) if after else None, "unwritten": unwritten}
-    text = explained(before, after, wanted, clock_time)
-    return data, f"{text}\n{unwritten}" if unwritten and after in (None, entries[-1]) else text
+    return {"before": asdict(before), "after": asdict(after) if after else None}, explained(
+        before, after, wanted, clock_time
+    )

@@ -185,6 +185,8 @@ def _take_record(own: Standing, asked: Send, answer: m.Answer, sent: float, now:
             own.heal(f"the record had changed unseen, from version {before.version} to {own.view.version}")
     elif answer == _NO_NODE:
         own.listed = False  # our znode must be gone as well; the listing will tell
+        if own.departing and own.hold is not None:
+            own.hold.forfeited = True
     else:
         own.trouble(asked, answer, now)
 

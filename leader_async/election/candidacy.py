@@ -270,11 +270,14 @@ class Candidacy(Standing):
         elif self.uncertain:
             self.look()
         elif self.hold is not None and not self.hold.forfeited:
+            if self.hold.how is None:
+                self.read_record(Role.FOLLOWER)  # we got notice just now: what to pass on, and to whom, is there
+                return
             if (appointment := self.appointment()) is not None:
                 self.ask(Purpose.APPOINT, appointment)
                 return
             left = self.record(self.hold.number, self.hold.holder, r.State.LEFT)
-            left = replace(left, why=r.first_line(self.hold.over))
+            left = replace(left, why=r.first_line(self.hold.over), past=self.past())
             self.ask(Purpose.LEAVE, r.leave(self.settings.parent, left, self.hold.version))
         elif self.hold is None and self.named_at:
             # Our predecessor may be handing over to us just now.

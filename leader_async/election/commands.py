@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from ..errors import ServerError
 from ..zookeeper.messages import Operation, Request
-from .history import Succession
+from .history import Succession, TermEntry
 
 
 class Purpose(enum.StrEnum):
@@ -61,6 +61,7 @@ class Hold:
         forfeited: the record is, or may be, no longer ours to write.
         how: how we came to it, for the history; None until the record has been read, if we only got notice of it.
             Nothing is decided by it.
+        untold: the terms, this one the last, that may not be in the history's znode; None until somebody asks.
     """
 
     holder: str
@@ -72,6 +73,7 @@ class Hold:
     over: str = ""
     forfeited: bool = False
     how: Succession | None = None
+    untold: tuple[TermEntry, ...] | None = None
 
     def leads(self, now: float) -> bool:
         """Whether this process leads by it: computed when asked, never stored."""

@@ -53,7 +53,7 @@ class Election(Observer):
         super().__init__(connection.client, parent)
         self.name = parent.rpartition("/")[2]
         self.identity, self.address, self.lease = identity, address, lease
-        settings = Settings(parent, identity, address, lease, time.time())
+        settings = Settings(parent, identity, address, lease, time.time(), history)
         self.candidacy = Candidacy(settings, _uuids(), random.random())
         self._connection = connection
         self._history = history

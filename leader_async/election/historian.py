@@ -1,11 +1,12 @@
-"""The historian: writes down in ZooKeeper who led and why that ended, behind everything else.
+"""The historian: writes into the history's znode what the record does not tell, or not any more.
 
 One for each connection, whatever the number of its elections. It listens to them; `history` decides what there is to
-tell.
+tell. Each write of the record tells of the terms before, so there is something to do only when it has come to tell of
+many, when a term ended without a word, and when who follows will not read the record.
 
 Rules:
-1. It never stands in an election's way: a term is written down some time after it has begun (a confirm's period), one
-   election after the other, and what fails is tried again later, more and more rarely.
+1. It never stands in an election's way: it writes some time after a term has begun (a confirm's period), one election
+   after the other, and what fails is tried again later, more and more rarely.
 2. A holder writes in one transaction that checks its own znode and the record's version, as a confirm does, and the
    history's version. What is told of a term that is over is merged into that term's entry, at the history's version.
 3. A term that ended gracefully says why in the record, where its successor finds it. One that could not is told of here
@@ -22,7 +23,7 @@ import time
 from dataclasses import dataclass, field
 
 from .. import clock
-from ..errors import BadVersion, ConnectionLost, NodeExists, NoNode, NotConnected, ZooKeeperError
+from ..errors import BadVersion, ConnectionLost, NodeExists, NoNode, NotConnected, RecordError, ZooKeeperError
 from ..waking import Pulse
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
@@ -32,6 +33,7 @@ from .candidacy import Candidacy
 from .commands import Hold
 from .history import Teller, TermEntry
 from .standing import CONFIRMS
+from .views import read_card
 
 log = logging.getLogger("leader_async.history")
 
@@ -48,10 +50,9 @@ class _Diary:
 
     Attributes:
         candidacy: its rules.
-        hold: the term that is being told of.
+        hold: the term that goes on.
         broke_off: reading of the clock at which the lease ran out, and why; None while it has not.
-        begun: terms that began, that nobody has made entries of yet.
-        untold: entries that are not in ZooKeeper yet.
+        untold: ends of terms that could not say so in the record.
         due: reading of the clock at which to tell them.
         pause: seconds until the next try.
     """
@@ -59,22 +60,28 @@ class _Diary:
     candidacy: Candidacy
     hold: Hold | None = None
     broke_off: tuple[float, str] | None = None
-    begun: list[Hold] = field(default_factory=list)
     untold: list[TermEntry] = field(default_factory=list)
     due: float = float("inf")
     pause: float = RETRY[0]
 
+    @property
+    def waits(self) -> bool:
+        """Whether it is not known yet how the term began."""
+        return self.hold is not None and self.hold.how is None
+
     def entries(self) -> list[TermEntry]:
-        """What there is to tell, bounded."""
-        begun, self.begun, own = self.begun, [], self.candidacy.settings
-        for hold in begun:
-            if (how := hold.how) is None:
-                continue  # nobody could read how it began
-            before = history.predecessor(hold.number, how)
-            entry = TermEntry(hold.number, hold.token, own.identity, own.address, round(how.began, 3))
-            self.untold += [entry] if before is None else [before, entry]
-        self.untold = history.merged(self.untold, ())
-        return [*self.untold]
+        """What there is to write, bounded."""
+        own, terms, how = self.candidacy, self.candidacy.untold, self.hold and self.hold.how
+        if self.hold is own.hold and how and terms:
+            if len(terms) >= history.FULL or not own.by_name or not history.known_by_record(how):
+                return history.merged(self.untold, terms)
+        return history.merged(self.untold, ())
+
+    def told(self, entries: list[TermEntry]) -> None:
+        """These are written."""
+        self.untold = [entry for entry in self.untold if entry not in entries]
+        if (hold := self.hold) is not None and hold.untold:
+            hold.untold = tuple(entry for entry in hold.untold if entry not in entries)
 
 
 class Historian:
@@ -100,7 +107,6 @@ class Historian:
             return
         diary.hold = hold
         # Nothing more now: the work of this very term waits to begin.
-        diary.begun.append(hold)
         self._tell(diary, clock.now() + hold.lease / CONFIRMS)
 
     def broke_off(self, candidacy: Candidacy, at: float, why: str) -> None:
@@ -160,6 +166,10 @@ class Historian:
 
     async def _try(self, diary: _Diary) -> None:
         told = diary.entries()
+        if not told:
+            period = diary.candidacy.settings.lease / CONFIRMS
+            diary.due = clock.now() + period if diary.waits else float("inf")
+            return
         try:
             done = await write(self._client, diary.candidacy, told)
         except (NotConnected, ConnectionLost):
@@ -173,10 +183,9 @@ class Historian:
             )  # fmt: skip
             done = False
         if done:
+            diary.told(told)
             # What was added meanwhile is told next time.
-            diary.untold = [entry for entry in diary.untold if entry not in told]
-            more = diary.untold or diary.begun
-            diary.due = clock.now() + diary.candidacy.settings.lease / CONFIRMS if more else float("inf")
+            diary.due = clock.now() + diary.candidacy.settings.lease / CONFIRMS if diary.entries() else float("inf")
             diary.pause = RETRY[0]
         else:
             diary.due = clock.now() + diary.pause
@@ -222,8 +231,45 @@ async def write(client: Client, candidacy: Candidacy, told: list[TermEntry]) -> 
     return False
 
 
+async def terms(client: Client, parent: str) -> list[TermEntry]:
+    """What is known of an election's terms, by the history and by the record.
+
+    Raises:
+        ZooKeeperError: ZooKeeper cannot be asked.
+    """
+    (stored, _), told = await asyncio.gather(read(client, parent), told_by_record(client, parent))
+    return history.complete(stored, told or ())
+
+
+async def told_by_record(client: Client, parent: str, *, watch: bool = False) -> list[TermEntry] | None:
+    """What an election's record tells of terms; nothing if it is not this library's, None if there is none.
+
+    Args:
+        client: through whom to read.
+        parent: path of the election's znode.
+        watch: ask to be told when it changes.
+
+    Raises:
+        ZooKeeperError: ZooKeeper cannot be asked.
+    """
+    try:
+        data = await client.request(m.GetData(parent, watch=watch))
+    except NoNode:
+        return None
+    assert isinstance(data, m.Data)
+    try:
+        record = r.decode(data.data, data.stat.version)
+    except RecordError:
+        return []
+    card = None
+    if record.holder and not record.identity:
+        card = await read_card(client, parent, record.holder)
+    who = (card.identity, card.address) if card is not None else ("", "")
+    return history.in_record(record, record.token or data.stat.mzxid, data.stat.mtime, *who)
+
+
 async def read(client: Client, parent: str) -> tuple[list[TermEntry], int | None]:
-    """An election's history, and the version of its znode; None if there is none yet.
+    """What stands in the history's znode, and that one's version; None if there is none yet.
 
     Raises:
         ZooKeeperError: ZooKeeper cannot be asked.

@@ -1,7 +1,8 @@
 """The history: who led, when, and why that ended; kept in ZooKeeper for people, bounded, and decided by nobody.
 
-It is the data of the persistent znode `history` below the election's, a JSON list, oldest term first. Pure: what a
-process can tell of a term, how what several tell is merged, and what that means in words. `historian` writes it.
+It is the data of the persistent znode `history` below the election's, a JSON list, oldest term first; and the record
+itself, which whoever takes or gives the lead writes anyway, tells of the latest terms. Pure: what a process can tell of
+a term, how what several tell is merged, and what that means in words. `historian` writes what the record does not tell.
 
 Rules:
 1. Several may tell of one term: its holder, the guardian of its dead process, and its successor. What they tell is
@@ -13,9 +14,10 @@ Rules:
    it. A holder whose lease ran out could write nothing then; it says so later, and counts from the beginning of its
    term by its own clock.
 4. It never grows beyond `TERMS` and `LARGEST`: the oldest terms are forgotten.
+5. Each write of the record passes on what the one before had told, and tells of the term that it ends: a handover costs
+   no request for the history's sake. Once `FULL` terms are passed on, a holder writes them into the znode.
 
-It does not promise to be complete: a term that was over before it could be written down is known only as far as its
-successor's record tells, and several of these in a row are missing.
+It does not promise to be complete: who claims without reading the record does not know what it told.
 """
 
 from __future__ import annotations
@@ -36,6 +38,13 @@ TERMS = 100
 
 LARGEST = 64 * 1024
 """Bytes that are kept: far below ZooKeeper's jute limit of 1 MiB."""
+
+
+FULL = 8
+"""Terms that the record tells of before they are written into the history's znode."""
+
+PASSED_ON = 2 * FULL
+"""Terms that the record tells of at most, if nobody may write them there: it is read by everybody."""
 
 
 class Why(enum.StrEnum):
@@ -92,6 +101,7 @@ class Succession:
         known_at: the holder's own clock when it knew of that.
         before: the record that the claim rested on, None if nothing was read; the appointment itself after one.
         before_at: wall-clock time at which that had been written, by ZooKeeper's clock.
+        before_token: the token of the term that it tells of.
         appointed: somebody else gave it the lead, by name.
         waited: seconds between learning that the former holder's znode was gone and claiming; 0.0 if that was not so.
         predecessor: who held the lead before, as far as it was known.
@@ -101,6 +111,7 @@ class Succession:
     known_at: float
     before: r.Record | None
     before_at: float
+    before_token: int
     appointed: bool
     waited: float
     predecessor: r.Record | None
@@ -120,7 +131,8 @@ class TermEntry:
             successor tells. None if it has not, or if it is not known.
         why: why it ended, one of `Why`; "" if `ended` is None.
         detail: more about that, in words.
-        told_by: `holder`, `guardian` or `successor`: who said that it had ended; "" if nobody has.
+        told_by: `holder`, `guardian` or `successor`: who said that it had ended; "" if nobody has, and only the next
+            claim shows it.
         leaderless_ms: milliseconds from its end until the next term began, None if either is not known. Not counted
             is how long its work took to end before a graceful handover, and the few milliseconds until the next leader
             had read that it leads.
@@ -184,13 +196,73 @@ def predecessor(number: int, how: Succession) -> TermEntry | None:
         # A claim on v + 1 that was not read: it can only have been a leave, some time before.
         return replace(ended(entry, "", how.began, Teller.SUCCESSOR), why=Why.LEFT.value)
     if how.appointed or before.state is r.State.LEFT:
-        teller = Teller.GUARDIAN if before.why == r.PROCESS_DIED else Teller.HOLDER
-        if before.why:
-            return ended(entry, before.why, how.before_at, teller)
-        return replace(ended(entry, "", how.before_at, teller), why=Why.LEFT.value)
+        return _given_up(entry, before, how.before_at)
     # Its znode was gone, and then its lease was waited out: it led for one lease more at the most.
     surely = how.began - max(0.0, how.waited - before.lease)
     return replace(ended(entry, "", surely, Teller.SUCCESSOR), why=Why.LOST.value)
+
+
+def _given_up(entry: TermEntry, record: r.Record, at: float) -> TermEntry:
+    """The entry of the term that this write of the record, at this wall-clock time, has ended."""
+    teller = Teller.GUARDIAN if record.why == r.PROCESS_DIED else Teller.HOLDER
+    if record.why:
+        return ended(entry, record.why, at, teller)
+    return replace(ended(entry, "", at, teller), why=Why.LEFT.value)
+
+
+# -- the record --------------------------------------------------------------------------------------------------------
+
+
+def in_record(record: r.Record, token: int, written: float, identity: str = "", address: str = "") -> list[TermEntry]:
+    """What the record tells: of the terms that it passes on, and of its own.
+
+    Args:
+        record: the record.
+        token: the token of its term, if that is held.
+        written: wall-clock time at which it was written.
+        identity: who its holder is, if the record does not say.
+        address: where that one is reached.
+    """
+    terms = {entry.term: entry for row in record.past if (entry := _entry(row)) is not None}
+    if record.state is r.State.NONE:
+        return []
+    appointed = record.state is r.State.HELD and not record.identity
+    ends = record.term - 1 if record.state is r.State.HELD else record.term
+    if record.state is r.State.LEFT or appointed:
+        terms[ends] = _given_up(terms.get(ends, TermEntry(ends)), record, written)
+    elif ends in terms and terms[ends].ended is None:
+        # The claimant had read it as held, and waited it out: it says more when it has time to.
+        terms[ends] = replace(terms[ends], ended=round(written, 3), why=Why.LOST.value)
+    if record.state is r.State.HELD:
+        who = record.identity or identity, record.address or address
+        terms[record.term] = TermEntry(record.term, token, *who, round(written, 3))
+    return merged(terms.values(), ())
+
+
+def of_term(number: int, token: int, identity: str, address: str, how: Succession) -> tuple[TermEntry, ...]:
+    """What the holder of a term can tell, of the terms before and of its own.
+
+    Args:
+        number: its term's number.
+        token: its token.
+        identity: who it is.
+        address: where it is reached.
+        how: how it came to that.
+    """
+    told = in_record(how.before, how.before_token, how.before_at) if how.before is not None else []
+    before, own = predecessor(number, how), TermEntry(number, token, identity, address, round(how.began, 3))
+    return tuple(merged(told, [own] if before is None else [before, own]))
+
+
+def known_by_record(how: Succession) -> bool:
+    """Whether the record tells all that `of_term` does: not the end of one that said nothing, nor what nobody read."""
+    before = how.before
+    return before is not None and (how.appointed or before.state is not r.State.HELD)
+
+
+def rows(entries: Iterable[TermEntry]) -> tuple[r.Row, ...]:
+    """The entries as they are stored in the record: as many of the latest as it passes on."""
+    return tuple(map(_row, [*entries][-PASSED_ON:]))
 
 
 # -- merging -----------------------------------------------------------------------------------------------------------
@@ -225,12 +297,25 @@ def merged(known: Iterable[TermEntry], told: Iterable[TermEntry]) -> list[TermEn
     return [terms[number] for number in sorted(terms)][-TERMS:]
 
 
+def complete(*known: Iterable[TermEntry]) -> list[TermEntry]:
+    """All that is known by all, oldest first, bounded, with the times without a leader."""
+    entries = merged((entry for told in known for entry in told), ())
+    found = []
+    for index, entry in enumerate(entries):
+        after, gap = entries[index + 1] if index + 1 < len(entries) else None, None
+        if entry.ended is not None and after is not None and after.term == entry.term + 1 and after.began:
+            gap = max(0, round((after.began - entry.ended) * 1000))
+        surely = entry.told_by in ("", Teller.SUCCESSOR.name.lower())
+        found.append(replace(entry, leaderless_ms=gap, at_least=gap is not None and surely))
+    return found
+
+
 def encode(entries: Iterable[TermEntry]) -> bytes:
     """The history as the znode's data: as many of the latest terms as there is room for."""
     lines: list[str] = []
     size = 2
     for entry in reversed([*entries]):
-        line = json.dumps({name: getattr(entry, name) for name in _STORED if getattr(entry, name)}, ensure_ascii=False)
+        line = json.dumps(_row(entry), ensure_ascii=False)
         size += len(line.encode()) + 2
         if size > LARGEST or len(lines) == TERMS:
             break
@@ -239,13 +324,17 @@ def encode(entries: Iterable[TermEntry]) -> bytes:
 
 
 def decode(data: bytes) -> list[TermEntry]:
-    """The history that stands in a znode, with the times without a leader; what cannot be read is left out."""
+    """The history that stands in a znode; what cannot be read is left out."""
     try:
         rows = json.loads(data)
     except ValueError:
         return []
     entries = [entry for row in (rows if isinstance(rows, list) else ()) if (entry := _entry(row)) is not None]
-    return _with_gaps(merged(entries, ()))
+    return merged(entries, ())
+
+
+def _row(entry: TermEntry) -> r.Row:
+    return {name: value for name in _STORED if (value := getattr(entry, name))}
 
 
 def _entry(row: object) -> TermEntry | None:
@@ -273,13 +362,3 @@ def _entry(row: object) -> TermEntry | None:
 
 def _told_by(name: object) -> str:
     return name if isinstance(name, str) and name.upper() in Teller.__members__ and name != "nobody" else ""
-
-
-def _with_gaps(entries: list[TermEntry]) -> list[TermEntry]:
-    found = []
-    for index, entry in enumerate(entries):
-        after, gap = entries[index + 1] if index + 1 < len(entries) else None, None
-        if entry.ended is not None and after is not None and after.term == entry.term + 1 and after.began:
-            gap = max(0, round((after.began - entry.ended) * 1000))
-        found.append(replace(entry, leaderless_ms=gap, at_least=gap is not None and entry.told_by == "successor"))
-    return found

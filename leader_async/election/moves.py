@@ -60,7 +60,7 @@ def explained(
     why = _WORDS.get(before.why, "it ended")
     if before.detail:
         why += f" ({before.detail})"
-    by = "by" if before.told_by == "successor" else "at"
+    by = "by" if before.told_by in ("", "successor") else "at"
     text += f"{who}, term {before.term}, had stopped leading {by} {clock_time(before.ended)}: {why}."
     if after is None:
         return text + " Nobody has led since, as far as is written down."

@@ -88,14 +88,12 @@ class Observer(ABC):
     async def history(self) -> list[TermEntry]:
         """The latest terms, oldest first, read from ZooKeeper: who led, and why that ended. At most 100.
 
-        The last one runs, or nobody has led since; a term is written down some time after it has begun (a fifth of its
-        lease), so the very last may be missing.
+        The last one runs, or nobody has led since.
 
         Raises:
             ZooKeeperError: ZooKeeper cannot be asked.
         """
-        entries, _ = await historian.read(self._client, self._parent)
-        return entries
+        return await historian.terms(self._client, self._parent)
 
     async def watch(self) -> AsyncGenerator[Change, None]:
         """Follow this election: gives its state at first, and then whenever leader, queue or own state have changed.

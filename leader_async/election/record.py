@@ -28,9 +28,13 @@ import enum
 import json
 import math
 from dataclasses import dataclass, fields
+from typing import TypeAlias
 
 from ..errors import RecordError
 from ..zookeeper.messages import Check, Create, Delete, Multi, Operation, SetData
+
+Row: TypeAlias = dict[str, object]
+"""One term of the past, as it is stored."""
 
 
 class State(enum.StrEnum):
@@ -55,6 +59,8 @@ class Record:
         behind: the znodes that stood behind the holder when it was appointed, next first, as far as they were known.
         why: why the term ended that this write ends, for people; "" for a claim. Nothing is decided by it.
         token: the fencing token of a term that began by an appointment, 0 for others: the zxid of the claim.
+        past: the terms before that may not be in the history's znode yet, as `history` has them. Nothing is decided by
+            them.
     """
 
     term: int = 0
@@ -66,6 +72,7 @@ class Record:
     behind: tuple[str, ...] = ()
     why: str = ""
     token: int = 0
+    past: tuple[Row, ...] = ()
 
 
 PROCESS_DIED = "the process died"
@@ -94,6 +101,8 @@ def encode(record: Record) -> bytes:
         del contents["why"]
     if not record.token:
         del contents["token"]
+    if not record.past:
+        del contents["past"]
     return _encode(contents).encode()
 
 
@@ -117,6 +126,7 @@ def decode(data: bytes, version: int) -> Record:
             behind=tuple(map(str, fields.get("behind", ()))),
             why=str(fields.get("why", "")),
             token=int(fields.get("token", 0)),
+            past=tuple(row for row in fields.get("past", ()) if isinstance(row, dict)),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise RecordError(f"no record at version {version}: {data[:200]!r}") from error
@@ -133,7 +143,9 @@ def signed(record: Record, identity: str, address: str) -> Record:
     """The record with who its holder is."""
     # Not `replace`, which takes four times as long: this is on the way of every handover.
     own = record
-    return Record(own.term, own.holder, own.state, own.lease, identity, address, own.behind, own.why, own.token)
+    return Record(
+        own.term, own.holder, own.state, own.lease, identity, address, own.behind, own.why, own.token, own.past
+    )  # fmt: skip
 
 
 def notice(holder: str, version: int, term: int, token: int, lease: float) -> str:

@@ -15,12 +15,13 @@ from dataclasses import dataclass, replace
 
 from ..errors import NoAuth
 from ..zookeeper import messages as m
+from . import history
 from . import queue as q
 from . import record as r
 from .card import NO_CARD, Card
 from .card import encode as encode_card
 from .commands import Command, ConfirmNow, Denied, Hold, Left, Note, Purpose, Send, Stake
-from .history import Succession
+from .history import Succession, TermEntry
 
 WAIT_OUT = 1.1
 """Times the holder's lease: the lease, and a tenth for ending work and for clocks (rates within a factor of 1.05)."""
@@ -55,6 +56,7 @@ class Settings:
         address: where we are reached, for people.
         lease: L, in seconds.
         started_at: wall-clock time at which we started, for people.
+        history: whether to tell of the terms that were.
     """
 
     parent: str
@@ -62,6 +64,7 @@ class Settings:
     address: str
     lease: float
     started_at: float
+    history: bool = False
 
 
 class Role(enum.StrEnum):
@@ -204,7 +207,10 @@ class Standing:
         record = self.record(term, self.znode, r.State.HELD)
         within = self.settings.lease / CONFIRMS
         about = f"{self.znode} {term} {version}"
-        self.claimed_on = self.view
+        self.claimed_on = view = self.view
+        if view is not None and view.record is not None:
+            told = history.in_record(view.record, view.token, view.mtime) if self.settings.history else ()
+            record = replace(record, past=history.rows(told) if self.settings.history else view.record.past)
         self.ask(Purpose.CLAIM, r.claim(self.settings.parent, record, version), about, within)
 
     def learn_gone(self, name: str, now: float) -> None:
@@ -284,10 +290,28 @@ class Standing:
             known_at=now,
             before=before,
             before_at=began if appointed is not None else view.mtime if view is not None else 0.0,
+            before_token=before.token if appointed is not None and before else view.token if view is not None else 0,
             appointed=appointed is not None,
             waited=0.0 if before is None or since is None else max(sent - since, WAIT_OUT * before.lease),
             predecessor=self.seen[0] if self.seen is not None else None,
         )
+
+    @property
+    def untold(self) -> tuple[TermEntry, ...]:
+        """The terms, ours the last, that may not be in the history's znode, as far as we know."""
+        hold, own = self.hold, self.settings
+        if hold is None or hold.how is None or not own.history:
+            return ()
+        if hold.untold is None:
+            hold.untold = history.of_term(hold.number, hold.token, own.identity, own.address, hold.how)
+        return hold.untold
+
+    def past(self) -> tuple[r.Row, ...]:
+        """What the record that we write is to pass on."""
+        hold = self.hold
+        if self.settings.history or hold is None or hold.how is None or hold.how.before is None:
+            return history.rows(self.untold)
+        return hold.how.before.past  # who wants no history keeps the others' all the same
 
     def know_heir(self) -> None:
         """A holder must know who stands behind it, to hand over by name."""
@@ -367,13 +391,14 @@ class Standing:
                 return None
             to = Appointee(behind[0])
         why = r.first_line(hold.over or RESIGNED)
-        made_from = hold.version, hold.holder, behind, to, why, self.notifies
+        made_from = hold.version, hold.holder, behind, to, why, self.notifies, self.untold
         if self.prepared is not None and self.prepared[0] == made_from:
             return self.prepared[1]
         rest = behind[behind.index(to.znode) + 1 :] if to.znode in behind else ()
         number, token = hold.number + 1, hold.token + 1
         record = r.Record(
-            number, to.znode, r.State.HELD, hold.lease, behind=rest[:PASSED_ON], why=why, token=token
+            number, to.znode, r.State.HELD, hold.lease,
+            behind=rest[:PASSED_ON], why=why, token=token, past=self.past(),
         )  # fmt: skip
         wake = None
         # Who is next watches our end; but if others are ahead of us, it cannot tell from that how we went.

@@ -17,7 +17,9 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ..election import history
 from ..election import record as r
+from ..election.card import decode as decode_card
 from ..errors import AuthFailed, ConnectionLost, NotConnected, RecordError, ServerError, SessionClosed
 from ..zookeeper import hosts
 from ..zookeeper import messages as m
@@ -123,10 +125,13 @@ async def _leave(client: Client, parent: str) -> bool:
         return False
     if record.state is not r.State.HELD:
         return False
-    found = await _ask(client, m.Exists(f"{parent}/{record.holder}"))
-    if not isinstance(found, m.Found) or found.stat.ephemeral_owner != client.session_id:
+    found = await _ask(client, m.GetData(f"{parent}/{record.holder}"))
+    if not isinstance(found, m.Data) or found.stat.ephemeral_owner != client.session_id:
         return False
-    left = replace(record, state=r.State.LEFT, why=r.PROCESS_DIED)
+    card, stat = decode_card(found.data), data.stat
+    told = history.in_record(record, record.token or stat.mzxid, stat.mtime, card.identity, card.address)
+    left = replace(record, state=r.State.LEFT, why=r.PROCESS_DIED, past=history.rows(told))
+    left = r.signed(left, record.identity or card.identity, record.address or card.address)
     answer = await _ask(client, r.leave(parent, left, data.stat.version))
     return isinstance(answer, m.Transacted) and answer.ok
 

@@ -1,4 +1,4 @@
-"""What is written down in ZooKeeper beside the election, followed while somebody listens: the history and the ledgers.
+"""What is written down in ZooKeeper of terms and jobs, followed while somebody listens: history, record and ledgers.
 
 Rules: each znode has one watch for all who listen, and is read again when that fires, or on a new connection; of
 several changes in a short time only the outcome is read.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Self
 
-from ..election import history
+from ..election import historian, history
 from ..election.history import TermEntry
 from ..errors import NoNode
 from ..schedule import ledger
@@ -31,17 +31,19 @@ class Papers:
         self._client, self._parent = client, parent
         self._history, self._folder = f"{parent}/{history.NAME}", folder(parent)
         self.news = Pulse()
-        self._due = {self._history, self._folder}
-        self._terms: list[TermEntry] = []
+        self._own = (self._history, parent, self._folder)
+        self._due = {*self._own}
+        self._stored: list[TermEntry] = []
+        self._told: list[TermEntry] = []
         self._jobs: dict[str, JobStatus] = {}
 
     def __enter__(self) -> Self:
-        for path in (self._history, self._folder):
+        for path in self._own:
             self._client.listen(path, self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for path in (self._history, self._folder):
+        for path in self._own:
             self._client.unlisten(path, self)
 
     @property
@@ -51,25 +53,41 @@ class Papers:
 
     def session_event(self, event: m.SessionEvent) -> None:
         """See `client.Listener`: the watches of a connection end with it."""
-        self._due = {self._history, self._folder}
+        self._due = {*self._own}
         self.news.fire()
 
     def watch_event(self, event: m.Watched) -> None:
         """See `client.Listener`."""
-        self._due.add(event.path)
-        self.news.fire()
+        of_ours = event.path in self._own or event.path.startswith(self._folder)
+        if of_ours and not (event.path == self._parent and event.change is m.Change.CHILDREN):
+            self._due.add(event.path)
+            self.news.fire()
 
     async def terms(self) -> list[TermEntry] | None:
-        """The history, if it has changed since the last time.
+        """What is known of terms, if it has changed since the last time.
 
         Raises:
-            ZooKeeperError: ZooKeeper cannot be asked; it stays due.
+            ZooKeeperError: ZooKeeper cannot be asked; what was not read stays due.
         """
-        if self._history not in self._due:
+        if not self._due & {self._history, self._parent}:
             return None
-        data = await self._read(self._history)
-        self._terms = [] if data is None else history.decode(data)
-        return self._terms
+        if self._history in self._due:
+            data = await self._read(self._history)
+            self._stored = [] if data is None else history.decode(data)
+        if self._parent in self._due:
+            await self._read_record()
+        return history.complete(self._stored, self._told)
+
+    async def _read_record(self) -> None:
+        self._due.discard(self._parent)  # an event from here on is a new one
+        try:
+            told = await historian.told_by_record(self._client, self._parent, watch=True)
+        except BaseException:
+            self._due.add(self._parent)
+            raise
+        self._told = told or []
+        if told is None:
+            await self._await_creation(self._parent)
 
     async def jobs(self) -> list[JobStatus] | None:
         """All jobs by name, if one has changed since the last time.

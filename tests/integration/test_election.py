@@ -177,10 +177,10 @@ async def test_of_a_long_queue_only_the_last_ones_are_asked_when_they_started(st
         assert not await others[0].favour_newest(), "only who leads has something to give"
 
 
-async def test_a_handover_is_one_write_one_event_and_one_read(
+async def test_a_handover_is_one_write_and_one_event(
     standalone: Server, proxy: Proxy, far: Connection, name: str
 ) -> None:
-    """Ten handovers by name, counted frame by frame."""
+    """Ten handovers by name, counted frame by frame; all but the write is asked for when the next one leads."""
     async with AsyncExitStack() as stack:
         elections = []
         for number in range(12):
@@ -204,6 +204,9 @@ async def test_a_handover_is_one_write_one_event_and_one_read(
             listings = asked[8]
             assert asked[14] - confirms == 1, "the appointment"
             assert reads == 2, "the record; and the next heir reads the card"
+            assert asked[3] == 1, "and awaits notice"
+            others = asked.total() - asked[14] - asked[11] - reads - asked[3] - listings
+            assert others == asked[-11] + asked[1], "the session's end; nothing for the history"
             assert listings in (0, 1), "once in eight times, when nobody behind is known any more"
         for task in tasks:
             task.cancel()

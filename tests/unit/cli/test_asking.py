@@ -186,14 +186,18 @@ async def test_watch_follows_a_replica_that_comes_back(leader: tuple[Connection,
             await tells(process, term(3))
 
 
-async def test_a_move_that_is_not_written_down_yet_is_told_of(zookeeper: ZooKeeper) -> None:
+async def test_where_nothing_has_moved_there_is_no_why(zookeeper: ZooKeeper) -> None:
     async with connect(zookeeper.address) as zk:
-        election = zk.election("leader", identity="a", history=False)
+        election = zk.election("leader", identity="a")
         running = asyncio.create_task(election.run(idle))
         await until(lambda: election.is_leader)
         code, _, err = await command("why", "--zookeeper", zookeeper.address)
         assert code == 1
-        assert "term 1, in which a leads, is not written down yet: it is up to a fifth of a lease after" in err
+        assert "no move of the lead of 'leader' is known" in err
+        await election.resign()
+        code, out, _ = await command("why", "--zookeeper", zookeeper.address)
+        assert code == 0
+        assert "a, term 1, had stopped leading at" in out, "at once"
         running.cancel()
         await asyncio.wait([running])
 

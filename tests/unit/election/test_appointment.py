@@ -301,6 +301,35 @@ def test_who_may_not_be_told_of_a_notice_waits_a_moment(stage: Stage) -> None:
     assert stage.candidacy.hold_off == stage.now + 1.0
 
 
+def test_who_resigns_at_once_reads_first_what_it_is_to_pass_on(stage: Stage) -> None:
+    stage.answer(await_notice(stage), NO_NODE)
+    be_warm(stage)
+    give_notice(stage)
+    _, read = stage.take()
+    assert isinstance(read, Send)
+    stage.candidacy.resign(stage.now)
+    stage.stopped()
+    stage.end_work()
+    assert stage.take() == []
+    stage.read(read, replace(by_name("u0-n_0000000005", THIRD), token=51), 10)
+    (asked,) = stage.sends(Purpose.APPOINT)
+    assert isinstance(asked.request, m.Multi)
+    assert asked.request.operations[0] == m.Check(f"{PARENT}/{THIRD}")
+
+
+def test_who_resigns_at_once_from_an_election_that_was_deleted_deletes_its_znode(stage: Stage) -> None:
+    stage.answer(await_notice(stage), NO_NODE)
+    be_warm(stage)
+    give_notice(stage)
+    _, read = stage.take()
+    assert isinstance(read, Send)
+    stage.candidacy.resign(stage.now)
+    stage.stopped()
+    stage.end_work()
+    stage.answer(read, NO_NODE)
+    stage.sends(Purpose.DELETE)
+
+
 def test_a_record_that_is_another_ones_by_then_is_read_once(stage: Stage) -> None:
     stage.answer(await_notice(stage), NO_NODE)
     be_warm(stage)

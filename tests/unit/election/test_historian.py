@@ -11,8 +11,10 @@ import pytest
 
 from leader_async import Connection, ConnectionLost, Election, NotConnected, Term, TermEntry, connect
 from leader_async.election import history
-from leader_async.election.historian import write
+from leader_async.election import record as r
+from leader_async.election.historian import read, write
 from leader_async.election.queue import in_order
+from leader_async.errors import NoNode
 from leader_async.testing import ZooKeeper, zookeeper
 from leader_async.zookeeper import messages as m
 
@@ -63,11 +65,9 @@ def last_ended(entries: list[TermEntry], count: int) -> bool:
 async def test_a_handover_is_told_with_its_reason_by_the_next_holder(zookeeper: ZooKeeper) -> None:
     begin = time.time()
     async with candidates([zookeeper.address] * 2) as [(_, one, _), (_, two, _)]:
-        await written(one, lambda entries: len(entries) == 1)
         token = one.status().token
         await one.resign()
-        await until(lambda: two.is_leader)
-        first, second = await written(two, lambda entries: last_ended(entries, 2))
+        first, second = await two.history()  # at once: the record tells it
         assert (first.term, first.token, first.identity, first.address) == (1, token, "a", "http://a")
         assert first.ended is not None
         assert begin - 1 < first.began <= first.ended <= second.began <= time.time() + 1
@@ -96,13 +96,13 @@ async def test_work_that_fails_says_so_in_one_line(zookeeper: ZooKeeper) -> None
 
 async def test_a_session_that_went_without_a_word_is_told_by_the_successor(zookeeper: ZooKeeper) -> None:
     async with Proxy(*address_of(zookeeper)) as proxy:
-        async with candidates([proxy.address, zookeeper.address]) as [(far, one, _), (_, two, _)]:
-            await written(one, lambda entries: len(entries) == 1)
+        async with candidates([proxy.address, zookeeper.address]) as [(far, _, _), (_, two, _)]:
             proxy.refuse(True)
             proxy.cut()
             zookeeper.expire(far.client.session_id)
-            entries = await written(two, lambda entries: last_ended(entries, 2))
-            first = entries[0]
+            first = (await written(two, lambda entries: last_ended(entries, 2)))[0]
+            assert (first.identity, first.why) == ("a", "session expired or machine lost"), "so the claim shows"
+            first = (await written(two, lambda entries: bool(entries[0].told_by)))[0]
             assert (first.identity, first.told_by, first.at_least) == ("a", "successor", True)
             assert first.why == "session expired or machine lost"
             assert first.leaderless_ms is not None
@@ -118,29 +118,59 @@ async def test_a_session_that_went_without_a_word_is_told_by_the_successor(zooke
             assert first.began < first.ended <= second.began + 0.05
 
 
-async def test_terms_that_nobody_could_write_down_are_known_as_far_as_the_next_holder_was_told(
-    zookeeper: ZooKeeper,
-) -> None:
-    async with candidates([zookeeper.address] * 3) as [(_, one, _), (_, two, _), (_, three, _)]:
-        await written(one, lambda entries: len(entries) == 1)
+async def test_terms_in_a_row_that_nobody_has_written_down_are_told_by_the_record(zookeeper: ZooKeeper) -> None:
+    async with candidates([zookeeper.address] * 3) as [(zk, one, _), (_, two, _), (_, three, _)]:
         await one.resign()
         await until(lambda: two.is_leader)
-        await two.resign()  # at once: nothing of its term is written down
+        await two.resign()
         await until(lambda: three.is_leader)
-        entries = await written(three, lambda entries: len(entries) == 3 and bool(entries[1].why))
-        assert [entry.term for entry in entries] == [1, 2, 3]
-        assert (entries[1].why, entries[2].identity) == ("resigned", "c")
+        entries = await three.history()
+        assert [(entry.term, entry.identity, entry.why) for entry in entries] == [
+            (1, "a", "resigned"), (2, "b", "resigned"), (3, "c", ""),
+        ]  # fmt: skip
+        with pytest.raises(NoNode):
+            await zk.client.request(m.GetData(PATH))
+
+
+async def pass_on(election: Election, terms: int) -> None:
+    """Lead so many terms more, one after the other."""
+    for _ in range(terms):
+        before = election.status().term
+        await election.resign()
+        await until(lambda before=before: election.is_leader and election.status().term != before)  # type: ignore[misc]
+
+
+async def test_many_terms_are_written_down_and_the_record_tells_of_them_no_more(zookeeper: ZooKeeper) -> None:
+    async with candidates([zookeeper.address]) as [(zk, one, _)]:
+        await pass_on(one, history.FULL)
+        async with asyncio.timeout(15):
+            while True:
+                with suppress(NoNode):
+                    data = await zk.client.request(m.GetData(PATH))
+                    break
+                await asyncio.sleep(0.01)
+        assert isinstance(data, m.Data)
+        terms = [entry.term for entry in history.decode(data.data)]
+        assert terms == [*range(1, len(terms) + 1)]
+        assert len(terms) >= history.FULL
+        await until(lambda: not one.candidacy.untold)
+        await pass_on(one, 1)
+        record = await zk.client.request(m.GetData("/ELECTION/x"))
+        assert isinstance(record, m.Data)
+        assert len(r.decode(record.data, record.stat.version).past) < history.FULL
+        entries = await one.history()
+        assert [entry.term for entry in entries] == [*range(1, entries[-1].term + 1)]
+        assert all(entry.token and entry.identity == "a" and entry.why == "resigned" for entry in entries[:-1])
 
 
 async def test_a_history_that_cannot_be_read_is_begun_anew(zookeeper: ZooKeeper) -> None:
     async with candidates([zookeeper.address]) as [(zk, one, _)]:
-        await written(one, lambda entries: len(entries) == 1)
-        await zk.client.request(m.SetData(PATH, b"\xff not ours", -1))
-        assert await one.history() == []
-        token = one.status().token
-        await one.resign()
-        await until(lambda: one.status().token not in (None, token) and one.is_leader)
-        assert [entry.term for entry in await written(one, lambda entries: len(entries) >= 1)] == [1, 2]
+        await zk.client.request(m.Create(PATH, b"\xff not ours"))
+        assert [entry.term for entry in await one.history()] == [1], "what the record tells"
+        await pass_on(one, history.FULL)
+        await until(lambda: not one.candidacy.untold)
+        entries, _ = await read(zk.client, "/ELECTION/x")
+        assert [entry.term for entry in entries][:2] == [1, 2]
 
 
 async def test_a_history_that_may_not_be_written_harms_nobody(
@@ -152,9 +182,12 @@ async def test_a_history_that_may_not_be_written_harms_nobody(
             await zk.client.request(m.Create(path))
         await zk.client.request(m.Create(PATH, access=(m.Access(m.Permission.READ, "world", "anyone"),)))
         async with candidates([zookeeper.address]) as [(_, one, _)]:
+            await pass_on(one, history.PASSED_ON + 2)
             await until(lambda: "the history cannot be written" in caplog.text)
             assert one.is_leader
-            assert await one.history() == []
+            entries = await one.history()
+            assert entries[-1].term == history.PASSED_ON + 3
+            assert len(entries) == history.PASSED_ON + 1, "the oldest are forgotten"
 
 
 async def test_one_who_wants_no_history_writes_none(zookeeper: ZooKeeper) -> None:
@@ -163,7 +196,11 @@ async def test_one_who_wants_no_history_writes_none(zookeeper: ZooKeeper) -> Non
         running = asyncio.create_task(quiet.run(idle))
         await until(lambda: quiet.is_leader)
         assert zk.historian._task is None, "nothing will ever be written"
-        assert await quiet.history() == []
+        (only,) = await quiet.history()
+        assert only.term == 1, "what the record tells"
+        await pass_on(quiet, 2)
+        (only,) = await quiet.history()
+        assert only.term == 3, "and no more"
         running.cancel()
         await asyncio.wait([running])
 
@@ -177,7 +214,8 @@ async def test_writers_who_meet_merge_what_they_tell(zookeeper: ZooKeeper) -> No
 
         told = [TermEntry(10 + number, number + 1, "x") for number in range(3)]
         await asyncio.gather(*(tell(zk, each, entry) for (zk, each, _), entry in zip(found, told, strict=True)))
-        assert (await found[0][1].history())[-3:] == told
+        entries, _ = await read(found[0][0].client, "/ELECTION/x")
+        assert entries[-3:] == told
 
 
 def address_of(zookeeper: ZooKeeper) -> tuple[str, int]:

@@ -16,7 +16,14 @@ from leader_async.election.history import Succession, Teller, TermEntry
 LEFT = r.Record(7, "u-n_1", r.State.LEFT, 3.0, "alice", "http://alice", why="resigned")
 HELD = r.Record(7, "u-n_1", r.State.HELD, 3.0, "alice", "http://alice")
 PLAIN = Succession(
-    began=1000.0, known_at=50.0, before=LEFT, before_at=999.98, appointed=False, waited=0.0, predecessor=None
+    began=1000.0,
+    known_at=50.0,
+    before=LEFT,
+    before_at=999.98,
+    before_token=70,
+    appointed=False,
+    waited=0.0,
+    predecessor=None,
 )
 
 words = st.text(max_size=8)
@@ -105,9 +112,89 @@ def test_the_time_without_a_leader_is_from_an_end_to_the_next_beginning() -> Non
     second = h.ended(TermEntry(2, 20, "b", "", 110.25), "", 120.0, Teller.SUCCESSOR)
     third = h.ended(TermEntry(3, 30, "c", "", 119.9), "resigned", 130.0, Teller.HOLDER)
     fifth = TermEntry(5, 50, "d", "", 131.0)
-    got = h.decode(h.encode([first, second, third, fifth]))
+    got = h.complete(h.decode(h.encode([first, second])), [third, fifth])
     assert [entry.leaderless_ms for entry in got] == [250, 0, None, None]
     assert [entry.at_least for entry in got] == [False, True, False, False]
+
+
+# -- what the record tells ---------------------------------------------------------------------------------------------
+
+SIXTH, SEVENTH = TermEntry(6, 60, "zoe", "", 900.0), TermEntry(7, 70, "alice", "", 950.0)
+
+
+def stored(record: r.Record) -> r.Record:
+    """The record as it is read again."""
+    return r.decode(r.encode(record), 1 if record.state is r.State.LEFT else 2)
+
+
+def test_an_appointment_tells_of_the_term_that_it_ends_and_of_the_one_that_it_begins() -> None:
+    record = r.Record(8, "u-n_2", r.State.HELD, 3.0, why="resigned", token=71, past=h.rows([SIXTH, SEVENTH]))
+    told = h.in_record(stored(record), 71, 1000.0, "bob", "http://bob")
+    assert told == [
+        SIXTH,
+        h.ended(SEVENTH, "resigned", 1000.0, Teller.HOLDER),
+        TermEntry(8, 71, "bob", "http://bob", 1000.0),
+    ]
+
+
+def test_a_leave_tells_of_the_term_that_it_ends() -> None:
+    told = h.in_record(stored(replace(LEFT, past=h.rows([SEVENTH]))), 0, 1000.0)
+    assert told == [h.ended(SEVENTH, "resigned", 1000.0, Teller.HOLDER)]
+    assert h.in_record(LEFT, 0, 1000.0) == [TermEntry(7, ended=1000.0, why="resigned", told_by="holder")]
+
+
+def test_a_guardian_s_leave_tells_that_it_was_one() -> None:
+    (entry,) = h.in_record(replace(LEFT, why=r.PROCESS_DIED, past=h.rows([SEVENTH])), 0, 1000.0)
+    assert (entry.identity, entry.why, entry.told_by) == ("alice", "process died", "guardian")
+
+
+def test_a_claim_on_one_that_said_nothing_shows_that_it_had_ended_until_somebody_knows_better() -> None:
+    record = replace(HELD, term=8, identity="bob", past=h.rows([SEVENTH]))
+    lost, own = h.in_record(stored(record), 80, 1000.0)
+    assert own == TermEntry(8, 80, "bob", "http://alice", 1000.0)
+    assert (lost.ended, lost.why, lost.told_by) == (1000.0, "session expired or machine lost", "")
+    known = h.ended(SEVENTH, "", 999.6, Teller.SUCCESSOR)
+    first, _ = h.complete([known], [lost, own])
+    assert (first.ended, first.leaderless_ms, first.at_least) == (999.6, 400, True)
+    first, _ = h.complete([lost, own])
+    assert (first.leaderless_ms, first.at_least) == (0, True)
+
+
+def test_a_claim_on_a_leave_adds_only_its_own_term() -> None:
+    seventh = h.ended(SEVENTH, "resigned", 999.0, Teller.HOLDER)
+    record = replace(HELD, term=8, identity="bob", past=h.rows([seventh]))
+    assert h.in_record(record, 80, 1000.0) == [seventh, TermEntry(8, 80, "bob", "http://alice", 1000.0)]
+
+
+def test_nothing_is_told_before_the_first_claim_nor_by_rows_that_are_none() -> None:
+    assert h.in_record(r.Record(), 0, 1000.0) == []
+    bad: tuple[r.Row, ...] = ({}, {"term": 0}, {"term": "x"}, {"term": 3, "began": float("nan")})
+    assert [entry.term for entry in h.in_record(replace(HELD, past=bad), 70, 1000.0)] == [7]
+    assert r.decode(r.encode(HELD)[:-1] + b',"past":[1,"x",{"term":3}]}', 2).past == ({"term": 3},)
+
+
+def test_a_holder_knows_what_it_was_told_how_that_ended_and_its_own_term() -> None:
+    before = replace(LEFT, past=h.rows([SIXTH, SEVENTH]))
+    told = h.of_term(8, 80, "bob", "", replace(PLAIN, before=before))
+    sixth, seventh, own = told
+    assert (sixth, own) == (SIXTH, TermEntry(8, 80, "bob", "", 1000.0))
+    assert (seventh.token, seventh.began, seventh.ended, seventh.why) == (70, 950.0, 999.98, "resigned")
+    assert [entry.term for entry in h.of_term(8, 80, "bob", "", replace(PLAIN, before=None))] == [7, 8]
+    assert [entry.term for entry in h.of_term(1, 80, "bob", "", replace(PLAIN, before=r.Record()))] == [1]
+
+
+def test_whether_the_next_one_will_find_it_in_the_record() -> None:
+    assert h.known_by_record(PLAIN)
+    assert h.known_by_record(replace(PLAIN, before=r.Record()))
+    assert h.known_by_record(replace(PLAIN, before=HELD, appointed=True))
+    assert not h.known_by_record(replace(PLAIN, before=HELD, waited=3.4))
+    assert not h.known_by_record(replace(PLAIN, before=None))
+
+
+def test_the_record_passes_on_the_latest_terms_only() -> None:
+    rows = h.rows([TermEntry(number) for number in range(1, 40)])
+    assert len(rows) == h.PASSED_ON
+    assert rows[-1] == {"term": 39}
 
 
 def test_of_two_ends_the_better_witness_counts() -> None:

@@ -24,7 +24,7 @@ def candidacy(
     """One that has just got the lead."""
     own = Candidacy(Settings("/ELECTION/x", "me", "", 3.0, 0.0), iter("ab"), 0.5)
     own.gone.update(gone)
-    how = Succession(0.0, 0.0, before, 0.0, appointed, 0.0, predecessor)
+    how = Succession(0.0, 0.0, before, 0.0, 0, appointed, 0.0, predecessor)
     own.hold = Hold("me", 2, 7, 50, 3.0, how=how)
     return own
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -38,8 +39,12 @@ async def test_a_held_record_is_left_and_the_session_closed(
     await dying.client.request(m.Create("/mine", ephemeral=True))
     dying.die()
     assert await end_session(dying.told, ["/x"])
+    record, version = await witness.record("/x")
+    own, record = record.past[-1], replace(record, past=())
     left = r.Record(3, "u-n_0000000000", r.State.LEFT, 1.0, "me", "here", why=r.PROCESS_DIED)
-    assert await witness.record("/x") == (left, 3)
+    assert (record, version) == (left, 3)
+    assert (own["term"], own["identity"]) == (3, "me"), "it is told of"
+    assert own["token"]
     assert await witness.children("/x") == ()
     assert "mine" not in await witness.children("/")
     assert zookeeper.sessions == [witness.session]
