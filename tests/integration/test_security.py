@@ -13,6 +13,7 @@ import pytest
 
 import leader_async
 from leader_async import TLS, AuthFailed, Connection, Digest, NoAuth, Term, connect
+from leader_async.election.historian import write
 from leader_async.zookeeper import messages as m
 from leader_async.zookeeper.client import Client
 
@@ -149,18 +150,35 @@ async def test_a_stranger_can_do_nothing_to_an_election(secured: Secured, name: 
             async with running(*elections):
                 await leads(elections[0])
                 await until(lambda: elections[1].candidacy.armed)
-                while not await elections[0].history():
-                    await asyncio.sleep(0.02)
+                assert await write(one.client, elections[0].candidacy, await elections[0].history())
                 znodes = [f"{parent}/{one.znode}" for one in await elections[0].candidates()]
                 assert len(znodes) == 2
                 for auth in (None, OTHER):
                     async with stranger(secured, auth) as zk:
                         await nothing_is_allowed(zk, parent, znodes)
                 assert elections[0].is_leader
-                await elections[0].resign()  # by name, which writes to the heir's znode
+                await until(lambda: elections[1].candidacy.awaited and elections[1].candidacy.warm > 0)
+                events: list[m.Watched] = []
+                two.client.listen(parent, Listening(events))
+                await elections[0].resign()
                 await leads(elections[1])
+                assert events[0].change is m.Change.CREATED, "it may be told of the notice"
                 await until(lambda: elections[0].status().position == 1)
                 assert [election.candidacy.healed for election in elections] == [0, 0]
+
+
+class Listening:
+    """Keeps what its client is told."""
+
+    def __init__(self, events: list[m.Watched]) -> None:
+        self._events = events
+
+    def session_event(self, event: m.SessionEvent) -> None:
+        """See `client.Listener`."""
+
+    def watch_event(self, event: m.Watched) -> None:
+        """See `client.Listener`."""
+        self._events.append(event)
 
 
 async def nothing_is_allowed(zk: Connection, parent: str, znodes: list[str]) -> None:
