@@ -24,8 +24,9 @@ Safety rests on the record (`record`), not on ZooKeeper's sessions:
 Order rests on the queue (`queue`): one listing after the join, then one watch on the predecessor.
  5. A holder knows who stands behind it, by one listing or from who appointed it, and says so on its card, with the
     version that it holds. So the heir (the next one) knows by one event and one read that it is, and what comes when
-    that znode goes. If it is to be appointed, it keeps a confirm of its own znode warm, and then reads the record. If
-    not, it claims at once on v + 1, an odd version, which can only be that term's leave.
+    that znode goes. If it is to be appointed, it keeps a confirm of its own znode warm and awaits notice: then it leads
+    at once, and reads the record afterwards. Should it hear only of the znode's end, it reads first. If it is not to be
+    appointed, it claims at once on v + 1, an odd version, which can only be that term's leave.
  6. A lost reply is resolved by looking, never by sending again: `uncertain` until a listing behind a `sync` has shown
     what is there. (Without the `sync` a lagging server could hide a create that is still on its way.) What is found
     under this join's uuid is this session's (CURATOR-498): no join outlives its session, and each has its own uuid.

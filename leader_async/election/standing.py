@@ -214,7 +214,7 @@ class Standing:
         self.ask(Purpose.CLAIM, r.claim(self.settings.parent, record, version), about, within)
 
     def learn_gone(self, name: str, now: float) -> None:
-        """This znode does not exist any more; the heir claims at once, unless it is to be appointed."""
+        """This znode does not exist any more; an heir that is not to be appointed claims at once."""
         self.gone.setdefault(name, now)
         before, told = NO_CARD, self.armed == name
         if told:
@@ -227,8 +227,9 @@ class Standing:
             return
         self.view = None
         # An even version only, whatever stands on a card: v + 1 is then a `left`, or it is not there (rule 5).
-        appointed = before.by_name and before.heir == self.znode
-        if before.version and before.version % 2 == 0 and not appointed and self.listed:
+        # It overwrites what nobody has read; such a holder has not left it to us to write its terms down.
+        heir = before.heir == self.znode and not before.by_name
+        if heir and before.version and before.version % 2 == 0 and self.listed:
             self.claim(before.term + 1, before.version + 1)
 
     def adopt(self, view: View, now: float) -> None:

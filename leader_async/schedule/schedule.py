@@ -345,12 +345,14 @@ class Schedule:
 
     async def _take_up(self, job: _Job, term: Term, page: _Page) -> None:
         """Go on where an answer was lost: the ledger tells whether the write has happened."""
-        found = page.ledger.open
+        found, claiming = page.ledger.open, job.claiming
+        job.claiming = None  # it is begun now or never: not once more when it has been cut short
         if job.unclosed is not None and found == job.unclosed[0]:
             await self._close(job, page)
-        elif found is not None and found == job.claiming and found.token == term.token:
+            return
+        job.unclosed = None
+        if found is not None and found == claiming and found.token == term.token:
             await self._attempt(job, term, page)
-        job.claiming = job.unclosed = None
 
     async def _step(self, job: _Job, term: Term, page: _Page) -> None:
         if abs(self._wall_clock() - clock.now() - self._boot) > TRUSTED:

@@ -25,5 +25,5 @@ async def test_a_short_campaign_of_jobs(tmp_path: Path) -> None:
     assert done.jobs.clean, done.jobs.broken
     assert done.leaders.clean
     assert done.orphans == []
-    assert done.jobs.slots["second"] > 8, "they worked"
+    assert done.jobs.slots["second"] >= 4, "they worked while somebody led"
     measured("campaign of jobs: the latest run of a slot", max(done.jobs.delays))

@@ -48,6 +48,7 @@ class Bounds:
         passes: how many steps of time.
         joined: begin with all of them in the queue, the first leading; else nobody has joined yet.
         first: what is done before the walk begins, beyond all budgets.
+        leases: of each candidate, in seconds; 3 if there are no more.
     """
 
     candidates: int
@@ -56,6 +57,7 @@ class Bounds:
     passes: int = 4
     joined: bool = True
     first: tuple[Action, ...] = ()
+    leases: tuple[float, ...] = ()
 
 
 @dataclass(eq=False)
@@ -83,7 +85,7 @@ class State(explore.State):
 
 def begin(bounds: Bounds) -> State:
     """Where the walk starts."""
-    world = World(bounds.candidates)
+    world = World(bounds.candidates, leases=bounds.leases)
     for process in world.processes:
         process.connect()
         if bounds.joined:

@@ -8,9 +8,11 @@ from .explore import Action, Found
 EACH = dict.fromkeys(walk.FAULTS, 1)
 
 
-def prefix(candidates: int, *actions: Action, joined: bool = True) -> tuple[Action, ...]:
+def prefix(
+    candidates: int, *actions: Action, joined: bool = True, leases: tuple[float, ...] = ()
+) -> tuple[Action, ...]:
     """What is done to so many before a walk begins; `drain` lets all that concerns one of them arrive."""
-    state = walk.begin(walk.Bounds(candidates, joined=joined))
+    state = walk.begin(walk.Bounds(candidates, joined=joined, leases=leases))
     state.left, state.total, state.passes = dict.fromkeys(walk.FAULTS, 9), 9, 9
     done: list[Action] = []
     for what, number in actions:
@@ -50,6 +52,14 @@ of both."""
 APPOINTED = prefix(2, ("pass", 0), ("drain", 1), ("resign", 0), ("serve", 0), ("serve", 0))
 """The first one has handed over by name to the second, whose confirm is warm, and nobody has heard of it."""
 
+LENT = prefix(
+    2,
+    ("pass", 0), ("drain", 0), ("drain", 1), ("resign", 0), ("drain", 0), ("drain", 1), ("drain", 0), ("drain", 1),
+    leases=(3.0, 2.0),
+)  # fmt: skip
+"""The first one has appointed the second, which leads under a lease that is not its own, and stands behind it now: it
+will not be appointed."""
+
 WAYS: dict[str, walk.Bounds | sessions.Bounds] = {
     "1 joins, any 3 faults": walk.Bounds(1, EACH, 3, 0, joined=False),
     "2 join, 1 step of time": walk.Bounds(2, {}, 0, 1, joined=False),
@@ -57,6 +67,7 @@ WAYS: dict[str, walk.Bounds | sessions.Bounds] = {
     "2 join, a reply is lost": walk.Bounds(2, {"lose": 1}, 1, 0, joined=False),
     "2 in the queue, any 1 fault, 3 steps of time": walk.Bounds(2, EACH, 1, 3),
     "2 in the queue, any 2 faults": walk.Bounds(2, EACH, 2, 0),
+    "2 of different leases, any 1 fault, 1 step of time": walk.Bounds(2, EACH, 1, 1, first=LENT, leases=(3.0, 2.0)),
     "2, the second appointed, any 1 fault, 2 steps": walk.Bounds(2, EACH, 1, 2, first=APPOINTED),
     "2, the second claiming, a session expires, 3 steps": walk.Bounds(2, {"expire": 1}, 1, 3, first=CLAIMING),
     "3, the second claimed without a znode, 2 steps": walk.Bounds(3, {}, 0, 2, first=ROBBED),

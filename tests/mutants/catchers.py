@@ -24,6 +24,7 @@ DIRECTED = (
     "1 joins, a reply lost, a server behind, resigns",
     "2, the first confirmed and expired, 2 steps",
     "2, the first leads, the second joins, one expires",
+    "2 of different leases, any 1 fault, 1 step of time",
     "3, the second claimed without a znode, 2 steps",
     "3, the second claimed and expired, 2 steps",
     "3, the second appointed and expired, 2 steps",
@@ -186,7 +187,7 @@ FIRST: dict[str, Callable[[], str]] = {
     "a server that says that the session has moved is kept (ZOOKEEPER-710)": session,
     "a session is given up as soon as a server hangs up on it": session,
     "a watch for existence, which stays behind on a znode that is gone": _some_examples,
-    "the heir claims on v, not on v + 1": _walk("2, the first leads, the second joins, one expires"),
+    "the heir claims on v, not on v + 1": _walk("2 of different leases, any 1 fault, 1 step of time"),
     "the lease counts from the answer's instant": _walk("2, the first confirmed and expired, 2 steps"),
     "what a lost reply left behind is looked for without a sync": _walk(DIRECTED[0]),
     "who was appointed leads from when it reads so, or gets notice, without a confirm": _walk(

@@ -250,12 +250,20 @@ def _uuid(index: int, number: int) -> str:
 class World:
     """Everybody, and the invariants that hold after every step."""
 
-    def __init__(self, processes: int, lease: float = 3.0, rates: tuple[float, ...] = ()) -> None:
+    def __init__(
+        self, processes: int, lease: float = 3.0, rates: tuple[float, ...] = (), leases: tuple[float, ...] = ()
+    ) -> None:
         self.time = 1.0
         self.ensemble = Ensemble()
         self._sessions = itertools.count(1)
         self.processes = [
-            Process(self, index, lease, rates[index] if index < len(rates) else 1.0) for index in range(processes)
+            Process(
+                self,
+                index,
+                leases[index] if index < len(leases) else lease,
+                rates[index] if index < len(rates) else 1.0,
+            )
+            for index in range(processes)
         ]
         self.led: dict[int, str] = {}
 

@@ -19,7 +19,7 @@ BRIEF = ("cut", "expire session", "delete znode", "resign", "transfer", "cancel"
 """Faults that are over at once."""
 LASTING = ("stop", "kill", "terminate", "blackhole", "deaf", "mute")
 """Faults of a process that last: SIGSTOP; SIGKILL or SIGTERM, and a new one afterwards; nothing gets to or from it."""
-REQUESTS = ("Create", "Delete", "Multi", "GetChildren", "GetData", "Sync", "Close")
+REQUESTS = ("Create", "Delete", "Multi", "GetChildren", "GetData", "Exists", "Sync", "Close")
 ARMED = tuple(f"{what} at {request}" for what in ("cut", "expire") for request in REQUESTS)
 """Faults that wait until the process sends such a request, and hit it on its way, or its answer."""
 SERVERS = ("server lags", "server cut off", "server frozen", "server down", "server denies")
@@ -56,6 +56,7 @@ class Plan:
         processes: how many.
         timeout: the session timeout, in seconds.
         lease: the lease, in seconds.
+        shorter: what the lease of every other process is multiplied by: a new one is being configured.
         works: for each process the kinds of work of its terms, the last for all further ones.
         faults: what goes wrong, in the order of time.
         latency: seconds that answers take at most until everything heals, in leases.
@@ -65,6 +66,7 @@ class Plan:
     processes: int
     timeout: float
     lease: float
+    shorter: float
     works: tuple[tuple[str, ...], ...]
     faults: tuple[Fault, ...]
     latency: float = 0.0
@@ -82,7 +84,7 @@ def draw(integer: Callable[[int, int], int], choice: Callable[[Sequence[Any]], A
         kinds_of_work = tuple(choice(WORK) for _ in range(integer(1, 2)))
     processes = integer(2, 5)
     timeout = choice((1.0, 2.0, 4.0))
-    lease = choice((0.5, 1.0, 2.0))
+    lease, shorter = choice((0.5, 1.0, 2.0)), choice((1.0, 1.0, 1.0, 0.6))
     works = tuple(tuple(choice(kinds_of_work) for _ in range(integer(1, 3))) for _ in range(processes))
     faults = []
     at = 0.0
@@ -91,7 +93,7 @@ def draw(integer: Callable[[int, int], int], choice: Callable[[Sequence[Any]], A
         kind = choice(kinds)
         target = choice((LEADER, LEADER, HEIR, *range(processes)))
         faults.append(Fault(kind, round(at, 2), target, integer(1, 60) / 10))
-    return Plan(seed, processes, timeout, lease, works, tuple(faults), choice((0.0, 0.0, 0.1, 0.18)))
+    return Plan(seed, processes, timeout, lease, shorter, works, tuple(faults), choice((0.0, 0.0, 0.1, 0.18)))
 
 
 def of_seed(seed: int) -> Plan:
@@ -108,6 +110,7 @@ def program(plan: Plan) -> str:
         "from tests.simulation.run import replay\n\n"
         "replay(\n    Plan(\n"
         f"        seed={plan.seed},\n        processes={plan.processes},\n        timeout={plan.timeout},\n"
-        f"        lease={plan.lease},\n        works={plan.works!r},\n        faults=(\n{faults}        ),\n"
+        f"        lease={plan.lease},\n        shorter={plan.shorter},\n        works={plan.works!r},\n"
+        f"        faults=(\n{faults}        ),\n"
         f"        latency={plan.latency},\n    )\n)\n"
     )

@@ -193,7 +193,7 @@ class World:
             self.ensemble,
             rate=rng.uniform(1 / 1.0246, 1.0246),  # any two within a factor of 1.05
             timeout=self.plan.timeout,
-            lease=self.plan.lease,
+            lease=self.plan.lease * (self.plan.shorter if slot % 2 else 1.0),
             works=works,
             began=self._began,
             ended=self._ended,

@@ -207,7 +207,7 @@ def test_an_early_heir_is_told_by_its_predecessors_card(stage: Stage) -> None:
 def test_the_heir_claims_in_the_very_step_in_which_its_predecessor_goes(stage: Stage) -> None:
     znode = stage.enter(A)
     (watch,) = stage.sends(Purpose.WATCH)
-    stage.arm(watch, Card("alice", term=4, version=8))
+    stage.arm(watch, Card("alice", term=4, version=8, heir=znode))
     stage.candidacy.watched(m.Watched(m.Change.DELETED, f"{PARENT}/{A}"), stage.now)
     (claim,) = stage.sends(Purpose.CLAIM)
     assert isinstance(claim.request, m.Multi)
@@ -222,8 +222,20 @@ def test_the_heir_claims_in_the_very_step_in_which_its_predecessor_goes(stage: S
     assert read.request == m.GetData(PARENT, watch=True)
 
 
-@pytest.mark.parametrize("card", [Card("alice"), Card("mallory", term=4, version=7)])
-def test_a_blind_claim_needs_a_card_that_holds_an_even_version(stage: Stage, card: Card) -> None:
+OWN = "u0-n_0000000005"
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        Card("alice"),
+        Card("mallory", term=4, version=7, heir=OWN),
+        Card("alice", term=4, version=8),
+        Card("alice", term=4, version=8, heir="d-n_0000000003"),
+        Card("alice", term=4, version=8, heir="d-n_0000000003", by_name=True),
+    ],
+)
+def test_a_blind_claim_needs_a_card_that_names_us_and_holds_an_even_version(stage: Stage, card: Card) -> None:
     """Whatever a card says, a blind claim rests on an odd version: it can only take what was left."""
     stage.enter(A)
     (watch,) = stage.sends(Purpose.WATCH)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, timedelta
 from functools import partial
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from leader_async import Connection, Election, JobRun, JobStatus, Schedule, StaleToken, UsageError, clock, connect
+from leader_async import Connection, Election, JobRun, JobStatus, Schedule, StaleToken, Term, UsageError, clock, connect
 from leader_async.errors import NotConnected
 from leader_async.schedule.run import attempt
 from leader_async.testing import ZooKeeper, zookeeper
@@ -279,6 +279,34 @@ async def test_an_answer_that_is_lost_loses_no_run_and_makes_none_twice(
     assert slots == [pytest.approx(slots[0] + place / 10) for place in range(len(slots))]
 
 
+async def test_an_attempt_whose_claim_was_not_answered_is_begun_once_under_a_term_that_is_suspended(
+    zookeeper: ZooKeeper,
+) -> None:
+    async with connected(zookeeper) as (zk, election):
+        jobs, attempts, done = Schedule(election), [], asyncio.Event()
+
+        @jobs.every(0.1, name="job", unfinished="rerun")
+        async def job(run: JobRun) -> None:
+            attempts.append((run.slot, run.attempt))
+            await asyncio.get_running_loop().create_future()
+
+        async def work(term: Term) -> None:
+            for count in (1, 2):
+                task = asyncio.create_task(jobs.work(term))
+                await until(partial(more_than, attempts, count - 1))
+                task.cancel()  # as a suspension does
+                await asyncio.wait([task])
+            done.set()
+
+        lose(zk, claims)
+        task = asyncio.create_task(election.run(work))
+        await asyncio.wait_for(done.wait(), 10)
+        await task
+    (slot, first), (again, second) = attempts
+    assert slot == again
+    assert (first, second) == (1, 2)
+
+
 async def test_an_outage_is_ridden_out(zookeeper: ZooKeeper) -> None:
     async with connected(zookeeper) as (zk, election):
         jobs, runs = noting(Schedule(election))
@@ -315,7 +343,7 @@ async def test_a_clock_that_is_set_while_we_lead_does_not_move_slots(zookeeper: 
     assert all(abs(run.slot.timestamp() - time.time()) < 60 for run in runs)
 
 
-def more_than(runs: list[JobRun], count: int) -> bool:
+def more_than(runs: Sequence[object], count: int) -> bool:
     return len(runs) > count
 
 
