@@ -17,12 +17,13 @@ from . import record as r
 from .card import NO_CARD
 from .card import decode as decode_card
 from .commands import ConfirmNow, Hold, Purpose, Send
-from .standing import AUDIT, Role, Standing, View
+from .holding import Holding
+from .standing import AUDIT, Role, View
 
 _NO_NODE = m.Failed(NoNode.code)
 
 
-def _take_parent(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+def _take_parent(own: Holding, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
     code = answer.code if isinstance(answer, m.Failed) else NodeExists.code
     if code == NoNode.code and asked.about == own.settings.parent:
         # What is above it is missing too: only then are more writes needed than one.
@@ -38,7 +39,7 @@ def _take_parent(own: Standing, asked: Send, answer: m.Answer, sent: float, now:
         own.trouble(asked, answer, now)
 
 
-def _take_created(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+def _take_created(own: Holding, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
     if isinstance(answer, m.Created):
         own.znode = answer.path.rpartition("/")[2]
     elif answer == _NO_NODE:
@@ -47,12 +48,12 @@ def _take_created(own: Standing, asked: Send, answer: m.Answer, sent: float, now
         own.trouble(asked, answer, now)
 
 
-def _take_synced(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+def _take_synced(own: Holding, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
     if isinstance(answer, m.Failed) and answer.code != NoNode.code:
         own.trouble(asked, answer, now)
 
 
-def _take_listed(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+def _take_listed(own: Holding, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
     names: tuple[str, ...] = ()
     if isinstance(answer, m.Children):
         names = answer.names
@@ -77,7 +78,7 @@ def _take_listed(own: Standing, asked: Send, answer: m.Answer, sent: float, now:
         _take_queue(own, names, mine, now)
 
 
-def _take_behind(own: Standing, names: tuple[str, ...]) -> None:
+def _take_behind(own: Holding, names: tuple[str, ...]) -> None:
     """Who stands behind a holder; the first of them is told with the next confirm."""
     if own.hold is None or own.znode is None:
         return
@@ -88,7 +89,7 @@ def _take_behind(own: Standing, names: tuple[str, ...]) -> None:
     own.know_heir()
 
 
-def _take_look(own: Standing, mine: list[str]) -> None:
+def _take_look(own: Holding, mine: list[str]) -> None:
     """What a lost reply left behind; rule 6."""
     own.uncertain = False
     own.znode = mine[0] if mine else None
@@ -99,7 +100,7 @@ def _take_look(own: Standing, mine: list[str]) -> None:
     own.delete_twins(mine)
 
 
-def _take_queue(own: Standing, names: tuple[str, ...], mine: list[str], now: float) -> None:
+def _take_queue(own: Holding, names: tuple[str, ...], mine: list[str], now: float) -> None:
     if own.hold is None and not own.asking(Purpose.CLAIM):
         own.znode = mine[0]  # of twins the lowest is kept
     own.delete_twins(mine)
@@ -121,7 +122,7 @@ def _take_queue(own: Standing, names: tuple[str, ...], mine: list[str], now: flo
     own.audit_at = now + own.timeout * (AUDIT[0] + AUDIT[1] * own.jitter)
 
 
-def _take_watch(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+def _take_watch(own: Holding, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
     if isinstance(answer, m.Data):
         own.armed, own.before = asked.about, decode_card(answer.data)
         _take_before(own, now)
@@ -133,7 +134,7 @@ def _take_watch(own: Standing, asked: Send, answer: m.Answer, sent: float, now: 
         own.trouble(asked, answer, now)
 
 
-def _take_before(own: Standing, now: float) -> None:
+def _take_before(own: Holding, now: float) -> None:
     """What the znode before ours says."""
     before = own.before
     if before.version and own.armed is not None:
@@ -147,14 +148,14 @@ def _take_before(own: Standing, now: float) -> None:
         own.read_record(Role.FOLLOWER)
 
 
-def _take_notice(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+def _take_notice(own: Holding, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
     if answer != _NO_NODE and not isinstance(answer, m.Found):
         own.trouble(asked, answer, now)
     elif asked.about == own.notice:
         own.awaited = asked.about
 
 
-def _take_holder(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+def _take_holder(own: Holding, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
     if isinstance(answer, m.Failed) and answer != _NO_NODE:
         own.trouble(asked, answer, now)
     elif isinstance(answer, m.Data) and own.seen is not None and own.seen[0].holder == asked.about:
@@ -162,7 +163,7 @@ def _take_holder(own: Standing, asked: Send, answer: m.Answer, sent: float, now:
         own.seen = replace(own.seen[0], identity=card.identity, address=card.address), own.seen[1]
 
 
-def _take_record(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+def _take_record(own: Holding, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
     if isinstance(answer, m.Data):
         record: r.Record | None = None
         try:
@@ -191,7 +192,7 @@ def _take_record(own: Standing, asked: Send, answer: m.Answer, sent: float, now:
         own.trouble(asked, answer, now)
 
 
-def _take_claim(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+def _take_claim(own: Holding, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
     own.view = None
     failure = answer.failure if isinstance(answer, m.Transacted) else None
     if isinstance(answer, m.Transacted) and failure is None:
@@ -217,7 +218,7 @@ def _take_claim(own: Standing, asked: Send, answer: m.Answer, sent: float, now: 
         own.trouble(asked, answer, now)
 
 
-def _take_appointed(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+def _take_appointed(own: Holding, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
     failure = answer.failure if isinstance(answer, m.Transacted) else None
     gave_notice = isinstance(asked.request, m.Multi) and isinstance(asked.request.operations[1], m.Create)
     if gave_notice and failure is not None and failure[0] == 1 and failure[1] != NoNode.code:
@@ -229,7 +230,7 @@ def _take_appointed(own: Standing, asked: Send, answer: m.Answer, sent: float, n
         own.behind, own.appointee = (), None
 
 
-def _take_withdrawn(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+def _take_withdrawn(own: Holding, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
     failure = answer.failure if isinstance(answer, m.Transacted) else None
     if isinstance(answer, m.Transacted) and (failure is None or failure == (1, NoNode.code)):
         own.znode = None
@@ -240,7 +241,7 @@ def _take_withdrawn(own: Standing, asked: Send, answer: m.Answer, sent: float, n
         own.trouble(asked, answer, now)
 
 
-def _take_left(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+def _take_left(own: Holding, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
     failure = answer.failure if isinstance(answer, m.Transacted) else None
     if isinstance(answer, m.Transacted) and failure is None:
         own.znode = None
@@ -252,14 +253,14 @@ def _take_left(own: Standing, asked: Send, answer: m.Answer, sent: float, now: f
         own.trouble(asked, answer, now)
 
 
-def _take_deleted(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+def _take_deleted(own: Holding, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
     if isinstance(answer, m.Failed) and answer.code != NoNode.code:
         own.trouble(asked, answer, now)
     elif asked.about == own.znode:
         own.znode = None
 
 
-TAKERS: dict[Purpose, Callable[[Standing, Send, m.Answer, float, float], None]] = {
+TAKERS: dict[Purpose, Callable[[Holding, Send, m.Answer, float, float], None]] = {
     Purpose.PARENT: _take_parent,
     Purpose.CREATE: _take_created,
     Purpose.SYNC: _take_synced,

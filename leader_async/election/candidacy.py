@@ -46,11 +46,12 @@ from . import record as r
 from .answers import TAKERS
 from .card import NO_CARD
 from .commands import Command, ConfirmNow, Purpose, Send, Stake, StartWork, StopWork
-from .standing import CHANGES, REJOIN, RESIGNED, Appointee, Role, Standing, Work
+from .holding import RESIGNED, Holding
+from .standing import CHANGES, REJOIN, Appointee, Role, Work
 
 
-class Candidacy(Standing):
-    """One process's part in one election; see the module's docstring and `Standing`."""
+class Candidacy(Holding):
+    """One process's part in one election; see the module's docstring and `Holding`."""
 
     # -- what the process wants ----------------------------------------------------------------------------------------
 

@@ -96,6 +96,8 @@ class Election(Observer):
         hold, leads = candidacy.hold, self.is_leader
         record, seen = candidacy.seen or (None, 0.0)
         held = record if record is not None and record.state is r.State.HELD else None
+        # We may have had notice, and not have read the record yet.
+        leader = (self.identity, self.address) if leads else (held.identity, held.address) if held else (None, None)
         return Status(
             election=self.name,
             identity=self.identity,
@@ -109,8 +111,8 @@ class Election(Observer):
             token=hold.token if hold is not None else None,
             lease=self.lease,
             lease_left=max(0.0, hold.until - now) if hold is not None and leads else 0.0,
-            leader=held.identity if held is not None else None,
-            leader_address=held.address if held is not None else None,
+            leader=leader[0],
+            leader_address=leader[1],
             leader_seen=time.time() - (now - seen) if record is not None else None,
             overdue=self._overdue(now, hold),
             healed=candidacy.healed,

@@ -20,7 +20,7 @@ from ..zookeeper.messages import Answer, Lost, Transacted
 from . import record as r
 from .commands import Hold
 from .history import Why, reason
-from .standing import Standing
+from .holding import Holding
 
 
 class Change(enum.StrEnum):
@@ -54,7 +54,7 @@ class ElectionTally:
     _hold: Hold | None = None
     _ran_out: bool = False
 
-    def began(self, own: Standing, hold: Hold, now: float) -> tuple[Change, float] | None:
+    def began(self, own: Holding, hold: Hold, now: float) -> tuple[Change, float] | None:
         """Work begins under this term, or begins again.
 
         Returns:
@@ -97,7 +97,7 @@ class ElectionTally:
         return why
 
 
-def free_since(own: Standing, hold: Hold) -> tuple[Change, float] | None:
+def free_since(own: Holding, hold: Hold) -> tuple[Change, float] | None:
     """How the lead that we have just got had become free, and when we had learnt of that; None if we never did."""
     how = hold.how
     if how is None or how.appointed:  # by a notice, or as the record says

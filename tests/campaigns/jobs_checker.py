@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from leader_async.schedule.clocks import TRUSTED
 from leader_async.schedule.decisions import ATTEMPTS
-from leader_async.schedule.schedule import TRUSTED
 
 from .jobs_history import AHEAD, Attempt, Job, JobsHistory, Run
 

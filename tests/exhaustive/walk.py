@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from leader_async.election import card, commands, queue, record, standing
+from leader_async.election import card, commands, history, queue, record, standing
 from leader_async.embedded import tree
 from leader_async.embedded.tree import Entry
 from leader_async.zookeeper import messages as m
@@ -34,7 +34,7 @@ STEP = 1.66
 
 FAULTS = ("cut", "lose", "expire", "cut off", "connect behind", "resign", "delete", "transfer")
 
-share(m, card, commands, queue, record, standing, tree, worlds, but=("Round", "Stake", "StartWork"))
+share(m, card, commands, history, queue, record, standing, tree, worlds, but=("Round", "Stake", "StartWork"))
 
 
 @dataclass(frozen=True, slots=True)

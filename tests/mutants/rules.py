@@ -12,6 +12,7 @@ from leader_async.election import answers, candidacy, keeper, record, standing
 from leader_async.election import queue as q
 from leader_async.election.candidacy import Candidacy
 from leader_async.election.commands import Hold, Purpose, Send, Stake
+from leader_async.election.holding import Holding
 from leader_async.election.standing import Role, Standing, View, Work
 from leader_async.zookeeper import messages as m
 from leader_async.zookeeper import session
@@ -50,7 +51,7 @@ def _answer_instant() -> AbstractContextManager[Any]:
 def _claim_instant() -> AbstractContextManager[Any]:
     real = answers.TAKERS[Purpose.CLAIM]
 
-    def take(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+    def take(own: Holding, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
         real(own, asked, answer, now, now)
 
     return mock.patch.dict(answers.TAKERS, {Purpose.CLAIM: take})
@@ -128,7 +129,7 @@ def _header() -> AbstractContextManager[Any]:
     )
 
 
-def _header_claim(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+def _header_claim(own: Holding, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
     own.view = None
     if isinstance(answer, m.Transacted):
         holder, term, version = asked.about.split()
@@ -150,7 +151,7 @@ def _wait_less() -> AbstractContextManager[Any]:
 
 @mutant("waiting out begins with the reading of the record, not with the end of the znode")
 def _wait_from_view() -> AbstractContextManager[Any]:
-    def end(own: Standing) -> float | None:
+    def end(own: Holding) -> float | None:
         view = own.view
         if view is None or view.record is None or view.role is not Role.FIRST or own.hold is not None:
             return None
@@ -178,7 +179,7 @@ def _no_parity() -> AbstractContextManager[Any]:
         state = record.State.LEFT if b'"state":"left"' in data else record.State.HELD
         return real(data, 1 if state is record.State.LEFT else 2) if version else record.Record()
 
-    def learn(own: Standing, name: str, now: float) -> None:
+    def learn(own: Holding, name: str, now: float) -> None:
         view, was = own.view, own.queue.predecessor
         real_learn(own, name, now)
         ready = own.listed and own.hold is None and not own.departing and not own.queue.position
@@ -196,7 +197,7 @@ def _no_parity() -> AbstractContextManager[Any]:
 
 @mutant("the heir claims on v, not on v + 1")
 def _heir_v() -> AbstractContextManager[Any]:
-    def learn(own: Standing, name: str, now: float) -> None:
+    def learn(own: Holding, name: str, now: float) -> None:
         version = own.before.version
         real(own, name, now)
         if version and own.commands:
@@ -237,7 +238,7 @@ def _leave_early() -> AbstractContextManager[Any]:
 
 @mutant("`left` is written while the term goes on")
 def _left_too_soon() -> AbstractContextManager[Any]:
-    def end(own: Standing, reason: str, *, forfeited: bool = False) -> None:
+    def end(own: Holding, reason: str, *, forfeited: bool = False) -> None:
         own.departing = True
         if own.hold is not None:
             own.hold.forfeited |= forfeited
@@ -262,17 +263,17 @@ def _join_early() -> AbstractContextManager[Any]:
 
 @mutant("who was appointed leads from when it reads so, or gets notice, without a confirm")
 def _unproven() -> AbstractContextManager[Any]:
-    read, told = Standing.adopt, Standing.take_notice
+    read, told = Holding.adopt, Holding.take_notice
 
-    def adopt(own: Standing, view: View, now: float) -> None:
+    def adopt(own: Holding, view: View, now: float) -> None:
         own.warm = now
         read(own, view, now)
 
-    def take_notice(own: Standing, name: str, now: float) -> None:
+    def take_notice(own: Holding, name: str, now: float) -> None:
         own.warm = now
         told(own, name, now)
 
-    return _both(instead(Standing, "adopt", adopt), instead(Standing, "take_notice", take_notice))
+    return _both(instead(Holding, "adopt", adopt), instead(Holding, "take_notice", take_notice))
 
 
 @mutant("an appointment leaves the record at an odd version")
@@ -297,7 +298,7 @@ def _same_token() -> AbstractContextManager[Any]:
 
 @mutant("who holds before its turn hands over to whoever stands behind it")
 def _passed_over() -> AbstractContextManager[Any]:
-    return instead(Standing, "in_turn", property(lambda own: own.hold is not None))
+    return instead(Holding, "in_turn", property(lambda own: own.hold is not None))
 
 
 @mutant("who is appointed behind others is not told")
@@ -327,7 +328,7 @@ def _blind() -> AbstractContextManager[Any]:
 
 @mutant("what a lost reply left behind is looked for without a sync")
 def _no_sync() -> AbstractContextManager[Any]:
-    def look(own: Standing) -> None:
+    def look(own: Holding) -> None:
         if not own.asking(Purpose.LIST):
             own.ask(Purpose.LIST, m.GetChildren(own.settings.parent), "look")
 
@@ -368,11 +369,11 @@ def _herd() -> AbstractContextManager[Any]:
 
 @mutant("a watch for existence, which stays behind on a znode that is gone")
 def _exists() -> AbstractContextManager[Any]:
-    def watch(own: Standing, name: str) -> None:
+    def watch(own: Holding, name: str) -> None:
         if own.armed != name and not own.asking(Purpose.WATCH):
             own.ask(Purpose.WATCH, m.Exists(own.path(name), watch=True), name)
 
-    def take(own: Standing, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+    def take(own: Holding, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
         real(own, asked, m.Data(b"", answer.stat) if isinstance(answer, m.Found) else answer, sent, now)
 
     real = answers.TAKERS[Purpose.WATCH]
@@ -398,7 +399,7 @@ def _ghost() -> AbstractContextManager[Any]:
 def _old_queue() -> AbstractContextManager[Any]:
     real = Standing.over
 
-    def over(own: Standing) -> None:
+    def over(own: Holding) -> None:
         queue, gone = own.queue, dict(own.gone)
         real(own)
         own.queue, own.gone = queue, gone

@@ -75,7 +75,8 @@ LAYERS |= {
     "embedded/host": PURE_EMBEDDED | {"embedded/watches"},
     "embedded/alone": {"embedded/expiry", "embedded/host", "embedded/tree"},
 }
-PURE_ELECTION = LAYERS["election/standing"] | {"election/standing"}
+LAYERS["election/holding"] = LAYERS["election/standing"] | {"election/standing"}
+PURE_ELECTION = LAYERS["election/holding"] | {"election/holding"}
 LAYERS["election/answers"] = PURE_ELECTION
 LAYERS["election/tally"] = PURE_ELECTION | {"counting"}
 LAYERS["election/candidacy"] = PURE_ELECTION | {"election/answers"}

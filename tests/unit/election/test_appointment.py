@@ -9,7 +9,7 @@ import pytest
 from leader_async.election import record as r
 from leader_async.election.card import Card, decode
 from leader_async.election.commands import ConfirmNow, Left, Purpose, Send, StartWork
-from leader_async.election.standing import Appointee
+from leader_async.election.standing import Appointee, Role
 from leader_async.errors import BadVersion, NoAuth
 from leader_async.zookeeper import messages as m
 
@@ -299,6 +299,22 @@ def test_a_card_that_says_less_awaits_no_notice(stage: Stage) -> None:
 def test_who_may_not_be_told_of_a_notice_waits_a_moment(stage: Stage) -> None:
     stage.answer(await_notice(stage), m.Failed(NoAuth.code))
     assert stage.candidacy.hold_off == stage.now + 1.0
+
+
+def test_a_reading_that_was_on_its_way_when_notice_came_is_made_again(stage: Stage) -> None:
+    stage.answer(await_notice(stage), NO_NODE)
+    be_warm(stage)
+    stage.candidacy.read_record(Role.FOLLOWER)
+    (early,) = stage.sends(Purpose.RECORD)
+    give_notice(stage)
+    stage.the(StartWork)
+    stage.read(early, replace(by_name(LEADER), term=4), 8)
+    (read,) = stage.sends(Purpose.RECORD)
+    stage.read(read, replace(by_name("u0-n_0000000005", THIRD), token=51), 10, mzxid=70)
+    hold = stage.candidacy.hold
+    assert hold is not None
+    assert hold.how is not None
+    assert hold.how.appointed
 
 
 def test_who_resigns_at_once_reads_first_what_it_is_to_pass_on(stage: Stage) -> None:

@@ -1,0 +1,224 @@
+"""One job: carries the decisions about it out over asyncio, while its election's leader is this process.
+
+Rules:
+- A slot is claimed by one transaction that checks the term and the ledger's version, and run only once the answer is
+  here. So nobody else has claimed it, or can: it is claimed at most once, whatever happens to processes, clocks or the
+  network.
+- An attempt is begun at most once: where the answer to its claim was lost, when the ledger has told that it was
+  claimed; and not again when it was cut short.
+- A job has one attempt at a time.
+
+It does not promise that a run has effect once: one that was cut short may have had its effect. The token is for that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+
+from .. import clock
+from ..election.election import Election
+from ..election.term import Term
+from ..errors import (
+    BadVersion,
+    ConnectionLost,
+    LedgerError,
+    NodeExists,
+    NoNode,
+    NotConnected,
+    ServerError,
+    TermEnded,
+    ZooKeeperError,
+)
+from ..zookeeper import messages as m
+from .clocks import Clocks
+from .decisions import Rewrite, Rules, Start, Wait, claimed, decide, ended, first
+from .ledger import Ledger, Open, decode, encode
+from .run import JobRun, JobWork, attempt
+from .tally import JobTally
+from .views import ledger_of
+
+log = logging.getLogger("leader_async.schedule")
+
+NAP = 30.0
+"""Seconds between two looks at the clock, which may be set while a slot is waited for."""
+HOLD_OFF = 1.0
+"""Seconds to wait after ZooKeeper refused something that it should not refuse."""
+
+
+@dataclass(slots=True)
+class _Page:
+    """A ledger as it stands in ZooKeeper at a version."""
+
+    ledger: Ledger
+    version: int
+
+
+class Job:
+    """A job, and what this process does about it.
+
+    Args:
+        election: whose leader runs it.
+        clocks: what time it is.
+        rules: how it is to be run.
+        work: what is to be run.
+
+    Attributes:
+        rules: as above.
+        asked: somebody wants it to be run now.
+        running: an attempt is being made here.
+        tally: what became of its attempts here.
+    """
+
+    def __init__(self, election: Election, clocks: Clocks, rules: Rules, work: JobWork) -> None:
+        self.rules = rules
+        self.asked = asyncio.Event()
+        self.running = False
+        self.tally = JobTally()
+        self._election, self._client, self._clocks, self._work = election, election.client, clocks, work
+        self._threads = ThreadPoolExecutor(1, f"job {rules.name}")  # where it runs if it is no coroutine
+        self._path = ledger_of(election.parent, rules.name)
+        # Transactions have paths below the chroot.
+        self._below_chroot = self._path.removeprefix(self._client.ensemble.chroot)
+        self._claiming: Open | None = None  # an attempt whose claim was sent, and not answered yet
+        self._unclosed: tuple[Open, str | None] | None = None  # one that has ended, and how; it is not written down yet
+
+    async def tend(self, term: Term) -> None:
+        """Run it whenever it is due under this term, until that is cancelled."""
+        self.asked.clear()
+        while True:
+            try:
+                page = await self._open_page(term)
+                await self._take_up(term, page)
+                while True:
+                    await self._step(term, page)
+            except TermEnded:
+                # We are about to be cancelled. If not, it was a lease that has been renewed just in time.
+                await asyncio.sleep(HOLD_OFF)
+            except BadVersion:
+                continue  # somebody else has written: look again
+            except (NotConnected, ConnectionLost):
+                await self._client.wait_connected()
+            except (ServerError, LedgerError) as error:
+                log.error("%s cannot be run: %s", self.rules.name, error, extra=self._fields("job_refused"))
+                await asyncio.sleep(HOLD_OFF)
+
+    async def _open_page(self, term: Term) -> _Page:
+        """Read the ledger as it is now; make it if there is none."""
+        await self._clocks.compare(term)  # a write, so what is read behind it is not older
+        try:
+            data = await self._client.request(m.GetData(self._path))
+        except NoNode:
+            ledger = first(self.rules, self._clocks.now())
+            with contextlib.suppress(NodeExists):
+                await term.transaction().create(self._below_chroot, encode(ledger)).commit()
+                return _Page(ledger, 0)
+            raise BadVersion(about="the ledger has just been made") from None
+        assert isinstance(data, m.Data)
+        return _Page(decode(data.data), data.stat.version)
+
+    async def _take_up(self, term: Term, page: _Page) -> None:
+        """Go on where an answer was lost: the ledger tells whether the write has happened."""
+        found, claiming = page.ledger.open, self._claiming
+        self._claiming = None  # it is begun now or never: not once more when it has been cut short
+        if self._unclosed is not None and found == self._unclosed[0]:
+            await self._close(page)
+            return
+        self._unclosed = None
+        if found is not None and found == claiming and found.token == term.token:
+            await self._attempt(term, page)
+
+    async def _step(self, term: Term, page: _Page) -> None:
+        if self._clocks.set_meanwhile:
+            await self._clocks.compare(term)
+        now, open_one = self._clocks.now(), page.ledger.open
+        step = decide(self.rules, page.ledger, now)
+        if self.asked.is_set():
+            self.asked.clear()
+            if open_one is None:
+                step = Start(now, manual=True)
+            elif open_one.again_at is not None:
+                step = Start(open_one.slot, open_one.attempt + 1, open_one.manual)
+        match step:
+            case Wait(until):
+                seconds = NAP if until is None else min(NAP, max(0.0, (until - now) / 1000))
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(seconds):
+                        await self.asked.wait()
+            case Rewrite(ledger, why):
+                log.info("%s: %s", self.rules.name, why, extra=self._fields("job_put_right"))
+                await self._write(term, page, ledger)
+            case Start():
+                ledger = claimed(page.ledger, step, term.token, self._election.identity, now)
+                self._claiming = ledger.open
+                await self._write(term, page, ledger)
+                self._claiming = None
+                await self._attempt(term, page)
+
+    async def _attempt(self, term: Term, page: _Page) -> None:
+        """Carry out the open attempt of this ledger, and write down how it ended."""
+        start, rules = page.ledger.open, self.rules
+        assert start is not None
+        slot = datetime.fromtimestamp(start.slot / 1000, rules.trigger.zone)
+        run = JobRun(rules.name, slot, start.attempt, term, start.manual)
+        log.info(
+            "%s: attempt %d at %s, token %d", rules.name, run.attempt, slot.isoformat(), run.token,
+            extra=self._fields("job_began", run),
+        )  # fmt: skip
+        self.running, began = True, clock.now()
+        if run.attempt == 1 and not run.manual:
+            self.tally.lateness.observe(max(0.0, (self._clocks.now() - rules.due(start.slot)) / 1000))
+        try:
+            ending = await attempt(self._work, run, rules.timeout, self._threads)
+        finally:
+            self.running = False
+        self.tally.ended(ending.outcome, clock.now() - began, self._clocks.wall_clock())
+        if ending.finished:
+            if ending.error is not None:
+                log.error(
+                    "%s: attempt %d at %s failed: %s",
+                    rules.name, run.attempt, slot.isoformat(), ending.error, exc_info=ending.cause,
+                    extra=self._fields("job_failed", run),
+                )  # fmt: skip
+            self._unclosed = start, ending.error
+            if ending.cancelled:
+                with contextlib.suppress(ZooKeeperError):  # the next leader is waiting: once, or not at all
+                    await self._close(page)
+            else:
+                await self._close(page)
+        elif ending.cause is not None:
+            log.warning(
+                "%s: attempt %d at %s was cut short: %s", rules.name, run.attempt, slot.isoformat(), ending.error,
+                extra=self._fields("job_cut_short", run),
+            )  # fmt: skip
+        if ending.cancelled:
+            raise asyncio.CancelledError
+        if not ending.finished:
+            raise TermEnded(f"{rules.name} was cut short")
+
+    async def _close(self, page: _Page) -> None:
+        """Write down how the attempt ended."""
+        assert self._unclosed is not None
+        ledger = ended(self.rules, page.ledger, self._clocks.now(), self._unclosed[1])
+        # Needs no term: whoever has found this attempt unfinished has written the ledger, and it is at another version.
+        reply = await self._client.request(m.SetData(self._path, encode(ledger), page.version))
+        assert isinstance(reply, m.DataSet)
+        page.ledger, page.version = ledger, reply.stat.version
+        self._unclosed = None
+
+    async def _write(self, term: Term, page: _Page, ledger: Ledger) -> None:
+        (version,) = await term.transaction().set_data(self._below_chroot, encode(ledger), page.version).commit()
+        assert isinstance(version, int)
+        page.ledger, page.version = ledger, version
+
+    def _fields(self, event: str, run: JobRun | None = None) -> dict[str, object]:
+        """What a line of the log has beside its text."""
+        who = {"election": self._election.name, "identity": self._election.identity, "job": self.rules.name}
+        fields: dict[str, object] = {"event": event, **who}
+        if run is None:
+            return fields
+        return {**fields, "attempt": run.attempt, "slot": run.slot.isoformat(), "token": run.token}
