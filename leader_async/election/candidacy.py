@@ -14,7 +14,7 @@ Safety rests on the record (`record`), not on ZooKeeper's sessions:
  1. We lead at `now` if and only if we hold a version of the record and `now < until`. `until` is L after the instant at
     which a claim or confirm that was answered "ok" had been *sent*. What that proves is that our znode lived at or
     after that instant, so that nobody can have learnt of its end before. A confirm that we sent as the heir proves the
-    same, so who was appointed leads by its last one as soon as it has read that the record names it.
+    same, so who was appointed leads by its last one as soon as it knows: by the notice, or by reading the record.
  2. A claim on `left` or `none` may be sent at once. A claim on `held` by another only 1.1 of its leases (the record
     tells) after we learnt that the holder's znode is gone. That start is kept for each holder's znode.
  3. An error on a confirm ends the term for good, and so does our leave. No late answer revives it.

@@ -1,7 +1,7 @@
 """A term: one stretch of leading, with its fencing token.
 
-Rules: the token is the zxid of the claim, so it rises from term to term for the life of the ensemble. A term may be
-suspended (its lease ran out) and go on with the same token; once it is over it never comes back.
+Rules: the token rises from term to term for the life of the ensemble (`record` says why). A term may be suspended (its
+lease ran out) and go on with the same token; once it is over it never comes back.
 """
 
 from __future__ import annotations
