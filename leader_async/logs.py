@@ -18,7 +18,6 @@ import logging
 import select
 import sys
 import time
-from datetime import UTC, datetime
 from typing import Literal, TextIO, TypeAlias, get_args
 
 Format: TypeAlias = Literal["text", "json"]
@@ -48,7 +47,7 @@ class Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """See `logging.Formatter`."""
         line: dict[str, object] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")[:-6] + "Z",
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.created * 1000) % 1000:03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),

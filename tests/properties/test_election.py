@@ -235,13 +235,15 @@ def test_a_handover_by_name_is_one_commit_one_event_and_one_read() -> None:
     assert next_heir.candidacy.named
 
 
-def test_a_handover_to_whom_nobody_has_named_is_the_leave_one_event_and_the_claim() -> None:
+def test_a_handover_under_a_lease_that_is_not_one_s_own_is_the_leave_one_event_and_the_claim() -> None:
     world = joined(3)
     first, heir, _ = (next(p for p in world.processes if p.name == name) for name in world.queue())
-    first.candidacy.behind = ()  # it does not know that anybody stands behind it
+    assert first.candidacy.hold is not None
+    first.candidacy.hold.lease = 2.5  # as if it had been appointed by one that had another lease
     first.keeper.hurry()
     first.carry_out()
     world.deliver()
+    assert heir.candidacy.before.heir == heir.candidacy.znode
     assert not heir.candidacy.named
     commits = world.ensemble.zxid
     first.candidacy.leave(first.now)
