@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from leader_async.schedule import schedule
+from leader_async.schedule import job
 from leader_async.schedule.decisions import Rewrite, Rules, Start, Step, decide
 from leader_async.schedule.ledger import Ledger, Outcome, encode
 from leader_async.zookeeper import messages as m
@@ -30,12 +30,11 @@ def test_no_plan_breaks_what_is_promised_of_slots() -> None:
 def run_before_the_answer(patch: pytest.MonkeyPatch) -> None:
     """A slot is run although its claim may not have happened."""
 
-    async def hasty(self: Any, job: Any, term: Any, page: Any, ledger: Ledger) -> None:
-        path = f"{self._parent}/jobs/{job.rules.name}"
-        self._client.send(m.SetData(path, encode(ledger), page.version), lambda answer: None)
+    async def hasty(self: Any, term: Any, page: Any, ledger: Ledger) -> None:
+        self._client.send(m.SetData(self._path, encode(ledger), page.version), lambda answer: None)
         page.ledger, page.version = ledger, page.version + 1
 
-    patch.setattr(schedule.Schedule, "_write", hasty)
+    patch.setattr(job.Job, "_write", hasty)
 
 
 def forget_the_unfinished(patch: pytest.MonkeyPatch) -> None:
@@ -47,7 +46,7 @@ def forget_the_unfinished(patch: pytest.MonkeyPatch) -> None:
             return Rewrite(ledger.close(Outcome.DONE, now), "")
         return step
 
-    patch.setattr(schedule, "decide", careless)
+    patch.setattr(job, "decide", careless)
 
 
 def begin_from_now(patch: pytest.MonkeyPatch) -> None:
@@ -57,7 +56,7 @@ def begin_from_now(patch: pytest.MonkeyPatch) -> None:
         step = decide(rules, ledger, now)
         return Start(now // 1000 * 1000) if isinstance(step, Start) and now - step.slot > 5000 else step
 
-    patch.setattr(schedule, "decide", fresh)
+    patch.setattr(job, "decide", fresh)
 
 
 @pytest.mark.parametrize("mutant", [run_before_the_answer, forget_the_unfinished, begin_from_now])
