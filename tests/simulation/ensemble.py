@@ -60,6 +60,7 @@ class Ensemble:
         self.tree = Tree()  # with all of the log applied
         self.expiry = Expiry(TICK)
         self.owners: dict[int, tuple[Server, int]] = {}
+        self.denied: dict[int, int] = {}  # sessions that a server said to have expired, and the zxid then
         self.quorum = True
         self.latency = 0.004
         """Seconds that bytes from a server to a process take at most; the other way is always quick. So a confirm may
@@ -258,6 +259,7 @@ class Server:
     def resume(self, session: int, password: bytes, ticket: Ticket, now: float) -> None:
         ensemble = self.ensemble
         if self.denying:
+            ensemble.denied.setdefault(session, ensemble.tree.zxid)
             ensemble.timeline.after(ensemble.hop(), lambda: self.resumed(session, ticket, None))
         elif not self.cut_off:
             ensemble.timeline.after(ensemble.hop(), lambda: ensemble.resume(self, session, password, ticket))

@@ -137,6 +137,11 @@ class Judge:
             if process.over or process.election is None:
                 continue
             candidacy, node = process.election.candidacy, tree.find(f"{PARENT}/{name}")
+            lied_at = None if node is None else self._ensemble.denied.get(node.owner)
+            if node is not None and lied_at is not None and node.czxid > lied_at:
+                # Its create was held up at a server that was cut off, while another one said that its session, which
+                # lives, is over. Nobody can know of it; it stands in the way until that session ends.
+                continue
             if not name.startswith(q.prefix(candidacy.uuid)):
                 raise Violation(f"{process.name} has begun another join, and {name} is still there")
             if node is not None and candidacy.session_id not in (0, node.owner) and not candidacy.departing:
