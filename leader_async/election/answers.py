@@ -176,8 +176,7 @@ def _take_record(own: Holding, asked: Send, answer: m.Answer, sent: float, now: 
         if own.view.held_by(own.znode) and own.hold is None and not own.asking(Purpose.CLAIM):
             own.adopt(own.view, now)
         elif own.hold is not None:
-            if own.hold.how is None:
-                own.read_of(own.hold, own.view, now)
+            own.read_of(own.hold, own.view, now)
         elif record is not None and record.state is r.State.HELD and not (record.identity or own.departing):
             own.ask(Purpose.HOLDER, m.GetData(own.path(record.holder)), record.holder)
         before, own.audited = own.audited, None

@@ -317,6 +317,24 @@ def test_a_reading_that_was_on_its_way_when_notice_came_is_made_again(stage: Sta
     assert hold.how.appointed
 
 
+def test_an_answer_about_a_notice_that_will_not_be_given_any_more_awaits_nothing(stage: Stage) -> None:
+    asked = await_notice(stage)
+    stage.candidacy.watched(m.Watched(m.Change.DATA, f"{PARENT}/{LEADER}"), stage.now)
+    stage.answer(asked, NO_NODE)
+    assert stage.candidacy.awaited == ""
+
+
+def test_who_has_listed_those_behind_it_meanwhile_keeps_to_that(stage: Stage) -> None:
+    stage.answer(await_notice(stage), NO_NODE)
+    be_warm(stage)
+    give_notice(stage)
+    _, read = stage.take()
+    assert isinstance(read, Send)
+    stage.candidacy.behind = (SECOND,)
+    stage.read(read, replace(by_name("u0-n_0000000005", THIRD), token=51), 10)
+    assert stage.candidacy.behind == (SECOND,)
+
+
 def test_who_resigns_at_once_reads_first_what_it_is_to_pass_on(stage: Stage) -> None:
     stage.answer(await_notice(stage), NO_NODE)
     be_warm(stage)

@@ -67,6 +67,7 @@ async def test_a_handover_is_told_with_its_reason_by_the_next_holder(zookeeper: 
     async with candidates([zookeeper.address] * 2) as [(_, one, _), (_, two, _)]:
         token = one.status().token
         await one.resign()
+        await until(lambda: two.is_leader)
         first, second = await two.history()  # at once: the record tells it
         assert (first.term, first.token, first.identity, first.address) == (1, token, "a", "http://a")
         assert first.ended is not None
