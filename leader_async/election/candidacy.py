@@ -308,7 +308,7 @@ class Candidacy(Holding):
         elif self.queue.predecessor is not None:
             self.watch(self.queue.predecessor)
             self._follow()
-            if (notice := self.notice) != self.awaited and notice:
+            if (notice := self.notice) and notice != self.awaited:
                 self.ask(Purpose.NOTICE, m.Exists(self.path(notice), watch=True), notice)
         elif not self.asking(Purpose.CLAIM):
             self._take_lead(now)

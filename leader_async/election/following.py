@@ -68,7 +68,7 @@ class Following:
             data = await self._client.request(m.GetData(self._parent, watch=True))
             assert isinstance(data, m.Data)
             self._record = r.decode(data.data, data.stat.version)
-            self._token = self._record.token or data.stat.mzxid
+            self._token = r.token_of(self._record, data.stat.mzxid)
         except NoNode:
             self._record, self._token, self._names = r.Record(), 0, []
             try:

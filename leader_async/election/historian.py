@@ -265,7 +265,7 @@ async def told_by_record(client: Client, parent: str, *, watch: bool = False) ->
     if record.holder and not record.identity:
         card = await read_card(client, parent, record.holder)
     who = (card.identity, card.address) if card is not None else ("", "")
-    return history.in_record(record, record.token or data.stat.mzxid, data.stat.mtime, *who)
+    return history.in_record(record, r.token_of(record, data.stat.mzxid), data.stat.mtime, *who)
 
 
 async def read(client: Client, parent: str) -> tuple[list[TermEntry], int | None]:

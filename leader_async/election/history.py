@@ -39,11 +39,10 @@ TERMS = 100
 LARGEST = 64 * 1024
 """Bytes that are kept: far below ZooKeeper's jute limit of 1 MiB."""
 
-
 FULL = 8
 """Terms that the record tells of before they are written into the history's znode."""
 
-PASSED_ON = 2 * FULL
+IN_RECORD = 2 * FULL
 """Terms that the record tells of at most, if nobody may write them there: it is read by everybody."""
 
 
@@ -135,7 +134,7 @@ class TermEntry:
             claim shows it.
         leaderless_ms: milliseconds from its end until the next term began, None if either is not known. Not counted
             is how long its work took to end before a graceful handover, and the few milliseconds until the next leader
-            had read that it leads.
+            knew that it leads.
         at_least: `leaderless_ms` is a lower bound.
     """
 
@@ -262,7 +261,7 @@ def known_by_record(how: Succession) -> bool:
 
 def rows(entries: Iterable[TermEntry]) -> tuple[r.Row, ...]:
     """The entries as they are stored in the record: as many of the latest as it passes on."""
-    return tuple(map(_row, [*entries][-PASSED_ON:]))
+    return tuple(map(_row, [*entries][-IN_RECORD:]))
 
 
 # -- merging -----------------------------------------------------------------------------------------------------------

@@ -49,14 +49,11 @@ class Holding(Standing):
 
         Our znode was there, and so the lease is that of `adopt`. How the record reads besides is found out later.
         """
-        before = self.before
-        if not self.awaited or name != self.awaited or name != self.notice or self.asking(Purpose.CLAIM):
+        promised = self.promised()
+        if promised is None or name != self.awaited or name != _notice(promised) or self.asking(Purpose.CLAIM):
             return  # if it was for us all the same, the record says so
-        assert self.znode is not None
         assert self.armed is not None
-        version, term, token = before.version + 2, before.term + 1, before.token + 1
-        self.hold = Hold(self.znode, version, term, token, before.lease, self.warm + before.lease)
-        self.awaited = ""
+        self.hold, self.awaited = promised, ""
         self.learn_gone(self.armed, now)  # in the same transaction
         if not self.hold.leads(now):
             self.commands.append(ConfirmNow())
@@ -134,13 +131,19 @@ class Holding(Standing):
         before = self.before
         return bool(before.version) and before.by_name and before.heir == self.znode and self.hold is None
 
-    @property
-    def notice(self) -> str:
-        """The name of the znode whose creation would say that the holder right before us has appointed us; or ""."""
+    def promised(self) -> Hold | None:
+        """What we shall hold when the holder right before us appoints us; None if that is not to be expected."""
         before = self.before
         if not (self.named and before.token and before.lease > 0) or self.departing or self.znode is None:
-            return ""
-        return r.notice(self.znode, before.version + 2, before.term + 1, before.token + 1, before.lease)
+            return None
+        until = self.warm + before.lease
+        return Hold(self.znode, before.version + 2, before.term + 1, before.token + 1, before.lease, until)
+
+    @property
+    def notice(self) -> str:
+        """The name of the znode whose creation would say that we hold what is promised; "" if nothing is."""
+        promised = self.promised()
+        return "" if promised is None else _notice(promised)
 
     @property
     def has_stake(self) -> bool:
@@ -215,3 +218,7 @@ class Holding(Standing):
         request = r.appointment(self.settings.parent, hold.holder, record, hold.version, wake, notified=notified)
         self.prepared = made_from, request
         return request
+
+
+def _notice(hold: Hold) -> str:
+    return r.notice(hold.holder, hold.version, hold.number, hold.token, hold.lease)

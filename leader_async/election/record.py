@@ -148,6 +148,16 @@ def signed(record: Record, identity: str, address: str) -> Record:
     )  # fmt: skip
 
 
+def token_of(record: Record, mzxid: int) -> int:
+    """The token of the term that a record tells of (rule 5).
+
+    Args:
+        record: the record, as it was read.
+        mzxid: the zxid of the write that made it so.
+    """
+    return record.token or mzxid
+
+
 def notice(holder: str, version: int, term: int, token: int, lease: float) -> str:
     """The name of the znode whose creation says that this candidate has been appointed to just this.
 
@@ -189,7 +199,8 @@ def appointment(
         wake: what tells the appointed one, if the end of `own` does not: a change of the znode that it watches.
         notified: give notice.
     """
-    data, told = encode(record), ()  # type: bytes, tuple[Operation, ...]
+    data = encode(record)
+    told: tuple[Operation, ...] = ()
     if notified:
         # Before all else that somebody is told of, so that it is told first. The znode is never seen to be there.
         name = notice(record.holder, version + 2, record.term, record.token, record.lease)

@@ -92,7 +92,7 @@ class View:
     @property
     def token(self) -> int:
         """The token of the term that the record tells of."""
-        return self.record.token or self.mzxid if self.record is not None else 0
+        return r.token_of(self.record, self.mzxid) if self.record is not None else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +202,10 @@ class Standing:
         about = f"{self.znode} {term} {version}"
         self.claimed_on = view = self.view
         if view is not None and view.record is not None:
-            told = history.in_record(view.record, view.token, view.mtime) if self.settings.history else ()
-            record = replace(record, past=history.rows(told) if self.settings.history else view.record.past)
+            past = view.record.past
+            if self.settings.history:
+                past = history.rows(history.in_record(view.record, view.token, view.mtime))
+            record = replace(record, past=past)
         self.ask(Purpose.CLAIM, r.claim(self.settings.parent, record, version), about, within)
 
     def learn_gone(self, name: str, now: float) -> None:

@@ -114,7 +114,7 @@ async def read_queue(client: Client, parent: str, *, all_candidates: bool) -> li
     wanted = [name for name in names if all_candidates or name == holder]
     cards = await asyncio.gather(*(read_card(client, parent, name) for name in wanted))
     known = {name: card for name, card in zip(wanted, cards, strict=True) if card is not None}
-    return in_queue(names, known, record, record.token or data.stat.mzxid)
+    return in_queue(names, known, record, r.token_of(record, data.stat.mzxid))
 
 
 def in_queue(names: list[str], cards: Mapping[str, Card], record: r.Record, token: int) -> list[Candidate]:

@@ -129,9 +129,9 @@ async def _leave(client: Client, parent: str) -> bool:
     if not isinstance(found, m.Data) or found.stat.ephemeral_owner != client.session_id:
         return False
     card, stat = decode_card(found.data), data.stat
-    told = history.in_record(record, record.token or stat.mzxid, stat.mtime, card.identity, card.address)
-    left = replace(record, state=r.State.LEFT, why=r.PROCESS_DIED, past=history.rows(told))
-    left = r.signed(left, record.identity or card.identity, record.address or card.address)
+    told = history.in_record(record, r.token_of(record, stat.mzxid), stat.mtime, card.identity, card.address)
+    left = r.signed(record, record.identity or card.identity, record.address or card.address)
+    left = replace(left, state=r.State.LEFT, why=r.PROCESS_DIED, past=history.rows(told))
     answer = await _ask(client, r.leave(parent, left, data.stat.version))
     return isinstance(answer, m.Transacted) and answer.ok
 

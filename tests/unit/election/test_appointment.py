@@ -59,6 +59,16 @@ def give_notice(stage: Stage, name: str = NOTICE) -> None:
     stage.candidacy.watched(m.Watched(m.Change.CREATED, f"{PARENT}/{name}"), stage.now)
 
 
+def lead_by_notice(stage: Stage) -> Send:
+    """Lead, having had notice; returns the reading of the record."""
+    stage.answer(await_notice(stage), NO_NODE)
+    be_warm(stage)
+    give_notice(stage)
+    _, read = stage.take()
+    assert isinstance(read, Send)
+    return read
+
+
 def by_name(znode: str, *behind: str, lease: float = 3.0) -> r.Record:
     return r.Record(5, znode, r.State.HELD, lease, behind=behind)
 
@@ -222,8 +232,7 @@ def test_notice_is_enough_to_lead(stage: Stage) -> None:
     stage.candidacy.watched(m.Watched(m.Change.DELETED, f"{PARENT}/{LEADER}"), stage.now)
     assert stage.take() == [], "it is told of that as well, and knows it"
     stage.read(read, replace(by_name("u0-n_0000000005", THIRD), token=51), 10, mzxid=70)
-    confirm = stage.the(ConfirmNow)
-    assert confirm
+    stage.the(ConfirmNow)
     assert stage.candidacy.hold is hold
     assert hold.token == 51
     assert hold.how is not None
@@ -325,22 +334,14 @@ def test_an_answer_about_a_notice_that_will_not_be_given_any_more_awaits_nothing
 
 
 def test_who_has_listed_those_behind_it_meanwhile_keeps_to_that(stage: Stage) -> None:
-    stage.answer(await_notice(stage), NO_NODE)
-    be_warm(stage)
-    give_notice(stage)
-    _, read = stage.take()
-    assert isinstance(read, Send)
+    read = lead_by_notice(stage)
     stage.candidacy.behind = (SECOND,)
     stage.read(read, replace(by_name("u0-n_0000000005", THIRD), token=51), 10)
     assert stage.candidacy.behind == (SECOND,)
 
 
 def test_who_resigns_at_once_reads_first_what_it_is_to_pass_on(stage: Stage) -> None:
-    stage.answer(await_notice(stage), NO_NODE)
-    be_warm(stage)
-    give_notice(stage)
-    _, read = stage.take()
-    assert isinstance(read, Send)
+    read = lead_by_notice(stage)
     stage.candidacy.resign(stage.now)
     stage.stopped()
     stage.end_work()
@@ -352,11 +353,7 @@ def test_who_resigns_at_once_reads_first_what_it_is_to_pass_on(stage: Stage) -> 
 
 
 def test_who_resigns_at_once_from_an_election_that_was_deleted_deletes_its_znode(stage: Stage) -> None:
-    stage.answer(await_notice(stage), NO_NODE)
-    be_warm(stage)
-    give_notice(stage)
-    _, read = stage.take()
-    assert isinstance(read, Send)
+    read = lead_by_notice(stage)
     stage.candidacy.resign(stage.now)
     stage.stopped()
     stage.end_work()
@@ -365,11 +362,7 @@ def test_who_resigns_at_once_from_an_election_that_was_deleted_deletes_its_znode
 
 
 def test_a_record_that_is_another_ones_by_then_is_read_once(stage: Stage) -> None:
-    stage.answer(await_notice(stage), NO_NODE)
-    be_warm(stage)
-    give_notice(stage)
-    _, read = stage.take()
-    assert isinstance(read, Send)
+    read = lead_by_notice(stage)
     stage.read(read, by_name(THIRD), 12)
     assert stage.take() == [], "the next confirm will be refused"
     assert stage.candidacy.hold is not None

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 
 import pytest
 
@@ -138,23 +139,21 @@ async def pass_on(election: Election, terms: int) -> None:
     for _ in range(terms):
         before = election.status().term
         await election.resign()
-        await until(lambda before=before: election.is_leader and election.status().term != before)  # type: ignore[misc]
+        await until(partial(leads_after, election, before))
+
+
+def leads_after(election: Election, term: int | None) -> bool:
+    return election.is_leader and election.status().term != term
 
 
 async def test_many_terms_are_written_down_and_the_record_tells_of_them_no_more(zookeeper: ZooKeeper) -> None:
     async with candidates([zookeeper.address]) as [(zk, one, _)]:
         await pass_on(one, history.FULL)
-        async with asyncio.timeout(15):
-            while True:
-                with suppress(NoNode):
-                    data = await zk.client.request(m.GetData(PATH))
-                    break
-                await asyncio.sleep(0.01)
-        assert isinstance(data, m.Data)
-        terms = [entry.term for entry in history.decode(data.data)]
+        await until(lambda: not one.candidacy.untold)
+        written_down, _ = await read(zk.client, "/ELECTION/x")
+        terms = [entry.term for entry in written_down]
         assert terms == [*range(1, len(terms) + 1)]
         assert len(terms) >= history.FULL
-        await until(lambda: not one.candidacy.untold)
         await pass_on(one, 1)
         record = await zk.client.request(m.GetData("/ELECTION/x"))
         assert isinstance(record, m.Data)
@@ -183,12 +182,12 @@ async def test_a_history_that_may_not_be_written_harms_nobody(
             await zk.client.request(m.Create(path))
         await zk.client.request(m.Create(PATH, access=(m.Access(m.Permission.READ, "world", "anyone"),)))
         async with candidates([zookeeper.address]) as [(_, one, _)]:
-            await pass_on(one, history.PASSED_ON + 2)
+            await pass_on(one, history.IN_RECORD + 2)
             await until(lambda: "the history cannot be written" in caplog.text)
             assert one.is_leader
             entries = await one.history()
-            assert entries[-1].term == history.PASSED_ON + 3
-            assert len(entries) == history.PASSED_ON + 1, "the oldest are forgotten"
+            assert entries[-1].term == history.IN_RECORD + 3
+            assert len(entries) == history.IN_RECORD + 1, "the oldest are forgotten"
 
 
 async def test_one_who_wants_no_history_writes_none(zookeeper: ZooKeeper) -> None:
