@@ -11,10 +11,10 @@ is gone, the guardian resumes the session, writes the leave of every term that t
                                                 container  as the first process of a container, `leader-async guard`
 
 Rules:
-1. Only the end of the process allows it, by the kernel's word: where there are pidfds, that says it. An end of file is
-   not enough there: a library that closes all descriptors leaves a living process behind, and a process that was forked
-   by C code may keep one open after the death. Elsewhere an end of file has to do. Silence, a stopped process, a long
-   pause mean nothing at all.
+1. Only the end of the process allows it to write a leave, by the kernel's word, which a pidfd gives. An end of file is
+   not enough: a library that closes all descriptors leaves a living process behind, and a process that was forked by C
+   code may keep one open after the death. Where there are no pidfds, an end of file has the session closed and nothing
+   written: the next leader waits the lease out. Silence, a stopped process, a long pause mean nothing at all.
 2. It writes `left` only on the version at which it has read `held` by a znode that this very session owns.
 3. It begins no session, and gives up when the one that it was told of must have expired.
 4. It never keeps the application from running or exiting. It is told everything and asked nothing; without it, or if it

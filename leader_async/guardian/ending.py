@@ -1,13 +1,14 @@
-"""Ending the session of a process that is gone: resume it, leave what it holds, close it.
+"""Ending the session of a process that has died, or may have: resume it, leave what it holds, close it.
 
 Rules:
+- Nothing is left for a process that may live: its lease lasts, and whoever read `left` would lead at once.
 - A record is left only if it says `held` by a znode that this very session owns, and only at the version at which it
   was read. Refused means that it is not this session's any more: nothing more is done to it.
 - Reads are sent behind a `sync`, so that no claim that was answered is missed.
 - Whatever can or cannot be left, the session is closed: that deletes everything else of it.
 - After a lost connection everything is read again on the next one, until the session must have expired.
 
-It does not know whether the process is gone: whoever calls it must.
+It does not know whether the process has died: whoever calls it must.
 """
 
 from __future__ import annotations
@@ -44,12 +45,13 @@ def lifetime(timeout: float) -> float:
     return 1.5 * timeout + 1.0
 
 
-async def end_session(session: Begun, parents: Sequence[str]) -> bool:
-    """End this session; its process is gone.
+async def end_session(session: Begun, parents: Sequence[str], *, dead: bool = True) -> bool:
+    """End this session; its process will not.
 
     Args:
         session: what the process had told of it.
         parents: paths of the elections whose lead it may hold.
+        dead: whether the kernel says that the process has ended. If not, only the session is closed.
 
     Returns:
         True once it is closed, False if it had expired, or must have in the meantime.
@@ -58,30 +60,31 @@ async def end_session(session: Begun, parents: Sequence[str]) -> bool:
     client = Client(hosts.parse(session.servers), own.timeout, resume=own, auth=session.auth, tls=session.tls)
     client.patience = min(client.patience, PATIENCE)
     client.start()
+    what = "a process has died" if dead else "a process has died or closed its descriptors, nothing tells which"
     try:
         while True:
             async with asyncio.timeout(lifetime(own.timeout)):
                 await client.wait_connected()
             try:
-                left = await _leave_all(client, parents)
+                left = await _leave_all(client, parents if dead else ())
                 # Not `Client.close`, which does not try again.
                 await client.request(m.Close())
             except (NotConnected, ConnectionLost):
                 continue
             log.info(
-                "a process has died: its session 0x%x is closed; terms that ended with it: %d",
-                own.session_id, left, extra=_fields("session_ended", own, terms=left),
+                "%s: its session 0x%x is closed; terms that ended with it: %d",
+                what, own.session_id, left, extra=_fields("session_ended", own, terms=left),
             )  # fmt: skip
             return True
     except TimeoutError:
-        text = "a process has died: its session 0x%x must have expired by now, and no server could be told before"
-        log.warning(text, own.session_id, extra=_fields("session_not_ended", own))
+        text = "%s: its session 0x%x must have expired by now, and no server could be told before"
+        log.warning(text, what, own.session_id, extra=_fields("session_not_ended", own))
     except AuthFailed as error:
-        text = "a process has died: its session 0x%x is left to its timeout: %s"
-        log.warning(text, own.session_id, error, extra=_fields("session_not_ended", own))
+        text = "%s: its session 0x%x is left to its timeout: %s"
+        log.warning(text, what, own.session_id, error, extra=_fields("session_not_ended", own))
     except SessionClosed:
-        text = "a process has died: its session 0x%x had expired already"
-        log.info(text, own.session_id, extra=_fields("session_had_expired", own))
+        text = "%s: its session 0x%x had expired already"
+        log.info(text, what, own.session_id, extra=_fields("session_had_expired", own))
     finally:
         await client.close()
     return False

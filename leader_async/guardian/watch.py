@@ -1,20 +1,24 @@
 """The guardian's end: hears what one application tells, and finds out when its process is gone.
 
-    Ready ──► Begun, Joined … ──┬── its process ends ──► `ending`
+    Ready ──► Begun, Joined … ──┬── its process ends ──► `ending`: leave, close
                                 ├── Closed ──► nothing is left to do
-                                └── end of file, and the process lives ──► wait for its end, for a while
+                                └── end of file ──┬── there is a pidfd ──► wait for the process's end, for a while
+                                                  └── there is none ──► `ending`: close only
 
 Rules:
 - The process's end is told by its pidfd, where there is one. The pidfd is of whoever made the socketpair, as the kernel
   has noted it, and is opened before `Ready` is sent. What the application says after that was said by a living process,
   so its id had not become another one's when the pidfd was opened.
-- Without pidfds (not Linux, or forbidden) the end of file says it.
+- Without pidfds (not Linux, or forbidden) nothing tells of the end: a living process may have closed its descriptors
+  (`os.closerange`), or have become another program (`exec`). So an end of file only has the session closed, which can
+  take the lead from a living process but never gives it to a second one: the next leader waits the lease out.
 - What the application had said before it ended is read before anything is done: it may have been `Closed`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import enum
 import logging
 import os
 import select
@@ -37,6 +41,17 @@ SETTLE = 1.0
 """Seconds from an end of file until it is remarkable that the process lives: its end is told a moment later."""
 
 
+class Fate(enum.Enum):
+    """What has become of an application."""
+
+    DEAD = enum.auto()
+    """The kernel says that its process has ended."""
+    SILENT = enum.auto()
+    """It has closed its end, and nothing can tell whether its process lives."""
+    RELEASED = enum.auto()
+    """There is nothing to end."""
+
+
 class Watch:
     """One application.
 
@@ -52,12 +67,12 @@ class Watch:
         self._reader = protocol.Reader()
         self._session: Begun | None = None
         self._parents: dict[str, None] = {}
-        self._gone: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._fate: asyncio.Future[Fate] = asyncio.get_running_loop().create_future()
 
     @property
     def living(self) -> bool:
         """Whether the application is not known to be gone."""
-        return not self._gone.done()
+        return not self._fate.done()
 
     def look(self) -> None:
         """Find out now whether the application is gone, instead of when the event loop comes to it."""
@@ -84,7 +99,7 @@ class Watch:
             if self._pidfd is not None:
                 loop.add_reader(self._pidfd, self._ended)
             self._sock.send(protocol.encode(Ready()))
-            gone = await self._gone
+            fate = await self._fate
         except OSError:
             return  # it was gone before it had told anything
         finally:
@@ -93,10 +108,10 @@ class Watch:
             if self._pidfd is not None:
                 loop.remove_reader(self._pidfd)
                 os.close(self._pidfd)
-        if gone and self._session is not None:
+        if fate is not Fate.RELEASED and self._session is not None:
             if self._after is not None:
                 await self._after()
-            await end_session(self._session, [*self._parents])
+            await end_session(self._session, [*self._parents], dead=fate is Fate.DEAD)
 
     def _hear(self) -> None:
         """Take what there is to read."""
@@ -108,7 +123,7 @@ class Watch:
             return
         except ValueError as error:
             log.error("%s: this application is not guarded", error, extra={"event": "not_guarded"})
-            self._settle(gone=False)
+            self._settle(Fate.RELEASED)
             return
         except OSError as error:
             log.debug("%s", error)
@@ -123,7 +138,7 @@ class Watch:
             case Closed(confirmed=False) if self._session is not None and self._pidfd is not None:
                 self._expect_end(lifetime(self._session.credentials.timeout))
             case Closed():  # without a pidfd the end of file that follows would tell nothing
-                self._settle(gone=False)
+                self._settle(Fate.RELEASED)
             case Ready():
                 log.debug("not expected: %r", message)
 
@@ -132,9 +147,9 @@ class Watch:
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._sock)
         if self._session is None:
-            self._settle(gone=False)
+            self._settle(Fate.RELEASED)
         elif self._pidfd is None:
-            self._settle(gone=True)
+            self._settle(Fate.SILENT)
         else:
             loop.call_later(SETTLE, self._note_alive)
             self._expect_end(LINGER)
@@ -144,10 +159,10 @@ class Watch:
         assert self._pidfd is not None
         asyncio.get_running_loop().remove_reader(self._pidfd)
         self._hear()  # what it said last
-        self._settle(gone=True)
+        self._settle(Fate.DEAD)
 
     def _expect_end(self, limit: float) -> None:
-        asyncio.get_running_loop().call_later(limit, lambda: self._settle(gone=False))
+        asyncio.get_running_loop().call_later(limit, lambda: self._settle(Fate.RELEASED))
 
     def _note_alive(self) -> None:
         if self.living:
@@ -156,9 +171,9 @@ class Watch:
                 extra={"event": "descriptor_closed"},
             )
 
-    def _settle(self, *, gone: bool) -> None:
-        if not self._gone.done():
-            self._gone.set_result(gone)
+    def _settle(self, fate: Fate) -> None:
+        if not self._fate.done():
+            self._fate.set_result(fate)
 
 
 def _pidfd(sock: socket.socket) -> int | None:

@@ -5,6 +5,8 @@ HOW says what it does once it leads and is guarded:
     c-fork      forks behind Python's back; the child keeps every descriptor, and lives on
     fork        forks; the child tells how many sockets it has
     close       closes every descriptor but those of its stdio and the event loop's
+    closerange  closes every descriptor but those of its stdio, and looks whether it leads until it does not
+    exec        becomes another program
     block       blocks the event loop until somebody deletes the file BLOCKED
     swallow     swallows its cancellation
 """
@@ -21,7 +23,7 @@ import time
 from pathlib import Path
 
 import leader_async
-from leader_async import Connection, Term
+from leader_async import Connection, Term, clock
 
 TIMEOUT, LEASE = 10.0, 3.0
 BLOCKED = Path(os.environ.get("BLOCKED", "/nowhere"))
@@ -86,6 +88,15 @@ async def main(address: str, name: str, how: str, overdue: str = "off", lease: s
     sys.stdin.readline()
 
 
+def close_all(term: Term) -> None:
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    last = clock.now()
+    while term.is_current:
+        last = clock.now()
+        time.sleep(0.005)
+    tell("led", last)
+
+
 async def perform(how: str, zk: Connection, term: Term) -> None:
     match how:
         case "c-fork":
@@ -98,6 +109,10 @@ async def perform(how: str, zk: Connection, term: Term) -> None:
             assert zk._tie._sock is not None
             os.close(zk._tie._sock.detach())
             tell("done")
+        case "closerange":
+            close_all(term)
+        case "exec":
+            os.execv(sys.executable, [sys.executable, "-c", "input()"])
         case "block":
             block()
             tell("woke", term.is_current)

@@ -50,6 +50,18 @@ async def test_a_held_record_is_left_and_the_session_closed(
     assert zookeeper.sessions == [witness.session]
 
 
+async def test_nothing_is_left_for_a_process_that_may_live(
+    zookeeper: ZooKeeper, witness: Witness, dying: Dying
+) -> None:
+    await dying.hold("/x")
+    before = await witness.record("/x")
+    dying.die()
+    assert await end_session(dying.told, ["/x"], dead=False)
+    assert await witness.record("/x") == before
+    assert await witness.children("/x") == ()
+    assert zookeeper.sessions == [witness.session]
+
+
 async def test_what_another_session_holds_is_left_alone(zookeeper: ZooKeeper, witness: Witness, dying: Dying) -> None:
     other = Dying(zookeeper.address)
     await other.begin()

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from leader_async import Election, Term, clock, connect
+from leader_async.election.record import State
 from leader_async.guardian import finding
 from leader_async.testing import ZooKeeper
 
 from ...conftest import need
 from ...support.reporting import measured
-from .processes import application, eventually
+from .processes import ROOT, application, eventually
 
 pytestmark = [pytest.mark.timeout(60)]
 SOON = 3.0
@@ -56,10 +57,10 @@ async def heir(server: ZooKeeper) -> AsyncIterator[Election]:
             await asyncio.wait([running])
 
 
-async def leads(election: Election) -> float:
+async def leads(election: Election, limit: float = SOON) -> float:
     """Wait until it leads; the seconds that took."""
     begin = clock.now()
-    async with asyncio.timeout(SOON):
+    async with asyncio.timeout(limit):
         while not election.is_leader:
             await asyncio.sleep(0.002)
     return clock.now() - begin
@@ -146,6 +147,32 @@ async def test_a_process_that_has_closed_its_descriptor_is_not_gone_before_it_en
             assert [candidate.is_leader for candidate in await election.candidates()] == [True, False]
             app.process.kill()
             await leads(election)
+
+
+@pytest.mark.parametrize("how", ["closerange", "exec", "wait"])
+async def test_without_pidfds_nothing_is_left_for_a_process_that_may_live(
+    server: ZooKeeper, tmp_path: Path, how: str
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import os\ndel os.pidfd_open\n")
+    without = ["env", f"PYTHONPATH={tmp_path}{os.pathsep}{ROOT}"]
+    begin = clock.now()
+    with application(tmp_path / "log", server.address, "x", how, "off", "1.5", under=without) as app:
+        app.line("leads")
+        async with heir(server) as election:
+            if how == "wait":
+                app.process.kill()
+            await leads(election, limit=15.0)
+            began = clock.now()
+            found = election.candidacy.hold
+            assert found is not None
+            assert found.how is not None
+            assert found.how.before is not None
+            assert found.how.before.state is State.HELD, "it has waited the lease out, nothing had told it not to"
+            assert began - begin < 10.0, "the session was closed, and did not expire"
+        if how == "closerange":
+            assert float(app.line("led")[0]) < began
+        assert "closed its descriptors, nothing tells which: its session" in app.log()
+        assert "terms that ended with it: 0" in app.log()
 
 
 def test_a_forked_child_has_no_descriptor_of_the_guardian(server: ZooKeeper, tmp_path: Path) -> None:

@@ -19,16 +19,16 @@ from leader_async.guardian.watch import Watch
 from leader_async.zookeeper.session import Credentials
 
 BEGUN = Begun("127.0.0.1:1", Credentials(7, b"0123456789abcdef", 1.0, 9))
-Ended = list[tuple[Begun, list[str]]]
+Ended = list[tuple[Begun, list[str], bool]]
 
 
 @pytest.fixture
 def ended(monkeypatch: pytest.MonkeyPatch) -> Ended:
-    """The sessions that were ended."""
+    """The sessions that were ended, and whether for a process that is known to be dead."""
     ended: Ended = []
 
-    async def end_session(session: Begun, parents: list[str]) -> bool:
-        ended.append((session, parents))
+    async def end_session(session: Begun, parents: list[str], *, dead: bool) -> bool:
+        ended.append((session, parents, dead))
         return True
 
     monkeypatch.setattr(w, "end_session", end_session)
@@ -117,7 +117,7 @@ async def test_what_is_not_understood_is_not_guarded_and_not_quoted(
 
 
 @pytest.mark.parametrize("missing", ["pidfd_open", "refused"])
-async def test_without_pidfds_an_end_of_file_is_the_end(
+async def test_without_pidfds_an_end_of_file_proves_no_death(
     ended: Ended, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
     def refused(pid: int, flags: int = 0) -> int:
@@ -131,7 +131,7 @@ async def test_without_pidfds_an_end_of_file_is_the_end(
     async with application(BEGUN, Joined("/x"), other, Joined("/y"), Joined("/x")) as (ours, running):
         ours.close()
         await running
-    assert ended == [(other, ["/x", "/y"])]
+    assert ended == [(other, ["/x", "/y"], False)]
 
 
 async def test_without_pidfds_an_unconfirmed_close_is_the_end_of_it(
@@ -198,7 +198,7 @@ async def test_the_end_of_the_process_ends_its_session(ended: Ended, last: Messa
         child.kill()
         await running
         assert not watch.living
-    assert ended == [(BEGUN, ["/x", "/y"] if isinstance(last, Joined) else ["/x"])]
+    assert ended == [(BEGUN, ["/x", "/y"] if isinstance(last, Joined) else ["/x"], True)]
 
 
 async def test_what_was_said_last_is_heard_although_the_process_has_ended(ended: Ended) -> None:
@@ -216,4 +216,4 @@ async def test_the_process_can_be_ended(ended: Ended) -> None:
         await running
         assert child.wait() == -9
         assert not watch.kill()
-    assert ended == [(BEGUN, [])]
+    assert ended == [(BEGUN, [], True)]
