@@ -12,7 +12,7 @@
         ├── SessionClosed                   this client was closed
         ├── ProtocolError                   a server sent bytes that are not ZooKeeper's protocol
         └── ServerError                     the server answered with an error code
-            ├── NoNode, NodeExists, BadVersion, NotEmpty, NoAuth, AuthFailed
+            ├── NoNode, NodeExists, BadVersion, NotEmpty, NoAuth, AuthFailed, QuotaExceeded
             └── SessionExpired, SessionMoved, NoChildrenForEphemerals
 
 Rule: each class says by `definite` whether the outcome is known. Definite: the request had no effect. Indefinite: it
@@ -99,7 +99,8 @@ class ServerError(ZooKeeperError):
 
     def __init__(self, code: int | None = None, about: str = "") -> None:
         self.code = self.code if code is None else code
-        told = [f"{type(self).__name__} (ZooKeeper error {self.code})" + (f": {about}" if about else "")]
+        kind = _NAMES.get(self.code, type(self).__name__)
+        told = [f"{kind} (ZooKeeper error {self.code})" + (f": {about}" if about else "")]
         super().__init__("; ".join([*told, self.remedy] if self.remedy else told))
 
 
@@ -159,6 +160,32 @@ class SessionMoved(ServerError):
     code = -118
 
 
+class QuotaExceeded(ServerError):
+    """The write would exceed a quota that is set on the znode or above it."""
+
+    code = -125
+    remedy = "raise the quota (setquota in zkCli.sh), or delete what is not needed below it"
+
+
+_NAMES = {
+    -1: "SystemError",
+    -2: "RuntimeInconsistency",
+    -3: "DataInconsistency",
+    -5: "MarshallingError",
+    -6: "Unimplemented",
+    -7: "OperationTimeout",
+    -8: "BadArguments",
+    -114: "InvalidACL",
+    -119: "NotReadOnly",
+    -120: "EphemeralOnLocalSession",
+    -121: "NoWatcher",
+    -122: "RequestTimeout",
+    -123: "ReconfigDisabled",
+    -124: "SessionClosedRequireAuth",
+    -127: "ThrottledOperation",
+}
+"""What ZooKeeper calls the codes that have no class here (3.9, `KeeperException.Code`)."""
+
 _BY_CODE: dict[int, type[ServerError]] = {
     error.code: error
     for error in (
@@ -171,6 +198,7 @@ _BY_CODE: dict[int, type[ServerError]] = {
         SessionExpired,
         AuthFailed,
         SessionMoved,
+        QuotaExceeded,
     )
 }
 

@@ -151,7 +151,7 @@ async def election_of(target: Target) -> AsyncIterator[tuple[Any, Any]]:
     from ..election.connection import connect
 
     async with connect(target.zookeeper, timeout=target.session_timeout, auth=target.auth, tls=target.tls) as zk:
-        election = zk.election(target.election, identity="", root=target.root)
+        election = zk.election(target.election, root=target.root)
         try:
             async with asyncio.timeout(target.timeout):
                 await zk.wait_connected()

@@ -6,11 +6,11 @@ promise that a server answers at an address, or that a port is free.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from .. import arguments
 from ..errors import UsageError
 from ..logs import FORMATS, Format
 from ..watchdog import ACTIONS, Action
@@ -74,14 +74,10 @@ class Config:
     def __post_init__(self) -> None:
         _named("--zookeeper", hosts.parse, self.zookeeper)
         _named("--root", hosts.check_path, self.root)
-        if not self.election or "/" in self.election:
-            raise UsageError(
-                f"--election is one name without '/', not {self.election!r}; use --root for the path above"
-            )
+        arguments.name("--election", self.election, "use --root for the path above it")
         _named("--election", hosts.check_path, f"/{self.election}")
         for flag, text in (("--identity", self.identity), ("--address", self.address)):
-            if not text.isprintable():
-                raise UsageError(f"{flag} {text!r} has characters that cannot be shown in one line")
+            arguments.line(f"{flag} ", text, empty=True)
         if self.address and not _is_url(self.address):
             raise UsageError(f"--address {self.address!r} is not a URL; write http://host:port")
         for flag, port in (("--port", self.port), ("--shared-port", self.shared_port)):
@@ -90,10 +86,8 @@ class Config:
         if self.shared_port == 0 or (self.shared_port is not None and self.shared_port == self.port):
             raise UsageError(f"--shared-port {self.shared_port} must be a port of its own, other than --port")
         for flag, seconds in (("--session-timeout", self.session_timeout), ("--lease", self.lease)):
-            if not (math.isfinite(seconds) and 0.1 <= seconds <= 86400):
-                raise UsageError(f"{flag} {seconds:g} s cannot be used; give 0.1 to 86400 seconds")
-        if not (math.isfinite(self.stop_timeout) and 0 < self.stop_timeout <= 86400):
-            raise UsageError(f"--stop-timeout {self.stop_timeout:g} s cannot be used; give up to 86400 seconds")
+            arguments.seconds(f"{flag} ", seconds)
+        arguments.seconds("--stop-timeout ", self.stop_timeout, least=0.001)
         if self.resign_token is not None and len(self.resign_token) < 16:
             raise UsageError("the resign token is too easy to guess: give at least 16 characters")
         if self.resign_token is not None and not (self.resign_token.isascii() and self.resign_token.isprintable()):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import os
 import socket
 import ssl
+from collections.abc import Sequence
 from types import TracebackType
 
-from .. import clock
+from .. import arguments, clock
 from ..errors import ConnectionLost, NotConnected, SessionClosed, TermEnded, UsageError
 from ..guardian.tie import Tie
 from ..waking import Alarm, Pulse
@@ -44,7 +44,7 @@ os.register_at_fork(after_in_child=_count_fork)
 
 
 def connect(
-    servers: str,
+    servers: str | Sequence[str],
     *,
     timeout: float = 6.0,
     auth: Digest | None = None,
@@ -58,7 +58,8 @@ def connect(
     or not. `Connection.wait_connected` waits.
 
     Args:
-        servers: `host:port,host:port/chroot`; IPv6 addresses in brackets, the default port is 2181.
+        servers: `host:port,host:port/chroot`, or a list of hosts, the last one with the chroot; IPv6 addresses in
+            brackets, the default port is 2181.
         timeout: the session timeout to ask for, in seconds. The server may grant another one.
         auth: who this process is to ZooKeeper; all that is created is for whoever gives the same, see `Digest`.
         tls: encrypt, and verify the servers; a `TLS` names files that are read anew for each connection.
@@ -70,8 +71,7 @@ def connect(
     Raises:
         UsageError: an argument cannot be used.
     """
-    if not (math.isfinite(timeout) and 0.1 <= timeout <= 86400):
-        raise UsageError(f"a session timeout of {timeout!r} s: give 0.1 to 86400 seconds (6 is a good start)")
+    timeout = arguments.seconds("timeout=", timeout, "6 is a good start")
     if overdue not in ACTIONS:
         raise UsageError(f"overdue={overdue!r} is none of {', '.join(ACTIONS)}")
     if not isinstance(auth, Digest | None):
@@ -84,6 +84,11 @@ def connect(
         raise UsageError("a guardian is another process, which an ssl.SSLContext cannot be given to; use tls=TLS(...)")
     client = Client(hosts.parse(servers), timeout, auth=auth, tls=tls)
     return Connection(client, guardian=guardian, overdue=overdue)
+
+
+def default_identity() -> str:
+    """Who this process is if nobody says: workers of one host are told apart by their numbers."""
+    return f"{socket.gethostname()}-{os.getpid()}"
 
 
 class Connection:
@@ -156,7 +161,7 @@ class Connection:
 
         Args:
             name: the election's name, a znode below `root`.
-            identity: who this process is, for people; the host's name if None.
+            identity: who this process is, for people; the host's name and the process's number if None, as `web1-4711`.
             address: where this process is reached, for people.
             lease: how long a confirmed leader leads without another confirm, in seconds. All candidates of an election
                 may differ: the holder's counts.
@@ -169,17 +174,13 @@ class Connection:
         """
         if self._closed:
             raise SessionClosed("this connection was closed; open another one with leader_async.connect()")
-        if not name or "/" in name:
-            raise UsageError(f"an election's name is one part of a path, not {name!r}; use root= for the path above it")
+        arguments.name("an election's name", name)
         parent = hosts.check_path(f"{self.client.ensemble.chroot}{hosts.check_path(root)}/{name}")
         if parent in self._elections:
             raise UsageError(f"this connection has an election at {parent} already: use that object")
-        if not (math.isfinite(lease) and 0.1 <= lease <= 86400):
-            raise UsageError(f"a lease of {lease!r} s: give 0.1 to 86400 seconds (half the session timeout is usual)")
-        identity = socket.gethostname() if identity is None else identity
-        for what, text in (("identity", identity), ("address", address)):
-            if not text.isprintable():
-                raise UsageError(f"{what} {text!r} has characters that cannot be shown in one line")
+        lease = arguments.seconds("lease=", lease, "half the session timeout is usual")
+        identity = default_identity() if identity is None else arguments.line("identity=", identity)
+        arguments.line("address=", address, empty=True)
         election = Election(self, parent, identity, address, lease, history=history)
         self._elections[parent] = election
         self.client.listen(parent, election)

@@ -186,21 +186,21 @@ class Election(Observer):
         return await self._give_up(self.candidacy.resign, timeout)
 
     async def transfer(self, to: str, timeout: float | None = None) -> bool:
-        """Give the lead to the candidate of this identity, wherever it stands in the queue.
+        """Give the lead to this candidate, wherever it stands in the queue.
 
         The work is stopped and awaited first, then one transaction takes the lead from here and gives it there. A
         running `run` or `terms` queues again at the back. If that candidate is gone by then, the lead is given up as
         `resign` does.
 
         Args:
-            to: the identity of the candidate; the first one in the queue if several have it.
+            to: the identity of the candidate, or the name of its znode, as `candidates` tells it.
             timeout: seconds to wait at most, None for no limit. The transfer itself cannot be taken back.
 
         Returns:
             True if the lead was given to it, False if it was only given up.
 
         Raises:
-            UsageError: this process does not lead, or no other candidate has this identity.
+            UsageError: this process does not lead, no other candidate has this identity, or several have.
             ZooKeeperError: the queue cannot be read; nothing was done.
             TimeoutError: the work has not ended, or ZooKeeper has not answered, in time.
         """

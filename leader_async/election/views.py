@@ -155,25 +155,28 @@ async def read_card(client: Client, parent: str, name: str) -> Card | None:
     return card if card.identity else replace(card, identity=name)
 
 
-async def find_appointee(client: Client, parent: str, own: str | None, identity: str) -> Appointee:
+async def find_appointee(client: Client, parent: str, own: str | None, to: str) -> Appointee:
     """The candidate to hand over to, and how it is told.
 
     Args:
         client: through whom to read.
         parent: path of the election's znode.
         own: name of the znode that holds the lead.
-        identity: whose candidate is wanted.
+        to: the identity of the wanted candidate, or the name of its znode.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is none, or several have this identity.
         ZooKeeperError: ZooKeeper cannot be asked.
     """
     standing = [one for one in await _read_appointees(client, parent) if one[0].znode != own]
-    for appointee, card in standing:
-        if card.identity == identity:
-            return appointee
-    others = sorted({card.identity for _, card in standing})
-    raise UsageError(f"no candidate {identity!r} stands in the queue; there are: {', '.join(others) or 'no others'}")
+    found = [appointee for appointee, card in standing if to in (card.identity, appointee.znode)]
+    if not found:
+        others = sorted({card.identity for _, card in standing})
+        raise UsageError(f"no candidate {to!r} stands in the queue; there are: {', '.join(others) or 'no others'}")
+    if len(found) > 1:
+        znodes = ", ".join(appointee.znode for appointee in found)
+        raise UsageError(f"{len(found)} candidates are called {to!r}; give the znode of one of them: {znodes}")
+    return found[0]
 
 
 async def find_newest(client: Client, parent: str, own: str | None, since: float) -> Appointee | None:

@@ -19,7 +19,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-from .. import clock
+from .. import arguments, clock
 from ..election.connection import Connection
 from ..election.election import Election
 from ..election.term import Term
@@ -64,7 +64,7 @@ def partitions(
         name: what the partitions are called, a znode below `root`. Partition 7 of `jobs` is the election `jobs-0007`
             below that.
         count: how many partitions there are, 1 to 1024; the same in all replicas. It can be changed while none runs.
-        identity: who this process is, for people; the host's name if None.
+        identity: who this process is, for people; the host's name and the process's number if None.
         address: where this process is reached, for people.
         lease: how long a confirmed holder holds a partition without another confirm, in seconds.
         root: the znode below which all of this lives.
@@ -75,8 +75,7 @@ def partitions(
     """
     if not 1 <= count <= LIMIT:
         raise UsageError(f"{count!r} partitions: give 1 to {LIMIT}")
-    if not name or "/" in name:
-        raise UsageError(f"a name is one part of a path, not {name!r}; use root= for the path above it")
+    arguments.name("a name", name)
     base = f"{root.rstrip('/')}/{name}"
     elections = [
         connection.election(

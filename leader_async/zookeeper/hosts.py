@@ -7,12 +7,14 @@ resolved by `client`, anew for each round of dialling.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from ..errors import UsageError
 
 DEFAULT_PORT = 2181
+WRITE = "write host:2181,host:2181,[::1]:2181/chroot"
 _HOST = re.compile(r"[A-Za-z0-9_.:%-]+")
 
 
@@ -38,22 +40,36 @@ class Ensemble:
         return ",".join(map(str, self.servers)) + self.chroot
 
 
-def parse(text: str) -> Ensemble:
+def parse(servers: str | Sequence[str]) -> Ensemble:
     """Read a connect string.
 
     Args:
-        text: `host[:port][,host[:port]...][/chroot]`; IPv6 addresses in brackets; the default port is 2181.
+        servers: `host[:port][,host[:port]...][/chroot]`, or a list of `host[:port]`, the last one with the chroot;
+            IPv6 addresses in brackets; the default port is 2181.
 
     Raises:
         UsageError: it cannot be read; the message quotes the part that is wrong.
     """
-    hosts, slash, chroot = text.strip().partition("/")
-    servers = tuple(_server(host.strip(), text) for host in hosts.split(","))
-    return Ensemble(tuple(dict.fromkeys(servers)), check_path("/" + chroot.rstrip("/")) if slash and chroot else "")
+    if not isinstance(servers, str):
+        if not (isinstance(servers, Sequence) and all(isinstance(one, str) for one in servers)):
+            raise UsageError(f"{servers!r} is no ZooKeeper address; {WRITE}, or a list of hosts")
+        servers = ",".join(servers)
+    if "://" in servers:
+        raise UsageError(f"the ZooKeeper address {servers!r} is a URL; {WRITE}, without http:// or the like")
+    hosts, slash, chroot = servers.strip().partition("/")
+    if "," in chroot:
+        # Taken as a path it would be another place than the others' of the ensemble, and another election.
+        raise UsageError(
+            f"the ZooKeeper address {servers!r} goes on behind its chroot; the chroot stands once, at the end: {WRITE}"
+        )
+    found = tuple(_server(host.strip(), servers) for host in hosts.split(","))
+    return Ensemble(tuple(dict.fromkeys(found)), check_path("/" + chroot.rstrip("/")) if slash and chroot else "")
 
 
 def _server(text: str, whole: str) -> Server:
-    hint = f"in the ZooKeeper address {whole!r}; write host:2181,host:2181,[::1]:2181/chroot"
+    hint = f"in the ZooKeeper address {whole!r}; {WRITE}"
+    if ";" in text:
+        raise UsageError(f"hosts are separated by commas, not by ';', {hint}")
     if not text:
         raise UsageError(f"an empty host {hint}")
     if text.count(":") > 1 and not text.startswith("["):

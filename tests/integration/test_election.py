@@ -106,6 +106,23 @@ async def test_the_lead_is_transferred_to_whoever_is_named(standalone: Server, n
             assert not any(election.status().healed for election in elections)
 
 
+async def test_of_two_candidates_of_one_name_a_transfer_asks_which(standalone: Server, name: str) -> None:
+    async with AsyncExitStack() as stack:
+        elections = []
+        for identity in ("leader", "twin", "twin"):
+            zk = await stack.enter_async_context(connect(standalone.address, timeout=4.0))
+            elections.append(zk.election(name, identity=identity))
+        async with running(*elections):
+            await leads(elections[0])
+            twins = [one.znode for one in await elections[0].candidates() if one.identity == "twin"]
+            with pytest.raises(UsageError, match=f"2 candidates are called 'twin'.*{twins[0]}, {twins[1]}"):
+                await elections[0].transfer("twin")
+            assert elections[0].is_leader
+            assert await elections[0].transfer(twins[1], timeout=10.0)
+            leader = await elections[0].wait_for_leader(5.0)
+            assert leader.znode == twins[1]
+
+
 @pytest.mark.parametrize("order", [(0, 1, 2, 3, 4), (4, 3, 2, 1, 0), (2, 0, 1, 4, 3)], ids=str)
 async def test_a_rolling_restart_moves_the_lead_twice_at_most(
     standalone: Server, name: str, order: tuple[int, ...]
@@ -462,7 +479,7 @@ async def test_misuse_is_told_at_once(near: Connection, name: str) -> None:
     with pytest.raises(UsageError, match="identity"):
         near.election(name + "x", identity="a\nb")
     for timeout in (0.0, float("inf")):
-        with pytest.raises(UsageError, match="session timeout"):
+        with pytest.raises(UsageError, match="timeout="):
             connect("localhost", timeout=timeout)
 
 

@@ -17,6 +17,7 @@ MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 # What each place may import of the package, besides itself; arrows point down only.
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
+    "arguments": {"errors"},
     "clock": set(),
     "counting": set(),
     "version": set(),
@@ -170,15 +171,15 @@ PURE |= {"schedule/ledger", "schedule/tally", "schedule/decisions"}
 LAYERS["web/mailbox"] = set()
 PURE |= {"web/mailbox"}
 PURE |= {"fence/statements", "fence/header", "fence/gate"}
-LAYERS["election"] |= {"guardian/tie", "watchdog"}
-LAYERS["sharding"] = {"errors", "clock", "election", "zookeeper/messages", "zookeeper/client", "sharding"}
+LAYERS["election"] |= {"arguments", "guardian/tie", "watchdog"}
+LAYERS["sharding"] = {"arguments", "errors", "clock", "election", "zookeeper/messages", "zookeeper/client", "sharding"}
 LAYERS["schedule"] = {
     "errors", "clock", "election", "zookeeper/hosts", "zookeeper/messages", "zookeeper/client", "schedule",
 }  # fmt: skip
 LAYERS["embedded"] = {"errors", "clock", "waking", "embedded"}
 LAYERS["testing"] = {"embedded", "errors"}
 LAYERS["health"] = set()
-PURE |= {"health"}
+PURE |= {"health", "arguments"}
 LAYERS["metrics"] = {
     "errors", "version", "counting", "zookeeper/tally", "election", "guardian/tie", "schedule",
 }  # fmt: skip
@@ -190,7 +191,16 @@ LAYERS["web"] = {
 LAYERS["blocking"] = {
     "election", "errors", "watchdog", "metrics", "zookeeper/identity", "zookeeper/tls", "blocking",
 }  # fmt: skip
-LAYERS["cli"] = LAYERS["web"] | {"commands/decisions", "zookeeper", "embedded", "cli", "logs", "signals", "watchdog"}
+LAYERS["cli"] = LAYERS["web"] | {
+    "arguments",
+    "commands/decisions",
+    "zookeeper",
+    "embedded",
+    "cli",
+    "logs",
+    "signals",
+    "watchdog",
+}
 LAYERS["cli/run"] = LAYERS["cli"] | {"commands"}
 LAYERS["cli/main"] = LAYERS["cli"] | {"guardian/container"}
 LAYERS[""] = {"election", "schedule", "sharding", "errors", "zookeeper", "cli"}

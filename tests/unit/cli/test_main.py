@@ -125,7 +125,7 @@ def test_help_teaches() -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (("serve", "--lease", "-1"), "--lease -1 s cannot be used"),
+        (("serve", "--lease", "-1"), "--lease -1.0 cannot be used"),
         (("serve", "--port", "x"), "'x' is not a valid integer"),
         (("serve", "--resign-token-file", "/nowhere/token"), "cannot be read: No such file"),
         (("serve", "--address", "http://[x"), "is not a URL"),
@@ -141,24 +141,24 @@ def test_wrong_usage_ends_with_2_and_says_what_is_wrong(arguments: tuple[str, ..
 
 
 def test_variables_are_read_and_flags_win_over_them() -> None:
-    assert "--lease -7 s" in run("serve", LEASE="-7").stderr
-    assert "--lease -8 s" in run("serve", "--lease", "-8", LEASE="-7").stderr
+    assert "--lease -7.0" in run("serve", LEASE="-7").stderr
+    assert "--lease -8.0" in run("serve", "--lease", "-8", LEASE="-7").stderr
     assert "too easy to guess" in run("serve", RESIGN_TOKEN="short").stderr
-    assert "--lease -7 s" in run("serve", LEASE="-7", VERSION="0.1.0", PORT="", RESIGN_TOKEN="").stderr
+    assert "--lease -7.0" in run("serve", LEASE="-7", VERSION="0.1.0", PORT="", RESIGN_TOKEN="").stderr
 
 
 @pytest.mark.parametrize(
     ("variable", "value", "complaint"),
     [
         ("ZOOKEEPER", "a,,b", "--zookeeper: an empty host"),
-        ("ELECTION", "a/b", "--election is one name"),
+        ("ELECTION", "a/b", "--election is one part of a path"),
         ("ROOT", "no", "--root: 'no' is not a znode's path"),
         ("IDENTITY", "a\nb", "--identity"),
         ("ADDRESS", "me", "--address 'me' is not a URL"),
         ("PORT", "70000", "--port 70000 is no port"),
         ("SHARED_PORT", "8080", "--shared-port 8080 must be a port of its own"),
-        ("SESSION_TIMEOUT", "0", "--session-timeout 0 s"),
-        ("STOP_TIMEOUT", "nan", "--stop-timeout nan s"),
+        ("SESSION_TIMEOUT", "0", "--session-timeout 0.0"),
+        ("STOP_TIMEOUT", "nan", "--stop-timeout nan"),
         ("RESIGN_TOKEN_FILE", "/nowhere/token", "cannot be read"),
         ("LOG_LEVEL", "loud", "--log-level 'loud' is none of"),
         ("OVERDUE", "loud", "--overdue 'loud' is none of"),

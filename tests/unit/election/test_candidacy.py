@@ -91,7 +91,7 @@ def test_a_refused_request_is_logged_and_tried_again_after_a_moment(stage: Stage
     stage.candidacy.join(stage.now)
     (create,) = stage.sends(Purpose.CREATE)
     stage.answer(create, m.Failed(-6))
-    assert "cannot join the queue: ServerError (ZooKeeper error -6)" in notes(stage.candidacy, logging.ERROR)[0]
+    assert "cannot join the queue: Unimplemented (ZooKeeper error -6)" in notes(stage.candidacy, logging.ERROR)[0]
     assert stage.take() == []
     assert stage.candidacy.deadline() == stage.now + HOLD_OFF
     stage.now += HOLD_OFF

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 
 from leader_async.errors import UsageError
@@ -41,11 +44,30 @@ def test_connect_strings(text: str, expected: Ensemble) -> None:
         ("a//b", "not a znode's path"),
         ("a/../b", "not a znode's path"),
         ("a/b\n/c", "character"),
+        ("a:1/app,b:1/app", "the chroot stands once"),
+        ("a:1/app,b:1", "the chroot stands once"),
+        ("http://a:2181", "is a URL"),
+        ("a;b", "separated by commas"),
+        ("a:1;b:1/app", "separated by commas"),
     ],
 )
 def test_unusable_connect_strings_say_which_part(text: str, complaint: str) -> None:
     with pytest.raises(UsageError, match=complaint):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    ("servers", "text"),
+    [(["a:1", "b"], "a:1,b"), (("a", "b/app"), "a,b/app"), (["[::1]:1"], "[::1]:1"), (["a,b", "c"], "a,b,c")],
+)
+def test_a_list_of_hosts_is_as_good(servers: Sequence[str], text: str) -> None:
+    assert parse(servers) == parse(text)
+
+
+@pytest.mark.parametrize("servers", [None, 2181, ["a", 2181], {"a"}, b"a:2181", []])
+def test_what_is_no_address_is_refused(servers: Any) -> None:
+    with pytest.raises(UsageError, match="write host:2181"):
+        parse(servers)
 
 
 @pytest.mark.parametrize("path", ["", "a", "/", "/a/", "/a//b", "/a/./b", "/a/\x00"])

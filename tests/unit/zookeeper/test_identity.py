@@ -68,4 +68,4 @@ def test_a_denial_says_whose_access_list_it_was_and_what_to_do(request_: m.Reque
 
 def test_other_refusals_show_what_was_asked_but_not_its_data() -> None:
     assert str(m.refusal(NoNode.code, m.SetData("/a", b"data", 7))) == "NoNode (ZooKeeper error -101): SetData /a"
-    assert str(m.refusal(-6, m.Ping())) == "ServerError (ZooKeeper error -6): Ping"
+    assert str(m.refusal(-6, m.Ping())) == "Unimplemented (ZooKeeper error -6): Ping"

@@ -1,0 +1,71 @@
+"""What is asked of arguments in more than one place, each rule once. Pure.
+
+Rule: an argument that cannot be used is refused with its name, its value and what to give instead, whatever its type:
+values come from settings files and variables, where a number is easily a text.
+"""
+
+from __future__ import annotations
+
+import math
+
+from .errors import UsageError
+
+SHORTEST, LONGEST = 0.1, 86400.0
+"""Seconds that a session timeout or a lease may have."""
+
+
+def seconds(what: str, value: object, hint: str = "", *, least: float = SHORTEST, most: float = LONGEST) -> float:
+    """A duration in seconds.
+
+    Args:
+        what: how the message begins: `lease=`, or a flag and a space.
+        value: what was given.
+        hint: what is usual, for the message.
+        least: the shortest that can be used.
+        most: the longest.
+
+    Raises:
+        UsageError: it is no number, or out of bounds.
+    """
+    usual = f" ({hint})" if hint else ""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UsageError(f"{what}{value!r} is not a number: give {least:g} to {most:g} seconds{usual}")
+    if not (least <= value <= most and math.isfinite(value)):
+        raise UsageError(f"{what}{value!r} cannot be used: give {least:g} to {most:g} seconds{usual}")
+    return float(value)
+
+
+def name(what: str, value: object, hint: str = "use root= for the path above it") -> str:
+    """A name that is one part of a znode's path.
+
+    Args:
+        what: what it is the name of, for the message.
+        value: what was given.
+        hint: what to do instead, for the message.
+
+    Raises:
+        UsageError: it is no text, empty, or has a slash.
+    """
+    if not isinstance(value, str) or not value or "/" in value:
+        raise UsageError(f"{what} is one part of a path, not {value!r}; {hint}")
+    return value
+
+
+def line(what: str, value: object, *, empty: bool = False) -> str:
+    """A text that people are shown in one line.
+
+    Args:
+        what: how the message begins: `lease=`, or a flag and a space.
+        value: what was given.
+        empty: whether it may be empty.
+
+    Raises:
+        UsageError: it is no text, is empty, or has characters that no line can show.
+    """
+    if not isinstance(value, str):
+        raise UsageError(f"{what}{value!r} is not a text")
+    if not value and not empty:
+        raise UsageError(f"{what}'' is empty: give a name that people know this process by, or leave it out")
+    if not value.isprintable():
+        raise UsageError(f"{what}{value!r} has characters that cannot be shown in one line")
+    return value
