@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 from typing import Any
 
@@ -45,7 +46,15 @@ def _summary(job: dict[str, Any]) -> str:
     else:
         state = "has not run yet"
     following = "never" if job["next_slot"] is None else clock_time(job["next_slot"])
-    return f"{job['name']}  ({job['trigger']})  {state}; next: {following}"
+    return f"{job['name']}  ({job['trigger']})  {state}; next: {following}{_ahead(job)}"
+
+
+def _ahead(job: dict[str, Any]) -> str:
+    from ..schedule.ledger import ahead
+
+    future = ahead(round(job["slot"] * 1000), round(time.time() * 1000))
+    advice = f"`leader-async jobs {job['name']} --reset` brings it back"
+    return f"; its ledger is {future / 1000:.0f} s in the future: {advice}" if future else ""
 
 
 def _attempt(one: dict[str, Any]) -> str:

@@ -8,6 +8,8 @@ Instants are whole milliseconds since the epoch. Rules:
 - Then the slots after the ledger's: with `missed="all"` the first of them, else the last one that is due. Those that
   are more than `window` late are passed over.
 - A trigger other than the ledger's starts from now: nothing of it was missed.
+- A ledger that is in the future, because the clock of whoever wrote it was ahead, is left alone: each slot is claimed
+  at most once, whatever clocks do. `Wait` tells of it; `reset`, or another trigger, brings it back.
 
 Nothing here promises that a slot is run at its instant: it is run when somebody leads, and not before.
 """
@@ -19,7 +21,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from ..errors import UsageError
-from .ledger import Ledger, Open, Outcome
+from .ledger import Ledger, Open, Outcome, ahead, reset
 from .triggers import Trigger
 
 Missed: TypeAlias = Literal["latest", "all", "skip"]
@@ -110,9 +112,15 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Nothing is due before that instant; None: nothing ever."""
+    """Nothing is due before that instant; None: nothing ever.
+
+    Attributes:
+        until: that instant.
+        ahead: by how much the ledger is in the future, 0 if it is not.
+    """
 
     until: int | None
+    ahead: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,23 +142,25 @@ def first(rules: Rules, now: int) -> Ledger:
 def decide(rules: Rules, ledger: Ledger, now: int) -> Step:
     """What to do next, if no attempt is being made here."""
     if ledger.spec != rules.trigger.spec:
-        changed = replace(ledger, spec=rules.trigger.spec, slot=max(ledger.slot, now))
+        changed = replace(reset(ledger, now), spec=rules.trigger.spec)
         return Rewrite(changed, f"is due by {rules.trigger.spec!r} from now on, before by {ledger.spec!r}")
     open_one = ledger.open
     if open_one is not None:
         again = Start(open_one.slot, open_one.attempt + 1, open_one.manual)
         if open_one.again_at is not None:
-            return again if open_one.again_at <= now else Wait(open_one.again_at)
+            if open_one.again_at <= now:
+                return again
+            return Wait(open_one.again_at, ahead(open_one.began, now))
         if rules.unfinished == "rerun" and open_one.attempt < ATTEMPTS:
             return again
         return Rewrite(
             ledger.close(Outcome.UNFINISHED, now), f"was left unfinished by {open_one.identity}, and is not run again"
         )
     slot = _slot(rules, ledger.slot, now)
-    if slot is None:
-        return Wait(None)
-    due = rules.due(slot)
-    return Start(slot) if due <= now else Wait(due)
+    due = None if slot is None else rules.due(slot)
+    if slot is None or due is None or due > now:
+        return Wait(due, ahead(ledger.slot, now))
+    return Start(slot)
 
 
 def _slot(rules: Rules, after: int, now: int) -> int | None:

@@ -84,6 +84,7 @@ class Job:
         self._path = ledger_of(election.parent, rules.name)
         # Transactions have paths below the chroot.
         self._below_chroot = self._path.removeprefix(self._client.ensemble.chroot)
+        self._ahead: Ledger | None = None  # in the future, and that was told
         self._claiming: Open | None = None  # an attempt whose claim was sent, and not answered yet
         self._unclosed: tuple[Open, str | None] | None = None  # one that has ended, and how; it is not written down yet
 
@@ -144,11 +145,14 @@ class Job:
             elif open_one.again_at is not None:
                 step = Start(open_one.slot, open_one.attempt + 1, open_one.manual)
         match step:
-            case Wait(until):
+            case Wait(until, ahead):
+                self._tell_if_ahead(page, ahead)
                 seconds = NAP if until is None else min(NAP, max(0.0, (until - now) / 1000))
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(seconds):
                         await self.asked.wait()
+                if ahead:
+                    raise BadVersion(about="the ledger may have been reset")
             case Rewrite(ledger, why):
                 log.info("%s: %s", self.rules.name, why, extra=self._fields("job_put_right"))
                 await self._write(term, page, ledger)
@@ -158,6 +162,16 @@ class Job:
                 await self._write(term, page, ledger)
                 self._claiming = None
                 await self._attempt(term, page)
+
+    def _tell_if_ahead(self, page: _Page, ahead: int) -> None:
+        if ahead and self._ahead != page.ledger:
+            log.warning(
+                "%s: its ledger is %.0f s in the future, because a clock was ahead; it is not run until then. "
+                "`leader-async jobs %s --reset` brings it back",
+                self.rules.name, ahead / 1000, self.rules.name,
+                extra={**self._fields("job_ledger_ahead"), "seconds": round(ahead / 1000, 1)},
+            )  # fmt: skip
+        self._ahead = page.ledger if ahead else None
 
     async def _attempt(self, term: Term, page: _Page) -> None:
         """Carry out the open attempt of this ledger, and write down how it ended."""

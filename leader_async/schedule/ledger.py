@@ -2,7 +2,8 @@
 
 Rules:
 - It is written against the version that was read, so of all who write it on one version one succeeds.
-- `slot` only rises: a slot at or before it is claimed or passed over, and is never claimed again.
+- `slot` only rises: a slot at or before it is claimed or passed over, and is never claimed again. There is one
+  exception: a ledger that was written by a clock that was ahead, and is `reset`.
 - At most one attempt is open. It is on the way, or it has failed and is to be made again.
 - Of the past the last `KEPT` attempts are kept.
 
@@ -17,6 +18,8 @@ from dataclasses import asdict, dataclass, replace
 
 from ..errors import LedgerError
 
+AHEAD = 10_000
+"""By how much a ledger may be ahead of now: clocks that are right differ by less."""
 KEPT = 20
 ERROR_LENGTH = 200
 """Characters of an error's first line that are kept."""
@@ -99,6 +102,34 @@ class Ledger:
             was.slot, was.attempt, was.token, was.identity, was.began, was.manual, now, outcome, first_line
         )  # fmt: skip
         return replace(self, open=None, past=(*self.past, over)[-KEPT:])
+
+
+def ahead(slot: int, now: int) -> int:
+    """By how much a ledger that ends with this slot is in the future; 0 if that may be two clocks' difference.
+
+    A slot is claimed when it is due, not before. So a clock was ahead, and the job does not run until all are there.
+    """
+    return slot - now if slot - now > AHEAD else 0
+
+
+def reset(ledger: Ledger, now: int) -> Ledger:
+    """The ledger that goes on with the first slot after now: what was missed is passed over.
+
+    One that is in the future comes back, and only such a one: what has been run is not run again. An attempt that is
+    under way stays open, whoever makes it; one that is to be made again is made at once.
+
+    This is all of `leader-async jobs NAME --reset` and `Schedule.reset`, beside writing it against the version that was
+    read. The leader finds it when it next looks: within `job.NAP` seconds, if its ledger is in the future.
+
+    Args:
+        ledger: as it was read.
+        now: the time by ZooKeeper's clock.
+    """
+    slot = now if ahead(ledger.slot, now) else max(ledger.slot, now)
+    open_one = ledger.open
+    if open_one is not None and open_one.again_at is not None:
+        open_one = replace(open_one, again_at=min(open_one.again_at, now))
+    return replace(ledger, slot=slot, open=open_one)
 
 
 def encode(ledger: Ledger) -> bytes:

@@ -20,7 +20,7 @@ from leader_async.schedule.decisions import (
     ended,
     first,
 )
-from leader_async.schedule.ledger import ERROR_LENGTH, KEPT, Ledger, Outcome, decode, encode
+from leader_async.schedule.ledger import AHEAD, ERROR_LENGTH, KEPT, Ledger, Outcome, ahead, decode, encode, reset
 from leader_async.schedule.triggers import Every
 
 TEN = Every(10)
@@ -70,7 +70,7 @@ def test_what_was_missed(missed: str, window: float | None, now: float, step: ob
 def test_slots_never_go_back_with_the_clock() -> None:
     """A leader whose clock is behind waits; it does not run again what was run."""
     for missed in ("latest", "all", "skip"):
-        assert decide(rules(missed=missed), ledger(3600), s(20)) == Wait(s(3610))
+        assert decide(rules(missed=missed), ledger(3600), s(20)) == Wait(s(3610), s(3580))
 
 
 def test_jitter_puts_off_by_the_same_for_everybody() -> None:
@@ -178,10 +178,37 @@ def test_another_trigger_starts_from_now() -> None:
     assert isinstance(step, Rewrite)
     assert (step.ledger.spec, step.ledger.slot) == ("every 3 s", s(100))
     assert decide(changed, step.ledger, s(100)) == Wait(s(102))
-    # Not back in time, if the clock is behind.
-    behind = decide(changed, ledger(500), s(100))
+    # Not back in time, if the clock is a little behind.
+    behind = decide(changed, ledger(105), s(100))
     assert isinstance(behind, Rewrite)
-    assert behind.ledger.slot == s(500)
+    assert behind.ledger.slot == s(105)
+
+
+def test_a_ledger_in_the_future_is_told_of_and_comes_back() -> None:
+    """Whoever wrote it had a clock that was an hour ahead. Nothing is run until then, unless somebody decides so."""
+    now, book = s(20), ended(rules(), began(Start(s(3620)), at=3620), s(3621), None)
+    assert decide(rules(), book, now) == Wait(s(3630), ahead=s(3600))
+    back = reset(book, now)
+    assert decide(rules(), back, now) == Wait(s(30))
+    assert back.past == book.past
+    changed = decide(Rules("job", Every(3)), book, now)
+    assert isinstance(changed, Rewrite)
+    assert changed.ledger == replace(back, spec="every 3 s")
+
+
+def test_an_attempt_in_the_future_comes_back_with_its_ledger() -> None:
+    patient = rules(retries=1)
+    book = ended(patient, began(Start(s(3620)), at=3620), s(3621), "no")
+    assert decide(patient, book, s(20)) == Wait(s(3622), ahead=s(3600))
+    assert decide(patient, reset(book, s(20)), s(20)) == Start(s(3620), 2)
+    under_way = began(Start(s(3620)), at=3620)
+    assert reset(under_way, s(20)).open == under_way.open
+
+
+def test_two_clocks_that_are_right_are_no_future() -> None:
+    assert (ahead(s(20) + AHEAD, s(20)), ahead(s(21) + AHEAD, s(20))) == (0, AHEAD + s(1))
+    assert reset(ledger(25), s(20)).slot == s(25), "what may have been run is not run again"
+    assert reset(ledger(0), s(20)).slot == s(20), "what was missed is passed over"
 
 
 def test_a_trigger_that_is_never_due_again_is_waited_for() -> None:

@@ -15,6 +15,8 @@ import pytest
 
 from leader_async import Connection, Election, JobRun, JobStatus, Schedule, StaleToken, Term, UsageError, clock, connect
 from leader_async.errors import NotConnected
+from leader_async.schedule import job
+from leader_async.schedule.ledger import Ledger, encode, reset
 from leader_async.schedule.run import attempt
 from leader_async.testing import ZooKeeper, zookeeper
 from leader_async.zookeeper import messages as m
@@ -355,6 +357,23 @@ async def test_a_ledger_that_somebody_changes_is_read_again(zookeeper: ZooKeeper
             await zk.client.request(m.Delete(LEDGER))
             seen = len(runs)
             await until(lambda: len(runs) > seen)
+
+
+async def test_a_ledger_in_the_future_is_told_of_and_runs_once_it_is_reset(
+    zookeeper: ZooKeeper, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "NAP", 0.02)
+    async with connected(zookeeper) as (zk, election):
+        future = Ledger("every 0.1 s", round(time.time() + 3600) * 1000)
+        for path in ("/ELECTION", "/ELECTION/x", "/ELECTION/x/jobs", LEDGER):
+            await zk.client.request(m.Create(path, encode(future) if path == LEDGER else b""))
+        jobs, runs = noting(Schedule(election))
+        async with running(jobs):
+            await until(lambda: "in the future, because a clock was ahead" in caplog.text)
+            assert not runs
+            await zk.client.request(m.SetData(LEDGER, encode(reset(future, round(time.time() * 1000))), 0))
+            await until(lambda: runs)
+    assert caplog.text.count("in the future") == 1, "it looks again and again, and tells once"
 
 
 async def test_a_strangers_ledger_stops_that_job_only(zookeeper: ZooKeeper, caplog: pytest.LogCaptureFixture) -> None:
