@@ -39,7 +39,7 @@ from .schedule import Schedule
 from .schedule.ledger import Outcome
 from .schedule.tally import JobTally
 from .version import version
-from .zookeeper.tally import Cause
+from .zookeeper.messages import Cause
 
 __all__ = ("Collector",)
 
@@ -127,7 +127,7 @@ def _of_the_session(connection: Connection) -> Iterator[Metric]:
     yield _counter("connections", "Connections on which a server began, or resumed, the session.", ["session"],
                    {("begun",): tally.begun, ("resumed",): tally.resumed})  # fmt: skip
     yield _counter("connection_ends", "Connections that ended or did not come about, by cause.", ["cause"],
-                   {(cause.value,): tally.ended[cause] for cause in Cause})  # fmt: skip
+                   {(cause.value,): tally.ended[cause] for cause in Cause if cause is not Cause.CLOSED})  # fmt: skip
     yield _counter("session_expirations", "Sessions that a server said were over.", [], {(): tally.expired})
     yield _histogram("confirm_seconds", "How long ZooKeeper took to confirm.", [], {(): confirms.seconds})
     yield _counter("confirm_failures", "Confirms that were refused, or whose answer was lost.", ["outcome"],

@@ -21,7 +21,7 @@ import ssl
 import time
 from collections.abc import Callable
 from itertools import chain
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from .. import clock
 from ..errors import AuthFailed, ConnectionLost, SessionClosed, UsageError
@@ -32,12 +32,14 @@ from .identity import Digest
 from .link import Link
 from .session import CLOSED, Credentials, Phase, Session
 from .status import SessionStatus
-from .tally import SessionTally, cause
+from .tally import SessionTally
 from .tls import TLS, explain
 
 log = logging.getLogger("leader_async.zookeeper")
 
 OnAnswer = Callable[[m.Answer], None]
+Failure: TypeAlias = tuple[str, m.Cause]
+"""Why a connection ended or did not come about: for people, and for programs."""
 
 MUTE = "it does not serve, or speaks TLS on this port (tls=, --zookeeper-tls)"
 MUTE_WITH_TLS = "it does not serve, or wants a certificate of ours that it trusts (cert=, --zookeeper-cert)"
@@ -115,7 +117,7 @@ class Client:
             while self._session.phase is not Phase.OVER:
                 await self._changed.wait()
         finally:
-            self._session.drop(CLOSED)
+            self._session.drop(CLOSED, m.Cause.CLOSED)
             self._pump()
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -293,14 +295,14 @@ class Client:
                 how = "resumed" if resumed else "begun"
                 fields = {"event": f"session_{how}", "session": f"0x{session_id:x}", "server": server}
                 log.info("session 0x%x %s by %s", session_id, how, server, extra=fields)
-            case m.Disconnected(reason):
+            case m.Disconnected(reason, cause):
                 again = not self._served and reason == self._last_error  # said once, as in `_trouble`
                 if self._served:  # else it was a handshake, one of many perhaps while no server serves
                     self._served, self._since = False, time.time()
-                self.tally.disconnected(reason)
+                self.tally.disconnected(cause)
                 self._last_error = reason
                 if self._link is not None:
-                    ours = self._closing or reason == CLOSED
+                    ours = self._closing or cause is m.Cause.CLOSED
                     log.log(
                         logging.DEBUG if ours or again else logging.WARNING,
                         "connection to %s ended: %s",
@@ -309,7 +311,7 @@ class Client:
                         extra={
                             "event": "connection_ended",
                             "server": self._link.peer,
-                            "cause": cause(reason).value,
+                            "cause": cause.value,
                             "reason": reason,
                         },
                     )
@@ -357,7 +359,7 @@ class Client:
     async def _dial_round(self, patience: float) -> bool:
         """Dial every server once; whether one serves the session now."""
         addresses, unknown = await self._resolver.resolve(self._failed_last)
-        failures = [f"cannot look up {problem}" for problem in unknown]
+        failures = [(f"cannot look up {problem}", m.Cause.UNKNOWN_NAME) for problem in unknown]
         while addresses and not self._over:
             try:
                 context = self.tls.context() if isinstance(self.tls, TLS) else self.tls
@@ -365,11 +367,11 @@ class Client:
                     sock = await dialling.dial(addresses)
                 link = Link(self, sock.getpeername()[:2], patience)
             except UsageError as error:
-                failures.append(str(error))
+                failures.append((str(error), m.Cause.TLS))
                 break
             except OSError as error:
                 names = ",".join(map(str, self.ensemble.servers))
-                failures.append(f"no server of {names} takes a connection: {error or 'no answer'}")
+                failures.append((f"no server of {names} takes a connection: {error or 'no answer'}", _cause(error)))
                 break
             if failure := await self._attach(link, sock, context):
                 failures.append(failure)
@@ -379,19 +381,22 @@ class Client:
             if self._link is link:
                 break
         if failures:
-            self._trouble("; ".join(sorted(failures)))
+            for _, cause in failures:
+                self.tally.disconnected(cause)
+            self._trouble("; ".join(sorted(text for text, _ in failures)))
         return self._link is not None
 
-    async def _attach(self, link: Link, sock: socket.socket, context: ssl.SSLContext | None) -> str:
-        """Begin to talk on this socket; what keeps us from it, "" if nothing does."""
+    async def _attach(self, link: Link, sock: socket.socket, context: ssl.SSLContext | None) -> Failure | None:
+        """Begin to talk on this socket; what keeps us from it, None if nothing does."""
         server = self._resolver.server_at(link.address)
         try:
             async with asyncio.timeout(self._hurry(link)):
                 await link.attach(sock, context, server.host)
         except OSError as error:
             self._failed_last = link.address
-            return f"{server}: {explain(error)}" if context else f"{server}: {error or 'no answer'}"
-        return ""
+            text, cause = explain(error) if context else (str(error) or "no answer", _cause(error))
+            return f"{server}: {text}", cause
+        return None
 
     def _hurry(self, link: Link) -> float:
         # Making a session takes a quorum write, resuming one does not: no hurry with the former.
@@ -426,5 +431,10 @@ class Client:
             if error is None:
                 self._session.receive_eof(clock.now(), MUTE_WITH_TLS if link.encryption else MUTE)
             else:
-                self._session.drop(explain(error) if isinstance(error, ssl.SSLError) else str(error))
+                broken = explain(error) if isinstance(error, ssl.SSLError) else (str(error), m.Cause.NETWORK)
+                self._session.drop(*broken)
             self._pump()
+
+
+def _cause(error: OSError) -> m.Cause:
+    return m.Cause.NO_ANSWER if isinstance(error, TimeoutError) else m.Cause.NETWORK

@@ -401,11 +401,31 @@ class Connected:
     resumed: bool
 
 
+class Cause(enum.StrEnum):
+    """Why a connection ended, or did not come about."""
+
+    CLOSED = "closed"
+    """by ourselves"""
+    NO_ANSWER = "no answer"
+    END_OF_STREAM = "end of stream"
+    REFUSED = "refused"
+    PROTOCOL = "protocol broken"
+    TLS = "TLS failed"
+    UNKNOWN_NAME = "unknown name"
+    NETWORK = "network error"
+
+
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """The connection is gone, the session perhaps not. All that was not answered is `Lost`."""
+    """The connection is gone, the session perhaps not. All that was not answered is `Lost`.
+
+    Attributes:
+        reason: why, for people.
+        cause: why, for programs.
+    """
 
     reason: str
+    cause: Cause
 
 
 @dataclass(frozen=True, slots=True)

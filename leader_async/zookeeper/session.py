@@ -170,7 +170,8 @@ class Session:
             return
         begins = self.phase is Phase.SHAKING and not (self._proving or self._frames.pending)
         if begins and data.startswith((TLS_ALERT, TLS_HANDSHAKE)):
-            self.drop("the server speaks TLS on this port: give tls=, --zookeeper-tls, or its plain clientPort")
+            hint = "give tls=, --zookeeper-tls, or its plain clientPort"
+            self.drop(f"the server speaks TLS on this port: {hint}", m.Cause.PROTOCOL)
             return
         try:
             for frame in self._frames.feed(data):
@@ -178,7 +179,7 @@ class Session:
                 if self.phase in (Phase.DOWN, Phase.OVER):
                     return
         except ProtocolError as error:
-            self.drop(f"the server broke the protocol: {error}")
+            self.drop(f"the server broke the protocol: {error}", m.Cause.PROTOCOL)
 
     def receive_eof(self, now: float, hint: str = "") -> None:
         """The server ended the connection; `hint` is what that may mean of one that has never served us."""
@@ -188,21 +189,26 @@ class Session:
         what = "inside the handshake" if self.phase is Phase.SHAKING else "of the connection"
         partial = f", inside a frame ({self._frames.pending} bytes of it came)" if self._frames.pending else ""
         perhaps = f"; {hint}" if hint and mute and not self._told else ""
-        self.drop(f"end of stream {what}{partial}{perhaps}")
+        self.drop(f"end of stream {what}{partial}{perhaps}", m.Cause.END_OF_STREAM)
 
-    def drop(self, reason: str) -> None:
-        """The connection is of no use any more; what is unanswered is lost."""
-        self._drop(reason, confirmed=False)
+    def drop(self, reason: str, cause: m.Cause = m.Cause.NETWORK) -> None:
+        """The connection is of no use any more; what is unanswered is lost.
+
+        Args:
+            reason: why, for people.
+            cause: why, for programs.
+        """
+        self._drop(reason, cause, confirmed=False)
 
     def _refuse(self, reason: str) -> None:
         """The server does not serve us, as we are; rule 10."""
         if self._served:
-            self.drop(reason)
+            self.drop(reason, m.Cause.REFUSED)
         else:
             self.phase = Phase.CLOSING
-            self._drop(reason, confirmed=False, refused=reason)
+            self._drop(reason, m.Cause.REFUSED, confirmed=False, refused=reason)
 
-    def _drop(self, reason: str, *, confirmed: bool, refused: str = "") -> None:
+    def _drop(self, reason: str, cause: m.Cause, *, confirmed: bool, refused: str = "") -> None:
         if self.phase in (Phase.DOWN, Phase.OVER):
             return
         closing = self.phase is Phase.CLOSING
@@ -211,7 +217,7 @@ class Session:
         self._due.clear()
         self._ping_due = None
         lost, self._asked = self._asked, deque()
-        self._events.append(m.Disconnected(reason))
+        self._events.append(m.Disconnected(reason, cause))
         self._events.extend(m.Answered(asked.xid, m.Lost()) for asked in lost)
         if closing:
             self._events.append(m.Ended(confirmed, refused))
@@ -254,7 +260,7 @@ class Session:
             self.phase = Phase.CLOSING
         elif self.phase is Phase.SHAKING:
             self.phase = Phase.CLOSING
-            self.drop(CLOSED)
+            self.drop(CLOSED, m.Cause.CLOSED)
         elif self.phase is Phase.DOWN:
             self.phase = Phase.OVER
             self._events.append(m.Ended())
@@ -286,10 +292,11 @@ class Session:
         if due is None or now < due:
             return
         if self.phase is Phase.SHAKING:
-            self.drop("no answer to the handshake" if not self._proving else "no answer to our credentials")
+            what = "our credentials" if self._proving else "the handshake"
+            self.drop(f"no answer to {what}", m.Cause.NO_ANSWER)
         elif self._ping_due is not None or self._asked:
             what = type(self._asked[0].request).__name__ if self._asked else "Ping"
-            self.drop(f"no answer to {what}, the oldest request, in time")
+            self.drop(f"no answer to {what}, the oldest request, in time", m.Cause.NO_ANSWER)
         else:
             self._out += wire.encode_request(wire.PING_XID, m.Ping())
             self._last_sent = now
@@ -329,7 +336,8 @@ class Session:
             raise ProtocolError(f"a reply to request {xid} where {asked.xid} is next")
         reply = wire.decode_reply(asked.request, frame)
         if isinstance(reply, m.Failed) and reply.code in (SessionMoved.code, SessionExpired.code):
-            self.drop(f"this server does not serve the session any more ({server_error(reply.code)})")
+            why = server_error(reply.code)
+            self.drop(f"this server does not serve the session any more ({why})", m.Cause.REFUSED)
             return
         if isinstance(reply, m.Failed) and reply.code == IDENTITY_DEMANDED:
             self._refuse("the server serves only who proves who they are (its enforce.auth settings)")
@@ -340,7 +348,7 @@ class Session:
             self._due.popleft()
         self._events.append(m.Answered(xid, reply))
         if isinstance(asked.request, m.Close):
-            self._drop(CLOSED, confirmed=True)
+            self._drop(CLOSED, m.Cause.CLOSED, confirmed=True)
 
     def _receive_accepted(self, accepted: m.Accepted, now: float) -> None:
         ours = self.session_id
@@ -351,14 +359,11 @@ class Session:
             if self._handed_over:
                 # One that the server may have begun instead is left to its timeout: nobody asked for it.
                 self.phase = Phase.CLOSING
-                self.drop("the session has expired")
+                self.drop("the session has expired", m.Cause.REFUSED)
                 return
         if accepted.session_id == 0 or accepted.timeout <= 0:
-            self.drop(
-                "the server refused the session: it has expired"
-                if ours and not self._anew
-                else "the server refused a session"
-            )
+            what = "the session: it has expired" if ours and not self._anew else "a session"
+            self.drop(f"the server refused {what}", m.Cause.REFUSED)
             return
         self.session_id, self._password = accepted.session_id, accepted.password
         self.timeout = accepted.timeout

@@ -14,6 +14,7 @@ import ssl
 from dataclasses import dataclass
 
 from ..errors import UsageError
+from .messages import Cause
 
 _UNTRUSTED = {18, 19, 20, 21}
 """OpenSSL's `X509_V_ERR_…`: self-signed, or signed by nobody whom we know."""
@@ -95,26 +96,25 @@ def _check_readable(what: str, path: str) -> None:
         raise UsageError(f"the TLS {what} file {path!r} cannot be read: {error.strerror}") from error
 
 
-def explain(error: Exception) -> str:
-    """What it means that TLS with a server failed by this error, and what to do."""
+def explain(error: Exception) -> tuple[str, Cause]:
+    """What it means that TLS with a server failed by this error and what to do, for people; and for programs."""
     match error:
         case ssl.SSLCertVerificationError(verify_code=code, verify_message=text):
             text = f"its certificate cannot be trusted: {text.rstrip('.')}"
             if code in _UNTRUSTED:
-                return f"{text}; give the certificate of the CA that has signed it (ca=, --zookeeper-ca)"
+                return f"{text}; give the certificate of the CA that has signed it (ca=, --zookeeper-ca)", Cause.TLS
             if code in (_HOSTNAME, _ADDRESS):
-                return f"{text}; dial a name that it is for, or give the server another one"
-            return f"{text}; give the server another one"
+                return f"{text}; dial a name that it is for, or give the server another one", Cause.TLS
+            return f"{text}; give the server another one", Cause.TLS
         case ssl.SSLError(reason=str(reason)) if reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
-            return "it does not speak TLS on this port; give its secureClientPort, or do without tls="
+            return "it does not speak TLS on this port; give its secureClientPort, or do without tls=", Cause.PROTOCOL
         case ssl.SSLError(reason=str(reason)) if "ALERT" in reason and "CERT" in reason:
-            return f"it refuses us ({reason}); give a certificate of ours that it trusts (cert=, --zookeeper-cert)"
+            remedy = "give a certificate of ours that it trusts (cert=, --zookeeper-cert)"
+            return f"it refuses us ({reason}); {remedy}", Cause.REFUSED
         case ssl.SSLError():
-            return f"TLS failed: {error}"
+            return f"TLS failed: {error}", Cause.TLS
         case TimeoutError():
-            return "it did not answer the TLS handshake in time"
+            return "it did not answer the TLS handshake in time", Cause.NO_ANSWER
         case _:
-            return (
-                "it hung up on the TLS handshake; is this its secureClientPort, and does it want a certificate of ours "
-                "(cert=, --zookeeper-cert)?"
-            )
+            remedy = "is this its secureClientPort, and does it want a certificate of ours (cert=, --zookeeper-cert)?"
+            return f"it hung up on the TLS handshake; {remedy}", Cause.END_OF_STREAM

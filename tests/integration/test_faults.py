@@ -14,7 +14,7 @@ import pytest
 from leader_async import Connection, ConnectionLost, NotConnected, clock, connect
 from leader_async.zookeeper import dialling
 from leader_async.zookeeper import messages as m
-from leader_async.zookeeper.tally import Cause
+from leader_async.zookeeper.messages import Cause
 
 from ..support.history import Recorder, overlaps
 from ..support.proxy import CREATE, MULTI, Proxy

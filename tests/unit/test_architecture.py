@@ -31,12 +31,12 @@ LAYERS: dict[str, set[str]] = {
     "zookeeper/wire/server": {"errors", "zookeeper/messages", "zookeeper/wire"},
     "zookeeper/wire": {"zookeeper/wire"},
     "zookeeper/identity": {"errors", "zookeeper/messages"},
-    "zookeeper/tls": {"errors"},
+    "zookeeper/tls": {"errors", "zookeeper/messages"},
     "zookeeper/session": {"errors", "zookeeper/messages", "zookeeper/identity", "zookeeper/wire"},
     "zookeeper/dialling": {"zookeeper/hosts"},
     "zookeeper/link": {"zookeeper/hosts"},
     "zookeeper/status": set(),
-    "zookeeper/tally": {"counting", "zookeeper/session"},
+    "zookeeper/tally": {"counting", "zookeeper/messages"},
     "zookeeper/client": {
         "errors",
         "clock",
@@ -181,7 +181,7 @@ LAYERS["testing"] = {"embedded", "errors"}
 LAYERS["health"] = set()
 PURE |= {"health", "arguments"}
 LAYERS["metrics"] = {
-    "errors", "version", "counting", "zookeeper/tally", "election", "guardian/tie", "schedule",
+    "errors", "version", "counting", "zookeeper/messages", "zookeeper/tally", "election", "guardian/tie", "schedule",
 }  # fmt: skip
 LAYERS["web"] = {
     "metrics", "version", "health",

@@ -97,7 +97,10 @@ def test_resuming_tells_id_password_and_zxid(session: Session) -> None:
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (accepted(0, 0, bytes(16)), [m.Expired(7), m.Disconnected("the server refused the session: it has expired")]),
+        (
+            accepted(0, 0, bytes(16)),
+            [m.Expired(7), m.Disconnected("the server refused the session: it has expired", m.Cause.REFUSED)],
+        ),
         (accepted(8), [m.Expired(7), m.Connected(8, 6.0, resumed=False)]),
         (accepted(7, password=b"other"), [m.Expired(7), m.Connected(7, 6.0, resumed=False)]),
     ],
@@ -284,7 +287,7 @@ def test_each_request_has_its_deadline_and_the_first_one_missed_ends_the_connect
     session.tick(1.6)
     assert events(session) == [
         m.Answered(slow, m.Deleted()),
-        m.Disconnected("no answer to Multi, the oldest request, in time"),
+        m.Disconnected("no answer to Multi, the oldest request, in time", m.Cause.NO_ANSWER),
         m.Answered(quick, m.Lost()),
     ]
 
@@ -304,7 +307,7 @@ def test_closing_sends_close_and_ends(session: Session) -> None:
     session.receive_data(reply(1), 1.1)
     assert events(session) == [
         m.Answered(1, m.Closed()),
-        m.Disconnected("closed by ourselves"),
+        m.Disconnected("closed by ourselves", m.Cause.CLOSED),
         m.Ended(confirmed=True),
     ]
     assert session.phase is Phase.OVER
@@ -327,7 +330,7 @@ def test_closing_without_a_connection() -> None:
     shaking = Session(6.0)
     shaking.open(0.0, 1.0)
     shaking.close(0.5)
-    assert events(shaking) == [m.Disconnected("closed by ourselves"), m.Ended()]
+    assert events(shaking) == [m.Disconnected("closed by ourselves", m.Cause.CLOSED), m.Ended()]
 
 
 def test_bytes_behind_the_end_count_for_nothing(session: Session) -> None:
@@ -356,7 +359,7 @@ def test_a_session_that_was_handed_over_is_followed_by_no_other_one(instead: int
     heir = Session(6.0, resume=Credentials(7, PASSWORD, 6.0, 9))
     heir.open(2.0, 1.0)
     heir.receive_data(accepted(instead), 2.1)
-    assert events(heir) == [m.Expired(7), m.Disconnected("the session has expired"), m.Ended()]
+    assert events(heir) == [m.Expired(7), m.Disconnected("the session has expired", m.Cause.REFUSED), m.Ended()]
     assert heir.phase is Phase.OVER
     assert heir.credentials is None
 
@@ -422,7 +425,7 @@ def test_a_session_that_was_begun_but_not_told_of_is_told_of_as_new(known: Sessi
 def test_credentials_that_never_worked_end_all(known: Session) -> None:
     known.receive_data(REFUSED, 0.6)
     why = "the server does not accept the digest of user 'app'"
-    assert events(known) == [m.Disconnected(why), m.Ended(refused=why)]
+    assert events(known) == [m.Disconnected(why, m.Cause.REFUSED), m.Ended(refused=why)]
     assert known.phase is Phase.OVER
 
 

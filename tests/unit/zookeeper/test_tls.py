@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization as s
 
 from leader_async import TLS, UsageError, connect
+from leader_async.zookeeper.messages import Cause
 from leader_async.zookeeper.tls import explain
 
 from ...support.certificates import Authority, Files
@@ -75,23 +76,27 @@ def test_connect_refuses_what_it_cannot_use() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "what"),
+    ("error", "what", "cause"),
     [
-        (ConnectionResetError(), "it hung up on the TLS handshake"),
-        (TimeoutError(), "it did not answer the TLS handshake in time"),
-        (ssl.SSLError(1, "[SSL] wrong version number"), "TLS failed"),
+        (ConnectionResetError(), "it hung up on the TLS handshake", Cause.END_OF_STREAM),
+        (TimeoutError(), "it did not answer the TLS handshake in time", Cause.NO_ANSWER),
+        (ssl.SSLError(1, "[SSL] wrong version number"), "TLS failed", Cause.TLS),
     ],
 )
-def test_failures_in_words(error: Exception, what: str) -> None:
-    assert explain(error).startswith(what)
+def test_failures_in_words(error: Exception, what: str, cause: Cause) -> None:
+    text, found = explain(error)
+    assert text.startswith(what)
+    assert found is cause
 
 
 def test_a_failure_by_its_reason() -> None:
-    for reason, what in (
-        ("WRONG_VERSION_NUMBER", "it does not speak TLS on this port"),
-        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "it refuses us (TLSV13_ALERT_CERTIFICATE_REQUIRED)"),
-        ("TLSV1_ALERT_PROTOCOL_VERSION", "TLS failed: "),
+    for reason, what, cause in (
+        ("WRONG_VERSION_NUMBER", "it does not speak TLS on this port", Cause.PROTOCOL),
+        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "it refuses us (TLSV13_ALERT_CERTIFICATE_REQUIRED)", Cause.REFUSED),
+        ("TLSV1_ALERT_PROTOCOL_VERSION", "TLS failed: ", Cause.TLS),
     ):
         error = ssl.SSLError(1, "text")
         error.reason = reason
-        assert explain(error).startswith(what)
+        text, found = explain(error)
+        assert text.startswith(what)
+        assert found is cause
