@@ -345,8 +345,8 @@ class Client:
                     lost, patience = clock.now(), self.patience
                     continue
                 # Taken up and dropped at once is still the same outage: no tight loop on a server that does so.
-            elif expiring and not self.session_id:
-                continue  # the server told us that the session is over: begin a new one at once
+            elif self._session.serving or (expiring and not self.session_id):
+                continue  # servers serve, or one told us that the session is over: shake hands again at once
             patience = self._session.timeout_asked / 3
             await asyncio.sleep(dialling.backoff(clock.now() - lost))
 

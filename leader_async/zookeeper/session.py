@@ -20,8 +20,10 @@ Rules:
 6. A silent connection is pinged after a third of the session timeout.
 7. A server that hangs up on a handshake without a word is either not serving, or behind what we have seen, which may be
    for good: ZooKeeper's data may have been lost (aiozk#28). So when that has gone on for PATIENCE session timeouts,
-   every other handshake asks for a new session; one that is granted shows that servers do serve, and ours is over. Not
-   sooner: an ensemble without a quorum hangs up as well, and keeps the sessions that it had.
+   every other handshake asks for a new session as one who has seen nothing, to find out which. One that is granted is
+   closed at once and never used. Its close is a quorum write: if that has a lower zxid than we have seen, the data was
+   lost, and our session is over with it. Else servers serve again after an outage, which keeps sessions: the handshake
+   is repeated as before, and our session is over only if that is refused (rule 5).
 8. A server that says that the session has moved or expired is left: a handshake that we had given up may have reached
    another server late and taken the session there (ZOOKEEPER-710). The next handshake brings it back, or tells its end.
 9. A session that was handed over (`resume`) is resumed or over: no other one follows it, and none is asked for.
@@ -49,6 +51,9 @@ from .identity import Digest
 MAX_XID = 2**31 - 1
 PATIENCE = 5
 """Session timeouts after which servers that hang up on our session are asked for a new one; see rule 7."""
+
+PARTING_XID = 1
+"""The one request of a session that was asked for to find out whether servers serve is its close."""
 
 IDENTITY_DEMANDED = -124
 """ZooKeeper's `SESSIONCLOSEDREQUIRESASLAUTH`: the server was told to serve nobody without a proof (`enforce.auth`)."""
@@ -126,7 +131,9 @@ class Session:
         self._ping_due: float | None = None
         self._handshake_due = 0.0
         self._hung_up_since: float | None = None
-        self._anew = False  # this handshake is for a new session although we have one; rule 7
+        self._anew = False  # this handshake is to find out whether servers serve; rule 7
+        self._parting = False  # it was granted one, whose close is not answered yet
+        self.serving = False  # the last handshake has found that they do: dial again without a pause
         self._last_sent = 0.0
         self._out = bytearray()
         self._events: deque[m.Event] = deque()
@@ -155,7 +162,7 @@ class Session:
         """
         if self.phase is not Phase.DOWN:
             raise UsageError(f"open() while {self.phase.value}")
-        self.phase, self._proving = Phase.SHAKING, False
+        self.phase, self._proving, self._parting, self.serving = Phase.SHAKING, False, False, False
         self._frames = wire.FrameReader(self._frame_limit)
         self._handshake_due = now + patience
         since = self._hung_up_since
@@ -183,8 +190,8 @@ class Session:
 
     def receive_eof(self, now: float, hint: str = "") -> None:
         """The server ended the connection; `hint` is what that may mean of one that has never served us."""
-        mute = self.phase is Phase.SHAKING and not self._proving
-        if mute and self.session_id and self._hung_up_since is None:
+        mute = self.phase is Phase.SHAKING and not (self._proving or self._parting)
+        if mute and (self.session_id or self.last_zxid) and self._hung_up_since is None:
             self._hung_up_since = now
         what = "inside the handshake" if self.phase is Phase.SHAKING else "of the connection"
         partial = f", inside a frame ({self._frames.pending} bytes of it came)" if self._frames.pending else ""
@@ -308,7 +315,7 @@ class Session:
     # -- what the server says ------------------------------------------------------------------------------------------
 
     def _receive_frame(self, frame: bytes, now: float) -> None:
-        if self.phase is Phase.SHAKING and not self._proving:
+        if self.phase is Phase.SHAKING and not (self._proving or self._parting):
             self._receive_accepted(wire.decode_accepted(frame), now)
             return
         xid, zxid, _ = wire.decode_header(frame)
@@ -319,6 +326,9 @@ class Session:
             return
         if self._proving:
             self._receive_proved(xid, frame, now)
+            return
+        if self._parting:
+            self._receive_parted(xid, zxid, frame)
             return
         self.last_zxid = max(self.last_zxid, zxid)
         if xid == wire.PING_XID:
@@ -353,7 +363,7 @@ class Session:
     def _receive_accepted(self, accepted: m.Accepted, now: float) -> None:
         ours = self.session_id
         same = accepted.session_id == ours and accepted.password == self._password
-        if ours and not same and not (self._anew and accepted.session_id == 0):
+        if ours and not same and not self._anew:
             self._forget()
             self._events.append(m.Expired(ours))
             if self._handed_over:
@@ -365,9 +375,10 @@ class Session:
             what = "the session: it has expired" if ours and not self._anew else "a session"
             self.drop(f"the server refused {what}", m.Cause.REFUSED)
             return
-        self.session_id, self._password = accepted.session_id, accepted.password
-        self.timeout = accepted.timeout
-        self._hung_up_since, self._anew = None, False
+        if same or not self._anew:
+            self.session_id, self._password = accepted.session_id, accepted.password
+            self.timeout = accepted.timeout
+            self._hung_up_since, self._anew = None, False
         if self._identity is None:
             self._come_up(now)
         else:
@@ -384,7 +395,29 @@ class Session:
         else:
             self._come_up(now)
 
+    def _receive_parted(self, xid: int, zxid: int, frame: bytes) -> None:
+        if xid != PARTING_XID:
+            raise ProtocolError(f"a reply to request {xid} where that to the close is next")
+        if isinstance(reply := wire.decode_reply(m.Close(), frame), m.Failed):
+            why = server_error(reply.code)
+            self.drop(f"the server refused to close the session that it had just granted ({why})", m.Cause.REFUSED)
+            return
+        self._hung_up_since = None
+        self.serving = True
+        if zxid >= self.last_zxid:
+            self.drop("the server serves again: the handshake is repeated as before", m.Cause.CLOSED)
+            return
+        ours, self.last_zxid = self.session_id, 0
+        if ours:
+            self._forget()
+            self._events.append(m.Expired(ours))
+        self.drop("the server has lost what we had been told", m.Cause.REFUSED)
+
     def _come_up(self, now: float) -> None:
+        if self._anew:
+            self._parting = True
+            self._out += wire.encode_request(PARTING_XID, m.Close())
+            return
         self.phase = Phase.UP
         self._last_sent = now
         resumed, self._told = self._told == self.session_id, self.session_id
@@ -392,5 +425,3 @@ class Session:
 
     def _forget(self) -> None:
         self.session_id, self._password, self._told = 0, bytes(16), 0
-        if self._anew:
-            self.last_zxid = 0

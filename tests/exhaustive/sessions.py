@@ -1,10 +1,11 @@
 """The walk through one session's rules: `Session` and the embedded server, one connection after the other.
 
 Actions: the client dials, sends the next request of its program, closes; the server takes what has arrived, the client
-takes what has arrived; time passes by a step, or by a long one. Faults, of which there is a budget: the connection is
-cut, and what was on its way up may arrive later, in front of or behind what the next connection says, or never; the
-session is expired; the server denies a living session; it hangs up on a handshake without a word; it says that the
-session has moved; it comes back with nothing of its data; somebody changes what is watched.
+takes what has arrived; time passes by a step, or by a long one, which is an outage if it costs no session. Faults, of
+which there is a budget: the connection is cut, and what was on its way up may arrive later, in front of or behind what
+the next connection says, or never; the session is expired; the server denies a living session; it hangs up on a
+handshake without a word; it says that the session has moved; it comes back with nothing of its data; somebody changes
+what is watched.
 
 Every promise of `Session` is checked after every step (`hostile.supervised`). Beyond that: the end of a session is told
 only if it is over, or a server lied; nothing that was answered had not happened; after healing the session is up within
@@ -54,7 +55,7 @@ class Bounds:
         opens: how many times the client dials.
         total: how many faults.
         passes: how many steps of time.
-        long: how many of these may be long.
+        long: how many of these may be long, for the session or, in an outage, for the client alone.
     """
 
     requests: int
@@ -127,6 +128,7 @@ class State(explore.State):
             yield "pass", 0
             if left.long:
                 yield "long", 0
+                yield "outage", 0
         if left.total and phase is not Phase.OVER:
             yield from ((fault, 0) for fault in FAULTS if self._can(fault))
 
@@ -175,9 +177,12 @@ class State(explore.State):
                     del self.old[index]
             case "receive":
                 self.receive()
-            case "pass" | "long":
-                self._spend(passes=1, long=1 if kind == "long" else 0)
+            case "pass" | "long" | "outage":
+                self._spend(passes=1, long=0 if kind == "pass" else 1)
                 client.wait(STEP if kind == "pass" else LONG)
+                if kind == "outage":  # whoever orders the writes anew grants all sessions a whole timeout
+                    for number, opened in server.host.tree.sessions.items():
+                        server.touch(number, opened.timeout, client.now)
                 server.tick(client.now)
                 client.tick()
             case _:
@@ -317,6 +322,7 @@ class State(explore.State):
 
         return (
             self.left, session.phase, session.session_id, session.last_zxid, session._xid, session._anew,
+            session._parting, session.serving,
             tuple(asked.xid for asked in session._asked), tuple((xid, ago(due)) for xid, due in session._due),
             ago(session._ping_due), ago(session._handshake_due) if session.phase is Phase.SHAKING else None,
             ago(session._hung_up_since), ago(session._last_sent) if self.number else None, tuple(self.client.expired),

@@ -11,6 +11,8 @@ from leader_async.zookeeper import messages as m
 
 from ..properties.test_election import joined
 from ..properties.world import PARENT, Process, World
+from . import sessions
+from .explore import Action
 
 
 def in_order(world: World) -> list[Process]:
@@ -312,3 +314,32 @@ def test_a_server_behind_an_event_is_believed_no_more_than_the_event() -> None:
     assert third.candidacy.queue.ahead == (first.candidacy.znode,)
     assert gone not in third.candidacy.queue.ahead
     assert third.candidacy.healed == 0
+
+
+UP, UP_AGAIN = ("open", "serve", "receive"), ("open", "serve", "receive", "serve", "receive")
+"""A handshake; one that is followed by a request, be it the close of a session that nobody wants."""
+
+
+def session_after(*steps: str) -> sessions.State:
+    """A session, its server, and what is between them, after these steps, and that they heal."""
+    actions: tuple[Action, ...] = tuple((step, 0) for step in steps)
+    state = sessions.replay(sessions.Bounds(1, 9, 9, 9, 9), actions)
+    state.settle()
+    return state
+
+
+def test_a_session_outlives_an_outage_that_costs_no_session() -> None:
+    """Servers without a quorum hang up; when they have one again, they grant new sessions, and resume the old ones."""
+    begun = *UP, "send", "serve", "receive"
+    state = session_after(*begun, "cut", "hang up", *UP, "outage", *UP_AGAIN)
+    assert state.client.expired == []
+    state = state.after(("open", 0)).after(("serve", 0)).after(("receive", 0))
+    assert state.client.expired == []
+    assert list(state.server.host.tree.sessions) == [state.client.session.session_id], "and no other one is left"
+
+
+def test_who_had_no_session_when_the_data_were_lost_gets_one_all_the_same() -> None:
+    """What it had seen is ahead of servers that have lost it: they hang up, whatever session it asks for."""
+    state = session_after(*UP, "send", "serve", "receive", "expire", "receive", "open", "serve", "receive", "wipe")
+    assert state.client.session.session_id == 0
+    assert state.client.session.last_zxid > state.server.host.tree.zxid

@@ -22,7 +22,7 @@ import pytest
 from leader_async.errors import NotConnected, SessionExpired, SessionMoved, UsageError
 from leader_async.zookeeper import messages as m
 from leader_async.zookeeper import wire
-from leader_async.zookeeper.session import Phase, Session
+from leader_async.zookeeper.session import PARTING_XID, Phase, Session
 from leader_async.zookeeper.wire import server
 
 from . import frames
@@ -152,7 +152,7 @@ class Supervised:
     @property
     def is_asked(self) -> bool:
         """Whether the server has something to answer."""
-        return self._connected and bool(self._written)
+        return self._open and bool(self._written)
 
     # -- the supervisor ------------------------------------------------------------------------------------------------
 
@@ -223,6 +223,9 @@ class Supervised:
             assert not isinstance(request, server.Unknown), request
             if isinstance(request, m.Ping):
                 assert xid == wire.PING_XID
+            elif not self._connected:
+                assert (xid, request) == (PARTING_XID, m.Close()), "asked before it is up"
+                assert self._hello.session_id == self._hello.last_zxid == 0, "closed, and wanted"
             else:
                 assert (xid, request) == (self._sent[-1] if self._sent else None), "not what was asked"
             self._written.append((xid, request))

@@ -11,6 +11,7 @@ import pytest
 
 from leader_async import Connection, Election, NodeExists, ZooKeeperError, clock, connect
 from leader_async.zookeeper import messages as m
+from leader_async.zookeeper import session
 
 from ..support.history import Recorder, overlaps
 from ..support.reporting import measured
@@ -64,6 +65,30 @@ async def test_any_one_server_may_die_under_load_without_a_change_of_leader(ense
             task.cancel()
     led = recorder.led()
     assert {name for name, times in led.items() if times} == {"r0"}, "the leader did not change"
+
+
+async def test_sessions_outlive_an_outage_of_the_quorum_of_any_length(
+    ensemble: Ensemble, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Servers without a quorum hang up. As soon as they have one they grant new sessions, and resume the old ones."""
+    monkeypatch.setattr(session, "PATIENCE", 1)
+    async with AsyncExitStack() as stack:
+        zks = [await stack.enter_async_context(connect(ensemble.address, timeout=4.0)) for _ in range(8)]
+        elections = [zk.election(name, identity=f"r{number}") for number, zk in enumerate(zks)]
+        async with running(*elections):
+            term = await leads(elections[0])
+            begun = [zk.client.session_id for zk in zks]
+            leading = await ensemble.leader()
+            others = [server for server in ensemble.servers if server is not leading]
+            for server in others:
+                server.kill()
+            await until(lambda: not any(zk.client.connected for zk in zks), 30)
+            await asyncio.sleep(6.0)
+            for server in others:
+                server.start()
+            await asyncio.gather(*(zk.wait_connected() for zk in zks))
+            await until(lambda: term.is_current, 30)
+        assert [zk.client.session_id for zk in zks] == begun
 
 
 async def on_a_follower(ensemble: Ensemble, zk: Connection) -> Server:

@@ -185,7 +185,6 @@ FIRST: dict[str, Callable[[], str]] = {
     "a refused confirm does not end the term": _runs(0, 40),  # traps go round in circles
     "a server that has lost its data is asked for the old session for ever (aiozk#28)": session,
     "a server that says that the session has moved is kept (ZOOKEEPER-710)": session,
-    "a session is given up as soon as a server hangs up on it": session,
     "a watch for existence, which stays behind on a znode that is gone": _some_examples,
     "the heir claims on v, not on v + 1": _walk("2 of different leases, any 1 fault, 1 step of time"),
     "the lease counts from the answer's instant": _walk("2, the first confirmed and expired, 2 steps"),

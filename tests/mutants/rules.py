@@ -444,14 +444,20 @@ def _twice() -> AbstractContextManager[Any]:
     return instead(Session, "drop", drop)
 
 
-@mutant("a session is given up as soon as a server hangs up on it")
-def _impatient() -> AbstractContextManager[Any]:
-    return instead(session, "PATIENCE", 0)
-
-
 @mutant("a server that has lost its data is asked for the old session for ever (aiozk#28)")
 def _wiped() -> AbstractContextManager[Any]:
     return instead(session, "PATIENCE", 10**9)
+
+
+@mutant("a new session that is granted after an outage is taken for the end of ours")
+def _granted() -> AbstractContextManager[Any]:
+    real = Session._receive_accepted
+
+    def accepted(own: Session, answer: m.Accepted, now: float) -> None:
+        own._anew = own._anew and answer.session_id == 0
+        real(own, answer, now)
+
+    return instead(Session, "_receive_accepted", accepted)
 
 
 @mutant("what is unanswered when a connection ends is never told")

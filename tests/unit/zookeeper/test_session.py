@@ -8,7 +8,7 @@ from leader_async.errors import NotConnected, UsageError
 from leader_async.zookeeper import messages as m
 from leader_async.zookeeper import wire
 from leader_async.zookeeper.identity import Digest
-from leader_async.zookeeper.session import MAX_XID, PATIENCE, Credentials, Phase, Session
+from leader_async.zookeeper.session import MAX_XID, PARTING_XID, PATIENCE, Credentials, Phase, Session
 
 PASSWORD = b"0123456789abcdef"
 
@@ -123,21 +123,104 @@ def hung_up_on(session: Session, now: float) -> bytes:
     return asked
 
 
-def test_servers_that_have_lost_everything_are_asked_for_a_new_session_after_a_while(session: Session) -> None:
-    session.send(m.Delete("/a"), 1.0)
-    session.receive_data(reply(1, zxid=55), 1.0)
+def seen(session: Session, zxid: int) -> None:
+    """A server tells of this zxid; then the connection is lost."""
+    xid = session.send(m.Delete("/a"), 1.0)
+    session.receive_data(reply(xid, zxid=zxid), 1.0)
     session.drop("cut")
     session.data_to_send()
+    events(session)
+
+
+def parted(session: Session, now: float, answer: bytes) -> list[m.Event]:
+    """Greet a server that grants a new session, and answers so to what follows."""
+    session.open(now, 2.0)
+    assert session.data_to_send() == wire.encode_connect(m.Connect(0, 6.0, 0, bytes(16)))
+    session.receive_data(accepted(8, password=b"other"), now)
+    assert session.data_to_send() == wire.encode_request(PARTING_XID, m.Close())
+    assert session.phase is Phase.SHAKING
+    session.receive_data(answer, now)
+    return events(session)
+
+
+def test_servers_that_have_lost_everything_are_asked_for_a_new_session_after_a_while(session: Session) -> None:
+    seen(session, 55)
     for now in (10.0, 39.9):
         assert PASSWORD in hung_up_on(session, now)
     # Every other time from now on, until one of the two is granted.
     assert PASSWORD not in hung_up_on(session, 40.0)
     assert PASSWORD in hung_up_on(session, 41.0)
-    session.open(42.0, 2.0)
-    assert struct.unpack_from("!iiqiq", session.data_to_send())[2:] == (0, 6000, 0)
-    session.receive_data(accepted(8, password=b"other"), 42.0)
-    assert events(session) == [m.Expired(7), m.Connected(8, 6.0, resumed=False)]
+    lost = "the server has lost what we had been told"
+    assert parted(session, 42.0, reply(PARTING_XID, zxid=54)) == [m.Expired(7), m.Disconnected(lost, m.Cause.REFUSED)]
+    assert (session.last_zxid, session.serving) == (0, True)
+    session.open(42.1, 2.0)
+    session.receive_data(accepted(9), 42.1)
+    assert events(session) == [m.Connected(9, 6.0, resumed=False)]
+
+
+def test_a_new_session_that_is_granted_after_an_outage_is_not_the_end_of_ours(session: Session) -> None:
+    seen(session, 55)
+    hung_up_on(session, 10.0)
+    again = "the server serves again: the handshake is repeated as before"
+    assert parted(session, 40.0, reply(PARTING_XID, zxid=55)) == [m.Disconnected(again, m.Cause.CLOSED)]
+    assert (session.session_id, session.last_zxid, session.serving) == (7, 55, True)
+    session.open(40.1, 2.0)
+    assert not session.serving
+    assert session.data_to_send() == wire.encode_connect(m.Connect(55, 6.0, 7, PASSWORD))
+    session.receive_data(accepted(), 40.1)
+    assert events(session) == [m.Connected(7, 6.0, resumed=True)]
+
+
+def test_who_has_no_session_any_more_finds_out_that_data_were_lost_as_well(session: Session) -> None:
+    seen(session, 55)
+    session.open(2.0, 2.0)
+    session.receive_data(accepted(0, 0, bytes(16)), 2.0)
+    session.data_to_send()
+    events(session)
+    hung_up_on(session, 10.0)
+    lost = "the server has lost what we had been told"
+    assert parted(session, 46.0, reply(PARTING_XID, zxid=3)) == [m.Disconnected(lost, m.Cause.REFUSED)]
     assert session.last_zxid == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "complaint"),
+    [
+        (reply(PARTING_XID, error=-1), "refused to close the session that it had just granted"),
+        (reply(PARTING_XID + 1), "a reply to request 2 where that to the close is next"),
+    ],
+)
+def test_a_new_session_that_is_not_closed_says_nothing_of_ours(session: Session, answer: bytes, complaint: str) -> None:
+    seen(session, 55)
+    hung_up_on(session, 10.0)
+    (told,) = parted(session, 40.0, answer)
+    assert isinstance(told, m.Disconnected)
+    assert complaint in told.reason
+    assert PASSWORD in hung_up_on(session, 41.0)
+    assert parted(session, 42.0, reply(PARTING_XID, zxid=55))
+
+
+def test_with_an_identity_it_is_proved_before_the_new_session_is_closed(known: Session) -> None:
+    known.receive_data(PROVED, 0.6)
+    seen(known, 55)
+    hung_up_on(known, 10.0)
+    known.open(40.0, 2.0)
+    known.data_to_send()
+    known.receive_data(accepted(8), 40.0)
+    assert known.data_to_send() == wire.encode_request(wire.AUTH_XID, ME.proof)
+    known.receive_data(PROVED, 40.1)
+    assert known.data_to_send() == wire.encode_request(PARTING_XID, m.Close())
+    known.receive_data(reply(PARTING_XID, zxid=56), 40.2)
+    assert reason(known) == "the server serves again: the handshake is repeated as before"
+    assert known.session_id == 7
+
+
+def test_a_server_that_grants_our_own_session_as_a_new_one_has_resumed_it(session: Session) -> None:
+    seen(session, 55)
+    hung_up_on(session, 10.0)
+    session.open(40.0, 2.0)
+    session.receive_data(accepted(), 40.0)
+    assert events(session) == [m.Connected(7, 6.0, resumed=True)]
 
 
 def test_a_session_is_kept_when_no_other_one_is_granted(session: Session) -> None:
