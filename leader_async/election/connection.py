@@ -109,7 +109,9 @@ class Connection:
         self.tally = ConfirmTally()
         self._alarm = Alarm(self.confirm_due, self.client.tally.lag)
         self._hurried: list[Candidacy] = []
-        self._waiting: list[tuple[Hold, float, asyncio.Future[None]]] = []
+        self._sent = 0  # rounds of confirms
+        # Who waits for a confirm of this term, and how many rounds had been sent before it asked.
+        self._waiting: list[tuple[Hold, int, asyncio.Future[None]]] = []
         self._forks = _forks
         self._long_leases: set[float] = set()
         self._closed = False
@@ -225,7 +227,7 @@ class Connection:
         if not self.client.connected:
             raise NotConnected("no ZooKeeper server is connected")
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((hold, clock.now(), done))
+        self._waiting.append((hold, self._sent, done))
         self.confirm_now(self._elections[parent].candidacy)
         await done
 
@@ -276,16 +278,19 @@ class Connection:
             for candidacy, _ in due_round.stakes:
                 if candidacy.commands:
                     self._elections[candidacy.settings.parent].carry_out()
-            self._answer_waiting(due_round, sent, answer)
+            self._answer_waiting(due_round, number, answer)
             self.confirmed.fire()
             self.confirm_due()
 
+        self._sent += 1
+        number = self._sent
         try:
             sent = self.client.send(due_round.request, taken, due_round.within)
         except NotConnected:
             pass  # the connection ended in this very instant; the next one begins with a confirm
 
-    def _answer_waiting(self, due_round: Round, sent: float, answer: m.Answer) -> None:
+    def _answer_waiting(self, due_round: Round, number: int, answer: m.Answer) -> None:
+        # By the order in which things were done, not by the clock, which may stand still between two of them.
         waiting, self._waiting = self._waiting, []
         for hold, asked, done in waiting:
             if done.done():
@@ -294,9 +299,9 @@ class Connection:
                 done.set_exception(TermEnded(f"term {hold.number} is over: {hold.over}"))
             elif not any(stake.hold is hold for _, stake in due_round.stakes):
                 self._waiting.append((hold, asked, done))
-            elif asked <= sent and isinstance(answer, m.Lost):
+            elif asked < number and isinstance(answer, m.Lost):
                 done.set_exception(ConnectionLost("the connection ended before the confirm was answered"))
-            elif asked <= sent and isinstance(answer, m.Transacted) and answer.ok:
+            elif asked < number and isinstance(answer, m.Transacted) and answer.ok:
                 done.set_result(None)
             else:
                 self._waiting.append((hold, asked, done))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import signal
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.errors import HypothesisException
 from hypothesis.stateful import run_state_machine_as_test
+
+from leader_async.testing import ZooKeeper
 
 from ..exhaustive import sessions, test_traps
 from ..exhaustive.walk import Bounds, walk
@@ -18,6 +22,7 @@ from ..exhaustive.ways import WAYS
 from ..properties.test_election import Elections
 from ..simulation.plan import of_seed
 from ..simulation.run import run
+from ..unit.election import test_term
 from .rules import MUTANTS
 
 DIRECTED = (
@@ -116,6 +121,18 @@ def traps() -> str:
     return ""
 
 
+def terms() -> str:
+    """The first test of what a term proves that fails; on the embedded server."""
+    for name, test in vars(test_term).items():
+        if name.startswith("test_"):
+            try:
+                with ZooKeeper() as zookeeper:
+                    asyncio.run(test(zookeeper))
+            except (Exception, pytest.fail.Exception) as error:
+                return f"{name}: {type(error).__name__} {error}".rstrip()
+    return ""
+
+
 def session() -> str:
     """The shortest way to a broken promise of the session's."""
     for bounds in SESSIONS:
@@ -137,6 +154,7 @@ def walks(seconds: float, names: tuple[str, ...] = WALKS) -> str:
 
 CATCHERS: dict[str, Callable[[], str]] = {
     "traps": traps,
+    "terms": terms,
     "simulation": lambda: simulation(range(300)),
     "properties": lambda: properties(150),
     "walk of the session": session,
@@ -181,6 +199,11 @@ def _some_examples() -> str:
 
 FIRST: dict[str, Callable[[], str]] = {
     "a claim does not check the own znode": _walk("3, the second claimed without a znode, 2 steps"),
+    "a claim whose reply was lost is taken up under another term's number": _runs(0, 40),
+    "a lost claim is taken up as soon as the record names anybody's term at that version": _runs(0, 40),
+    "a confirm that was sent before the question answers it": terms,
+    "a transaction does not check the own znode": terms,
+    "a transaction does not check the record": terms,
     "a claim's lease counts from the answer's instant": _walk("3, the second claimed and expired, 2 steps"),
     "a refused confirm does not end the term": _runs(0, 40),  # traps go round in circles
     "a server that has lost its data is asked for the old session for ever (aiozk#28)": session,

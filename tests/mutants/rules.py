@@ -12,8 +12,10 @@ from leader_async.election import answers, candidacy, keeper, record, standing
 from leader_async.election import queue as q
 from leader_async.election.candidacy import Candidacy
 from leader_async.election.commands import Hold, Purpose, Send, Stake
+from leader_async.election.connection import Connection
 from leader_async.election.holding import Holding
 from leader_async.election.standing import Role, Standing, View, Work
+from leader_async.election.transaction import Transaction
 from leader_async.zookeeper import messages as m
 from leader_async.zookeeper import session
 from leader_async.zookeeper.session import Session
@@ -219,6 +221,61 @@ def _claim_no_own() -> AbstractContextManager[Any]:
         return m.Multi((m.Check(parent), *real(parent, own, version).operations[1:]))
 
     return instead(record, "claim", claim)
+
+
+@mutant("a claim whose reply was lost is taken up under another term's number")
+def _lost_claim() -> AbstractContextManager[Any]:
+    real = Holding.adopt
+
+    def adopt(own: Holding, view: View, now: float) -> None:
+        assert view.record is not None
+        record = view.record if view.record.token else replace(view.record, term=view.record.term + 1)
+        real(own, replace(view, record=record), now)
+
+    return instead(Holding, "adopt", adopt)
+
+
+@mutant("a lost claim is taken up as soon as the record names anybody's term at that version")
+def _anybodys() -> AbstractContextManager[Any]:
+    def held_by(own: View, name: str | None) -> bool:
+        return name is not None and own.record is not None and own.record.state is record.State.HELD
+
+    return instead(View, "held_by", held_by)
+
+
+# -- what a term proves ------------------------------------------------------------------------------------------------
+
+
+@mutant("a confirm that was sent before the question answers it")
+def _old_confirm() -> AbstractContextManager[Any]:
+    real = Connection._answer_waiting
+    return instead(
+        Connection, "_answer_waiting", lambda own, due, number, answer: real(own, due, own._sent + 1, answer)
+    )
+
+
+@mutant("a transaction does not check the own znode")
+def _transaction_no_own() -> AbstractContextManager[Any]:
+    real = Transaction.__init__
+
+    def begin(own: Transaction, *arguments: Any) -> None:
+        real(own, *arguments)
+        del own._operations[0]
+        own._checks -= 1
+
+    return instead(Transaction, "__init__", begin)
+
+
+@mutant("a transaction does not check the record")
+def _transaction_no_record() -> AbstractContextManager[Any]:
+    real = Transaction.__init__
+
+    def begin(own: Transaction, *arguments: Any) -> None:
+        real(own, *arguments)
+        del own._operations[1]
+        own._checks -= 1
+
+    return instead(Transaction, "__init__", begin)
 
 
 # -- leaving -----------------------------------------------------------------------------------------------------------

@@ -273,6 +273,7 @@ class World:
         return session
 
     def check(self) -> None:
+        record = self.ensemble.head.find(PARENT)
         leaders = [process for process in self.processes if process.leads]
         assert len(leaders) <= 1, [process.name for process in leaders]
         for process in leaders:
@@ -280,7 +281,10 @@ class World:
             assert hold is not None
             assert self.led.setdefault(hold.token, process.name) == process.name, "a token belongs to one process"
             assert hold.token >= max(self.led), "tokens rise"
-        record = self.ensemble.head.find(PARENT)
+            if record is not None and record.version == hold.version:
+                written = r.decode(record.data, record.version)
+                told = written.holder, written.term, r.token_of(written, record.mzxid)
+                assert told == (hold.holder, hold.number, hold.token), "a term is what the record says of it"
         for process in self.processes:
             assert process.tokens == sorted(process.tokens)
             hold = process.candidacy.hold

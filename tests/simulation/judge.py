@@ -40,6 +40,7 @@ class Judge:
         self.uuids: dict[str, Process] = {}  # who made each
         self.strangers = False
         self._seen = 0
+        self._record: tuple[int, str, int, int] | None = None
         self.terms = 0
         self.violation = ""
 
@@ -111,6 +112,10 @@ class Judge:
             if hold.token < self._newest:
                 raise Violation(f"{process.name} leads with token {hold.token} after token {self._newest}")
             self._newest = hold.token
+            if self._record is not None and self._record[0] == hold.version:
+                told = hold.version, hold.holder, hold.number, hold.token
+                if told != self._record:
+                    raise Violation(f"{process.name} leads by {told}, and the record says {self._record}")
         for process in self._processes:
             # Jobs that catch up have many.
             if (
@@ -152,6 +157,7 @@ class Judge:
         if node is None:
             return
         record = r.decode(node.data, node.version)
+        self._record = node.version, record.holder, record.term, r.token_of(record, node.mzxid)
         queue = q.in_order(self._ensemble.tree.children(PARENT))
         if record.state is r.State.HELD and record.holder in queue[1:]:
             self._out_of_turn.add(record.holder)
