@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -30,14 +31,13 @@ async def queue_of(target: Target) -> list[dict[str, Any]]:
 @click.command(epilog=asking.EXITS, context_settings=asking.SETTINGS)
 @asking.flags
 def status(**options: Any) -> None:
-    """Who leads, and how many stand in the queue; of a replica all that it knows."""
+    """Who leads, and how many stand in the queue; of a replica what it knows."""
     target = Target(**options)
     if target.url is not None:
         known = ask(page(target, "/status"))
-        leads = "leads" if known["is_leader"] else f"is {known['state']}; {known['leader'] or 'nobody'} leads"
-        away = "" if known["session"]["connected"] else f"; ZooKeeper is away: {known['session']['last_error']}"
-        say(target, known, f"{known['identity']} {leads} {known['election']}{away}")
-        return
+        text, code = in_words(known, time.time())
+        say(target, known, text)
+        raise SystemExit(code)
     queue = ask(queue_of(target))
     leader = next((one for one in queue if one["is_leader"]), None)
     who = f"nobody leads {target.election}"
@@ -47,6 +47,30 @@ def status(**options: Any) -> None:
     say(target, data, f"{who}; {len(queue)} in the queue")
     if leader is None:
         raise SystemExit(Exit.NO)
+
+
+def in_words(known: dict[str, Any], now: float) -> tuple[str, Exit]:
+    """What a replica's `/status` says of who leads, and the exit code.
+
+    While ZooKeeper is away only a leader knows who leads, and only until its lease ends; whoever led before may have
+    been replaced.
+
+    Args:
+        known: what the replica has answered.
+        now: wall-clock time, seconds since the epoch.
+    """
+    who, session = f"{known['identity']} is {known['state']} in {known['election']}", known["session"]
+    if known["is_leader"]:
+        who = f"{known['identity']} leads {known['election']}"
+    if session["connected"]:
+        if known["is_leader"]:
+            return who, Exit.STOPPED
+        return f"{who}; {known['leader'] or 'nobody'} leads", Exit.STOPPED if known["leader"] else Exit.NO
+    away = f"ZooKeeper has been away for {now - session['since']:.0f} s: {session['last_error'] or 'no answer yet'}"
+    if known["is_leader"]:
+        return f"{who} for {known['lease_left']:.1f} s more; {away}", Exit.STOPPED
+    before = f"; before that {known['leader']} led" if known["leader"] else ""
+    return f"{who}; nobody can tell who leads; {away}{before}", Exit.AWAY
 
 
 @click.command(epilog=asking.EXITS, context_settings=asking.SETTINGS)

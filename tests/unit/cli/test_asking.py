@@ -15,6 +15,8 @@ from aiohttp import web
 
 from leader_async import Connection, Election, Term, UsageError, connect
 from leader_async.cli import instants
+from leader_async.cli.ask_status import in_words
+from leader_async.cli.exits import Exit
 from leader_async.testing import ZooKeeper, zookeeper
 from leader_async.web import create_app
 
@@ -213,7 +215,37 @@ async def test_nobody_there_is_told_in_time() -> None:
     assert all(err.count("\n") == 1 for _, _, err in answers), "one line"
 
 
+async def test_a_replica_without_zookeeper_does_not_say_who_leads() -> None:
+    async with connect(NOWHERE) as zk, replica(zk, zk.election("leader", identity="a")) as port:
+        code, out, _ = await command("status", "--url", f"http://127.0.0.1:{port}")
+    assert code == 6
+    assert out.startswith("a is idle in leader; nobody can tell who leads; ZooKeeper has been away for ")
+
+
 # -- the words, without processes --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("known", "away", "text", "code"),
+    [
+        ({"is_leader": True}, False, "a leads x", Exit.STOPPED),
+        ({"leader": "b"}, False, "a is queued in x; b leads", Exit.STOPPED),
+        ({}, False, "a is queued in x; nobody leads", Exit.NO),
+        (
+            {"is_leader": True, "lease_left": 1.25}, True,
+            "a leads x for 1.2 s more; ZooKeeper has been away for 20 s: refused", Exit.STOPPED,
+        ),
+        (
+            {"leader": "b"}, True,
+            "a is queued in x; nobody can tell who leads; ZooKeeper has been away for 20 s: refused; before that b led",
+            Exit.AWAY,
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_replica_knows_in_words(known: dict[str, Any], away: bool, text: str, code: Exit) -> None:
+    session = {"connected": not away, "since": 80.0, "last_error": "refused"}
+    told = {"identity": "a", "election": "x", "state": "queued", "is_leader": False, "leader": None, "session": session}
+    assert in_words(told | known, 100.0) == (text, code)
 
 
 def test_a_time_of_day_is_the_last_one_that_has_been() -> None:
