@@ -22,6 +22,7 @@ from .. import election
 from ..election.connection import Connection as AsyncConnection
 from ..election.views import Candidate, Status
 from ..errors import TermEnded, UsageError
+from ..work import check, is_async, refuse_unrun
 from .door import Door, Running
 from .term import Term
 
@@ -129,14 +130,18 @@ class Election:
             work: a function; it gets the `Term`.
 
         Raises:
-            UsageError, SessionClosed: see `lead`.
+            UsageError: see `lead`; or the work cannot be called with a `Term`, or not in a thread.
+            SessionClosed: see `lead`.
         """
+        check(work, "the work of an election", "term")
+        _refuse_async(work)
         running = self._take_part()
         try:
             while True:
                 term = self._next_term(running, None)
                 try:
                     result = work(term)
+                    refuse_unrun(result, work)
                     if term.is_current:
                         return result
                 except TermEnded:
@@ -174,8 +179,12 @@ class Election:
         to lead. A call that has begun keeps the place until it has ended; `election.term` tells it of its term.
 
         Args:
-            function: any; its arguments and its result are passed on.
+            function: any that runs when it is called; its arguments and its result are passed on.
+
+        Raises:
+            UsageError: it is an `async def`.
         """
+        _refuse_async(function)
 
         @wraps(function)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> T | None:
@@ -189,7 +198,9 @@ class Election:
             if term is None or not term.enter():
                 return None
             try:
-                return function(*args, **kwargs)
+                result = function(*args, **kwargs)
+                refuse_unrun(result, function)
+                return result
             finally:
                 term.leave()
 
@@ -284,3 +295,10 @@ class Election:
         with self._news:
             if self._running is running:
                 self._running = None
+
+
+def _refuse_async(work: object) -> None:
+    if is_async(work):
+        raise UsageError(
+            "an `async def` does not run in a thread: use leader_async.connect, and `await election.run(…)`"
+        )

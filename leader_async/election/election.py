@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, TypeVar
 from .. import clock
 from ..errors import SessionClosed, UsageError, ZooKeeperError
 from ..waking import Alarm
+from ..work import check_async
 from ..zookeeper import messages as m
 from . import record as r
 from .candidacy import Candidacy
@@ -134,10 +135,11 @@ class Election(Observer):
             work: a coroutine function; it gets the `Term`.
 
         Raises:
-            UsageError: this election is being run already.
+            UsageError: the work cannot be awaited or cannot take a `Term`, or this election is being run already.
             SessionClosed: the connection was closed.
             NoAuth, AuthFailed: ZooKeeper does not let this process take part, with the credentials that it has given.
         """
+        check_async(work, "the work of an election", "term")
         job = Call(work, self._ended)
         async with self._campaign(job):
             return await job.result

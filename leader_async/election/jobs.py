@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, Protocol, TypeVar
 
 from ..waking import Pulse
+from ..work import awaited, told
 from .term import Term
 
 T = TypeVar("T")
@@ -65,7 +66,7 @@ class Call(Generic[T]):
     async def _call(self, term: Term) -> None:
         # Its end is told from here, not by a callback of the task: a handover waits for that.
         try:
-            value = await self._work(term)
+            value = await awaited(self._work, term)
         except asyncio.CancelledError:
             self._cancelled()
             raise
@@ -73,7 +74,7 @@ class Call(Generic[T]):
             self._task = None
             if not self.result.done():
                 self.result.set_exception(error)
-            self._ended(final=True, reason=f"the work failed: {error!r}")
+            self._ended(final=True, reason=f"the work failed: {told(error)}")
             if not isinstance(error, Exception):
                 raise
         else:

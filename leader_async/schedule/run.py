@@ -16,13 +16,12 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 from ..election.term import Term
 from ..errors import TermEnded
+from ..work import called, is_async, refuse_unrun, told
 from .ledger import Outcome
-
-T = TypeVar("T")
 
 JobWork: TypeAlias = Callable[["JobRun"], Awaitable[object] | object]
 
@@ -82,17 +81,12 @@ async def attempt(work: JobWork, run: JobRun, timeout: float | None, threads: Ex
     """Carry the work out, and return when it has ended; raises nothing.
 
     Args:
-        work: a coroutine function, or a function for a thread.
+        work: a coroutine function, or a function for a thread; what it returns is awaited if it can be.
         run: what it is told.
         timeout: seconds that it may take, None for any.
         threads: where functions run.
     """
-    loop = asyncio.get_running_loop()
-    task: asyncio.Future[object]
-    if inspect.iscoroutinefunction(work):
-        task = loop.create_task(_call(work, run), name=f"job {run.job}")
-    else:
-        task = asyncio.ensure_future(loop.run_in_executor(threads, _begin, work, run))
+    task = asyncio.get_running_loop().create_task(_carry_out(work, run, threads), name=f"job {run.job}")
     cancelled = late = led = False
     try:
         late = not (await asyncio.wait([task], timeout=timeout))[0]
@@ -101,8 +95,7 @@ async def attempt(work: JobWork, run: JobRun, timeout: float | None, threads: Ex
         cancelled = True
     if not task.done():
         run.cancelled.set()
-        if isinstance(task, asyncio.Task):
-            task.cancel()
+        task.cancel()
     while not task.done():
         try:
             await asyncio.wait([task])
@@ -116,15 +109,36 @@ async def attempt(work: JobWork, run: JobRun, timeout: float | None, threads: Ex
         return Ending(led, "it cancelled itself", cancelled)
     error = task.exception()
     if error is not None:
-        return Ending(led and not isinstance(error, TermEnded), f"{type(error).__name__}: {error}", cancelled, error)
+        return Ending(led and not isinstance(error, TermEnded), told(error), cancelled, error)
     return Ending(True, None, cancelled)
 
 
-async def _call(work: Callable[[JobRun], Awaitable[object]], run: JobRun) -> object:
-    return await _begin(work, run)
+async def _carry_out(work: JobWork, run: JobRun, threads: Executor) -> None:
+    returned = _begin(work, run) if is_async(work) else await _in_thread(work, run, threads)
+    if inspect.isawaitable(returned):
+        await returned
+    else:
+        refuse_unrun(returned, work)
 
 
-def _begin(work: Callable[[JobRun], T], run: JobRun) -> T:
+async def _in_thread(work: JobWork, run: JobRun, threads: Executor) -> object:
+    """What the function returns; until then no cancellation ends this, as it would not end the thread."""
+    running = asyncio.get_running_loop().run_in_executor(threads, _begin, work, run)
+    cancelled = False
+    while not running.done():
+        try:
+            await asyncio.wait([running])
+        except asyncio.CancelledError:
+            cancelled = True
+    returned = running.result()
+    if cancelled and inspect.isawaitable(returned):
+        if inspect.iscoroutine(returned):
+            returned.close()  # nothing of it has run
+        raise asyncio.CancelledError
+    return returned
+
+
+def _begin(work: JobWork, run: JobRun) -> object:
     if not run.term.is_current:
         raise TermEnded(f"the lease ran out before {run.job} had begun")
-    return work(run)
+    return called(work, run)

@@ -17,6 +17,7 @@ from typing import TypeVar
 from ..election.election import Election
 from ..election.term import Term
 from ..errors import NoNode, UsageError
+from ..work import check
 from ..zookeeper import hosts
 from ..zookeeper import messages as m
 from .clocks import Clocks
@@ -28,6 +29,8 @@ from .triggers import Cron, Every, Trigger
 from .views import JobStatus, ledger_of, read_job, read_jobs
 
 W = TypeVar("W", bound=JobWork)
+
+EXAMPLES = {"cron": 'cron("0 3 * * *")', "every": "every(seconds=30)"}
 
 
 class Schedule:
@@ -75,7 +78,8 @@ class Schedule:
     ) -> Callable[[W], W]:
         """Run the decorated function at the instants of a cron expression.
 
-        The function gets a `JobRun`. A coroutine function runs in the event loop, any other in a thread.
+        The function gets a `JobRun`. A coroutine function runs in the event loop, any other in a thread; what that
+        returns is awaited in the event loop if it can be.
 
         Args:
             expression: five fields as cron has them, or six with seconds first.
@@ -94,8 +98,9 @@ class Schedule:
             backoff: seconds before that; doubled each time, an hour at most.
 
         Raises:
-            UsageError: an argument cannot be used, or there is a job of that name.
+            UsageError: an argument or the function cannot be used, or there is a job of that name.
         """
+        _refuse_bare("cron", expression)
         trigger = Cron(expression, tz)
         return self._adder(
             trigger, name, missed, window, unfinished, overlap, jitter, timeout, retries, backoff
@@ -122,8 +127,9 @@ class Schedule:
             name, missed, window, unfinished, overlap, jitter, timeout, retries, backoff: see `cron`.
 
         Raises:
-            UsageError: an argument cannot be used, or there is a job of that name.
+            UsageError: an argument or the function cannot be used, or there is a job of that name.
         """
+        _refuse_bare("every", seconds)
         trigger = Every(seconds)
         return self._adder(
             trigger, name, missed, window, unfinished, overlap, jitter, timeout, retries, backoff
@@ -134,6 +140,7 @@ class Schedule:
         overlap: Overlap | None, jitter: float, timeout: float | None, retries: int, backoff: float,
     ) -> Callable[[W], W]:  # fmt: skip
         def add(work: W) -> W:
+            check(work, "a job", "run")
             called = name or getattr(work, "__name__", "")
             if not called or "/" in called:
                 raise UsageError(f"a job's name is one part of a path, not {called!r}; give it by name=")
@@ -242,3 +249,8 @@ class Schedule:
         except NoNode:
             return False
         return True
+
+
+def _refuse_bare(decorator: str, argument: object) -> None:
+    if callable(argument):
+        raise UsageError(f"@jobs.{decorator} needs its arguments, as in @jobs.{EXAMPLES[decorator]}")

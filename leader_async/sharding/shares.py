@@ -24,6 +24,7 @@ from ..election.connection import Connection
 from ..election.election import Election
 from ..election.term import Term
 from ..errors import ConnectionLost, LeaderAsyncError, NoAuth, NotConnected, ServerError, SessionClosed, UsageError
+from ..work import awaited, check_async
 from .card import Card
 from .decisions import Decision, Situation, decide
 from .membership import Membership
@@ -167,11 +168,13 @@ class Partitions:
             handover: seconds to wait for other replicas to stand ready, when this one stops.
 
         Raises:
-            UsageError: it is run already, or other replicas have another count.
+            UsageError: the work cannot be awaited or cannot take these two, it is run already, or other replicas have
+                another count.
             RecordError: the assignment, or a partition's record, is not this library's.
             SessionClosed: the connection was closed.
             NoAuth, AuthFailed: ZooKeeper does not let this process take part, with the credentials that it has given.
         """
+        check_async(work, "the work of partitions", "partition", "term")
         if self._work is not None:
             raise UsageError(f"{self.name} is being run already; one run() at a time")
         self._client.check_open()
@@ -305,7 +308,7 @@ class Partitions:
 
     async def _take_part(self, partition: int, work: ShareWork) -> None:
         async def hold(term: Term) -> None:
-            await work(partition, term)
+            await awaited(work, partition, term)
             await asyncio.get_running_loop().create_future()  # idle until it is lost
 
         await self._elections[partition].run(hold)

@@ -21,6 +21,7 @@ LAYERS: dict[str, set[str]] = {
     "clock": set(),
     "counting": set(),
     "version": set(),
+    "work": {"errors"},
     "waking": {"clock", "counting"},
     "zookeeper/messages": {"errors"},
     "zookeeper/hosts": {"errors"},
@@ -113,6 +114,7 @@ PURE = {
     )
 }
 LAYERS["election"] = PURE_ELECTION | {
+    "work",
     "election/candidacy",
     "election/keeper",
     "zookeeper/hosts",
@@ -172,9 +174,11 @@ LAYERS["web/mailbox"] = set()
 PURE |= {"web/mailbox"}
 PURE |= {"fence/statements", "fence/header", "fence/gate"}
 LAYERS["election"] |= {"arguments", "guardian/tie", "watchdog"}
-LAYERS["sharding"] = {"arguments", "errors", "clock", "election", "zookeeper/messages", "zookeeper/client", "sharding"}
+LAYERS["sharding"] = {
+    "arguments", "errors", "clock", "work", "election", "zookeeper/messages", "zookeeper/client", "sharding",
+}  # fmt: skip
 LAYERS["schedule"] = {
-    "errors", "clock", "election", "zookeeper/hosts", "zookeeper/messages", "zookeeper/client", "schedule",
+    "errors", "clock", "work", "election", "zookeeper/hosts", "zookeeper/messages", "zookeeper/client", "schedule",
 }  # fmt: skip
 LAYERS["embedded"] = {"errors", "clock", "waking", "embedded"}
 LAYERS["testing"] = {"embedded", "errors"}
@@ -189,7 +193,7 @@ LAYERS["web"] = {
     "fence", "web", "",
 }  # fmt: skip
 LAYERS["blocking"] = {
-    "election", "errors", "watchdog", "metrics", "zookeeper/identity", "zookeeper/tls", "blocking",
+    "election", "errors", "work", "watchdog", "metrics", "zookeeper/identity", "zookeeper/tls", "blocking",
 }  # fmt: skip
 LAYERS["cli"] = LAYERS["web"] | {
     "arguments",

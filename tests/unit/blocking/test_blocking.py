@@ -185,7 +185,45 @@ def test_what_work_raises_ends_run(zk: blocking.Connection) -> None:
         election.run(fail_by_another)
     with pytest.raises(ZeroDivisionError), election.lead() as term:
         fail(term)
+    for stop in (StopIteration(3), StopAsyncIteration(3)):
+        with pytest.raises(type(stop)), election.lead():
+            raise stop
+        with pytest.raises(type(stop)):
+            election.run(raising(stop))
     assert not election.candidates()
+
+
+def raising(error: BaseException) -> Callable[[object], None]:
+    def work(term: object) -> None:
+        raise error
+
+    return work
+
+
+def test_a_coroutine_function_is_refused(zk: blocking.Connection) -> None:
+    async def coroutine(term: object) -> None: ...
+
+    work: Any = coroutine
+    work_of_nothing: Any = lambda: None  # noqa: E731
+    election = zk.election("x")
+    with pytest.raises(UsageError, match=r"an `async def` does not run in a thread: use leader_async\.connect"):
+        election.run(work)
+    with pytest.raises(UsageError, match="an `async def` does not"):
+        election.leader_only(work)
+    with pytest.raises(TypeError, match="<lambda> returned coroutine, of which nothing has run"):
+        election.run(lambda term: work(term))
+    with pytest.raises(UsageError, match="too many positional"):
+        election.run(work_of_nothing)
+    with pytest.raises(TypeError, match="returned coroutine"):
+        eventually_called(election.leader_only(lambda: work(1)))
+    election.leave()
+
+
+def eventually_called(guarded: Callable[[], object]) -> None:
+    deadline = time.monotonic() + LIMIT
+    while time.monotonic() < deadline:
+        guarded()
+        time.sleep(0.002)
 
 
 def test_ctrl_c_while_waiting_leaves_the_queue(

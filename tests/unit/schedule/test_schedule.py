@@ -430,10 +430,107 @@ async def test_wrong_use_is_told(zookeeper: ZooKeeper) -> None:
             jobs.every(1, name="a/b")(nightly)
         with pytest.raises(UsageError, match="path"):
             jobs.every(1, name="..")(nightly)
+        unused: Any = None
+        bare: Any = jobs.every
+        with pytest.raises(UsageError, match=r"needs its arguments, as in @jobs.every\(seconds=30\)"):
+            bare(nightly)
+        bare = jobs.cron
+        with pytest.raises(UsageError, match=r"needs its arguments, as in @jobs.cron"):
+            bare(nightly)
+        wrong: list[tuple[Any, str]] = [(lambda: 0, "too many positional"), (nightly(unused), "`work`"), (3, "not 3")]
+        for work, match in wrong:
+            with pytest.raises(UsageError, match=match):
+                jobs.every(1, name="other")(work)
         with pytest.raises(UsageError, match="there are: nightly"):
             await jobs.run_now("other")
         with pytest.raises(UsageError, match="does not lead"):
             await jobs.run_now("nightly")
+
+
+class Silent(Exception):
+    def __str__(self) -> str:
+        raise KeyError("no text")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (StopIteration(3), "RuntimeError: fail raised StopIteration: 3"),
+        (StopAsyncIteration(3), "StopAsyncIteration: 3"),
+        (asyncio.CancelledError(), "it cancelled itself"),
+        (SystemExit(3), "RuntimeError: fail raised SystemExit: 3"),
+        (Silent(), "Silent: its text cannot be had (KeyError)"),
+    ],
+)
+async def test_whatever_a_function_raises_has_failed(zookeeper: ZooKeeper, error: BaseException, told: str) -> None:
+    async with connected(zookeeper) as (_, election):
+        jobs = Schedule(election)
+
+        @jobs.every(0.1, name="job", timeout=5)
+        def fail(run: JobRun) -> None:
+            raise error
+
+        async with running(jobs):
+            found = await status(jobs, lambda job: len(job.past) >= 2)
+        assert not election.is_leader
+    assert (found.past[0].outcome, found.past[0].error) == ("failed", told)
+
+
+async def test_what_a_function_returns_is_awaited(zookeeper: ZooKeeper) -> None:
+    ran: list[str] = []
+
+    async def work(run: JobRun, name: str) -> None:
+        await asyncio.sleep(0)
+        ran.append(name)
+
+    class Object:
+        async def __call__(self, run: JobRun) -> None:
+            await work(run, "object")
+
+    def decorated(run: JobRun) -> Awaitable[None]:
+        return work(run, "decorated")
+
+    def generator(run: JobRun) -> Any:
+        return (one for one in "never")
+
+    async with connected(zookeeper) as (_, election):
+        jobs = Schedule(election)
+        jobs.every(0.1, name="object")(Object())
+        jobs.every(0.1, name="decorated")(decorated)
+        jobs.every(0.1, name="lambda")(lambda run: work(run, "lambda"))
+        jobs.every(0.1, name="partial")(partial(work, name="partial"))
+        jobs.every(0.1, name="job")(generator)
+        async with running(jobs):
+            failed = (await status(jobs, lambda job: job.past)).past[0]
+            await until(lambda: {*ran} == {"object", "decorated", "lambda", "partial"})
+    assert failed.error == "TypeError: generator returned generator, of which nothing has run"
+
+
+async def test_a_function_that_is_cut_short_does_not_begin_what_it_returns(zookeeper: ZooKeeper) -> None:
+    begun, told = threading.Event(), threading.Event()
+
+    async def never(run: JobRun) -> None:
+        raise AssertionError("it ran")
+
+    async with connected(zookeeper) as (_, election):
+        jobs = Schedule(election)
+
+        @jobs.every(0.1, name="job")
+        def function(run: JobRun) -> Awaitable[None]:
+            begun.set()
+            assert run.cancelled.wait(10)
+            told.set()
+            return never(run)
+
+        async with running(jobs) as task:
+            assert await asyncio.to_thread(begun.wait, 10)
+            task.cancel()
+            await asyncio.wait([task])
+        assert told.is_set()
+        found = await jobs.job("job")
+        assert found is not None
+        assert found.current is not None
+        assert found.past == ()
 
 
 # -- one attempt -------------------------------------------------------------------------------------------------------
