@@ -10,6 +10,9 @@ Rules:
 3. A session lives on one connection: whoever asks to resume it closes the other.
 4. A client that has seen more than this host has, or that breaks the protocol, is hung up on without a word.
 5. The end of a session ends its connection.
+6. Who asks for more than it reads is not answered any further: replies of more than `ENOUGH` bytes wait until its owner
+   says, by `go_on`, that there is room for more.
+7. No step costs more among many sessions or connections than among few.
 
 It does not promise that what it answers to a read is the newest there is, as ZooKeeper does not.
 """
@@ -32,6 +35,9 @@ from .watches import Watches, told
 
 UNIMPLEMENTED = -6
 """Error code of an operation that the server does not know."""
+
+ENOUGH = 256 * 1024
+"""Bytes for one connection in one `take` after which its further requests wait."""
 
 WORDS = {b"ruok", b"srvr"}
 
@@ -74,6 +80,7 @@ class _Connection:
     modern: bool = True
     waiting: bool = False  # for a write or a sync of its own
     syncing: str = ""
+    said: int = 0  # bytes since the last `take`
     serving: bool = False
     asked: deque[tuple[int, m.Request | wire.Unknown]] = field(default_factory=deque)
 
@@ -99,6 +106,7 @@ class Host:
         self._wall = wall
         self._watches = Watches()
         self._connections: dict[int, _Connection] = {}
+        self._serving: dict[int, dict[int, None]] = {}  # which connections serve a session; a dict keeps the order
         self._numbers = 0
         self._out: list[Output] = []
         self.received = self.sent = 0
@@ -132,8 +140,10 @@ class Host:
 
     def lost(self, number: int) -> None:
         """The client's end of the connection is gone."""
-        if self._connections.pop(number, None) is not None:
+        connection = self._connections.pop(number, None)
+        if connection is not None:
             self._watches.forget(number)
+            self._bind(number, connection, 0)
 
     def hang_up(self, number: int) -> None:
         """End this connection."""
@@ -142,14 +152,32 @@ class Host:
             self.lost(number)
 
     def take(self) -> list[Output]:
-        """What is to be written and closed, in order."""
+        """What is to be written and closed, in order. What waits for room goes on with `go_on`."""
         out, self._out = self._out, []
+        for number, _ in out:
+            if number in self._connections:
+                self._connections[number].said = 0
         return out
+
+    def waits(self, number: int) -> bool:
+        """Whether requests of this connection wait for room for their replies."""
+        connection = self._connections.get(number)
+        return connection is not None and bool(connection.asked) and not connection.waiting
+
+    def go_on(self, number: int) -> None:
+        """There is room for more replies to this connection."""
+        connection = self._connections.get(number)
+        if connection is not None:
+            self._serve(number, connection)
 
     def greeted(self, number: int) -> bool:
         """Whether this client has a session."""
         connection = self._connections.get(number)
         return connection is not None and connection.timeout != 0
+
+    def serving(self, session: int) -> tuple[int, ...]:
+        """The numbers of the connections that serve this session."""
+        return tuple(self._serving.get(session, ()))
 
     @property
     def connections(self) -> Iterator[tuple[int, int]]:
@@ -184,15 +212,25 @@ class Host:
         connection.waiting = True
         if request.session_id:
             # Before it is known whether it may, as ZooKeeper does.
-            for other, served in list(self.connections):
-                if served == request.session_id:
-                    self.hang_up(other)
+            for other in self.serving(request.session_id):
+                self.hang_up(other)
             self._quorum.resume(request.session_id, request.password, ticket, now)
             return
         timeout = min(max(request.timeout, self._timeouts[0]), self._timeouts[1])
-        connection.session, password = self._quorum.new_session()
-        self._quorum.touch(connection.session, timeout, now)
+        session, password = self._quorum.new_session()
+        self._bind(number, connection, session)
+        self._quorum.touch(session, timeout, now)
         self._submit(ticket, OpenSession(timeout, password), connection)
+
+    def _bind(self, number: int, connection: _Connection, session: int) -> None:
+        """The connection serves this session from now on, 0 for none."""
+        if (before := self._serving.get(connection.session)) is not None:
+            before.pop(number, None)
+            if not before:
+                del self._serving[connection.session]
+        connection.session = session
+        if session:
+            self._serving.setdefault(session, {})[number] = None
 
     def _accept(self, number: int, connection: _Connection, session: OpenSession) -> None:
         connection.timeout = session.timeout
@@ -205,7 +243,7 @@ class Host:
         if connection.serving:
             return  # `submit` came back at once: the loop below goes on
         connection.serving = True
-        while connection.asked and not connection.waiting and number in self._connections:
+        while connection.asked and not connection.waiting and number in self._connections and connection.said < ENOUGH:
             xid, request = connection.asked.popleft()
             match request:
                 case m.Create() | m.Delete() | m.SetData() | m.Multi() | m.SetAccess():
@@ -295,9 +333,8 @@ class Host:
             else:
                 self._answer(ticket.connection, ticket.xid, reply)
         if isinstance(entry.write, CloseSession):
-            for number, session in list(self.connections):
-                if session == entry.session:
-                    self.hang_up(number)
+            for number in self.serving(entry.session):
+                self.hang_up(number)
         if ticket is not None:
             self._go_on(ticket)
 
@@ -310,7 +347,7 @@ class Host:
             self._say(number, wire.encode_accepted(m.Accepted(0, 0.0, bytes(16)), modern=connection.modern))
             self.hang_up(number)
             return
-        connection.session = session
+        self._bind(number, connection, session)
         self._accept(number, connection, known)
         self._go_on(ticket)
 
@@ -348,6 +385,8 @@ class Host:
     def _say(self, number: int, data: bytes) -> None:
         self.sent += 1
         self._out.append((number, data))
+        if (connection := self._connections.get(number)) is not None:
+            connection.said += len(data)
 
     def _word(self, word: bytes) -> bytes:
         if word == b"ruok":

@@ -1,7 +1,10 @@
 """Carries the bytes between a host and its clients.
 
-Rules: what a client's bytes have caused leaves in the event-loop iteration in which they arrived, in the host's order.
-A client that does not read, or does not greet, is hung up on: nothing is kept for it without a bound.
+Rules:
+1. What a client's bytes have caused leaves in the event-loop iteration in which they arrived, in the host's order; more
+   than `ENOUGH` of it in several, so that others get their turns.
+2. A client that does not read what it has asked for is neither read nor answered until it does. Watch events are told
+   all the same; who leaves too many of those unread, or does not greet, is hung up on. So what is kept has a bound.
 """
 
 from __future__ import annotations
@@ -52,9 +55,10 @@ class EmbeddedServer:
     ) -> None:
         check_tick(tick)
         self._listen: dict[str, Any] = {"sock": sock} if sock is not None else {"host": host, "port": port}
-        # A millionth of a millisecond a transaction: a server that is started later begins above all that an earlier
-        # one has reached, and so no client has seen more than it has.
-        start = int((time.time() - EPOCH) * 1000) << 20
+        # 4,096 to a millisecond, more than there can be transactions: a server that is started later begins above all
+        # that an earlier one has reached, and so no client has seen more than it has. Until 2089 it begins below 2^53,
+        # up to which a number of JavaScript or of a metric is exact: there a zxid is a fencing token.
+        start = int((time.time() - EPOCH) * 1000) << 12
         self._alone = Alone(tick=tick, start=start, passwords=_passwords(), wall=time.time)
         self._server: asyncio.Server | None = None
         self._clients: dict[int, _Client] = {}
@@ -125,7 +129,7 @@ class EmbeddedServer:
         Raises:
             UsageError: it is not connected.
         """
-        numbers = [number for number, connected in self._alone.host.connections if connected == session]
+        numbers = self._alone.host.serving(session)
         if not numbers:
             raise UsageError(f"session 0x{session:x} is not connected")
         self._alone.host.hang_up(numbers[0])
@@ -168,6 +172,7 @@ class _Client(asyncio.Protocol):
         self._number = 0
         self._transport: asyncio.Transport | None = None
         self._limit: asyncio.TimerHandle | None = None
+        self._full = False  # more is written than the client reads
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -179,6 +184,22 @@ class _Client(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._host.receive(self._number, data, clock.now())
         self._server.flush()
+
+    def pause_writing(self) -> None:
+        assert self._transport is not None
+        self._full = True
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        assert self._transport is not None
+        self._full = False
+        self._transport.resume_reading()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if not self._full:
+            self._host.go_on(self._number)
+            self._server.flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._limit is not None:
@@ -192,6 +213,8 @@ class _Client(asyncio.Protocol):
         if self._transport.get_write_buffer_size() > UNREAD_LIMIT:
             log.warning("a client does not read what it is sent; hanging up on it", extra={"event": "client_dropped"})
             self.abort()
+        elif not self._full and self._host.waits(self._number):
+            asyncio.get_running_loop().call_soon(self._go_on)
 
     def close(self) -> None:
         """End the connection when all has been sent."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib
 import struct
 import tracemalloc
@@ -125,7 +124,7 @@ def test_whatever_a_client_sends_nothing_breaks_and_others_are_served(data: byte
     assert host.tree.sessions == {}
 
 
-async def test_lengths_are_not_believed_and_floods_are_bounded() -> None:
+async def test_lengths_are_not_believed() -> None:
     async with EmbeddedServer(tick=0.5) as server:
         tracemalloc.start()
         try:
@@ -138,21 +137,8 @@ async def test_lengths_are_not_believed_and_floods_are_bounded() -> None:
             assert tracemalloc.get_traced_memory()[1] < 2**20
         finally:
             tracemalloc.stop()
-        deaf = Talker(Clock(exact=False), "")
-        await deaf.dial(server.address)
-        await deaf.greet()
-        await deaf.ask(m.Create("/big", bytes(900_000)))
-        request = wire.encode_request(9, m.GetData("/big"))
-        assert deaf._writer is not None
-        async with asyncio.timeout(15):
-            # It asks and never reads: what is kept for it has a bound, after which it is hung up on.
-            while not deaf._writer.transport.is_closing():
-                deaf.write(request * 10)
-                with contextlib.suppress(ConnectionError):
-                    await deaf._writer.drain()
-                await asyncio.sleep(0)
         friend = Talker(Clock(exact=False), "")
         await friend.dial(server.address)
         assert await friend.greet() is not None
-        for talker in (greedy, deaf, friend):
+        for talker in (greedy, friend):
             talker.close()

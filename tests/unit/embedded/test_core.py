@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import repeat
+from types import FrameType
 
 import pytest
 
 from leader_async.embedded.access import allows, digest_of, settle
 from leader_async.embedded.alone import Alone
 from leader_async.embedded.expiry import Expiry
-from leader_async.embedded.host import Host, Ticket
+from leader_async.embedded.host import ENOUGH, Host, Ticket
 from leader_async.embedded.tree import LAST_NUMBER, CloseSession, Entry, OpenSession, Refused, Tree
 from leader_async.embedded.watches import Watches
 from leader_async.zookeeper import messages as m
@@ -121,6 +125,29 @@ def test_sessions_end_on_the_tick_after_their_timeout() -> None:
     expiry.forget(2)
     assert expiry.due(13.9) == []
     assert expiry.due(14.0) == [1]
+
+
+class Counted(float):
+    """A number that counts how often it, or what was made of it, is compared."""
+
+    compared = 0
+
+    def __rmul__(self, other: float) -> Counted:
+        return Counted(float(self) * other)
+
+    def __lt__(self, other: float) -> bool:
+        Counted.compared += 1
+        return float(self) < other
+
+
+def test_a_sign_of_life_costs_the_same_among_many_sessions() -> None:
+    expiry, costs = Expiry(Counted(1.0)), []
+    for session in range(1000):
+        expiry.touch(session, 2.0 + session % 10, 10.5)
+        before = Counted.compared
+        assert expiry.deadline() == 13.0
+        costs.append(Counted.compared - before)
+    assert costs[-1] == costs[10] < 10
 
 
 def test_watches_are_forgotten_with_their_connection() -> None:
@@ -264,3 +291,58 @@ def test_a_word_may_come_in_pieces_and_watches_are_counted() -> None:
     alone.expire(session)
     assert alone.host.watches == 0
     assert alone.host.take()[-1] == (number, None)
+
+
+def calls(do: Callable[[], object]) -> int:
+    """How many functions are called, and generators resumed, by this."""
+    count = 0
+
+    def see(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(see)
+    try:
+        do()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def test_a_session_ends_and_is_resumed_at_the_same_cost_among_many() -> None:
+    alone, costs = Alone(tick=1.0, start=5, passwords=repeat(bytes(16)), wall=lambda: 1.0), []
+    host = alone.host
+    for many in (10, 1000):
+        numbers = [host.open("::1") for _ in range(many)]
+        for number in numbers:
+            host.receive(number, wire.encode_connect(m.Connect(0, 6.0, 0, b"")), 0.0)
+        sessions = dict(host.connections)
+        again, resume = host.open("::1"), m.Connect(0, 6.0, sessions[numbers[-1]], bytes(16))
+        closing = numbers[0], wire.encode_request(1, m.Close()), 1.0
+        resuming = again, wire.encode_connect(resume), 1.0
+        costs.append([calls(partial(host.receive, *it)) for it in (closing, resuming)])
+        assert (numbers[0], None) in (out := host.take())
+        assert (numbers[-1], None) in out
+        assert host.serving(sessions[numbers[-1]]) == (again,)
+    assert costs[0] == costs[1]
+
+
+def test_replies_wait_for_room() -> None:
+    alone = Alone(tick=1.0, start=5, passwords=repeat(bytes(16)), wall=lambda: 1.0)
+    host, size = alone.host, 100_000
+    number = host.open("::1")
+    host.receive(number, wire.encode_connect(m.Connect(0, 6.0, 0, b"")), 0.0)
+    host.receive(number, wire.encode_request(1, m.Create("/a", bytes(size))), 0.0)
+    host.take()
+    host.receive(number, b"".join(wire.encode_request(xid, m.GetData("/a")) for xid in range(2, 12)), 0.0)
+    host.receive(number, wire.encode_request(12, m.Delete("/a")), 0.0)
+    taken: list[list[int]] = []
+    while host.waits(number) or not taken:
+        taken.append([xid for xid, _ in replies(host, number)])
+        host.go_on(number)
+    taken.append([xid for xid, _ in replies(host, number)])
+    assert [xid for some in taken for xid in some] == list(range(2, 13)), "in order, and none is lost"
+    assert max(map(len, taken)) * size < ENOUGH + size
+    host.lost(number)
+    host.go_on(number)
+    assert not host.waits(number)
