@@ -93,6 +93,7 @@ LEADER_STATUS = PAGE.one("curl localhost:5001/leader/status")
 LISTING, JAVA = PAGE.one("zkCli.sh ls"), PAGE.one("leader-async run --election reports -- java")
 ZOOKEEPER, GUARD = PAGE.one("leader-async zookeeper"), PAGE.one("leader-async guard")
 NOW, WATCH = PAGE.one("leader-async jobs NAME"), PAGE.one("leader-async watch")
+FIRST = PAGE.one("leader-async status --url http://replica-1:8080")
 RUNBOOK = [PAGE.one("leader-async why --zookeeper"), PAGE.one("leader-async doctor --zookeeper …")]
 RESIGN, SECURE = PAGE.one("leader-async resign"), PAGE.one("curl --cacert")
 SIMULATE = [PAGE.one("make simulate SEEDS="), PAGE.one("python -m tests.simulation.jobs")]
@@ -275,6 +276,7 @@ def test_who_is_polled_dies_and_why_is_told(here: World) -> None:
     check(WHY[0], here.run(WHY[0].text))
 
     assert re.fullmatch(r"replica-1 leads leader, term 2, token \d+; 1 in the queue\n", here.run(STATUS))
+    assert here.run(FIRST.replace("replica-1:8080", "127.0.0.1:8081")) == "replica-1 leads leader\n"
     assert here.run(RUNBOOK[0].replace("…", "127.0.0.1:2181")) == here.run(WHY[0].text)
     for doctor in (DOCTOR, RUNBOOK[1].replace("…", "127.0.0.1:2181")):
         told = here.run(doctor)
