@@ -41,6 +41,11 @@ class Observer(ABC):
         """Path of the election's znode, with the chroot."""
         return self._parent
 
+    @property
+    def changes(self) -> Pulse:
+        """Fires whenever what `watch` tells, or a term, may have changed."""
+        return self._changes
+
     async def leader(self) -> Candidate | None:
         """Who holds the lead, read from ZooKeeper; None if nobody alive does.
 

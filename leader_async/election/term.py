@@ -49,6 +49,11 @@ class Term:
         return float("-inf") if self._hold.over else self._hold.until
 
     @property
+    def over(self) -> bool:
+        """Whether it has ended for good; False while it stands, and while it is suspended and may go on."""
+        return bool(self._hold.over)
+
+    @property
     def is_current(self) -> bool:
         """Whether this process leads under this term now."""
         return self._connection.own_process and self._hold.leads(clock.now())

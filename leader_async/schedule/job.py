@@ -7,6 +7,7 @@ Rules:
 - An attempt is begun at most once: where the answer to its claim was lost, when the ledger has told that it was
   claimed; and not again when it was cut short.
 - A job has one attempt at a time.
+- A run that was asked for stays asked for until its claim is written, whatever connections and leases do meanwhile.
 
 It does not promise that a run has effect once: one that was cut short may have had its effect. The token is for that.
 """
@@ -32,6 +33,7 @@ from ..errors import (
     NotConnected,
     ServerError,
     TermEnded,
+    UsageError,
     ZooKeeperError,
 )
 from ..zookeeper import messages as m
@@ -69,14 +71,12 @@ class Job:
 
     Attributes:
         rules: as above.
-        asked: somebody wants it to be run now.
         running: an attempt is being made here.
         tally: what became of its attempts here.
     """
 
     def __init__(self, election: Election, clocks: Clocks, rules: Rules, work: JobWork) -> None:
         self.rules = rules
-        self.asked = asyncio.Event()
         self.running = False
         self.tally = JobTally()
         self._election, self._client, self._clocks, self._work = election, election.client, clocks, work
@@ -85,12 +85,37 @@ class Job:
         # Transactions have paths below the chroot.
         self._below_chroot = self._path.removeprefix(self._client.ensemble.chroot)
         self._ahead: Ledger | None = None  # in the future, and that was told
+        self._asked = asyncio.Event()  # somebody wants it to be run now
+        self._taken_up: asyncio.Future[None] | None = None  # done when the claim of that is written
         self._claiming: Open | None = None  # an attempt whose claim was sent, and not answered yet
+        self._claims_asked = False  # it is what was asked for
         self._unclosed: tuple[Open, str | None] | None = None  # one that has ended, and how; it is not written down yet
+
+    def ask(self) -> asyncio.Future[None]:
+        """Have it run now; done when that is claimed, or raises what `refuse` was given.
+
+        Raises:
+            UsageError: it is running, or was asked for already.
+        """
+        if self.running or self._taken_up is not None:
+            why = "is running" if self.running else "has been asked for, and begins as soon as it can be claimed"
+            raise UsageError(f"job {self.rules.name!r} {why}")
+        self._taken_up = asyncio.get_running_loop().create_future()
+        self._asked.set()
+        return self._taken_up
+
+    def withdraw(self) -> None:
+        """Nobody asks for a run any more; one that has been claimed goes on."""
+        self._asked.clear()
+        self._taken_up = None
+
+    def refuse(self, error: Exception) -> None:
+        """The run that was asked for does not come about; whoever asked gets the error, if anybody has."""
+        if self._taken_up is not None and not self._taken_up.done():
+            self._taken_up.set_exception(error)
 
     async def tend(self, term: Term) -> None:
         """Run it whenever it is due under this term, until that is cancelled."""
-        self.asked.clear()
         while True:
             try:
                 page = await self._open_page(term)
@@ -138,19 +163,19 @@ class Job:
             await self._clocks.compare(term)
         now, open_one = self._clocks.now(), page.ledger.open
         step = decide(self.rules, page.ledger, now)
-        if self.asked.is_set():
-            self.asked.clear()
-            if open_one is None:
-                step = Start(now, manual=True)
-            elif open_one.again_at is not None:
-                step = Start(open_one.slot, open_one.attempt + 1, open_one.manual)
+        # An attempt that nobody finished is dealt with first.
+        asked = self._asked.is_set() and (open_one is None or open_one.again_at is not None)
+        if asked and open_one is None:
+            step = Start(now, manual=True)
+        elif asked and open_one is not None:
+            step = Start(open_one.slot, open_one.attempt + 1, open_one.manual)
         match step:
             case Wait(until, ahead):
                 self._tell_if_ahead(page, ahead)
                 seconds = NAP if until is None else min(NAP, max(0.0, (until - now) / 1000))
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(seconds):
-                        await self.asked.wait()
+                        await self._asked.wait()
                 if ahead:
                     raise BadVersion(about="the ledger may have been reset")
             case Rewrite(ledger, why):
@@ -158,7 +183,7 @@ class Job:
                 await self._write(term, page, ledger)
             case Start():
                 ledger = claimed(page.ledger, step, term.token, self._election.identity, now)
-                self._claiming = ledger.open
+                self._claiming, self._claims_asked = ledger.open, asked
                 await self._write(term, page, ledger)
                 self._claiming = None
                 await self._attempt(term, page)
@@ -177,6 +202,8 @@ class Job:
         """Carry out the open attempt of this ledger, and write down how it ended."""
         start, rules = page.ledger.open, self.rules
         assert start is not None
+        if self._claims_asked:
+            self._tell_taken_up()
         slot = datetime.fromtimestamp(start.slot / 1000, rules.trigger.zone)
         run = JobRun(rules.name, slot, start.attempt, term, start.manual)
         log.info(
@@ -213,6 +240,12 @@ class Job:
             raise asyncio.CancelledError
         if not ending.finished:
             raise TermEnded(f"{rules.name} was cut short")
+
+    def _tell_taken_up(self) -> None:
+        self._claims_asked = False
+        self._asked.clear()
+        if self._taken_up is not None and not self._taken_up.done():
+            self._taken_up.set_result(None)
 
     async def _close(self, page: _Page) -> None:
         """Write down how the attempt ended."""

@@ -3,6 +3,7 @@
 Rules:
 - Its jobs run beside each other, each by the rules of `job`, and by one clock (`clocks`).
 - The place in the queue is kept until all attempts have ended.
+- In one process an election has one job of a name, in whichever `Schedule`: two would run one slot at the same time.
 
 It does not promise that a run has effect once; see `job`.
 """
@@ -13,10 +14,12 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
+from weakref import WeakKeyDictionary, WeakSet
 
 from ..election.election import Election
 from ..election.term import Term
-from ..errors import NoNode, UsageError
+from ..errors import NoNode, TermEnded, UsageError
+from ..waking import Pulse
 from ..work import check
 from ..zookeeper import hosts
 from ..zookeeper import messages as m
@@ -29,6 +32,8 @@ from .triggers import Cron, Every, Trigger
 from .views import JobStatus, ledger_of, read_job, read_jobs
 
 W = TypeVar("W", bound=JobWork)
+
+_schedules: WeakKeyDictionary[Election, WeakSet[Schedule]] = WeakKeyDictionary()
 
 EXAMPLES = {"cron": 'cron("0 3 * * *")', "every": "every(seconds=30)"}
 
@@ -58,6 +63,8 @@ class Schedule:
         self._clocks = Clocks(election, wall_clock)
         self._jobs: dict[str, Job] = {}
         self._term: Term | None = None
+        self._added = Pulse()
+        _schedules.setdefault(election, WeakSet()).add(self)
 
     # -- jobs ----------------------------------------------------------------------------------------------------------
 
@@ -145,11 +152,12 @@ class Schedule:
             if not called or "/" in called:
                 raise UsageError(f"a job's name is one part of a path, not {called!r}; give it by name=")
             hosts.check_path(f"/{called}")
-            if called in self._jobs:
-                raise UsageError(f"there is a job {called!r} already; give this one another name=")
+            if any(called in schedule.names for schedule in _schedules[self.election]):
+                raise UsageError(f"{self.election.name} has a job {called!r} already; give this one another name=")
             queued = overlap or ("queue" if missed == "all" else "skip")
             rules = Rules(called, trigger, missed, window, unfinished, queued, jitter, timeout, retries, backoff)
             self._jobs[called] = Job(self.election, self._clocks, rules, work)
+            self._added.fire()
             return work
 
         return add
@@ -178,36 +186,61 @@ class Schedule:
         await self.election.run(self.work)
 
     async def work(self, term: Term) -> None:
-        """Run the jobs under this term; for `election.run(jobs.work)`, or as a part of work of your own.
+        """Run the jobs under this term, until that is cancelled.
+
+        It is for `election.run(jobs.work)`, or a part of work of your own. Jobs that are added meanwhile begin at once.
 
         Args:
             term: under which slots are claimed.
         """
         self._term = term
+        tended = set[str]()
         try:
             async with asyncio.TaskGroup() as group:
-                for job in self._jobs.values():
-                    group.create_task(job.tend(term), name=f"schedule {job.rules.name}")
+                while True:
+                    for name in self.names - tended:
+                        group.create_task(self._jobs[name].tend(term), name=f"schedule {name}")
+                    tended |= self.names
+                    await self._added.wait()
         finally:
             self._term = None
+            if term.is_current:  # it is given up; one that is only suspended may go on
+                for job in self._jobs.values():
+                    job.refuse(self._not_begun(job.rules.name))
 
     async def run_now(self, name: str) -> None:
-        """Have a job run at once, beside its slots; returns when that has been taken up, not when it has ended.
+        """Have a job run at once, beside its slots; returns when that is claimed, not when it has ended.
+
+        A connection that is lost meanwhile, and a lease that runs out and is renewed, only put it off. Who cancels this
+        withdraws it, unless its claim is on the way.
 
         Args:
             name: the job's.
 
         Raises:
-            UsageError: there is no such job, it is running, or this process does not lead.
+            UsageError: there is no such job, it is running or asked for already, or this process does not lead.
+            TermEnded: the lead was lost before it could begin.
         """
-        job = self._jobs.get(name)
+        job, term = self._jobs.get(name), self._term
         if job is None:
             raise UsageError(f"there is no job {name!r}; there are: {', '.join(sorted(self._jobs)) or 'none'}")
-        if self._term is None or not self._term.is_current:
+        if term is None or not term.is_current:
             raise UsageError(f"{self.election.identity} does not lead {self.election.name}; ask the leader")
-        if job.running:
-            raise UsageError(f"job {name!r} is running")
-        job.asked.set()
+        taken_up = job.ask()
+        try:
+            while not taken_up.done():
+                if term.over:
+                    raise self._not_begun(name)
+                changed = asyncio.ensure_future(self.election.changes.wait())
+                await asyncio.wait([taken_up, changed], return_when=asyncio.FIRST_COMPLETED)
+                changed.cancel()
+            await taken_up
+        finally:
+            job.withdraw()
+
+    def _not_begun(self, name: str) -> TermEnded:
+        lead = f"{self.election.identity} has lost the lead of {self.election.name}"
+        return TermEnded(f"{lead} before {name!r} could begin; ask the new leader")
 
     # -- asking --------------------------------------------------------------------------------------------------------
 

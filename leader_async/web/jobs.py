@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import asdict
 
 from aiohttp import web
 
-from ..errors import UsageError
+from ..errors import TermEnded, UsageError
 from ..schedule.views import JobStatus, read_job, read_jobs
 from . import answers
-from .service import SERVICE, forbidden, read
+from .service import ASK_LIMIT, SERVICE, forbidden, read
 
 log = logging.getLogger("leader_async.web")
 
@@ -40,9 +41,12 @@ async def run_now(request: web.Request) -> web.Response:
     if service.election.term is None:
         return answers.error(409, "this replica does not lead; /leader/jobs/<name>/run reaches the one that does")
     try:
-        await service.schedule.run_now(name)
-    except UsageError as problem:
+        async with asyncio.timeout(ASK_LIMIT):
+            await service.schedule.run_now(name)
+    except (UsageError, TermEnded) as problem:
         return answers.error(409, str(problem))
+    except TimeoutError:
+        return answers.error(503, "ZooKeeper does not answer; look whether it runs before you ask again")
     log.info("job %s was asked for over HTTP", name, extra={"event": "asked_to_run", "job": name})
     return answers.as_json({"job": name, "identity": service.election.identity}, 202)
 

@@ -116,7 +116,7 @@ DOINGS: dict[str, tuple[str, dict[int, str | dict[str, Any]]]] = {
     ),
     "/jobs/{name}/run": (
         "Run a job now, at the leader.",
-        {202: "Asked", 401: "Error", 403: "Error", 404: "Error", 409: "Error"},
+        {202: "Asked", 401: "Error", 403: "Error", 404: "Error", 409: "Error", 503: "Error"},
     ),
 }
 

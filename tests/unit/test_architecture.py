@@ -178,7 +178,8 @@ LAYERS["sharding"] = {
     "arguments", "errors", "clock", "work", "election", "zookeeper/messages", "zookeeper/client", "sharding",
 }  # fmt: skip
 LAYERS["schedule"] = {
-    "errors", "clock", "work", "election", "zookeeper/hosts", "zookeeper/messages", "zookeeper/client", "schedule",
+    "errors", "clock", "waking", "work",
+    "election", "zookeeper/hosts", "zookeeper/messages", "zookeeper/client", "schedule",
 }  # fmt: skip
 LAYERS["embedded"] = {"errors", "clock", "waking", "embedded"}
 LAYERS["testing"] = {"embedded", "errors"}

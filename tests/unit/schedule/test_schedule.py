@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from leader_async import Connection, Election, JobRun, JobStatus, Schedule, StaleToken, Term, UsageError, clock, connect
-from leader_async.errors import NotConnected
+from leader_async.errors import NotConnected, TermEnded
 from leader_async.schedule import job
 from leader_async.schedule.ledger import Ledger, encode, reset
 from leader_async.schedule.run import attempt
@@ -22,6 +22,7 @@ from leader_async.testing import ZooKeeper, zookeeper
 from leader_async.zookeeper import messages as m
 
 from ...support import waiting
+from ...support.proxy import Proxy
 
 __all__ = ["zookeeper"]
 
@@ -309,6 +310,108 @@ async def test_an_attempt_whose_claim_was_not_answered_is_begun_once_under_a_ter
     assert (first, second) == (1, 2)
 
 
+@pytest.mark.parametrize("before", [True, False])
+async def test_a_run_that_was_asked_for_outlives_a_connection(zookeeper: ZooKeeper, before: bool) -> None:
+    async with connected(zookeeper) as (zk, election):
+        jobs, runs = noting(Schedule(election), window=0.001, missed="skip")
+        async with running(jobs):
+            await until(lambda: runs)
+            lose(zk, claims, before=before)
+            await ask(jobs)
+            await until(lambda: any(run.manual for run in runs))
+
+
+@asynccontextmanager
+async def behind(zookeeper: ZooKeeper) -> AsyncIterator[tuple[Proxy, Connection, Schedule, list[JobRun]]]:
+    """A leader of an hourly job whose connection can be ended, and whose session lives on."""
+    host, _, port = zookeeper.address.rpartition(":")
+    async with Proxy(host, int(port)) as proxy, connect(proxy.address, timeout=8.0) as zk:
+        await zk.wait_connected()
+        runs: list[JobRun] = []
+        jobs = Schedule(zk.election("x", lease=0.6))
+
+        @jobs.every(3600, name="job")
+        async def job(run: JobRun) -> None:
+            runs.append(run)
+
+        async with running(jobs):
+            await status(jobs, lambda job: True)
+            yield proxy, zk, jobs, runs
+
+
+async def test_a_run_that_was_asked_for_outlives_a_suspension(zookeeper: ZooKeeper) -> None:
+    async with behind(zookeeper) as (proxy, _, jobs, runs):
+        term = jobs.election.term
+        assert term is not None
+        proxy.refuse()
+        asking = asyncio.create_task(jobs.run_now("job"))
+        await until(lambda: not term.is_current)
+        with pytest.raises(UsageError, match="does not lead"):
+            await jobs.run_now("job")
+        proxy.refuse(False)
+        await asking
+        await until(lambda: runs)
+        assert [(run.manual, run.token) for run in runs] == [(True, term.token)]
+
+
+async def test_a_run_that_was_asked_for_is_refused_with_the_end_of_the_term(zookeeper: ZooKeeper) -> None:
+    async with behind(zookeeper) as (proxy, zk, jobs, runs):
+        proxy.refuse()
+        asking = asyncio.create_task(jobs.run_now("job"))
+        await until(lambda: not jobs.election.is_leader)
+        zookeeper.expire(zk.client.session_id)
+        proxy.refuse(False)
+        with pytest.raises(TermEnded, match="has lost the lead of x before 'job' could begin; ask the new leader"):
+            await asking
+        await until(lambda: jobs.election.is_leader)
+        await jobs.run_now("job")
+        await until(lambda: runs)
+        assert len(runs) == 1
+
+
+async def test_a_run_that_was_asked_for_is_refused_when_the_lead_is_given_up(zookeeper: ZooKeeper) -> None:
+    async with behind(zookeeper) as (proxy, _, jobs, runs):
+        proxy.refuse()
+        asking = asyncio.create_task(jobs.run_now("job"))
+        await asyncio.sleep(0)
+        with pytest.raises(UsageError, match="has been asked for, and begins as soon as"):
+            await jobs.run_now("job")
+        resigning = asyncio.create_task(jobs.election.resign())
+        with pytest.raises(TermEnded, match="ask the new leader"):
+            await asking
+        proxy.refuse(False)
+        await resigning
+        assert runs == []
+
+
+async def test_who_stops_asking_has_withdrawn_it(zookeeper: ZooKeeper) -> None:
+    async with behind(zookeeper) as (proxy, _, jobs, runs):
+        proxy.refuse()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await jobs.run_now("job")
+        proxy.refuse(False)
+        await until(lambda: jobs.election.is_leader)
+        await jobs.run_now("job")
+        await until(lambda: runs)
+        assert len(runs) == 1
+
+
+async def test_a_job_that_is_added_while_the_others_run_begins_at_once(zookeeper: ZooKeeper) -> None:
+    async with connected(zookeeper) as (_, election):
+        jobs, runs = noting(Schedule(election))
+        added: list[JobRun] = []
+        async with running(jobs):
+            await until(lambda: runs)
+
+            @jobs.every(0.1)
+            async def another(run: JobRun) -> None:
+                added.append(run)
+
+            await until(lambda: added)
+        assert added[0].token == runs[0].token
+
+
 async def test_an_outage_is_ridden_out(zookeeper: ZooKeeper) -> None:
     async with connected(zookeeper) as (zk, election):
         jobs, runs = noting(Schedule(election))
@@ -426,6 +529,8 @@ async def test_wrong_use_is_told(zookeeper: ZooKeeper) -> None:
 
         with pytest.raises(UsageError, match="already"):
             jobs.every(1, name="nightly")(nightly)
+        with pytest.raises(UsageError, match="x has a job 'nightly' already; give this one another name="):
+            Schedule(election).every(1, name="nightly")(nightly)
         with pytest.raises(UsageError, match="one part of a path"):
             jobs.every(1, name="a/b")(nightly)
         with pytest.raises(UsageError, match="path"):
