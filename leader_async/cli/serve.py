@@ -32,7 +32,8 @@ from ..election.election import Election
 from ..election.term import Term
 from ..errors import AuthFailed, NoAuth
 from ..web import create_app
-from ..web.site import Callers, Site, allow_files, bound
+from ..web.callers import Callers, bound
+from ..web.site import Site, allow_files
 from .config import Config, authority
 from .exits import CannotListen, Exit
 from .systemd import Notify, report

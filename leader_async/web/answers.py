@@ -39,12 +39,33 @@ def as_text(text: str) -> web.Response:
     return web.Response(body=text.encode(), headers=TEXT_HEADERS.copy())
 
 
+def json_text(data: object) -> str:
+    """As JSON that people can read, too."""
+    return json.dumps(data, indent=2) + "\n"
+
+
 def as_json(data: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """An answer in JSON that nobody may keep."""
     all_of_them = HEADERS.copy()
     all_of_them.update(headers or {})
-    text = json.dumps(data, indent=2) + "\n"
-    return web.Response(text=text, status=status, content_type="application/json", headers=all_of_them)
+    return web.Response(text=json_text(data), status=status, content_type="application/json", headers=all_of_them)
+
+
+class Constant:
+    """An answer that never changes: its bytes and its headers are made once.
+
+    Args:
+        body: its bytes.
+        kind: its type, with the charset if it has one.
+        headers: those beside the type.
+    """
+
+    def __init__(self, body: bytes, kind: str, headers: Mapping[str, str] = HEADERS) -> None:
+        self._body, self._headers = body, CIMultiDict({**headers, "Content-Type": kind})
+
+    def __call__(self) -> web.Response:
+        """The answer, once more."""
+        return web.Response(body=self._body, headers=self._headers.copy())
 
 
 def error(status: int, text: str, headers: Mapping[str, str] | None = None) -> web.Response:

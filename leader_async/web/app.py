@@ -18,12 +18,14 @@
 Rules:
 - Every answer but those of `/candidates`, `/history`, `/jobs` and `/resign` comes from memory and is computed when it
   is asked for. A poll never waits for ZooKeeper, and `is_leader` can not be true past the lease.
+- What never changes is made once, `/metrics` once a second at most, and what has to be read in ZooKeeper is read for a
+  few at a time (`turns.Gate`): beyond them it is 503.
 - `/healthz` does not depend on ZooKeeper: an outage there must not restart a whole fleet.
 - Nothing may be cached; errors are JSON and tell strangers nothing of what went wrong inside.
 - What changes something is a POST with the bearer token in a header, which no form and no link of another site can
   send: there is nothing to forge. What only reads tells no secret: who reaches the port may read it, under whatever
   name of its host (so may a page that makes a browser ask 127.0.0.1 under a name of its own).
-- How many connections there may be, and for how long, is for whoever listens: `site`.
+- How many connections there may be, and for how long, is for whoever listens: `callers`.
 
 HEAD is answered wherever GET is; OPTIONS by /leader and /follower, for load balancers that check with it.
 
@@ -98,7 +100,7 @@ def create_app(
         if handler is follower:
             app.router.add_options(path, _errors_as_json(follower))
         app.router.add_get("/leader" + path, _errors_as_json(leader_only(handler)))
-    app[metrics.REGISTRY] = metrics.registry(connection, election, schedule)
+    app[metrics.METRICS] = metrics.Metrics(connection, election, schedule)
     app.router.add_get("/metrics", _errors_as_json(metrics.page))
     app.router.add_get("/leader", _errors_as_json(leader))
     app.router.add_options("/leader", _errors_as_json(leader))  # right behind: one resource has all methods of a path
@@ -165,19 +167,19 @@ async def status(request: web.Request) -> web.Response:
 
 async def candidates(request: web.Request) -> web.Response:
     """The queue, as ZooKeeper has it now."""
-    asked = request.app[SERVICE].election.candidates()
-    return await read("record", asked, lambda queue: [answers.candidate(one) for one in queue])
+    ask = request.app[SERVICE].election.candidates
+    return await read(request, "record", ask, lambda queue: [answers.candidate(one) for one in queue])
 
 
 async def history(request: web.Request) -> web.Response:
     """The latest terms, as they are written down in ZooKeeper."""
-    asked = request.app[SERVICE].election.history()
-    return await read("history", asked, lambda entries: [answers.term(entry) for entry in entries])
+    ask = request.app[SERVICE].election.history
+    return await read(request, "history", ask, lambda entries: [answers.term(entry) for entry in entries])
 
 
 async def described(request: web.Request) -> web.Response:
     """What all the routes answer."""
-    return answers.as_json(openapi.description())
+    return openapi.answer()
 
 
 async def resign(request: web.Request) -> web.Response:

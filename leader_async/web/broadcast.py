@@ -5,21 +5,27 @@ Rules:
 2. A newcomer is told first what is known: the latest event of each name.
 3. An event is encoded once, and handed out a few listeners at a time, so that polls are answered in between. A
    listener who is slow costs the others nothing, and room for `mailbox.ROOM` events.
-4. Beyond `STREAMS` listeners are refused. A stop ends all at once, whatever they have not taken.
+4. There is room for `STREAMS` listeners. When it is taken, the address that has most of them makes room for one that
+   has fewer: the oldest of its streams ends. So nobody who is alone keeps others out, and a proxy, from whose
+   address all of its clients come, may have all the room that nobody else wants. What a proxy says of its clients
+   (`X-Forwarded-For`) is not believed, since everybody may write it: let the proxy bound what one of them may have.
+5. A stop ends all at once, whatever they have not taken.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 
 from ..waking import Pulse
+from .callers import bound
 from .mailbox import Event, Mailbox
-from .site import bound
 
 log = logging.getLogger("leader_async.web")
 
@@ -35,6 +41,20 @@ Publish = Callable[[str, Data], None]
 Feed = Callable[[Publish], Coroutine[None, None, None]]
 
 
+def address_of(transport: asyncio.Transport | None) -> str:
+    """From where a connection comes: an IPv4 address, or the network of an IPv6 one, which one machine has all of."""
+    peer = None if transport is None else transport.get_extra_info("peername")
+    if not isinstance(peer, tuple):
+        return ""  # a Unix socket
+    try:
+        address = ipaddress.ip_address(peer[0].partition("%")[0])
+    except ValueError:
+        return str(peer[0])
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is None:
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
 class Listener:
     """One open stream.
 
@@ -44,6 +64,7 @@ class Listener:
 
     def __init__(self, transport: asyncio.Transport | None) -> None:
         self.mailbox, self.news, self.ended = Mailbox(), Pulse(), False
+        self.address = address_of(transport)
         self._transport = transport
 
     async def next(self) -> bytes:
@@ -79,10 +100,18 @@ class Broadcast:
         self._ending: asyncio.TimerHandle | None = None
         self._closed = False
 
-    @property
-    def full(self) -> bool:
-        """Whether there is no room for another listener."""
-        return self._closed or len(self._listeners) >= min(STREAMS, bound() // 2)
+    def room(self, transport: asyncio.Transport | None) -> bool:
+        """Whether there is room for a listener on this connection; some may have been made for it."""
+        if self._closed or len(self._listeners) < min(STREAMS, bound() // 2):
+            return not self._closed
+        counted = Counter(one.address for one in self._listeners)
+        (greedy, number), *_ = counted.most_common(1)
+        if number <= counted[address_of(transport)] + 1:
+            return False
+        oldest = next(one for one in self._listeners if one.address == greedy)
+        del self._listeners[oldest]
+        oldest.end()
+        return True
 
     @contextmanager
     def listener(self, transport: asyncio.Transport | None) -> Iterator[Listener]:
@@ -101,7 +130,7 @@ class Broadcast:
         try:
             yield one
         finally:
-            del self._listeners[one]
+            self._listeners.pop(one, None)
             if not (self._listeners or self._closed):
                 self._ending = asyncio.get_running_loop().call_later(LINGER, self._end)
 

@@ -37,9 +37,9 @@ from ..errors import LeaderAsyncError, SessionClosed
 from ..schedule.views import JobStatus
 from . import answers
 from .broadcast import Broadcast, Data, Publish
+from .callers import stream_began
 from .papers import Papers
 from .service import SERVICE, Service
-from .site import stream_began
 
 log = logging.getLogger("leader_async.web")
 
@@ -188,7 +188,7 @@ def attach(app: web.Application) -> None:
 async def events(request: web.Request) -> web.StreamResponse:
     """The stream."""
     broadcast = request.app[BROADCAST]
-    if broadcast.full:
+    if not broadcast.room(request.transport):
         return answers.error(503, "this replica has no room for another stream of events", {"Retry-After": "5"})
     response = web.StreamResponse(headers=HEADERS)
     response.force_close()  # nobody is to wait for the connection to be used again

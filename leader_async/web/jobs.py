@@ -19,7 +19,9 @@ log = logging.getLogger("leader_async.web")
 async def jobs(request: web.Request) -> web.Response:
     """All jobs of the election, with their last runs and next slots."""
     election = request.app[SERVICE].election
-    return await read("ledger", read_jobs(election.client, election.parent), lambda found: [*map(asdict, found)])
+    return await read(
+        request, "ledger", lambda: read_jobs(election.client, election.parent), lambda found: [*map(asdict, found)]
+    )
 
 
 async def job(request: web.Request) -> web.Response:
@@ -27,7 +29,7 @@ async def job(request: web.Request) -> web.Response:
     election, name = request.app[SERVICE].election, request.match_info["name"]
     if not name.isprintable() or name in (".", ".."):
         return answers.error(404, "there is no such job")
-    return await read("job", read_job(election.client, election.parent, name), _shown)
+    return await read(request, "job", lambda: read_job(election.client, election.parent, name), _shown)
 
 
 async def run_now(request: web.Request) -> web.Response:

@@ -5,10 +5,14 @@ Rule: every route of `app` is in `ROUTES`, with every status that it can answer;
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
+
+from aiohttp import web
 
 from ..election.views import STATES
 from ..version import version
+from . import answers
 from .page import ASSETS
 
 TEXT: dict[str, Any] = {"type": "string"}
@@ -163,6 +167,16 @@ def description() -> dict[str, Any]:
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
+
+
+@cache
+def _answer() -> answers.Constant:
+    return answers.Constant(answers.json_text(description()).encode(), "application/json; charset=utf-8")
+
+
+def answer() -> web.Response:
+    """The description, over HTTP; its text is made once."""
+    return _answer()()
 
 
 def _response(status: int, path: str, schema: str | dict[str, Any]) -> dict[str, Any]:

@@ -39,8 +39,9 @@ A browser shows a live page here. For programs:
 
 
 @cache
-def _file(name: str) -> bytes:
-    return resources.files(__package__).joinpath("static", name).read_bytes()
+def _file(name: str, kind: str, vary: str = "") -> answers.Constant:
+    body = resources.files(__package__).joinpath("static", name).read_bytes()
+    return answers.Constant(body, f"{kind}; charset=utf-8", {**HEADERS, "Vary": vary} if vary else HEADERS)
 
 
 def attach(app: web.Application) -> None:
@@ -53,8 +54,7 @@ def attach(app: web.Application) -> None:
 async def page(request: web.Request) -> web.Response:
     """The page, or the text."""
     if prefers_html(",".join(request.headers.getall("Accept", ()))):
-        headers = {**HEADERS, "Vary": "Accept"}
-        return web.Response(body=_file("page.html"), content_type="text/html", charset="utf-8", headers=headers)
+        return _file("page.html", "text/html", "Accept")()
     election = request.app[SERVICE].election
     known = answers.role(election.status())
     text = TEXT.format(
@@ -67,6 +67,6 @@ async def page(request: web.Request) -> web.Response:
 
 def _asset(name: str, kind: str) -> Handler:
     async def asset(request: web.Request) -> web.Response:
-        return web.Response(body=_file(name), content_type=kind, charset="utf-8", headers=HEADERS)
+        return _file(name, kind)()
 
     return asset

@@ -6,7 +6,7 @@ import asyncio
 import hmac
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from aiohttp import web
@@ -16,6 +16,7 @@ from ..election.election import Election
 from ..errors import LeaderAsyncError, LedgerError, RecordError
 from ..schedule import Schedule
 from . import answers
+from .turns import Full, Gate
 
 log = logging.getLogger("leader_async.web")
 T = TypeVar("T")
@@ -24,7 +25,7 @@ Trouble = Callable[[], str | None]
 
 CHALLENGE = 'Bearer realm="leader_async"'
 ASK_LIMIT = 2.0
-"""Seconds that a route waits for ZooKeeper."""
+"""Seconds that a route waits for its turn to ask ZooKeeper, and for the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +37,28 @@ class Service:
     resign_token: str | None
     trouble: Trouble
     schedule: Schedule | None
+    gate: Gate = field(default_factory=Gate)
 
 
 SERVICE = web.AppKey("service", Service)
 
 
-async def read(what: str, answer: Awaitable[T], show: Callable[[T], object]) -> web.Response:
+async def read(
+    request: web.Request, what: str, ask: Callable[[], Awaitable[T]], show: Callable[[T], object]
+) -> web.Response:
     """What ZooKeeper says, as JSON.
 
     Args:
+        request: whose answer this is.
         what: a word for the log.
-        answer: what is awaited.
+        ask: asks, once it is this request's turn.
         show: makes plain data of it; None is answered by 404.
     """
     try:
-        async with asyncio.timeout(ASK_LIMIT):
-            found = await answer
+        async with asyncio.timeout(ASK_LIMIT), request.app[SERVICE].gate.inside():
+            found = await ask()
+    except Full:
+        return answers.error(503, "too many ask for this at the moment", {"Retry-After": "1"})
     except (RecordError, LedgerError) as problem:
         log.warning("the %s cannot be read: %s", what, problem, extra={"event": "cannot_read", "what": what})
         text = f"the {what} in ZooKeeper is not this library's; the log of this replica says more"

@@ -21,8 +21,9 @@ from schemathesis.checks import not_a_server_error
 from leader_async import Schedule, connect
 from leader_async.testing import ZooKeeper
 from leader_async.web import create_app
+from leader_async.web.callers import CONNECTIONS, Callers, bound
 from leader_async.web.openapi import description, routes
-from leader_async.web.site import CONNECTIONS, Callers, Site, bound
+from leader_async.web.site import Site
 
 from ..support.reporting import measured
 
@@ -116,6 +117,9 @@ HOSTILE = [
     b"GET /" + b"a" * 20000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
     b"GET /status HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 20000 + b"\r\n\r\n",
     b"GET /status HTTP/1.1\r\nHost: x\r\n" + b"".join(b"A%d: b\r\n" % n for n in range(3000)) + b"\r\n",
+    b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"CONNECT elsewhere:443 HTTP/1.1\r\nHost: x\r\n\r\n" + b"\xff" * 4096,
+    b"GET /status HTTP/1.1\r\nHost: x\r\nAccept: " + b"application/," * 600 + b"\r\n\r\n",
     b"BREW /status HTTP/1.1\r\nHost: x\r\n\r\n",
     b"POST /resign HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n" + b"z" * 4096,
     b"POST /resign HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",

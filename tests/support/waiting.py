@@ -15,3 +15,19 @@ async def until(condition: Callable[[], object], limit: float = 15.0) -> None:
     async with asyncio.timeout(limit):
         while not condition():
             await asyncio.sleep(0.002)
+
+
+class Turns:
+    """Counts the turns of the event loop."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._loop = asyncio.get_running_loop()
+        self._next()
+
+    def _next(self) -> None:
+        self.number += 1
+        self._handle = self._loop.call_soon(self._next)
+
+    def stop(self) -> None:
+        self._handle.cancel()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from leader_async.web.accept import prefers_json
+from leader_async.web.accept import READ, prefers_html, prefers_json
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,8 @@ def test_json_is_wanted(header: str) -> None:
 )
 def test_text_is_good_enough(header: str) -> None:
     assert not prefers_json(header)
+
+
+def test_what_stands_far_behind_does_not_count() -> None:
+    assert not prefers_json("text/plain;q=0.1," * (READ // 10) + "application/json")
+    assert prefers_html("text/html," + "application/json;q=nonsense," * READ)

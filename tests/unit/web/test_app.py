@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from prometheus_client import CollectorRegistry
 
 from leader_async import Candidate, Connection, Election, RecordError, clock, connect
 from leader_async.election.commands import Hold
 from leader_async.election.standing import Work
 from leader_async.election.term import Term
-from leader_async.web import create_app
+from leader_async.web import create_app, metrics, openapi
 from leader_async.web.app import BODY_LIMIT
+from leader_async.web.service import SERVICE
+from leader_async.web.turns import ASKED, WAITING
 
 TOKEN = "a token that is long enough"
 Client = TestClient[web.Request, web.Application]
@@ -318,3 +322,51 @@ async def test_the_service_can_be_mounted_in_another_application(election: Elect
         assert await answer.text() == "replica-3 - False"
         assert (await client.get("/election/leader")).status == 503
         assert (await client.get("/election/nowhere")).content_type == "application/json"
+
+
+async def test_what_never_changes_is_made_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = await client.get("/openapi.json")
+    described = await answer.json()
+    assert described["openapi"] == "3.1.0"
+    monkeypatch.setattr(openapi, "description", lambda: pytest.fail("it is made again"))
+    again = await client.get("/openapi.json")
+    assert await again.json() == described
+    assert again.content_type == "application/json"
+    assert again.headers["Cache-Control"] == "no-store"
+    head = await client.head("/openapi.json")
+    assert (head.status, head.headers["Content-Length"]) == (200, answer.headers["Content-Length"])
+
+
+async def test_metrics_are_made_once_a_second_at_most(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, made = 1000.0, 0
+
+    def count(registry: CollectorRegistry) -> bytes:
+        nonlocal made
+        made += 1
+        return f"made {made}".encode()
+
+    monkeypatch.setattr(metrics, "generate_latest", count)
+    monkeypatch.setattr(metrics, "time", SimpleNamespace(monotonic=lambda: now))
+    for later, text in ((0.0, "made 1"), (0.9, "made 1"), (0.2, "made 2"), (5.0, "made 3")):
+        now += later
+        assert await (await client.get("/metrics")).text() == text
+
+
+async def test_zookeeper_is_asked_for_a_few_at_a_time(client: Client, election: Election) -> None:
+    assert client.app is not None
+    gate = client.app[SERVICE].gate
+    leave = asyncio.Event()
+
+    async def ask() -> None:
+        async with gate.inside():
+            await leave.wait()
+
+    asking = [asyncio.create_task(ask()) for _ in range(ASKED + WAITING)]
+    await asyncio.sleep(0)
+    for path in ("/candidates", "/history", "/jobs", "/jobs/nightly"):
+        answer = await client.get(path)
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+        assert (await answer.json())["error"] == "too many ask for this at the moment"
+    leave.set()
+    await asyncio.gather(*asking)
+    assert "ZooKeeper cannot be asked" in (await (await client.get("/candidates")).json())["error"]

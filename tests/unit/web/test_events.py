@@ -7,8 +7,8 @@ import json
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Any, NamedTuple
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
+from typing import Any, NamedTuple, cast
 
 import aiohttp
 import jsonschema_rs
@@ -364,3 +364,63 @@ async def test_a_slow_client_gets_the_latest_state_and_one_that_takes_nothing_is
                 while await loop.sock_recv(slow, 2**20):
                     pass
         slow.close()
+
+
+class From:
+    """A connection from this address, which only tells where it comes from."""
+
+    def __init__(self, peer: object) -> None:
+        self._peer = peer
+
+    def get_extra_info(self, name: str) -> object:
+        assert name == "peername"
+        return self._peer
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [
+        (("10.0.0.1", 4711), "10.0.0.1"),
+        (("::ffff:10.0.0.1", 4711, 0, 0), "10.0.0.1"),
+        (("2001:db8:1:2:3:4:5:6", 4711, 0, 0), "2001:db8:1:2::/64"),
+        (("fe80::1%eth0", 4711, 0, 2), "fe80::/64"),
+        (("somewhere", 1), "somewhere"),
+        ("", ""),
+        (None, ""),
+    ],
+)
+def test_where_a_listener_comes_from(peer: object, address: str) -> None:
+    assert broadcast.address_of(cast(asyncio.Transport, From(peer))) == address
+    assert broadcast.address_of(None) == ""
+
+
+async def test_who_has_most_makes_room_for_who_has_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broadcast, "STREAMS", 4)
+
+    async def feed(publish: broadcast.Publish) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    def come(address: str) -> broadcast.Listener | None:
+        transport = cast(asyncio.Transport, From((address, 1)))
+        return stack.enter_context(streams.listener(transport)) if streams.room(transport) else None
+
+    streams = broadcast.Broadcast(feed, lambda: ("status", {}), frozenset())
+    with ExitStack() as stack:
+        proxy = [come("10.0.0.1") for _ in range(4)]
+        assert all(proxy), "who is alone may have all"
+        assert come("10.0.0.1") is None
+        first, second = come("10.0.0.2"), come("10.0.0.2")
+        assert first
+        assert second
+        assert [one.ended for one in proxy if one] == [True, True, False, False]
+        assert come("10.0.0.2") is None, "both have as much"
+        assert come("10.0.0.3"), "who has nothing comes before who has two"
+        assert come("10.0.0.4")
+        assert [one.ended for one in proxy if one] == [True, True, True, False]
+        assert first.ended
+        assert come("10.0.0.5") is None, "nobody has two any more"
+        streams.close()
+        assert come("10.0.0.5") is None

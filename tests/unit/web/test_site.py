@@ -7,7 +7,8 @@ import os
 import resource
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,14 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
+from leader_async.web import callers as connections
 from leader_async.web import site as listening
-from leader_async.web.site import Callers, Site, allow_files, bound, stream_began
+from leader_async.web.callers import UNHEARD, Callers, bound, stream_began
+from leader_async.web.site import Site, allow_files
+from leader_async.web.turns import PASSED, Turnstile
 
 from ...support.certificates import Authority
-from ...support.waiting import until
+from ...support.waiting import Turns, until
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -30,12 +34,14 @@ class Served:
 
     def __init__(self) -> None:
         self.release, self.asked = asyncio.Event(), 0
+        self.counted: Callable[[], None] = lambda: None
         self.callers = Callers(3)
         app = web.Application()
         app.router.add_get("/", self._quick)
         app.router.add_get("/slow", self._slow)
         app.router.add_get("/broken", self._broken)
         app.router.add_get("/stream", self._stream)
+        app.router.add_get("/counted", self._counted)
         self.runner = web.AppRunner(app, shutdown_timeout=5)
         self.sock = socket.create_server(("127.0.0.1", 0))
         self.port: int = self.sock.getsockname()[1]
@@ -48,6 +54,10 @@ class Served:
         self.asked += 1
         await self.release.wait()
         return web.Response(text="slow")
+
+    async def _counted(self, request: web.Request) -> web.Response:
+        self.counted()
+        return web.Response(text="counted")
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -97,6 +107,18 @@ class Served:
         reader, writer = streams
         writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         return await answer(reader)
+
+
+class Held(Turnstile):
+    """Lets nobody pass until it is released."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.came, self.released = 0, asyncio.Event()
+
+    async def enter(self) -> None:
+        self.came += 1
+        await self.released.wait()
 
 
 async def answer(reader: asyncio.StreamReader) -> bytes:
@@ -169,7 +191,7 @@ async def test_those_on_their_way_out_are_bounded_too(served: Served) -> None:
 
 
 async def test_a_reader_who_does_not_read_is_thrown_out(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listening, "GRACE", 0.05)
+    monkeypatch.setattr(connections, "GRACE", 0.05)
     stuck = await served.connect()
     stuck[1].write(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
     await until(lambda: served.asked)
@@ -179,7 +201,7 @@ async def test_a_reader_who_does_not_read_is_thrown_out(served: Served, monkeypa
 
 
 async def test_bytes_that_drip_in_do_not_put_the_end_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(listening.LIMITS, "keepalive_timeout", 0.3)
+    monkeypatch.setitem(connections.LIMITS, "keepalive_timeout", 0.3)
     served = Served()
     await served.runner.setup()
     await Site(served.runner, served.sock, served.callers, None).start()
@@ -274,7 +296,7 @@ def test_half_of_the_descriptors_are_kept(monkeypatch: pytest.MonkeyPatch) -> No
     for allowed, most in ((resource.RLIM_INFINITY, 2048), (65536, 2048), (256, 128), (1, 1)):
         monkeypatch.setattr(resource, "getrlimit", lambda which, allowed=allowed: (allowed, allowed))
         assert bound() == most
-    monkeypatch.setattr(listening, "resource", None)
+    monkeypatch.setattr(connections, "resource", None)
     assert bound() == 2048
 
 
@@ -296,3 +318,72 @@ async def test_a_stream_counts_as_answered_once_it_has_begun(served: Served) -> 
     await reader.readuntil(b"begun")
     assert len(served.callers.answered) == 1
     assert not served.callers.silent
+
+
+async def test_few_requests_begin_in_one_turn_of_the_loop_however_many_are_ready(served: Served) -> None:
+    served.callers._most = 64
+    begun: list[int] = []
+    streams = [await served.open() for _ in range(60)]
+    turns = Turns()
+    served.counted = lambda: begun.append(turns.number)
+    for _, writer in streams:
+        writer.write(b"GET /counted HTTP/1.1\r\nHost: x\r\n\r\n" * 10)
+    await until(lambda: len(begun) == 600)
+    turns.stop()
+    assert max(Counter(begun).values()) <= PASSED
+    for reader, _ in streams:
+        for _ in range(10):
+            assert await answer(reader) == b"200 counted"
+
+
+async def test_a_handshake_waits_for_its_turn(tmp_path: Path, served: Served) -> None:
+    authority = Authority(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority.issue("server", "127.0.0.1").both)
+    sock = socket.create_server(("127.0.0.1", 0))
+    served.callers.turnstile = held = Held()
+    await Site(served.runner, sock, served.callers, lambda: context).start()
+    knows = ssl.create_default_context(cafile=authority.ca)
+    silent = await asyncio.open_connection("127.0.0.1", sock.getsockname()[1])
+    served.opened.append(silent[1])
+    dialling = asyncio.create_task(asyncio.open_connection("127.0.0.1", sock.getsockname()[1], ssl=knows))
+    await until(lambda: held.came == 1)
+    assert not dialling.done()
+    held.released.set()
+    reader, writer = await dialling
+    served.opened.append(writer)
+    assert await served.ask((reader, writer)) == b"200 quick"
+    assert held.came == 2, "one that has not begun takes no turn"
+
+
+@pytest.mark.parametrize("piece", [b"X: " + b"y" * 1000 + b"\r\n", b"A" * 4000 + b": y\r\n"], ids=["small", "large"])
+async def test_an_unfinished_request_is_bounded(served: Served, piece: bytes) -> None:
+    reader, writer = await served.open()
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n")
+    sent = 0
+    while sent < UNHEARD:
+        writer.write(piece)
+        sent += len(piece)
+    told = await reader.readuntil(b"\r\n\r\n")
+    assert told.startswith(b"HTTP/1.1 431 ")
+    assert b"\r\nServer: leader_async\r\n" in told
+    assert b'"the request is too long"' in await reader.read(-1)
+
+
+async def test_who_sends_on_and_on_while_being_answered_is_cut_off_without_a_word(served: Served) -> None:
+    reader, writer = await served.open()
+    writer.write(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+    await until(lambda: served.asked)
+    writer.write(b"z" * (UNHEARD + 1))
+    assert await ends((reader, writer))
+
+
+@pytest.mark.parametrize("line", ["OPTIONS * HTTP/1.1", "CONNECT elsewhere:443 HTTP/1.1", "GET /nowhere HTTP/1.1"])
+async def test_what_has_no_path_is_told_so_as_everything_else(served: Served, line: str) -> None:
+    reader, writer = await served.open()
+    writer.write(f"{line}\r\nHost: x\r\n\r\n".encode())
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 404 ")
+    assert b"\r\nServer: leader_async\r\n" in head
+    assert b"\r\nContent-Type: application/json" in head
+    assert b'"status": 404' in await reader.read(-1), "and the connection is closed"

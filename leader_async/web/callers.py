@@ -1,0 +1,254 @@
+"""The connections of one replica, and what each of them may cost.
+
+Rules:
+- A connection has `KEEPALIVE` seconds to send a whole request, counted from its start or its last answer. Bytes that
+  drip in do not put that off. It may send `UNHEARD` bytes before the next request begins: so much can one that is not
+  finished cost.
+- `bound()` connections stay open, half of them such as were answered at least once; a stream counts as answered once it
+  has begun. One more, and the longest silent is closed: the oldest of those that were never answered if they are more
+  than half, else the one whose last answer is oldest. So a load balancer finds its way in, and stays, while slow
+  strangers come and come. A request that is being answered has `GRACE` seconds to end.
+- Half of this process's descriptors stay free for ZooKeeper.
+- Few requests begin in one turn of the loop (`turns.Turnstile`), however many have come.
+- What is no HTTP request, or asks for what no route has, gets a line of JSON, and one in the log at level debug only.
+
+It does not promise that a poll is answered while strangers send more than this process can read: keep them out, or let
+a proxy with limits per address stand before it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from functools import cache, partial
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import web
+from aiohttp.web_request import BaseRequest
+
+from . import answers
+from .turns import Turnstile
+
+try:
+    import resource
+except ImportError:  # not Unix
+    resource = None  # type: ignore[assignment]
+
+log = logging.getLogger("leader_async.web")
+
+CONNECTIONS = 2048
+"""Half of them may be streams of events."""
+KEEPALIVE = 75.0
+"""Seconds; longer than load balancers keep an idle connection (nginx and AWS: 60): they are the ones to close it."""
+GRACE = 10.0
+QUIET = 60.0
+"""Seconds between two lines of the log about too many connections."""
+UNHEARD = 2**15
+"""Bytes, as nginx takes: the cookies of others that share our host's name must have room."""
+
+LIMITS: dict[str, Any] = {
+    "access_log": None,
+    "keepalive_timeout": KEEPALIVE,
+    # No route reads a body, so nobody is waited for to send the rest of one.
+    "lingering_time": 0,
+    "read_bufsize": 4096,
+    "max_line_size": 4096,
+    "max_field_size": 8190,
+    "max_headers": 64,
+}
+
+Answer = Callable[[BaseRequest], Awaitable[web.StreamResponse]]
+
+
+def bound() -> int:
+    """How many connections stay open: half of the descriptors of this process, `CONNECTIONS` at most."""
+    if resource is None:
+        return CONNECTIONS
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return CONNECTIONS if allowed == resource.RLIM_INFINITY else min(CONNECTIONS, max(1, allowed // 2))
+
+
+def stream_began(request: web.Request) -> None:
+    """The answer to this request has begun, and goes on."""
+    if isinstance(request.protocol, Caller):
+        request.protocol.was_answered()
+
+
+class Callers:
+    """The connections of one replica, longest silent first.
+
+    Args:
+        most: how many stay open.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.silent: dict[Caller | asyncio.Task[None], None] = {}
+        self.answered: dict[Caller, None] = {}
+        self.turnstile = Turnstile()
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._told = -QUIET
+        self._server: web.Server | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether so many are about to end that another one must wait."""
+        return len(self.silent) + len(self.answered) + len(self._leaving) > self._most * 5 // 4 + 4
+
+    def attend(self, server: web.Server) -> None:
+        """Have the requests to this server wait for their turns."""
+        if self._server is None:
+            self._server = server
+            server.request_handler = partial(self._answer, server.request_handler)
+
+    async def _answer(self, handler: Answer, request: BaseRequest) -> web.StreamResponse:
+        if isinstance(request.protocol, Caller):
+            request.protocol.begins()
+        await self.turnstile.enter()
+        try:
+            return await handler(request)
+        except web.HTTPException as problem:  # what has no path: CONNECT, and `OPTIONS *`
+            answer = answers.error(problem.status, problem.reason)
+            answer.force_close()
+            return answer
+
+    def bound(self) -> None:
+        """Close the longest silent ones if there are too many."""
+        while len(self.silent) + len(self.answered) > self._most:
+            self.close_one()
+
+    def close_one(self) -> None:
+        """Close the longest silent one, if there is any."""
+        many = 2 * len(self.silent) > self._most
+        first, then = (self.silent, self.answered) if many else (self.answered, self.silent)
+        victim: Caller | asyncio.Task[None] | None = next(iter(first or then), None)
+        if victim is None:
+            return
+        loop = asyncio.get_running_loop()
+        if loop.time() - self._told >= QUIET:
+            self._told = loop.time()
+            log.warning(
+                "%d connections at most stay open: those that were silent for longest are closed",
+                self._most,
+                extra={"event": "connections_full"},
+            )
+        self.forget(victim)
+        if isinstance(victim, asyncio.Task):
+            victim.cancel()
+            return
+        leaving = loop.create_task(victim.leave())
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
+
+    def forget(self, one: Caller | asyncio.Task[None]) -> None:
+        """This one counts no more."""
+        self.silent.pop(one, None)
+        if isinstance(one, Caller):
+            self.answered.pop(one, None)
+
+
+class Caller(web.RequestHandler):
+    """One connection.
+
+    Args:
+        server: whose requests they are.
+        callers: all connections.
+        opening: the task that opens this one; it counted for it so far.
+    """
+
+    __slots__ = ("_answering", "_callers", "_opening", "_unheard")
+
+    def __init__(self, server: web.Server, callers: Callers, opening: asyncio.Task[None] | None) -> None:
+        super().__init__(server, loop=asyncio.get_running_loop(), **LIMITS)
+        self._callers, self._opening = callers, opening
+        self._unheard, self._answering = 0, False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See `asyncio.Protocol`."""
+        super().connection_made(transport)
+        if self._opening is not None:
+            self._callers.forget(self._opening)
+        self._callers.silent[self] = self._opening = None
+        self._callers.bound()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """See `asyncio.Protocol`."""
+        self._callers.forget(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol`."""
+        self._unheard += len(data)
+        if self._unheard <= UNHEARD:
+            super().data_received(data)
+            return
+        if self.transport is not None and not self._answering:
+            self.transport.write(_too_long())
+        self.force_close()
+
+    def begins(self) -> None:
+        """A request is heard."""
+        self._unheard, self._answering = 0, True
+
+    def log_access(self, request: BaseRequest, response: web.StreamResponse, time: float | None) -> None:
+        """A request was answered."""
+        self._answering = False
+        self.was_answered()
+
+    def was_answered(self) -> None:
+        """It has got an answer, or the beginning of one that goes on."""
+        callers = self._callers
+        try:
+            del callers.answered[self]
+        except KeyError:
+            if self not in callers.silent:
+                return  # on its way out
+            del callers.silent[self]
+        callers.answered[self] = None
+
+    def handle_error(
+        self,
+        request: BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The answer to what is no request, or what nobody has caught; it tells a stranger nothing."""
+        known = status < 500
+        log.log(
+            logging.DEBUG if known else logging.ERROR,
+            "a request from %s failed",
+            request.remote,
+            exc_info=exc,
+            extra={"event": "request_failed"},
+        )
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun, an error cannot be sent any more")
+        text = "this is not HTTP/1.1, or too long" if known else "this replica could not answer; its log says why"
+        answer = answers.error(status, text)
+        answer.force_close()
+        return answer
+
+    async def leave(self) -> None:
+        """End the connection; what is being answered has `GRACE` seconds."""
+        transport = self.transport
+        self.close()
+        await self.shutdown(GRACE)
+        if transport is not None:
+            transport.abort()  # also if the other side does not read what is left
+
+
+@cache
+def _too_long() -> bytes:
+    """The answer to a request that does not end; there is none that aiohttp could answer."""
+    body = answers.json_text({"error": "the request is too long", "status": 431, "reason": HTTPStatus(431).phrase})
+    fields = {
+        **answers.HEADERS,
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        "Connection": "close",
+    }
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    return f"HTTP/1.1 431 {HTTPStatus(431).phrase}\r\n{head}\r\n{body}".encode()
