@@ -15,7 +15,8 @@ from term to term, and that the resource remembers the highest.
 Rules:
 - One row for each resource, in a table in the same database as what is written: `CREATE_TABLE`, to be run once. The
   first statement of the transaction raises the row's token to its own, or is refused if the row has a higher one.
-- The row is locked from that statement to the end of the transaction.
+- The row is locked from that statement to the end of the transaction. A block that ends its own transaction (`COMMIT`,
+  `ROLLBACK`, `executescript`) is told at its end: `UsageError`, and what can still be rolled back is.
 
 *Why no write of a lower token can land after one of a higher.* Both transactions change one row, so one of them has its
 lock first. If that is the lower one, the higher waits until it has committed or rolled back: it landed before. If it is
@@ -35,8 +36,18 @@ resource happen one after the other, so name resources as finely as you write to
 """
 
 from .header import headers
-from .postgres import postgres, postgres_sync
+from .postgres import postgres, postgres_store, postgres_sync
 from .sqlite import sqlite
 from .statements import CREATE_TABLE, TABLE, create_table, raise_token
 
-__all__ = ("CREATE_TABLE", "TABLE", "create_table", "headers", "postgres", "postgres_sync", "raise_token", "sqlite")
+__all__ = (
+    "CREATE_TABLE",
+    "TABLE",
+    "create_table",
+    "headers",
+    "postgres",
+    "postgres_store",
+    "postgres_sync",
+    "raise_token",
+    "sqlite",
+)

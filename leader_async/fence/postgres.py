@@ -1,12 +1,13 @@
 """The fence in PostgreSQL, through asyncpg or psycopg 3. See the package.
 
 Rules: neither driver is imported. The block is a transaction of its own, whatever the connection's autocommit mode; in
-a transaction that was begun before, it is a savepoint of it, and what it wrote lands when that one is committed.
+a transaction that was begun before, it is a savepoint of it, and what it wrote lands when that one is committed. A mark
+(another savepoint) is set at its beginning: its end tells whether the transaction is still the one that was begun here.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from inspect import iscoroutinefunction
 from typing import Any, Protocol, runtime_checkable
@@ -15,6 +16,9 @@ from ..errors import StaleToken, UsageError
 from .statements import TABLE, Statements, statements
 
 UNDEFINED_TABLE = "42P01"
+NO_MARK = "3B001", "25P01"
+"""SQLSTATEs: there is no such savepoint, or no transaction at all."""
+MARK = "leader_async_fence"
 
 
 @runtime_checkable
@@ -23,6 +27,9 @@ class Asyncpg(Protocol):
 
     def transaction(self) -> AbstractAsyncContextManager[Any]:
         """A transaction."""
+
+    async def execute(self, query: str) -> Any:
+        """Do this."""
 
     async def fetchval(self, query: str, *args: Any) -> Any:
         """The first column of the first row, None if there is no row."""
@@ -72,26 +79,33 @@ async def postgres(
 
     Raises:
         StaleToken: a higher token was here. The body was not run.
-        UsageError: an argument cannot be used.
+        UsageError: an argument cannot be used, or the body ended the transaction (`COMMIT`, `ROLLBACK`), so that what
+            it wrote after that was not fenced.
     """
     if isinstance(connection, Asyncpg):
         sql = statements(resource, token, table, "$1", "$2")
         async with connection.transaction():
+            await connection.execute(f"SAVEPOINT {MARK}")
             with _hinted(sql):
                 passed = await connection.fetchval(sql.raises, resource, token)
             if passed is None:
                 raise StaleToken(resource, token, await connection.fetchval(sql.seen, resource))
             yield
+            with _whole():
+                await connection.execute(f"RELEASE {MARK}")
     elif isinstance(connection, Psycopg) and iscoroutinefunction(connection.execute):
         sql = statements(resource, token, table, "%s", "%s")
         async with connection.transaction():
             async with _plain(connection.cursor()) as cursor:
+                await cursor.execute(f"SAVEPOINT {MARK}")
                 with _hinted(sql):
                     await cursor.execute(sql.raises, (resource, token))
                 if await cursor.fetchone() is None:
                     await cursor.execute(sql.seen, (resource,))
                     raise StaleToken(resource, token, (await cursor.fetchone())[0])
             yield
+            with _whole():
+                await connection.execute(f"RELEASE {MARK}")
     else:
         raise UsageError(
             f"{_name(connection)} is neither a connection of asyncpg nor an AsyncConnection of psycopg 3; "
@@ -117,12 +131,42 @@ def postgres_sync(connection: PsycopgSync, resource: str, token: int, *, table: 
     sql = statements(resource, token, table, "%s", "%s")
     with connection.transaction():
         with _plain(connection.cursor()) as cursor:
+            cursor.execute(f"SAVEPOINT {MARK}")
             with _hinted(sql):
                 cursor.execute(sql.raises, (resource, token))
             if cursor.fetchone() is None:
                 cursor.execute(sql.seen, (resource,))
                 raise StaleToken(resource, token, cursor.fetchone()[0])
         yield
+        with _whole():
+            connection.execute(f"RELEASE {MARK}")
+
+
+def postgres_store(
+    acquire: Callable[[], AbstractAsyncContextManager[Any]], *, table: str = TABLE
+) -> Callable[[str, int], AbstractAsyncContextManager[None]]:
+    """What `leader_async.web.require_token(store=…)` takes, so that it holds for all processes of a server.
+
+        app = web.Application(middlewares=[require_token("reports", store=fence.postgres_store(pool.acquire))])
+
+    A token is raised in a transaction of its own, which keeps it whatever becomes of the request. A second one holds
+    its row while the request is handled. So a higher one waits for that in whichever process it arrives.
+
+    Args:
+        acquire: gives a connection for a while: `pool.acquire` of asyncpg, `pool.connection` of psycopg_pool. Each
+            request that is being handled has one.
+        table: see `postgres`. An election's row is named `http:<election>`, so the handler may use a fence of its own.
+    """
+
+    @asynccontextmanager
+    async def hold(election: str, token: int) -> AsyncIterator[None]:
+        async with acquire() as connection:
+            async with postgres(connection, f"http:{election}", token, table=table):
+                pass
+            async with postgres(connection, f"http:{election}", token, table=table):
+                yield
+
+    return hold
 
 
 def _name(connection: object) -> str:
@@ -133,6 +177,16 @@ def _plain(cursor: Any) -> Any:
     """The cursor, with rows as tuples whatever the connection makes of them."""
     cursor.row_factory = lambda _: tuple
     return cursor
+
+
+@contextmanager
+def _whole() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if getattr(error, "sqlstate", None) in NO_MARK:
+            raise UsageError("the block ended its own transaction: what it wrote after that was not fenced") from error
+        raise
 
 
 @contextmanager

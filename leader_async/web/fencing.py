@@ -5,15 +5,21 @@ Rules:
 - A higher token waits until the requests under lower ones have been handled: what those write is written before.
 - The elections are named beforehand, so strangers cannot fill the memory.
 
-It does not promise anything beyond this process and its life unless there is a `store`: another process of the server,
-and this one after a restart, have not seen what it has. Nor does it know who sends a token: anybody who reaches the
+- With a `store` both hold for all processes of the server, and beyond their lives: it is entered after the gate of this
+  process and left when the request has been handled, and it lets nobody in under another token meanwhile.
+
+It does not promise anything beyond this process and its life without a `store`: another process of the server, and this
+one after a restart, have not seen what it has. With one, it does not hold a process that goes on with a request whose
+store has let go: one that was frozen for longer than a database keeps its transaction open, or whose connection to it
+broke. What such a handler writes needs a fence of its own. Nor does it know who sends a token: anybody who reaches the
 server can shut the leader out with a high one, so authenticate before it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -28,8 +34,9 @@ from .leading import Handler
 if TYPE_CHECKING:
     from aiohttp.typedefs import Middleware
 
-Store = Callable[[str, int], Awaitable[int]]
-"""Raises what is kept for an election to this token, and returns what is kept then, which may be higher."""
+Store = Callable[[str, int], AbstractAsyncContextManager[object]]
+"""Takes an election and a token. Entering raises what is kept for the election to this token, for good, or raises
+`StaleToken` if that is higher; who has entered under a lower one has left before, or is waited for."""
 
 READS = {"GET", "HEAD", "OPTIONS"}
 
@@ -44,7 +51,8 @@ def require_token(*elections: str, store: Store | None = None, patience: float =
 
     Args:
         elections: whose leaders may write here.
-        store: keeps the tokens beyond this process; see `Store`.
+        store: keeps the tokens for all processes of the server, like `fence.postgres_store(pool.acquire)`; see `Store`.
+            None: they are kept in this process, so serve from one only.
         patience: seconds that a request waits for those under lower tokens; then it is answered 503.
 
     Raises:
@@ -82,24 +90,28 @@ class _Door:
         self._store, self._patience = store, patience
 
     async def handle(self, request: web.Request, handler: Handler, token: int) -> web.StreamResponse:
-        try:
-            async with asyncio.timeout(self._patience):
-                while not self._gate.enter(token):
-                    await self._left.wait()
-        except TimeoutError:
-            return answers.error(503, "a request under a lower token is still being handled here", {"Retry-After": "1"})
-        except StaleToken as refused:
-            return _conflict(refused)
-        try:
-            kept = token if self._store is None else await self._store(self._gate.resource, token)
-            if kept > token:
-                return _conflict(StaleToken(self._gate.resource, token, kept))
+        async with AsyncExitStack() as inside:
+            try:
+                async with asyncio.timeout(self._patience):
+                    while not self._gate.enter(token):
+                        await self._left.wait()
+                    inside.callback(self._leave)
+                    if self._store is not None:
+                        await inside.enter_async_context(self._store(self._gate.resource, token))
+            except TimeoutError:
+                text = "a request under a lower token is still being handled"
+                return answers.error(503, text, {"Retry-After": "1"})
+            except StaleToken as refused:
+                return _conflict(self._gate.resource, refused)
             return await handler(request)
-        finally:
-            if self._gate.leave():
-                self._left.fire()
+
+    def _leave(self) -> None:
+        if self._gate.leave():
+            self._left.fire()
 
 
-def _conflict(refused: StaleToken) -> web.Response:
-    seen = {"election": refused.resource, "token": refused.token, "seen": refused.seen}
+def _conflict(election: str, refused: StaleToken) -> web.Response:
+    # A store may know the election by another name.
+    refused = StaleToken(election, refused.token, refused.seen)
+    seen = {"election": election, "token": refused.token, "seen": refused.seen}
     return answers.as_json({"error": str(refused), "status": 409, "reason": "Conflict", **seen}, 409)

@@ -6,16 +6,19 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import asyncpg
 import psycopg
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 from psycopg.rows import class_row, dict_row
 
 from leader_async import StaleToken, UsageError, connect, fence
 from leader_async.testing import ZooKeeper, zookeeper
+from leader_async.web import require_token
 
 from ..conftest import need
 from ..support.postgres import Postgres, programs
@@ -89,6 +92,22 @@ async def pair(request: pytest.FixtureRequest, postgres: Postgres) -> AsyncItera
     yield Writer(raws[0]), Writer(raws[1])
     for raw in raws:
         await raw.close()
+
+
+Client = TestClient[web.Request, web.Application]
+
+
+class Waiting:
+    """Has a handler stall under one token."""
+
+    def __init__(self) -> None:
+        self.stalled = 0
+        self.began, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def wait(self, token: int) -> None:
+        if token == self.stalled:
+            self.began.set()
+            await self.go_on.wait()
 
 
 async def rows(postgres: Postgres, query: str) -> list[int]:
@@ -250,6 +269,105 @@ async def test_in_a_transaction_that_was_begun_before_it_is_part_of_that(postgre
     await connection.raw.close()
 
 
+ENDS = {
+    "COMMIT": ("COMMIT",),
+    "ROLLBACK": ("ROLLBACK",),
+    "COMMIT and BEGIN": ("COMMIT", "BEGIN"),
+    "COMMIT AND CHAIN": ("COMMIT AND CHAIN",),
+    "in one string": ("SELECT 1; COMMIT; SELECT 1",),
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+async def test_a_block_that_ends_its_transaction_is_told(
+    postgres: Postgres, pair: tuple[Writer, Writer], how: str
+) -> None:
+    writer, _ = pair
+
+    async def body() -> None:
+        async with fence.postgres(writer.raw, "reports", 5):
+            for statement in ENDS[how]:
+                await writer.execute(statement)
+            await writer.write(5)
+
+    with pytest.raises(UsageError, match="ended its own transaction"):
+        await body()
+    own = "BEGIN" in how or "CHAIN" in how or getattr(writer.raw, "autocommit", True) is False
+    assert await history(postgres) == ([] if own else [5]), "what can be rolled back is"
+    if how == "COMMIT":  # the connection is of use afterwards
+        async with fence.postgres(writer.raw, "reports", 6):
+            await writer.write(6)
+        assert (await history(postgres))[-1] == 6
+
+
+async def test_a_block_that_goes_back_to_before_it_lands_nothing(
+    postgres: Postgres, pair: tuple[Writer, Writer]
+) -> None:
+    writer, _ = pair
+
+    async def body() -> None:
+        async with writer.raw.transaction():
+            await writer.execute("SAVEPOINT outside")
+            async with fence.postgres(writer.raw, "reports", 5):
+                await writer.execute("ROLLBACK TO SAVEPOINT outside")
+                await writer.write(5)
+
+    with pytest.raises((UsageError, asyncpg.PostgresError, psycopg.Error)):  # the driver misses a savepoint of its own
+        await body()
+    assert await history(postgres) == []
+
+
+async def test_savepoints_and_fences_inside_are_none_of_its_business(
+    postgres: Postgres, pair: tuple[Writer, Writer]
+) -> None:
+    writer, _ = pair
+    async with fence.postgres(writer.raw, "reports", 5):
+        await writer.execute("SAVEPOINT own")
+        await writer.write(4)
+        await writer.execute("ROLLBACK TO SAVEPOINT own")
+        async with fence.postgres(writer.raw, "other", 7):
+            await writer.write(7)
+        with pytest.raises(StaleToken):
+            async with fence.postgres(writer.raw, "other", 6):
+                pass
+        with contextlib.suppress(ZeroDivisionError):
+            async with fence.postgres(writer.raw, "other", 8):
+                await writer.write(8)
+                raise ZeroDivisionError
+        await writer.write(5)
+    assert await history(postgres) == [7, 5]
+
+
+async def test_a_block_that_ends_its_transaction_and_fails_raises_what_it_raised(
+    pair: tuple[Writer, Writer],
+) -> None:
+    writer, _ = pair
+
+    async def body() -> None:
+        async with fence.postgres(writer.raw, "reports", 5):
+            await writer.execute("COMMIT")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await body()
+
+
+async def test_an_error_that_the_body_swallowed_comes_out_at_its_end(
+    postgres: Postgres, pair: tuple[Writer, Writer]
+) -> None:
+    writer, _ = pair
+
+    async def body() -> None:
+        async with fence.postgres(writer.raw, "reports", 5):
+            await writer.write(5)
+            with contextlib.suppress(asyncpg.PostgresError, psycopg.Error):
+                await writer.execute("SELECT no_such_thing")
+
+    with pytest.raises((asyncpg.InFailedSQLTransactionError, psycopg.errors.InFailedSqlTransaction)):
+        await body()
+    assert await history(postgres) == [], "PostgreSQL would have rolled back without a word"
+
+
 def test_without_asyncio(server: Postgres) -> None:
     with psycopg.connect(server.dsn, autocommit=True) as connection:
         connection.execute(fence.create_table("sync_fence"))
@@ -264,6 +382,9 @@ def test_without_asyncio(server: Postgres) -> None:
         assert error.value.__notes__ == [
             f"the fence's table is missing here; create it once: {fence.create_table('no.fence')}"
         ]
+        with pytest.raises(UsageError, match="ended its own transaction"), \
+                fence.postgres_sync(connection, "reports", 8, table="sync_fence"):  # fmt: skip
+            connection.execute("COMMIT")
         with connection.transaction():
             statement = fence.raise_token("%s", "%s", table="sync_fence")
             assert connection.execute(statement, ("reports", 6)).fetchone() is None
@@ -335,6 +456,62 @@ async def test_in_a_pipeline_and_with_rows_of_another_shape(postgres: Postgres) 
             with pytest.raises(StaleToken, match="7 has been here"):
                 async with fence.postgres(connection, "reports", 5):
                     pass
+
+
+@asynccontextmanager
+async def serving(postgres: Postgres, patience: float = 10.0) -> AsyncIterator[tuple[Client, Waiting]]:
+    """A server's process, as far as it matters: a middleware and a pool of its own. Its handler writes the token."""
+    waiting = Waiting()
+
+    async def write(request: web.Request) -> web.Response:
+        token = int(request.headers["Leader-Token"])
+        await waiting.wait(token)
+        connection = Writer(await asyncpg.connect(postgres.dsn))
+        async with fence.postgres(connection.raw, "reports", token) if request.query else contextlib.nullcontext():
+            await connection.write(token)
+        await connection.raw.close()
+        if token == 8:
+            raise web.HTTPBadRequest
+        return web.Response()
+
+    async with asyncpg.create_pool(postgres.dsn, min_size=1) as pool:
+        store = fence.postgres_store(pool.acquire)
+        app = web.Application(middlewares=[require_token("reports", store=store, patience=patience)])
+        app.router.add_post("/", write)
+        async with TestClient(TestServer(app)) as client:
+            yield client, waiting
+
+
+async def test_a_higher_token_at_another_process_of_the_server_waits_for_the_lower_one(postgres: Postgres) -> None:
+    async with serving(postgres) as (one, waiting), serving(postgres) as (two, _):
+        waiting.stalled = 5
+        lower = asyncio.create_task(one.post("/", headers=fence.headers("reports", 5)))
+        await waiting.began.wait()
+        higher = asyncio.create_task(two.post("/", headers=fence.headers("reports", 6)))
+        waiters = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        async with asyncio.timeout(10):
+            while await rows(postgres, waiters) != [1]:
+                await asyncio.sleep(0.005)
+        waiting.go_on.set()
+        assert (await lower).status == (await higher).status == 200
+        assert (await one.post("/", headers=fence.headers("reports", 5))).status == 409
+        assert (await one.post("/?fenced", headers=fence.headers("reports", 7))).status == 200
+        # Whatever comes of a request, its token was here.
+        assert (await one.post("/", headers=fence.headers("reports", 8))).status == 400
+        assert (await two.post("/", headers=fence.headers("reports", 7))).status == 409
+    assert await history(postgres) == [5, 6, 7, 8]
+
+
+async def test_who_waits_too_long_for_another_process_is_told_to_come_back(postgres: Postgres) -> None:
+    async with serving(postgres) as (one, waiting), serving(postgres, patience=0.2) as (two, _):
+        waiting.stalled = 5
+        lower = asyncio.create_task(one.post("/", headers=fence.headers("reports", 5)))
+        await waiting.began.wait()
+        assert (await two.post("/", headers=fence.headers("reports", 6))).status == 503
+        waiting.go_on.set()
+        assert (await lower).status == 200
+        assert (await two.post("/", headers=fence.headers("reports", 6))).status == 200
+    assert await history(postgres) == [5, 6]
 
 
 async def test_the_readme_s_example_runs(postgres: Postgres, zookeeper: ZooKeeper) -> None:

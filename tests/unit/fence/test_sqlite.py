@@ -108,17 +108,44 @@ def test_a_snapshot_that_has_grown_old_is_refused_by_sqlite(opens: Open) -> None
         pytest.fail("it would have written on what it read before 7")
 
 
-def end_transaction(connection: sqlite3.Connection, again: bool) -> None:
-    connection.commit()
+def begin_another(connection: sqlite3.Connection) -> None:
+    connection.execute("COMMIT")
+    connection.execute("BEGIN")
+
+
+def stop_transactions(connection: sqlite3.Connection) -> None:
+    connection.isolation_level = None  # it commits
+
+
+def leave_block(connection: sqlite3.Connection) -> None:
+    with connection:
+        pass
+
+
+ENDS: dict[str, Callable[[sqlite3.Connection], object]] = {
+    "commit": sqlite3.Connection.commit,
+    "rollback": sqlite3.Connection.rollback,
+    "with connection": leave_block,
+    "executescript": lambda connection: connection.executescript("SELECT 1"),
+    "COMMIT and BEGIN": begin_another,
+    "no transactions from now on": stop_transactions,
+}
+
+
+def end_transaction(connection: sqlite3.Connection, how: str, again: bool) -> None:
+    ENDS[how](connection)
     if again:
+        if not connection.in_transaction:
+            connection.execute("BEGIN")
         write(connection, 5)
 
 
+@pytest.mark.parametrize("how", ENDS)
 @pytest.mark.parametrize("again", [False, True])
-def test_a_body_that_ends_the_transaction_is_told(opens: Open, again: bool) -> None:
+def test_a_body_that_ends_the_transaction_is_told(opens: Open, again: bool, how: str) -> None:
     connection = opens()
     with pytest.raises(UsageError, match="ended its own transaction"), fence.sqlite(connection, "reports", 5):
-        end_transaction(connection, again)
+        end_transaction(connection, how, again)
     assert not connection.in_transaction
     assert history(connection) == []
 

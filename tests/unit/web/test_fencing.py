@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from leader_async import Election, UsageError, clock, connect, fence
+from leader_async import Election, StaleToken, UsageError, clock, connect, fence
 from leader_async.election.commands import Hold
 from leader_async.web import leader_only, require_token
 
@@ -118,14 +119,36 @@ async def test_who_waits_too_long_is_told_to_come_back(ledger: Ledger) -> None:
 async def test_a_store_outlives_the_server(ledger: Ledger) -> None:
     kept: dict[str, int] = {}
 
-    async def store(election: str, token: int) -> int:
+    @asynccontextmanager
+    async def store(election: str, token: int) -> AsyncIterator[None]:
         kept[election] = max(token, kept.get(election, 0))
-        return kept[election]
+        if kept[election] > token:
+            raise StaleToken("as the store calls it", token, kept[election])
+        yield
 
     for token, status in ((7, 200), (5, 409), (8, 200)):
         async with TestClient(app(ledger, "reports", store=store)) as client:  # a server of its own each time
-            assert (await client.post("/", headers={"Leader-Token": str(token)})).status == status
+            answer = await client.post("/", headers={"Leader-Token": str(token)})
+            assert answer.status == status
+            if status == 409:
+                assert (await answer.json())["error"].startswith("reports: token 5 is refused, 7 has been here")
     assert ledger.written == [7, 8]
+
+
+async def test_a_store_that_holds_others_off_is_waited_for_as_long_as_the_gate_is(ledger: Ledger) -> None:
+    free = asyncio.Event()
+
+    @asynccontextmanager
+    async def store(election: str, token: int) -> AsyncIterator[None]:
+        await free.wait()
+        yield
+
+    async with TestClient(app(ledger, "reports", store=store, patience=0.01)) as client:
+        answer = await client.post("/", headers={"Leader-Token": "7"})
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+        free.set()
+        assert (await client.post("/", headers={"Leader-Token": "8"})).status == 200
+    assert ledger.written == [8]
 
 
 def test_no_election_is_a_mistake() -> None:
