@@ -12,9 +12,12 @@ from collections.abc import Callable
 from . import clock
 from .counting import Histogram
 
+EARLY = 0.001
+"""Seconds by which a loop's timer may ring too soon: uvloop counts in milliseconds."""
+
 
 class Alarm:
-    """Rings once at an instant of `clock.now`, or a little after it.
+    """Rings once at an instant of `clock.now`, or a little after it, never before.
 
     Args:
         ring: called in the event loop; it finds out for itself what is due, and may find nothing.
@@ -23,23 +26,25 @@ class Alarm:
 
     def __init__(self, ring: Callable[[], None], lag: Histogram | None = None) -> None:
         self._ring, self._lag = ring, lag
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._at = self._due = 0.0  # on the loop's clock, and on ours
 
     def set(self, due: float | None) -> None:
         """Ring at `due`, instead of whatever was set before; None for not at all.
 
-        An earlier setting is left to ring in vain: events are many, and timers should be few.
+        An earlier timer is left to run out in vain: events are many, and timers should be few.
         """
         if due is None:
             self.cancel()
             return
+        self._due = due
         loop = asyncio.get_running_loop()
         delay = max(0.0, due - clock.now())
         if self._timer is not None:
-            if self._timer.when() <= loop.time() + delay:
+            if self._at <= loop.time() + delay:
                 return
             self._timer.cancel()
-        self._timer = loop.call_later(delay, self._fire)
+        self._start(loop, delay)
 
     def cancel(self) -> None:
         """Do not ring."""
@@ -47,11 +52,20 @@ class Alarm:
             self._timer.cancel()
             self._timer = None
 
+    def _start(self, loop: asyncio.AbstractEventLoop, delay: float) -> None:
+        # Not asked of the handle: uvloop's has no `when` where the delay is none.
+        self._at = loop.time() + delay
+        self._timer = loop.call_later(delay, self._fire)
+
     def _fire(self) -> None:
-        timer, self._timer = self._timer, None
-        if self._lag is not None and timer is not None:
-            self._lag.observe(max(0.0, asyncio.get_running_loop().time() - timer.when()))
-        self._ring()
+        self._timer = None
+        loop = asyncio.get_running_loop()
+        if self._lag is not None:
+            self._lag.observe(max(0.0, loop.time() - self._at))
+        if (left := self._due - clock.now()) > 0:
+            self._start(loop, max(left, EARLY))
+        else:
+            self._ring()
 
 
 class Pulse:

@@ -9,7 +9,7 @@ import sys
 import pytest
 from hypothesis import HealthCheck, settings
 
-from .support import reporting
+from .support import loops, reporting
 
 # Machines that run tests are shared: how long something took says nothing about it.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -20,6 +20,11 @@ def pytest_configure() -> None:
     # A shell that starts these tests in the background has SIGINT ignored, which they and their children would inherit.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    loops.choose()
+
+
+def pytest_report_header() -> str:
+    return f"event loop: {loops.NAME}"
 
 
 @pytest.hookimpl(trylast=True)

@@ -17,7 +17,7 @@ import socket
 import time
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from .. import clock
 from ..errors import UsageError
@@ -175,8 +175,7 @@ class _Client(asyncio.Protocol):
         self._full = False  # more is written than the client reads
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # those of uvloop are none by class
         self._number = self._host.open(str(transport.get_extra_info("peername")[0]))
         self._server.joined(self._number, self)
         self._limit = asyncio.get_running_loop().call_later(GREETING_LIMIT, self._check_greeted)

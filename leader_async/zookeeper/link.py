@@ -1,11 +1,11 @@
-"""One TCP connection to a server, as asyncio has it. Knows nothing of what the bytes mean."""
+"""One TCP connection to a server, on whatever event loop runs. Knows nothing of what the bytes mean."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 import ssl
-from typing import Protocol
+from typing import Protocol, cast
 
 from . import hosts
 
@@ -55,8 +55,8 @@ class Link(asyncio.Protocol):
         return None if carried is None else carried.version()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # Not asserted: those of uvloop have the methods and not the class.
+        self._transport = cast(asyncio.Transport, transport)
         self._owner.link_made(self)
 
     def data_received(self, data: bytes) -> None:

@@ -8,6 +8,8 @@ import sys
 import leader_async
 from leader_async import Term, clock
 
+from . import loops
+
 
 async def main(servers: str, name: str, identity: str, timeout: str, lease: str) -> None:
     async def work(term: Term) -> None:
@@ -32,4 +34,5 @@ def tell(what: str, when: float, token: int) -> None:
 
 
 if __name__ == "__main__":
+    loops.choose()
     asyncio.run(main(*sys.argv[1:]))

@@ -25,6 +25,8 @@ from pathlib import Path
 import leader_async
 from leader_async import Connection, Term, clock
 
+from ...support import loops
+
 TIMEOUT, LEASE = 10.0, 3.0
 BLOCKED = Path(os.environ.get("BLOCKED", "/nowhere"))
 
@@ -127,4 +129,5 @@ async def perform(how: str, zk: Connection, term: Term) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level="INFO", stream=sys.stderr, format="%(name)s: %(message)s")
+    loops.choose()
     asyncio.run(main(*sys.argv[1:]))
