@@ -16,7 +16,6 @@ What it leaves out: frames in pieces (see `hostile`), more than one server, more
 
 from __future__ import annotations
 
-import itertools
 from collections import deque
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
@@ -29,6 +28,7 @@ from leader_async.zookeeper import messages as m
 from leader_async.zookeeper.session import PATIENCE, Phase
 
 from ..hostile.supervised import TIMEOUT, Supervised
+from ..support.endless import Endless
 from . import explore
 from .copying import copied
 from .explore import Action
@@ -69,7 +69,7 @@ class Server(Alone):
     """The embedded server, which may say what is not so."""
 
     def __init__(self, start: int) -> None:
-        super().__init__(tick=1.0, start=start, passwords=itertools.repeat(b"p" * 16), wall=_no_wall)
+        super().__init__(tick=1.0, start=start, passwords=Endless(_password), wall=_no_wall)
         self.denies = self.silent = self.moved = False
 
     def resume(self, session: int, password: bytes, ticket: Ticket, now: float) -> None:
@@ -89,6 +89,10 @@ class Server(Alone):
             self.host.refused(ticket, SessionMoved.code)
         else:
             super().submit(entry, ticket)
+
+
+def _password(number: int) -> bytes:
+    return b"p" * 16
 
 
 def _no_wall() -> float:

@@ -10,7 +10,6 @@ any time.
 
 from __future__ import annotations
 
-import itertools
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,6 +26,8 @@ from leader_async.election.standing import Appointee, Settings
 from leader_async.embedded.tree import CloseSession, Entry, Happened, OpenSession, Refused, Tree
 from leader_async.embedded.watches import Watches, told
 from leader_async.zookeeper import messages as m
+
+from ..support.endless import Endless
 
 PARENT = "/ELECTION/x"
 
@@ -123,7 +124,7 @@ class Process:
     @staticmethod
     def _uuids(index: int) -> Iterator[str]:
         # Descending, so that nothing can rely on the names' order where the numbers' is meant.
-        return map(partial(_uuid, index), itertools.count())
+        return Endless(partial(_uuid, index))
 
     @property
     def now(self) -> float:
@@ -255,7 +256,7 @@ class World:
     ) -> None:
         self.time = 1.0
         self.ensemble = Ensemble()
-        self._sessions = itertools.count(1)
+        self._sessions = 0
         self.processes = [
             Process(
                 self,
@@ -268,9 +269,9 @@ class World:
         self.led: dict[int, str] = {}
 
     def new_session(self) -> int:
-        session = next(self._sessions)
-        self.ensemble.commit(Entry(session, OpenSession(6.0, b"")))
-        return session
+        self._sessions += 1
+        self.ensemble.commit(Entry(self._sessions, OpenSession(6.0, b"")))
+        return self._sessions
 
     def check(self) -> None:
         record = self.ensemble.head.find(PARENT)
