@@ -26,6 +26,7 @@ from .election.term import Term
 from .election.transaction import Transaction
 from .election.views import Candidate, Change, Status
 from .errors import (
+    AssignmentError,
     AuthFailed,
     BadVersion,
     ConnectionLost,
@@ -41,6 +42,7 @@ from .errors import (
     SessionClosed,
     SessionExpired,
     StaleToken,
+    StoredError,
     TermEnded,
     UsageError,
     ZooKeeperError,
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
 
 __all__ = (
     "TLS",
+    "AssignmentError",
     "AuthFailed",
     "BadVersion",
     "Candidate",
@@ -84,6 +87,7 @@ __all__ = (
     "SessionStatus",
     "StaleToken",
     "Status",
+    "StoredError",
     "Term",
     "TermEnded",
     "TermEntry",

@@ -12,6 +12,8 @@ from .errors import UsageError
 
 SHORTEST, LONGEST = 0.1, 86400.0
 """Seconds that a session timeout or a lease may have."""
+LINE = 256
+"""Characters that an identity or an address may have: it is stored where everybody reads it."""
 
 
 def seconds(what: str, value: object, hint: str = "", *, least: float = SHORTEST, most: float = LONGEST) -> float:
@@ -60,12 +62,14 @@ def line(what: str, value: object, *, empty: bool = False) -> str:
         empty: whether it may be empty.
 
     Raises:
-        UsageError: it is no text, is empty, or has characters that no line can show.
+        UsageError: it is no text, is empty, too long, or has characters that no line can show.
     """
     if not isinstance(value, str):
         raise UsageError(f"{what}{value!r} is not a text")
     if not value and not empty:
         raise UsageError(f"{what}'' is empty: give a name that people know this process by, or leave it out")
+    if len(value) > LINE:
+        raise UsageError(f"{what}{value[:LINE]!r}… has {len(value)} characters: give {LINE} at most")
     if not value.isprintable():
         raise UsageError(f"{what}{value!r} has characters that cannot be shown in one line")
     return value

@@ -54,12 +54,43 @@ class StaleToken(LeaderAsyncError):
         super().__init__(f"{resource}: token {token} is refused, {seen} has been here: somebody else has led since")
 
 
-class RecordError(LeaderAsyncError):
-    """An election's znode holds data that this library did not write, so nobody can tell who may lead."""
+class StoredError(LeaderAsyncError):
+    """A znode holds data that this library did not write. Only what it is about stops; the message says what to do.
+
+    Attributes:
+        path: the znode's.
+        why: what is wrong with it.
+        what: what it should be.
+        remedy: what to do about it.
+    """
+
+    what: str = "what this library writes"
+    remedy: str = ""
+
+    def __init__(self, path: str, why: str) -> None:
+        self.path, self.why = path, why
+        super().__init__("; ".join(filter(None, [f"{path} is not {self.what}: {why}", self.remedy])))
 
 
-class LedgerError(LeaderAsyncError):
-    """A job's znode holds data that this library did not write, so nobody can tell what was run."""
+class RecordError(StoredError):
+    """An election's znode holds no record, so nobody can tell who may lead."""
+
+    what = "an election's record"
+    remedy = "nobody leads until `leader-async doctor --repair` has put it right"
+
+
+class LedgerError(StoredError):
+    """A job's znode holds no ledger, so nobody can tell what was run."""
+
+    what = "a job's ledger"
+    remedy = "this job does not run until that znode is deleted; then it begins anew"
+
+
+class AssignmentError(StoredError):
+    """The znode of partitions holds no assignment, so nobody can tell who is to hold which."""
+
+    what = "an assignment of partitions"
+    remedy = "the first member writes it anew"
 
 
 class ZooKeeperError(LeaderAsyncError):

@@ -15,12 +15,17 @@ from .asking import Refused, Target, ask, clock_time, in_time, page, say
 from .instants import instant
 
 
-async def _entries(target: Target) -> list[TermEntry]:
+async def _entries(target: Target) -> tuple[list[TermEntry], str]:
+    """The terms, and why nobody can tell who leads now."""
     if target.url is not None:
-        return [TermEntry(**row) for row in await page(target, "/history")]
-    async with asking.election_of(target) as (_, election):
+        rows, known = await page(target, "/history"), await page(target, "/status")
+        return [TermEntry(**row) for row in rows], known.get("problem", "")
+    from ..election.views import read_queue
+
+    async with asking.election_of(target) as (zk, election):
         found: list[TermEntry] = await in_time(target, election.history())
-        return found
+        _, problem = await in_time(target, read_queue(zk.client, election.parent, all_candidates=False))
+        return found, str(problem or "")
 
 
 def _line(entry: TermEntry) -> str:
@@ -37,9 +42,10 @@ def _line(entry: TermEntry) -> str:
 def history(**options: Any) -> None:
     """The latest terms, oldest first: began, ended, who, why. Times are by ZooKeeper's clock."""
     target = Target(**options)
-    entries = ask(_entries(target))
+    entries, problem = ask(_entries(target))
     text = "\n".join(map(_line, entries)) or f"nothing is written down about {target.election}"
     say(target, [asdict(entry) for entry in entries], text)
+    _warn(problem)
 
 
 @click.command(epilog=asking.EXITS, context_settings=asking.SETTINGS)
@@ -55,15 +61,20 @@ def why(at: str | None, **options: Any) -> None:
         wanted = None if at is None else instant(at, time.time())
     except UsageError as error:
         raise click.UsageError(str(error)) from error
-    data, text = ask(_why(target, wanted))
-    say(target, data, text)
+    ask(_why(target, wanted))
 
 
-async def _why(target: Target, wanted: float | None) -> tuple[Any, str]:
-    move = nearest(await _entries(target), wanted)
+def _warn(problem: str) -> None:
+    if problem:
+        click.echo(f"leader-async: nobody can tell who leads now: {problem}", err=True)
+
+
+async def _why(target: Target, wanted: float | None) -> None:
+    entries, problem = await _entries(target)
+    _warn(problem)
+    move = nearest(entries, wanted)
     if move is None:
         raise Refused(f"no move of the lead of {target.election!r} is known")
     before, after = move
-    return {"before": asdict(before), "after": asdict(after) if after else None}, explained(
-        before, after, wanted, clock_time
-    )
+    data = {"before": asdict(before), "after": asdict(after) if after else None}
+    say(target, data, explained(before, after, wanted, clock_time))

@@ -37,6 +37,8 @@ async def _run_now(target: Target, name: str, token: str) -> dict[str, Any]:
 
 
 def _summary(job: dict[str, Any]) -> str:
+    if job.get("problem"):
+        return f"{job['name']}  cannot be read: {job['problem']}"
     last = job["past"][-1] if job["past"] else None
     current = job["current"]
     if current is not None:

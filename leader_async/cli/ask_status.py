@@ -19,13 +19,15 @@ def _line(one: dict[str, Any]) -> str:
     return f"{one['position'] + 1:>3}  {one['identity']}  {one['address'] or '-'}{leads}"
 
 
-async def queue_of(target: Target) -> list[dict[str, Any]]:
-    """The candidates in the order of the queue."""
+async def queue_of(target: Target) -> tuple[list[dict[str, Any]], str]:
+    """The candidates in the order of the queue, and why nobody can tell which of them leads."""
     if target.url is not None:
-        found: list[dict[str, Any]] = await page(target, "/candidates")
-        return found
-    async with asking.election_of(target) as (_, election):
-        return [asdict(one) for one in await in_time(target, election.candidates())]
+        return await page(target, "/candidates"), (await page(target, "/status")).get("problem", "")
+    from ..election.views import read_queue
+
+    async with asking.election_of(target) as (zk, election):
+        queue, problem = await in_time(target, read_queue(zk.client, election.parent))
+        return [asdict(one) for one in queue], str(problem or "")
 
 
 @click.command(epilog=asking.EXITS, context_settings=asking.SETTINGS)
@@ -38,13 +40,13 @@ def status(**options: Any) -> None:
         text, code = in_words(known, time.time())
         say(target, known, text)
         raise SystemExit(code)
-    queue = ask(queue_of(target))
+    queue, problem = ask(queue_of(target))
     leader = next((one for one in queue if one["is_leader"]), None)
     who = f"nobody leads {target.election}"
     if leader is not None:
         who = f"{leader['identity']} leads {target.election}, term {leader['term']}, token {leader['token']}"
-    data = {"election": target.election, "leader": leader, "candidates": len(queue)}
-    say(target, data, f"{who}; {len(queue)} in the queue")
+    data = {"election": target.election, "leader": leader, "candidates": len(queue), "problem": problem}
+    say(target, data, f"{who}; {len(queue)} in the queue" + (f"; {problem}" if problem else ""))
     if leader is None:
         raise SystemExit(Exit.NO)
 
@@ -65,7 +67,8 @@ def in_words(known: dict[str, Any], now: float) -> tuple[str, Exit]:
     if session["connected"]:
         if known["is_leader"]:
             return who, Exit.STOPPED
-        return f"{who}; {known['leader'] or 'nobody'} leads", Exit.STOPPED if known["leader"] else Exit.NO
+        why = f": {known['problem']}" if known.get("problem") else ""
+        return f"{who}; {known['leader'] or 'nobody'} leads{why}", Exit.STOPPED if known["leader"] else Exit.NO
     away = f"ZooKeeper has been away for {now - session['since']:.0f} s: {session['last_error'] or 'no answer yet'}"
     if known["is_leader"]:
         return f"{who} for {known['lease_left']:.1f} s more; {away}", Exit.STOPPED
@@ -78,8 +81,10 @@ def in_words(known: dict[str, Any], now: float) -> tuple[str, Exit]:
 def candidates(**options: Any) -> None:
     """The queue, first first."""
     target = Target(**options)
-    queue = ask(queue_of(target))
+    queue, problem = ask(queue_of(target))
     say(target, queue, "\n".join(map(_line, queue)) or f"nobody stands in the queue of {target.election}")
+    if problem:
+        click.echo(f"leader-async: nobody can tell who of them leads: {problem}", err=True)
 
 
 @click.command(epilog=asking.EXITS, context_settings=asking.SETTINGS)
@@ -94,7 +99,8 @@ async def _watch(target: Target) -> None:
     async with asking.election_of(target) as (_, election):
         async for change in election.watch():
             leader = asdict(change.leader) if change.leader else None
-            _tell(target, change.what, change.connected, leader, [asdict(one) for one in change.queue])
+            queue = [asdict(one) for one in change.queue]
+            _tell(target, change.what, change.connected, leader, queue, change.problem)
 
 
 async def _watch_replica(target: Target) -> None:
@@ -102,9 +108,10 @@ async def _watch_replica(target: Target) -> None:
     async for name, told in asking.events(target):
         if name != "queue":
             continue
-        what = [part for part in ("connected", "leader", "queue") if part not in before or before[part] != told[part]]
+        parts = "connected", "leader", "queue", "problem"
+        what = [part for part in parts if part not in before or before[part] != told[part]]
         if what:
-            _tell(target, what, told["connected"], told["leader"], told["queue"])
+            _tell(target, what, told["connected"], told["leader"], told["queue"], told["problem"])
         before = told
 
 
@@ -114,10 +121,12 @@ def _tell(
     connected: bool,
     leader: dict[str, Any] | None,
     queue: list[dict[str, Any]],
+    problem: str,
 ) -> None:
-    data = {"what": what, "connected": connected, "leader": leader, "queue": queue}
+    data = {"what": what, "connected": connected, "leader": leader, "queue": queue, "problem": problem}
     who = f"{leader['identity']} leads, term {leader['term']}" if leader else "nobody leads"
     waiting = ", ".join(one["identity"] for one in queue) or "-"
+    who += f" ({problem})" if problem else ""
     say(target, data, f"{who}; queue: {waiting}" if connected else f"ZooKeeper is away; before that {who}")
 
 

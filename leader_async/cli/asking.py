@@ -17,7 +17,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from ..errors import AuthFailed, LeaderAsyncError, NoAuth, UsageError
+from ..errors import AuthFailed, LeaderAsyncError, NoAuth, StoredError, UsageError
 from ..zookeeper.identity import Digest
 from ..zookeeper.tls import TLS
 from . import options
@@ -27,7 +27,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 EXITS = """\b
-Exit codes: 0 done, 1 the answer is no (nobody leads, nothing was found, refused), 2 wrong usage,
+Exit codes: 0 done, 1 the answer is no (nobody leads, nothing was found, it cannot be read, refused), 2 wrong usage,
 6 ZooKeeper or the replica did not answer within --timeout, 77 ZooKeeper does not let us look.
 """
 SETTINGS = {"auto_envvar_prefix": "LEADER_ASYNC", "max_content_width": 100, "help_option_names": ["-h", "--help"]}
@@ -124,6 +124,8 @@ def ask(work: Coroutine[Any, Any, T]) -> T:
         raise click.UsageError(str(error)) from error
     except Refused as error:
         _end(f"leader-async: {error}", Exit.NO)
+    except StoredError as error:
+        _end(f"leader-async: {error}", Exit.NO)
     except (NoAuth, AuthFailed) as error:
         _end(f"leader-async: {error}", Exit.DENIED)
     except (Away, LeaderAsyncError) as error:
@@ -193,7 +195,7 @@ async def fetch(target: Target, path: str, *, method: str = "GET", token: str | 
         async with aiohttp.ClientSession(timeout=limit, headers=headers) as session:
             async with session.request(method, url, allow_redirects=False) as answer:
                 return answer.status, json.loads(await answer.text())
-    except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError, RecursionError) as error:
         raise Away(f"{url} cannot be asked: {error or 'no answer in time'}") from error
 
 
@@ -247,7 +249,7 @@ async def _stream(target: Target) -> AsyncIterator[tuple[str, Any]]:
                         name = value
                     elif field == "data":  # always one line
                         yield name, json.loads(value)
-    except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError, RecursionError) as error:
         raise Away(f"{url} cannot be asked: {error or 'no answer in time'}") from error
 
 

@@ -11,7 +11,7 @@ import click
 
 from .. import clock
 from . import asking, checks
-from .asking import Target, ask, clock_time, in_time
+from .asking import Refused, Target, ask, clock_time, in_time
 from .checks import FAIL, OK, WARN, Finding
 from .exits import Exit
 
@@ -22,13 +22,27 @@ CONFIRMS = 5
 
 @click.command(epilog=asking.EXITS, context_settings=asking.SETTINGS)
 @asking.flags
-@click.option("--lease", default=3.0, show_default=True, type=click.FloatRange(0.1, 86400), metavar="SECONDS",
-              help="The lease that the replicas are given.")  # fmt: skip
-def doctor(lease: float, **options: Any) -> None:
-    """Check a deployment: timeouts, servers, queue, clock, delays, who leads. Exit code 1 if something fails."""
+@click.option(
+    "--lease",
+    default=3.0,
+    show_default=True,
+    type=click.FloatRange(0.1, 86400),
+    metavar="SECONDS",
+    help="The lease that the replicas are given; with --repair the longest that one of them was given.",
+)
+@click.option("--repair", is_flag=True, help="Put right a record that cannot be read, after asking.")
+@click.option("--yes", is_flag=True, help="With --repair: do not ask.")  # fmt: skip
+def doctor(lease: float, repair: bool, yes: bool, **options: Any) -> None:
+    """Check a deployment: timeouts, servers, queue, clock, delays, who leads. Exit code 1 if something fails.
+
+    With --repair nothing is checked: an election's record that cannot be read, so that nobody leads, is put right.
+    """
     target = Target(**options)
     if target.url is not None:
         raise click.UsageError("doctor looks at ZooKeeper itself; give --zookeeper, not --url")
+    if repair:
+        _repair(target, lease, yes=yes)
+        return
     findings = ask(_findings(target, lease))
     text = "\n".join(f"{one.level:<4}  {one.about}: {one.text}" for one in findings)
     asking.say(target, [asdict(one) for one in findings], text)
@@ -80,7 +94,7 @@ async def _access(zk: Any, election: Any, target: Target) -> list[Finding]:
 
 async def _queue(zk: Any, election: Any) -> list[Finding]:
     from ..election import record as r
-    from ..errors import NoAuth, NoNode
+    from ..errors import NoAuth, NoNode, RecordError
     from ..zookeeper import messages as m
 
     parent = election.candidacy.settings.parent
@@ -90,7 +104,11 @@ async def _queue(zk: Any, election: Any) -> list[Finding]:
         return [Finding(WARN, "leader", f"there is no election {parent} yet: start a replica, or look at --election")]
     except NoAuth as error:
         return [Finding(FAIL, "leader", str(error))]
-    record, candidates = r.decode(data.data, data.stat.version), await election.candidates()
+    candidates, record, found = await election.candidates(), r.Record(), []
+    try:
+        record = r.decode(data.data, data.stat.version, parent)
+    except RecordError as error:
+        found.append(Finding(FAIL, "record", str(error)))
     sessions: dict[str, int] = {}
     for one in candidates:
         try:
@@ -100,12 +118,48 @@ async def _queue(zk: Any, election: Any) -> list[Finding]:
     holder = record.holder if record.state is r.State.HELD else None
     leader = next((one for one in candidates if one.is_leader), None)
     if leader is None:
-        found = [Finding(WARN if candidates else FAIL, "leader", "nobody leads" if candidates else
-                         "nobody leads, and nobody stands in the queue: start a replica")]  # fmt: skip
+        found.append(Finding(WARN if candidates else FAIL, "leader", "nobody leads" if candidates else
+                             "nobody leads, and nobody stands in the queue: start a replica"))  # fmt: skip
     else:
         text = f"{leader.identity} leads, term {leader.term}, since {clock_time(data.stat.mtime)}"
-        found = [Finding(OK, "leader", text)]
+        found.append(Finding(OK, "leader", text))
     return [*found, *checks.queue(candidates, holder, sessions)]
+
+
+def _repair(target: Target, lease: float, *, yes: bool) -> None:
+    todo = ask(_planned(target, lease))
+    click.echo(
+        f"{todo.parent} is not an election's record: {todo.why}.\n"
+        f"It is to say that a znode which does not exist holds term {todo.record.term}, with a lease of "
+        f"{todo.record.lease:g} s, the longest that is known.\nSo whoever is first in the queue waits {todo.waits:g} s "
+        f"from then on, and leads term {todo.record.term + 1}.\n"
+        "If a replica was given a longer lease, begin again with --lease.",
+        err=True,
+    )
+    if not yes:
+        click.confirm("Write it?", err=True, abort=True)
+    ask(_written(target, todo))
+    data = {**asdict(todo.record), "path": todo.parent, "version": todo.version, "waits": round(todo.waits, 3)}
+    asking.say(target, data, f"the record of {todo.parent} is put right; somebody leads in about {todo.waits:g} s")
+
+
+async def _planned(target: Target, lease: float) -> Any:
+    from ..election import repair
+    from ..errors import UsageError
+
+    async with asking.election_of(target) as (zk, election):
+        try:
+            return await in_time(target, repair.plan(zk.client, election.parent, lease))
+        except UsageError as error:
+            raise Refused(str(error)) from error
+
+
+async def _written(target: Target, todo: Any) -> None:
+    from ..election import repair
+
+    async with asking.election_of(target) as (zk, _):
+        if not await in_time(target, repair.carry_out(zk.client, todo)):
+            raise Refused("somebody has written the record meanwhile; nothing was done. Look again")
 
 
 async def _measured(zk: Any, election: Any) -> tuple[list[float], list[float], list[float]]:

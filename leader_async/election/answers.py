@@ -163,15 +163,24 @@ def _take_holder(own: Holding, asked: Send, answer: m.Answer, sent: float, now: 
         own.seen = replace(own.seen[0], identity=card.identity, address=card.address), own.seen[1]
 
 
+def _readable(own: Holding, answer: m.Data, now: float) -> r.Record | None:
+    """The record, None if it cannot be read. That is said once, and so is its end."""
+    before, record = own.unreadable, None
+    try:
+        record = r.decode(answer.data, answer.stat.version, own.settings.parent)
+        own.seen, own.unreadable = (record, now), None
+    except RecordError as error:
+        own.seen, own.unreadable = None, error
+        if before is None:
+            own.note(logging.ERROR, "record_unreadable", str(error))
+    if before is not None and record is not None:
+        own.note(logging.WARNING, "record_readable", "the record can be read again")
+    return record
+
+
 def _take_record(own: Holding, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
     if isinstance(answer, m.Data):
-        record: r.Record | None = None
-        try:
-            record = r.decode(answer.data, answer.stat.version)
-            own.seen = record, now
-        except RecordError as error:
-            remedy = "nobody leads until it is put right or the election's znode is deleted with all below it"
-            own.note(logging.ERROR, "record_unreadable", f"{error}; {remedy}")
+        record = _readable(own, answer, now)
         own.view = View(record, answer.stat.version, answer.stat.mzxid, Role(asked.about), answer.stat.mtime)
         if own.view.held_by(own.znode) and own.hold is None and not own.asking(Purpose.CLAIM):
             own.adopt(own.view, now)

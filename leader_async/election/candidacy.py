@@ -8,7 +8,7 @@ the same few lines serve the first join and every recovery.
        ▲           │             │             │           │             │
        │           ▼             ▼             ▼           ▼             ▼
        │◄────── leaving ◄────────┴─────────────┴──────── ending (until the work has ended)
-      idle
+      idle                   (`blocked` instead of these two while the record cannot be read)
 
 Safety rests on the record (`record`), not on ZooKeeper's sessions:
  1. We lead at `now` if and only if we hold a version of the record and `now < until`. `until` is L after the instant at
@@ -143,6 +143,8 @@ class Candidacy(Holding):
             return "joining"
         if self.queue.position:
             return "queued"
+        if self.unreadable is not None:
+            return "blocked"
         held = self.view is not None and self.view.record is not None and self.view.record.state is r.State.HELD
         return "waiting out" if held else "claiming"
 

@@ -15,6 +15,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, fields
 
+from .. import stored
+from ..stored import Garbage
+
+AHEAD = 4
+"""Versions of the record that whoever believes a card reckons with behind the one that it tells."""
+LIMIT = 16 * 1024
+"""Bytes of the largest card that is read. The largest that is written has less, whatever it says."""
+
 
 @dataclass(frozen=True, slots=True)
 class Card:
@@ -61,18 +69,18 @@ def encode(card: Card) -> bytes:
 def decode(data: bytes) -> Card:
     """The card that stands in a znode; an empty one if something else does."""
     try:
-        said = json.loads(data)
+        said = stored.Fields(stored.parse(data, LIMIT))
         return Card(
-            identity=str(said.get("identity", "")),
-            address=str(said.get("address", "")),
-            started_at=float(said.get("started_at", 0.0)),
-            term=int(said.get("term", 0)),
-            version=int(said.get("version", 0)),
-            token=int(said.get("token", 0)),
-            lease=float(said.get("lease", 0.0)),
-            heir=str(said.get("heir", "")),
-            by_name=bool(said.get("by_name", False)),
-            appointed=str(said.get("appointed", "")),
+            identity=said.text("identity", ""),
+            address=said.text("address", ""),
+            started_at=said.number("started_at", stored.EARLIEST, stored.LATEST, 0.0),
+            term=said.whole("term", 0, stored.WHOLE, 0),
+            version=said.whole("version", 0, stored.INT - AHEAD, 0),
+            token=said.whole("token", 0, stored.LONG - 1, 0),
+            lease=said.number("lease", *stored.LEASE) if "lease" in said else 0.0,
+            heir=said.name("heir", ""),
+            by_name=said.flag("by_name", False),
+            appointed=said.name("appointed", ""),
         )
-    except (ValueError, TypeError, AttributeError, OverflowError):
+    except Garbage:
         return NO_CARD

@@ -119,6 +119,7 @@ class Election(Observer):
             healed=candidacy.healed,
             since=self._since,
             alive=self._died is None and self._client.died is None,
+            problem="" if candidacy.unreadable is None else str(candidacy.unreadable),
         )
 
     # -- taking part ---------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from ..errors import NoNode
+from ..errors import NoNode, RecordError
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
 from . import queue as q
@@ -35,7 +35,7 @@ class Following:
     def __init__(self, client: Client, parent: str) -> None:
         self._client, self._parent = client, parent
         self._record_due = self._queue_due = True
-        self._record, self._token = r.Record(), 0
+        self._record, self._token, self._problem = r.Record(), 0, ""
         self._names: list[str] = []
         self._cards: dict[str, Card] = {}
         self._last: Change | None = None
@@ -53,7 +53,6 @@ class Following:
 
         Raises:
             ZooKeeperError: ZooKeeper cannot be asked; what was not read stays due.
-            RecordError: the record is not this library's.
         """
         await asyncio.gather(self._look_at_record(), self._look_at_queue())
         new = [name for name in self._names if name not in self._cards]
@@ -67,10 +66,12 @@ class Following:
         try:
             data = await self._client.request(m.GetData(self._parent, watch=True))
             assert isinstance(data, m.Data)
-            self._record = r.decode(data.data, data.stat.version)
-            self._token = r.token_of(self._record, data.stat.mzxid)
+            self._record = r.decode(data.data, data.stat.version, self._parent)
+            self._token, self._problem = r.token_of(self._record, data.stat.mzxid), ""
+        except RecordError as error:  # until it is put right, of which the watch tells
+            self._record, self._token, self._problem = r.Record(), 0, str(error)
         except NoNode:
-            self._record, self._token, self._names = r.Record(), 0, []
+            self._record, self._token, self._problem, self._names = r.Record(), 0, "", []
             try:
                 await self._client.request(m.Exists(self._parent, watch=True))
             except NoNode:
@@ -106,12 +107,12 @@ class Following:
         """
         queue = tuple(in_queue(self._names, self._cards, self._record, self._token))
         leader: Candidate | None = next((one for one in queue if one.is_leader), None)
-        now, last = Change((), leader, queue, status, connected), self._last
+        now, last = Change((), leader, queue, status, connected, self._problem), self._last
         if last is None:
             what: tuple[str, ...] = ("leader", "queue", "status", "connected")
         else:
             pairs = {
-                "leader": (_who(leader), _who(last.leader)),
+                "leader": ((_who(leader), self._problem), (_who(last.leader), last.problem)),
                 "queue": ([_who(one) for one in queue], [_who(one) for one in last.queue]),
                 "status": (_steady(status), _steady(last.status)),
                 "connected": (connected, last.connected),

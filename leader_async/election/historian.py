@@ -258,7 +258,7 @@ async def told_by_record(client: Client, parent: str, *, watch: bool = False) ->
         return None
     assert isinstance(data, m.Data)
     try:
-        record = r.decode(data.data, data.stat.version)
+        record = r.decode(data.data, data.stat.version, parent)
     except RecordError:
         return []
     card = None

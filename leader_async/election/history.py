@@ -24,10 +24,11 @@ from __future__ import annotations
 
 import enum
 import json
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from .. import stored
+from ..stored import Garbage
 from . import record as r
 
 NAME = "history"
@@ -42,8 +43,8 @@ LARGEST = 64 * 1024
 FULL = 8
 """Terms that the record tells of before they are written into the history's znode."""
 
-IN_RECORD = 2 * FULL
-"""Terms that the record tells of at most, if nobody may write them there: it is read by everybody."""
+IN_RECORD = r.ROWS
+"""Terms that the record tells of at most, if nobody may write them there."""
 
 
 class Why(enum.StrEnum):
@@ -149,9 +150,6 @@ class TermEntry:
     told_by: str = ""
     leaderless_ms: int | None = None
     at_least: bool = False
-
-
-_STORED = ("term", "token", "identity", "address", "began", "ended", "why", "detail", "told_by")
 
 
 def reason(text: str) -> tuple[Why, str]:
@@ -325,39 +323,34 @@ def encode(entries: Iterable[TermEntry]) -> bytes:
 def decode(data: bytes) -> list[TermEntry]:
     """The history that stands in a znode; what cannot be read is left out."""
     try:
-        rows = json.loads(data)
-    except ValueError:
+        rows = stored.parse(data, 2 * LARGEST)
+    except Garbage:
         return []
     entries = [entry for row in (rows if isinstance(rows, list) else ()) if (entry := _entry(row)) is not None]
     return merged(entries, ())
 
 
 def _row(entry: TermEntry) -> r.Row:
-    return {name: value for name in _STORED if (value := getattr(entry, name))}
+    return {name: value for name in r.ROW if (value := getattr(entry, name))}
 
 
 def _entry(row: object) -> TermEntry | None:
-    if not isinstance(row, dict):
-        return None
     try:
-        began, end = float(row.get("began", 0.0)), row.get("ended")
-        end = None if end is None else float(end)
-        if int(row["term"]) < 1 or not (math.isfinite(began) and math.isfinite(end or 0.0)):
-            return None
+        said = stored.Fields(row)
         return TermEntry(
-            term=int(row["term"]),
-            token=int(row.get("token", 0)),
-            identity=str(row.get("identity", "")),
-            address=str(row.get("address", "")),
-            began=began,
-            ended=end,
-            why=str(row.get("why", "")),
-            detail=str(row.get("detail", "")),
-            told_by=_told_by(row.get("told_by", "")),
+            term=said.whole("term", 1, stored.WHOLE),
+            token=said.whole("token", 0, stored.LONG, 0),
+            identity=said.text("identity", ""),
+            address=said.text("address", ""),
+            began=said.number("began", stored.EARLIEST, stored.LATEST, 0.0),
+            ended=(said.number("ended", stored.EARLIEST, stored.LATEST) or None) if "ended" in said else None,
+            why=said.text("why", ""),
+            detail=said.text("detail", ""),
+            told_by=_told_by(said.text("told_by", "")),
         )
-    except (KeyError, ValueError, TypeError, OverflowError):
+    except Garbage:
         return None
 
 
-def _told_by(name: object) -> str:
-    return name if isinstance(name, str) and name.upper() in Teller.__members__ and name != "nobody" else ""
+def _told_by(name: str) -> str:
+    return name if name.upper() in Teller.__members__ and name != "nobody" else ""

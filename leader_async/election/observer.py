@@ -53,20 +53,26 @@ class Observer(ABC):
             ZooKeeperError: ZooKeeper cannot be asked.
             RecordError: the record is not this library's.
         """
-        holder = await read_queue(self._client, self._parent, all_candidates=False)
+        holder, problem = await read_queue(self._client, self._parent, all_candidates=False)
+        if problem is not None:
+            raise problem
         return next((candidate for candidate in holder if candidate.is_leader), None)
 
     async def candidates(self) -> list[Candidate]:
         """All candidates in the order of the queue, read from ZooKeeper.
 
+        If the record cannot be read, nobody can tell which of them leads, so none is said to.
+
         Raises:
             ZooKeeperError: ZooKeeper cannot be asked.
-            RecordError: the record is not this library's.
         """
-        return await read_queue(self._client, self._parent, all_candidates=True)
+        queue, _ = await read_queue(self._client, self._parent)
+        return queue
 
     async def wait_for_leader(self, timeout: float | None = None) -> Candidate:
         """Return as soon as somebody, this process or another, holds the lead. One need not be a candidate.
+
+        While the record cannot be read nobody leads; it is waited for until it was put right.
 
         Args:
             timeout: seconds to wait at most, None for no limit. An absent ZooKeeper is waited for.
@@ -75,7 +81,6 @@ class Observer(ABC):
             TimeoutError: nobody led in time.
             SessionClosed: the connection was closed.
             ServerError: ZooKeeper refuses to tell.
-            RecordError: the record is not this library's.
         """
         async with asyncio.timeout(timeout):
             while True:
@@ -83,9 +88,9 @@ class Observer(ABC):
                 news = self._news.next()
                 try:
                     await watch_record(self._client, self._parent)
-                    leader = await self.leader()
-                    if leader is not None:
-                        return leader
+                    holder, _ = await read_queue(self._client, self._parent, all_candidates=False)
+                    if holder and holder[0].is_leader:
+                        return holder[0]
                     await asyncio.shield(news)
                 except (NotConnected, ConnectionLost):
                     await asyncio.sleep(0)  # the client dials; wait for that
@@ -107,8 +112,8 @@ class Observer(ABC):
                 print(change.what, change.leader, change.connected)
 
         One need not be a candidate. Who is slow gets the latest state next, never a backlog. A lost connection is told
-        (`Change.connected`) and outlived. What a change says of this process was so before it is told: `is_leader` and
-        `status` are never behind it.
+        (`Change.connected`) and outlived, and so is a record that cannot be read (`Change.problem`). What a change says
+        of this process was so before it is told: `is_leader` and `status` are never behind it.
 
         Each change of an election costs each of its followers one small read, so follow with tens of processes, not
         with thousands; candidates that do not follow cost nothing more.
@@ -116,7 +121,6 @@ class Observer(ABC):
         Raises:
             SessionClosed: the connection was closed.
             ServerError: ZooKeeper refuses to tell.
-            RecordError: the record is not this library's.
         """
         following = Following(self._client, self._parent)
         self._followings.add(following)

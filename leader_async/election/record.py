@@ -26,15 +26,23 @@ from __future__ import annotations
 
 import enum
 import json
-import math
 from dataclasses import dataclass, fields
 from typing import TypeAlias
 
+from .. import stored
 from ..errors import RecordError
+from ..stored import Garbage
 from ..zookeeper.messages import Check, Create, Delete, Multi, Operation, SetData
+from . import queue
 
-Row: TypeAlias = dict[str, object]
+Row: TypeAlias = dict[str, stored.Scalar]
 """One term of the past, as it is stored."""
+ROW = "term", "token", "identity", "address", "began", "ended", "why", "detail", "told_by"
+"""The fields of a row."""
+ROWS = 16
+"""Rows that a record has at most: it is read by everybody."""
+LIMIT = 512 * 1024
+"""Bytes of the largest record that is read. The largest that is written has less, whatever it says."""
 
 
 class State(enum.StrEnum):
@@ -84,7 +92,7 @@ WHY_LIMIT = 200
 
 def first_line(text: str) -> str:
     """What of a reason fits into a record."""
-    line = text.strip().partition("\n")[0].rstrip()
+    line = stored.line(text.strip().partition("\n")[0].rstrip())
     return line if len(line) <= WHY_LIMIT else line[: WHY_LIMIT - 1] + "…"
 
 
@@ -106,8 +114,13 @@ def encode(record: Record) -> bytes:
     return _encode(contents).encode()
 
 
-def decode(data: bytes, version: int) -> Record:
+def decode(data: bytes, version: int, path: str) -> Record:
     """The record that stands in the znode at this version.
+
+    Args:
+        data: the znode's data.
+        version: its version.
+        path: its path, for the error.
 
     Raises:
         RecordError: this library did not write it: it cannot be read, or its state stands at the wrong parity.
@@ -115,28 +128,36 @@ def decode(data: bytes, version: int) -> Record:
     if version == 0:
         return Record()
     try:
-        fields = json.loads(data.decode())
-        record = Record(
-            term=int(fields["term"]),
-            holder=str(fields["holder"]),
-            state=_STATES[fields["state"]],
-            lease=float(fields["lease"]),
-            identity=str(fields["identity"]),
-            address=str(fields["address"]),
-            behind=tuple(map(str, fields.get("behind", ()))),
-            why=str(fields.get("why", "")),
-            token=int(fields.get("token", 0)),
-            past=tuple(row for row in fields.get("past", ()) if isinstance(row, dict)),
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise RecordError(f"no record at version {version}: {data[:200]!r}") from error
-    if not (math.isfinite(record.lease) and record.lease > 0):
-        raise RecordError(
-            f"a lease of {record.lease} s at version {version}, which another program wrote: {data[:200]!r}"
-        )
-    if record.state is not (State.LEFT if version % 2 else State.HELD):
-        raise RecordError(f"{record.state} at version {version}, which another program wrote: {data[:200]!r}")
+        record = _read(stored.Fields(stored.parse(data, LIMIT)))
+        if record.state is not (State.LEFT if version % 2 else State.HELD):
+            raise Garbage(f"`{record.state}` does not stand at version {version}")
+    except Garbage as error:
+        raise RecordError(path, f"{error} (version {version})") from error
     return record
+
+
+def _read(said: stored.Fields) -> Record:
+    state = _STATES.get(said.text("state"))
+    if state is None:
+        raise Garbage("its state is unknown")
+    names = said.name("holder"), *said.names("behind", [])
+    try:
+        list(map(queue.order, names))
+    except ValueError as error:
+        raise Garbage(str(error)) from error
+    rows = (stored.scalars(row, ROW) for row in said.rows("past", [])[-ROWS:])
+    return Record(
+        term=said.whole("term", 1, stored.WHOLE),
+        holder=names[0],
+        state=state,
+        lease=said.number("lease", *stored.LEASE),
+        identity=said.text("identity"),
+        address=said.text("address"),
+        behind=names[1:],
+        why=said.text("why", ""),
+        token=said.whole("token", 0, stored.LONG - 1, 0),
+        past=tuple(row for row in rows if row is not None),
+    )
 
 
 def signed(record: Record, identity: str, address: str) -> Record:
@@ -179,11 +200,14 @@ def claim(parent: str, record: Record, version: int) -> Multi:
         record: what to write, `held` by the claimant's own znode.
         version: the record's version that the claim rests on.
     """
+    return Multi((Check(f"{parent}/{record.holder}"), *held(parent, record, version)))
+
+
+def held(parent: str, record: Record, version: int) -> tuple[SetData, ...]:
+    """The writes that end at an even version, as `held` must."""
     data = encode(record)
-    writes: tuple[Operation, ...] = (SetData(parent, data, version),)
-    if version % 2 == 0:  # on `held` or `none`: stay even
-        writes += (SetData(parent, data, version + 1),)
-    return Multi((Check(f"{parent}/{record.holder}"), *writes))
+    once = SetData(parent, data, version)
+    return (once,) if version % 2 else (once, SetData(parent, data, version + 1))
 
 
 def appointment(

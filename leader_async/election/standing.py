@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from ..errors import NoAuth
+from ..errors import NoAuth, RecordError
 from ..zookeeper import messages as m
 from . import history
 from . import queue as q
@@ -128,6 +128,7 @@ class Standing:
         self.healed = 0
         self.places_given_up = 0
         self.seen: tuple[r.Record, float] | None = None  # the last record read, and when
+        self.unreadable: RecordError | None = None  # why that is none, if it could not be read
         self.uuids, self.jitter = uuids, jitter
         self.uuid = next(uuids)
         self.commands: deque[Command] = deque()

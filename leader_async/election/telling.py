@@ -48,6 +48,8 @@ class Telling:
         fields = self._fields("state", state=state)
         if state == "queued":
             self._say(logging.INFO, fields, "is in the queue, %d before it", self._own.queue.position)
+        elif state == "blocked":
+            self._say(logging.INFO, fields, "is first, and waits until the record can be read again")
         elif state == "waiting out":
             self._say(logging.INFO, fields, "is first, and waits the leader's lease out")
         else:

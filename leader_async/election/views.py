@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from ..errors import NoNode, UsageError
+from ..errors import NoNode, RecordError, UsageError
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
 from . import queue as q
@@ -16,7 +16,9 @@ from .card import Card
 from .card import decode as decode_card
 from .standing import Appointee
 
-STATES = ("idle", "joining", "queued", "waiting out", "claiming", "leading", "suspended", "ending", "leaving")
+STATES = (
+    "idle", "joining", "queued", "waiting out", "claiming", "blocked", "leading", "suspended", "ending", "leaving"
+)  # fmt: skip
 """Where a process may stand in an election; see the drawing in `candidacy`."""
 
 LATEST = 16
@@ -72,6 +74,8 @@ class Status:
         healed: how often a periodic look found something that no event had told of.
         since: wall-clock time of the last change of `state`.
         alive: False when the candidacy has died of a bug.
+        problem: why nobody can tell who leads, and what to do: what the record was when it was last read is not this
+            library's. "" if it could be read.
     """
 
     election: str
@@ -93,28 +97,34 @@ class Status:
     healed: int
     since: float
     alive: bool
+    problem: str = ""
 
 
-async def read_queue(client: Client, parent: str, *, all_candidates: bool) -> list[Candidate]:
-    """The candidates in the order of the queue, or the one that holds the lead.
+async def read_queue(
+    client: Client, parent: str, *, all_candidates: bool = True
+) -> tuple[list[Candidate], RecordError | None]:
+    """The candidates in the order of the queue, or the one that holds the lead; and why nobody can tell who does.
 
     Raises:
-    ZooKeeperError: ZooKeeper cannot be asked.
-    RecordError: the record is not this library's.
+        ZooKeeperError: ZooKeeper cannot be asked.
     """
     try:
         children, data = await asyncio.gather(client.request(m.GetChildren(parent)), client.request(m.GetData(parent)))
     except NoNode:
-        return []
+        return [], None
     assert isinstance(children, m.Children)
     assert isinstance(data, m.Data)
-    record = r.decode(data.data, data.stat.version)
+    record, problem = r.Record(), None
+    try:
+        record = r.decode(data.data, data.stat.version, parent)
+    except RecordError as error:
+        problem = error
     holder = record.holder if record.state is r.State.HELD else None
     names = q.in_order(children.names)
     wanted = [name for name in names if all_candidates or name == holder]
     cards = await asyncio.gather(*(read_card(client, parent, name) for name in wanted))
     known = {name: card for name, card in zip(wanted, cards, strict=True) if card is not None}
-    return in_queue(names, known, record, r.token_of(record, data.stat.mzxid))
+    return in_queue(names, known, record, r.token_of(record, data.stat.mzxid)), problem
 
 
 def in_queue(names: list[str], cards: Mapping[str, Card], record: r.Record, token: int) -> list[Candidate]:
@@ -236,6 +246,7 @@ class Change:
         queue: all candidates in the order of the queue, as ZooKeeper has it.
         status: what this process knows of itself; if it does not take part, that it does not.
         connected: a server serves the session. If not, `leader` and `queue` are what was known before.
+        problem: why nobody can tell who leads, and what to do; "" if that can be told.
     """
 
     what: tuple[str, ...]
@@ -243,6 +254,7 @@ class Change:
     queue: tuple[Candidate, ...]
     status: Status
     connected: bool
+    problem: str = ""
 
 
 async def watch_record(client: Client, parent: str) -> None:

@@ -122,9 +122,9 @@ async def _leave(client: Client, parent: str) -> bool:
     if not isinstance(data, m.Data):
         return False
     try:
-        record = r.decode(data.data, data.stat.version)
+        record = r.decode(data.data, data.stat.version, parent)
     except RecordError as error:
-        log.warning("%s: %s", parent, error, extra={"event": "record_unreadable"})
+        log.warning("%s", error, extra={"event": "record_unreadable"})
         return False
     if record.state is not r.State.HELD:
         return False

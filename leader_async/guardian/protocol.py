@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
+from .. import stored
 from ..zookeeper.identity import Digest
 from ..zookeeper.session import Credentials
 from ..zookeeper.tls import TLS
@@ -94,22 +95,50 @@ def encode(message: Message) -> bytes:
 
 def _decode(line: bytes) -> Message:
     try:
-        fields = json.loads(line)
-        match fields["say"]:
+        said = stored.Fields(stored.parse(line, LINE_LIMIT))
+        match said.text("say"):
             case "ready":
                 return Ready()
             case "begun":
-                password = bytes.fromhex(fields["password"])
-                session = int(fields["session"]), password, float(fields["timeout"]), int(fields["zxid"])
-                auth, tls = fields["auth"], fields["tls"]
-                return Begun(str(fields["servers"]), Credentials(*session), auth and Digest(**auth), tls and TLS(**tls))
+                return _begun(said)
             case "joined":
-                return Joined(str(fields["parent"]))
+                return Joined(_exact(said, "parent"))
             case "closed":
-                return Closed(bool(fields["confirmed"]))
-    except (ValueError, KeyError, TypeError):
+                return Closed(said.flag("confirmed"))
+    except ValueError:
         pass  # not the cause either: it would show the line, which may hold a password
     raise ValueError("a line that no version of this library's guardian knows")
+
+
+def _begun(said: stored.Fields) -> Begun:
+    credentials = Credentials(
+        said.whole("session", -stored.LONG - 1, stored.LONG),
+        bytes.fromhex(said.exact("password")),
+        said.number("timeout", 0, stored.INT / 1000),
+        said.whole("zxid", -stored.LONG - 1, stored.LONG),
+    )
+    auth, tls = (stored.Fields(said.value(name)) if name in said else None for name in ("auth", "tls"))
+    return Begun(
+        _exact(said, "servers"),
+        credentials,
+        None if auth is None else _digest(auth),
+        None if tls is None else _tls(tls),
+    )
+
+
+def _digest(said: stored.Fields) -> Digest:
+    return Digest(_exact(said, "user"), _exact(said, "password"), said.flag("readable"))
+
+
+def _tls(said: stored.Fields) -> TLS:
+    files = {name: _exact(said, name) if name in said else None for name in ("ca", "cert", "key")}
+    return TLS(**files, check_hostname=said.flag("check_hostname"))
+
+
+def _exact(said: stored.Fields, name: str) -> str:
+    text = said.exact(name, most=LINE_LIMIT)
+    text.encode()  # what is not UTF-8 raises a ValueError: nobody could be asked about it
+    return text
 
 
 class Reader:

@@ -87,6 +87,7 @@ class Job:
         self._ahead: Ledger | None = None  # in the future, and that was told
         self._asked = asyncio.Event()  # somebody wants it to be run now
         self._taken_up: asyncio.Future[None] | None = None  # done when the claim of that is written
+        self._refused = ""  # why it cannot be run, as it was logged last
         self._claiming: Open | None = None  # an attempt whose claim was sent, and not answered yet
         self._claims_asked = False  # it is what was asked for
         self._unclosed: tuple[Open, str | None] | None = None  # one that has ended, and how; it is not written down yet
@@ -119,6 +120,7 @@ class Job:
         while True:
             try:
                 page = await self._open_page(term)
+                self._refused = ""
                 await self._take_up(term, page)
                 while True:
                     await self._step(term, page)
@@ -130,7 +132,11 @@ class Job:
             except (NotConnected, ConnectionLost):
                 await self._client.wait_connected()
             except (ServerError, LedgerError) as error:
-                log.error("%s cannot be run: %s", self.rules.name, error, extra=self._fields("job_refused"))
+                level = logging.DEBUG if str(error) == self._refused else logging.ERROR
+                self._refused = str(error)
+                if isinstance(error, LedgerError):
+                    self.refuse(error)
+                log.log(level, "%s cannot be run: %s", self.rules.name, error, extra=self._fields("job_refused"))
                 await asyncio.sleep(HOLD_OFF)
 
     async def _open_page(self, term: Term) -> _Page:
@@ -145,7 +151,7 @@ class Job:
                 return _Page(ledger, 0)
             raise BadVersion(about="the ledger has just been made") from None
         assert isinstance(data, m.Data)
-        return _Page(decode(data.data), data.stat.version)
+        return _Page(decode(data.data, self._path), data.stat.version)
 
     async def _take_up(self, term: Term, page: _Page) -> None:
         """Go on where an answer was lost: the ledger tells whether the write has happened."""

@@ -16,11 +16,20 @@ import enum
 import json
 from dataclasses import asdict, dataclass, replace
 
+from .. import stored
 from ..errors import LedgerError
+from ..stored import Garbage
 
 AHEAD = 10_000
 """By how much a ledger may be ahead of now: clocks that are right differ by less."""
 KEPT = 20
+LIMIT = 256 * 1024
+"""Bytes of the largest ledger that is read. The largest that is written has less, whatever it says."""
+SPEC_LENGTH = 4096
+"""Characters of a trigger's specification."""
+ATTEMPTS = 1_000_000
+"""The highest number of an attempt that is read: pauses double from one to the next."""
+INSTANTS = round(1000 * stored.EARLIEST), round(1000 * stored.LATEST)
 ERROR_LENGTH = 200
 """Characters of an error's first line that are kept."""
 
@@ -97,7 +106,7 @@ class Ledger:
         """The open attempt is over."""
         was = self.open
         assert was is not None
-        first_line = error.strip().partition("\n")[0][:ERROR_LENGTH]
+        first_line = stored.line(error.strip().partition("\n")[0][:ERROR_LENGTH])
         over = Past(
             was.slot, was.attempt, was.token, was.identity, was.began, was.manual, now, outcome, first_line
         )  # fmt: skip
@@ -137,19 +146,46 @@ def encode(ledger: Ledger) -> bytes:
     return json.dumps(asdict(ledger), separators=(",", ":")).encode()
 
 
-def decode(data: bytes) -> Ledger:
+def decode(data: bytes, path: str) -> Ledger:
     """The ledger that a znode holds.
+
+    Args:
+        data: the znode's data.
+        path: its path, for the error.
 
     Raises:
         LedgerError: this library did not write it.
     """
     try:
-        fields = json.loads(data)
+        said = stored.Fields(stored.parse(data, LIMIT))
         return Ledger(
-            spec=str(fields["spec"]),
-            slot=int(fields["slot"]),
-            open=None if fields["open"] is None else Open(**fields["open"]),
-            past=tuple(Past(**{**one, "outcome": Outcome(one["outcome"])}) for one in fields["past"]),
+            spec=said.text("spec", most=SPEC_LENGTH),
+            slot=said.whole("slot", *INSTANTS),
+            open=_open(stored.Fields(said.value("open"))) if "open" in said else None,
+            past=tuple(_past(stored.Fields(one)) for one in said.rows("past")[-KEPT:]),
         )
-    except (ValueError, KeyError, TypeError) as error:
-        raise LedgerError(f"no ledger of a job: {data[:200]!r}") from error
+    except Garbage as error:
+        raise LedgerError(path, str(error)) from error
+
+
+def _open(said: stored.Fields) -> Open:
+    again_at = said.whole("again_at", *INSTANTS) if "again_at" in said else None
+    return Open(*_begun(said), again_at)
+
+
+def _past(said: stored.Fields) -> Past:
+    outcome = said.text("outcome")
+    if outcome not in tuple(Outcome):
+        raise Garbage("an attempt's outcome is unknown")
+    return Past(*_begun(said), said.whole("ended", *INSTANTS), Outcome(outcome), said.text("error", ""))
+
+
+def _begun(said: stored.Fields) -> tuple[int, int, int, str, int, bool]:
+    return (
+        said.whole("slot", *INSTANTS),
+        said.whole("attempt", 1, ATTEMPTS),
+        said.whole("token", 0, stored.LONG),
+        said.text("identity"),
+        said.whole("began", *INSTANTS),
+        said.flag("manual", False),
+    )

@@ -220,6 +220,7 @@ class Schedule:
         Raises:
             UsageError: there is no such job, it is running or asked for already, or this process does not lead.
             TermEnded: the lead was lost before it could begin.
+            LedgerError: its ledger is not this library's.
         """
         job, term = self._jobs.get(name), self._term
         if job is None:
@@ -249,7 +250,6 @@ class Schedule:
 
         Raises:
             ZooKeeperError: ZooKeeper cannot be asked.
-            LedgerError: a ledger is not this library's.
         """
         return await read_jobs(self._client, self._parent)
 
@@ -261,7 +261,6 @@ class Schedule:
 
         Raises:
             ZooKeeperError: ZooKeeper cannot be asked.
-            LedgerError: the ledger is not this library's.
         """
         return await read_job(self._client, self._parent, name)
 

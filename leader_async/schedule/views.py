@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from ..errors import NoNode, UsageError
+from ..errors import LedgerError, NoNode, UsageError
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
 from . import triggers
@@ -54,6 +54,7 @@ class JobStatus:
         next_slot: the first slot after that, None if there is none. It may be in the past: then it was missed so far.
         current: the attempt that is being made, or to be made again; None if there is none.
         past: the last attempts that are over, oldest first.
+        problem: why the ledger cannot be read, and what to do; all but the name is unknown then. "" if it can.
     """
 
     name: str
@@ -62,6 +63,7 @@ class JobStatus:
     next_slot: float | None
     current: Attempt | None
     past: tuple[Attempt, ...]
+    problem: str = ""
 
 
 def folder(parent: str) -> str:
@@ -83,7 +85,6 @@ async def read_jobs(client: Client, parent: str) -> list[JobStatus]:
 
     Raises:
         ZooKeeperError: ZooKeeper cannot be asked.
-        LedgerError: a ledger is not this library's.
     """
     try:
         children = await client.request(m.GetChildren(folder(parent)))
@@ -99,14 +100,21 @@ async def read_job(client: Client, parent: str, name: str) -> JobStatus | None:
 
     Raises:
         ZooKeeperError: ZooKeeper cannot be asked.
-        LedgerError: the ledger is not this library's.
     """
     try:
         data = await client.request(m.GetData(ledger_of(parent, name)))
     except NoNode:
         return None
     assert isinstance(data, m.Data)
-    return view(name, decode(data.data))
+    return read(name, ledger_of(parent, name), data.data)
+
+
+def read(name: str, path: str, data: bytes) -> JobStatus:
+    """What the data of a ledger's znode says of a job, or that it says nothing."""
+    try:
+        return view(name, decode(data, path))
+    except LedgerError as error:
+        return JobStatus(name, "?", 0.0, None, None, (), str(error))
 
 
 def view(name: str, ledger: Ledger) -> JobStatus:

@@ -27,9 +27,15 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 
-from ..errors import RecordError
+from .. import stored
+from ..errors import AssignmentError
+from ..stored import Garbage
 
 NOBODY = ""
+PARTITIONS = 1024
+"""Partitions at most: one session confirms all that it leads."""
+LIMIT = 512 * 1024
+"""Bytes of the largest assignment that is read. The largest that is written has less: each member has one partition."""
 
 
 def rebalance(owners: Sequence[str], members: Sequence[str]) -> tuple[str, ...]:
@@ -69,17 +75,26 @@ def encode(owners: Sequence[str]) -> bytes:
     ).encode()
 
 
-def decode(data: bytes) -> tuple[str, ...] | None:
+def decode(data: bytes, path: str) -> tuple[str, ...] | None:
     """The owners that the znode tells, None if none were written yet.
 
+    Args:
+        data: the znode's data.
+        path: its path, for the error.
+
     Raises:
-        RecordError: this library did not write it.
+        AssignmentError: this library did not write it.
     """
     if not data:
         return None
     try:
-        fields = json.loads(data)
-        members = [str(member) for member in fields["members"]]
-        return tuple(members[place] for place in fields["owners"])
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise RecordError(f"no assignment of partitions: {data[:200]!r}") from error
+        said = stored.Fields(stored.parse(data, LIMIT))
+        members = [stored.as_name(member, "members", NOBODY) for member in said.rows("members")]
+        places = said.rows("owners")
+        if not 0 < len(places) <= PARTITIONS:
+            raise Garbage(f"it is about {len(places)} partitions, not 1 to {PARTITIONS}")
+        if any(type(place) is not int or not 0 <= place < len(members) for place in places):
+            raise Garbage("its owners are no members")
+    except Garbage as error:
+        raise AssignmentError(path, str(error)) from error
+    return tuple(members[place] for place in places)

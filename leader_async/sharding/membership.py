@@ -23,7 +23,7 @@ import uuid
 from collections.abc import Callable, Iterable
 
 from ..election import queue
-from ..errors import BadVersion, NoAuth, NodeExists, NoNode, NotConnected, UsageError
+from ..errors import AssignmentError, BadVersion, NoAuth, NodeExists, NoNode, NotConnected, UsageError
 from ..waking import Pulse
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
@@ -59,6 +59,7 @@ class Membership:
         self._said: dict[str, frozenset[int]] = {}
         self._told: set[str] = set()  # whose change we shall be told of
         self._version = 0  # of the assignment
+        self._overwrite = False  # it cannot be read
         self._forget()
         client.listen(parent, self)
 
@@ -110,7 +111,6 @@ class Membership:
 
         Raises:
             UsageError: the others have another number of partitions.
-            RecordError: the assignment is not this library's.
             ZooKeeperError: ZooKeeper cannot be asked.
         """
         while self.stale:
@@ -131,8 +131,18 @@ class Membership:
             assert isinstance(data, m.Data)
             self.names = tuple(queue.in_order(children.names))
             self._version = data.stat.version
-            self._take_owners(decode(data.data))
+            self._take(data.data)
             await self._check_own(children.names)
+
+    def _take(self, data: bytes) -> None:
+        try:
+            self._take_owners(decode(data, self._parent))
+        except AssignmentError as error:
+            # What was known stays; the first of us writes that anew.
+            self._overwrite = True
+            log.error("%s", error, extra={"event": "assignment_unreadable"})
+        else:
+            self._overwrite = False
 
     def _take_owners(self, owners: tuple[str, ...] | None) -> None:
         if owners is not None and len(owners) != self._count:
@@ -235,7 +245,7 @@ class Membership:
             return
         before = self.owners or (NOBODY,) * self._count
         after = rebalance(before, self.names)
-        if after == before:
+        if after == before and not self._overwrite:
             return
         check, write = m.Check(self._path), m.SetData(self._parent, encode(after), self._version)
         answer = await self._client.request(m.Multi((check, write)))

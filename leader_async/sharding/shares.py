@@ -25,6 +25,7 @@ from ..election.election import Election
 from ..election.term import Term
 from ..errors import ConnectionLost, LeaderAsyncError, NoAuth, NotConnected, ServerError, SessionClosed, UsageError
 from ..work import awaited, check_async
+from .assignment import PARTITIONS
 from .card import Card
 from .decisions import Decision, Situation, decide
 from .membership import Membership
@@ -32,8 +33,6 @@ from .views import Member, PartitionsStatus, read_members
 
 log = logging.getLogger("leader_async.sharding")
 
-LIMIT = 1024
-"""Partitions at most: one session confirms all that it leads."""
 HOLD_OFF = 1.0
 """Seconds to wait after the server refused something that it should not refuse."""
 
@@ -74,8 +73,8 @@ def partitions(
         UsageError: an argument cannot be used, or this connection has partitions of this name already.
         SessionClosed: the connection was closed.
     """
-    if not 1 <= count <= LIMIT:
-        raise UsageError(f"{count!r} partitions: give 1 to {LIMIT}")
+    if not 1 <= count <= PARTITIONS:
+        raise UsageError(f"{count!r} partitions: give 1 to {PARTITIONS}")
     arguments.name("a name", name)
     base = f"{root.rstrip('/')}/{name}"
     elections = [
@@ -170,7 +169,6 @@ class Partitions:
         Raises:
             UsageError: the work cannot be awaited or cannot take these two, it is run already, or other replicas have
                 another count.
-            RecordError: the assignment, or a partition's record, is not this library's.
             SessionClosed: the connection was closed.
             NoAuth, AuthFailed: ZooKeeper does not let this process take part, with the credentials that it has given.
         """

@@ -97,7 +97,7 @@ class Feed:
                     async for change in changes:
                         self._publish(*self.status())
                         if set(change.what) - {"status"}:
-                            self._publish("queue", _queue(change, ""))
+                            self._publish("queue", _queue(change, change.problem))
             except SessionClosed:
                 for other in others:
                     other.cancel()

@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from aiohttp import web
 
-from ..errors import TermEnded, UsageError
+from ..errors import LedgerError, TermEnded, UsageError
 from ..schedule.views import JobStatus, read_job, read_jobs
 from . import answers
 from .service import ASK_LIMIT, SERVICE, forbidden, read
@@ -45,7 +45,7 @@ async def run_now(request: web.Request) -> web.Response:
     try:
         async with asyncio.timeout(ASK_LIMIT):
             await service.schedule.run_now(name)
-    except (UsageError, TermEnded) as problem:
+    except (UsageError, TermEnded, LedgerError) as problem:
         return answers.error(409, str(problem))
     except TimeoutError:
         return answers.error(503, "ZooKeeper does not answer; look whether it runs before you ask again")

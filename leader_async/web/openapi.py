@@ -56,7 +56,8 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         version=TEXT, election=TEXT, identity=TEXT, address=TEXT, state=STATE, is_leader=YES_NO, in_queue=YES_NO,
         position=_or_null(COUNT), predecessor=_or_null(TEXT), term=_or_null(COUNT), token=_or_null(COUNT), lease=NUMBER,
         lease_left=NUMBER, leader=_or_null(TEXT), leader_address=_or_null(TEXT), leader_seen=_or_null(NUMBER),
-        overdue=NUMBER, healed=COUNT, since=NUMBER, alive=YES_NO, session={"$ref": "#/components/schemas/Session"},
+        overdue=NUMBER, healed=COUNT, since=NUMBER, alive=YES_NO, problem=TEXT,
+        session={"$ref": "#/components/schemas/Session"},
     ),
     "Candidate": _object(
         identity=TEXT, address=TEXT, znode=TEXT, started_at=NUMBER, position=COUNT, is_leader=YES_NO,
@@ -67,7 +68,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "Job": _object(
         name=TEXT, trigger=TEXT, slot=NUMBER, next_slot=_or_null(NUMBER),
         current={"anyOf": [{"$ref": "#/components/schemas/Attempt"}, {"type": "null"}]},
-        past={"type": "array", "items": {"$ref": "#/components/schemas/Attempt"}},
+        past={"type": "array", "items": {"$ref": "#/components/schemas/Attempt"}}, problem=TEXT,
     ),
     "StatusEvent": _object(at=NUMBER, status={"$ref": "#/components/schemas/Status"}, resignable=YES_NO),
     "LeaseEvent": _object(at=NUMBER, term=COUNT, lease=NUMBER, lease_left=NUMBER),

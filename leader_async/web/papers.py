@@ -12,8 +12,7 @@ from typing import Self
 from ..election import historian, history
 from ..election.history import TermEntry
 from ..errors import NoNode
-from ..schedule import ledger
-from ..schedule.views import JobStatus, folder, ledger_of, view
+from ..schedule.views import JobStatus, folder, ledger_of, read
 from ..waking import Pulse
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
@@ -94,7 +93,6 @@ class Papers:
 
         Raises:
             ZooKeeperError: ZooKeeper cannot be asked; what was not read stays due.
-            LedgerError: a ledger is not this library's.
         """
         due = {path for path in self._due if path.startswith(self._folder)}
         if not due:
@@ -125,7 +123,7 @@ class Papers:
         if data is None:
             self._jobs.pop(name, None)
         else:
-            self._jobs[name] = view(name, ledger.decode(data))
+            self._jobs[name] = read(name, path, data)
 
     async def _read(self, path: str) -> bytes | None:
         self._due.discard(path)  # an event from here on is a new one

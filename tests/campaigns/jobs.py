@@ -138,7 +138,7 @@ async def _observe(address: str, history: JobsHistory) -> None:
 async def _look(client: Client, job: str, history: JobsHistory) -> None:
     data = await client.request(m.GetData(f"/ELECTION/{ELECTION}/jobs/{job}"))
     assert isinstance(data, m.Data)
-    ledger = decode(data.data)
+    ledger = decode(data.data, "the ledger")
     history.positions.add((job, data.stat.version, ledger.slot))
     for past in ledger.past:
         attempt = Attempt(job, past.slot, past.attempt, past.token, past.identity)

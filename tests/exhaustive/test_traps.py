@@ -23,7 +23,7 @@ def in_order(world: World) -> list[Process]:
 def a_record(world: World) -> r.Record:
     node = world.ensemble.head.find(PARENT)
     assert node is not None
-    return r.decode(node.data, node.version)
+    return r.decode(node.data, node.version, "/e")
 
 
 def pass_time(world: World, seconds: float, *but: Process) -> None:

@@ -176,10 +176,10 @@ def _no_parity() -> AbstractContextManager[Any]:
     def claim(parent: str, own: record.Record, version: int) -> m.Multi:
         return m.Multi((m.Check(f"{parent}/{own.holder}"), m.SetData(parent, record.encode(own), version)))
 
-    def decode(data: bytes, version: int) -> record.Record:
+    def decode(data: bytes, version: int, path: str) -> record.Record:
         # Nor does anybody look at it.
         state = record.State.LEFT if b'"state":"left"' in data else record.State.HELD
-        return real(data, 1 if state is record.State.LEFT else 2) if version else record.Record()
+        return real(data, 1 if state is record.State.LEFT else 2, path) if version else record.Record()
 
     def learn(own: Holding, name: str, now: float) -> None:
         view, was = own.view, own.queue.predecessor

@@ -35,7 +35,7 @@ class OneLedger(RuleBasedStateMachine):
         self.time = 10_000 * SECOND
         self.clocks = [clock * SECOND for clock in clocks]
         self.data, self.version = encode(first(self.how, self.now(0))), 0
-        self.start = decode(self.data).slot
+        self.start = decode(self.data, "/jobs/x").slot
         self.pages: dict[int, tuple[Ledger, int]] = {}  # what each leader has read
         self.making: dict[int, tuple[Start, Ledger, int]] = {}  # what each one runs
         self.runs: Counter[tuple[int, int]] = Counter()
@@ -58,7 +58,7 @@ class OneLedger(RuleBasedStateMachine):
     @rule(who=LEADERS)
     def looks(self, who: int) -> None:
         if who not in self.making:
-            self.pages[who] = decode(self.data), self.version
+            self.pages[who] = decode(self.data, "/jobs/x"), self.version
 
     @rule(who=LEADERS)
     def does_what_it_decides(self, who: int) -> None:

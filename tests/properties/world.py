@@ -283,14 +283,14 @@ class World:
             assert self.led.setdefault(hold.token, process.name) == process.name, "a token belongs to one process"
             assert hold.token >= max(self.led), "tokens rise"
             if record is not None and record.version == hold.version:
-                written = r.decode(record.data, record.version)
+                written = r.decode(record.data, record.version, "/e")
                 told = written.holder, written.term, r.token_of(written, record.mzxid)
                 assert told == (hold.holder, hold.number, hold.token), "a term is what the record says of it"
         for process in self.processes:
             assert process.tokens == sorted(process.tokens)
             hold = process.candidacy.hold
             if process.candidacy.working and record is not None and hold is not None:
-                left = r.decode(record.data, record.version)
+                left = r.decode(record.data, record.version, "/e")
                 given_up = left.state is r.State.LEFT and left.holder == hold.holder
                 assert not given_up, "the place is given up only after the work has ended"
         uuids = {process.session: process.candidacy.uuid for process in self.processes}

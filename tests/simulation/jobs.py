@@ -86,7 +86,7 @@ class Slots:
             node = tree.find(f"{folder}/{job}")
             if node is None:
                 continue
-            for past in decode(node.data).past:
+            for past in decode(node.data, "a ledger").past:
                 ran = (job, past.slot / 1000, past.attempt) in self._begun
                 if past.outcome is not Outcome.UNFINISHED and not ran:
                     self._fail(f"{job} at {past.slot}: {past.outcome}, and it never ran")

@@ -156,7 +156,7 @@ class Judge:
         node = self._ensemble.tree.find(PARENT)
         if node is None:
             return
-        record = r.decode(node.data, node.version)
+        record = r.decode(node.data, node.version, "/e")
         self._record = node.version, record.holder, record.term, r.token_of(record, node.mzxid)
         queue = q.in_order(self._ensemble.tree.children(PARENT))
         if record.state is r.State.HELD and record.holder in queue[1:]:

@@ -18,6 +18,7 @@ MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
     "arguments": {"errors"},
+    "stored": {"arguments"},
     "clock": set(),
     "counting": set(),
     "version": set(),
@@ -53,10 +54,10 @@ LAYERS: dict[str, set[str]] = {
         "zookeeper/tally",
     },
     "election/queue": {"errors"},
-    "election/record": {"errors", "zookeeper/messages"},
+    "election/record": {"errors", "stored", "zookeeper/messages", "election/queue"},
     "election/commands": {"errors", "zookeeper/messages", "election/history"},
-    "election/card": set(),
-    "election/history": {"election/record"},
+    "election/card": {"stored"},
+    "election/history": {"stored", "election/record"},
     "election/moves": {"election/history"},
     "election/standing": {
         "errors",
@@ -84,8 +85,8 @@ LAYERS["election/tally"] = PURE_ELECTION | {"counting"}
 LAYERS["election/candidacy"] = PURE_ELECTION | {"election/answers"}
 LAYERS["election/keeper"] = PURE_ELECTION | {"election/candidacy"}
 LAYERS |= {
-    "sharding/assignment": {"errors"},
-    "sharding/card": set(),
+    "sharding/assignment": {"errors", "stored"},
+    "sharding/card": {"stored", "sharding/assignment"},
     "sharding/decisions": {"sharding/assignment"},
     "sharding/membership": {
         "errors",
@@ -132,7 +133,7 @@ LAYERS |= {
     "signals": set(),
     # The application's end knows nothing of elections; the other end writes their records, and that is all it knows.
     "guardian": set(),
-    "guardian/protocol": {"zookeeper/identity", "zookeeper/session", "zookeeper/tls"},
+    "guardian/protocol": {"stored", "zookeeper/identity", "zookeeper/session", "zookeeper/tls"},
     "guardian/finding": {"logs"},
     "guardian/tie": {
         "zookeeper/messages",
@@ -155,7 +156,7 @@ LAYERS |= {
 }
 LAYERS |= {
     "schedule/triggers": {"errors"},
-    "schedule/ledger": {"errors"},
+    "schedule/ledger": {"errors", "stored"},
     "schedule/tally": {"counting", "schedule/ledger"},
     "schedule/decisions": {"errors", "schedule/ledger", "schedule/triggers"},
     "commands/supervision": set(),
@@ -173,7 +174,7 @@ PURE |= {"schedule/ledger", "schedule/tally", "schedule/decisions"}
 LAYERS["web/mailbox"] = set()
 PURE |= {"web/mailbox"}
 PURE |= {"fence/statements", "fence/header", "fence/gate"}
-LAYERS["election"] |= {"arguments", "guardian/tie", "watchdog"}
+LAYERS["election"] |= {"arguments", "stored", "guardian/tie", "watchdog"}
 LAYERS["sharding"] = {
     "arguments", "errors", "clock", "work", "election", "zookeeper/messages", "zookeeper/client", "sharding",
 }  # fmt: skip
@@ -184,7 +185,7 @@ LAYERS["schedule"] = {
 LAYERS["embedded"] = {"errors", "clock", "waking", "embedded"}
 LAYERS["testing"] = {"embedded", "errors"}
 LAYERS["health"] = set()
-PURE |= {"health", "arguments"}
+PURE |= {"health", "arguments", "stored"}
 LAYERS["metrics"] = {
     "errors", "version", "counting", "zookeeper/messages", "zookeeper/tally", "election", "guardian/tie", "schedule",
 }  # fmt: skip

@@ -254,8 +254,8 @@ function drawJobs() {
   $("jobs-section").hidden = jobs.length === 0;
   $("jobs").replaceChildren(...jobs.map((job) => {
     const last = job.past[job.past.length - 1];
-    const next = job.next_slot === null ? "no further slot"
-      : job.next_slot > wall() ? `next ${time(job.next_slot)}` : `due since ${time(job.next_slot)}`;
+    const next = job.problem || (job.next_slot === null ? "no further slot"
+      : job.next_slot > wall() ? `next ${time(job.next_slot)}` : `due since ${time(job.next_slot)}`);
     const row = make("li", "", make("span", "name", job.name), make("span", "next", next), make("span", "note", job.trigger));
     if (job.current) row.append(make("span", "note", `${job.current.outcome} since ${time(job.current.began)}, ${job.current.identity}`));
     if (last) {

@@ -153,7 +153,7 @@ def term(number: int) -> Callable[[dict[str, Any]], bool]:
 async def test_watch_tells_each_change(zookeeper: ZooKeeper, leader: tuple[Connection, Election]) -> None:
     async with watching("--zookeeper", zookeeper.address) as process:
         first = await tells(process, term(1))
-        assert set(first) == {"what", "connected", "leader", "queue"}
+        assert set(first) == {"what", "connected", "leader", "queue", "problem"}
         await leader[1].resign()
         await tells(process, term(2))
 
@@ -175,7 +175,7 @@ async def test_watch_follows_a_replica_that_comes_back(leader: tuple[Connection,
         async with replica(zk, election) as port:
             process = await stack.enter_async_context(watching("--url", f"http://127.0.0.1:{port}"))
             first = await tells(process, term(1))
-            assert set(first) == {"what", "connected", "leader", "queue"}
+            assert set(first) == {"what", "connected", "leader", "queue", "problem"}
             assert [one["identity"] for one in first["queue"]] == ["a"]
             await election.resign()
             assert "leader" in (await tells(process, term(2)))["what"]

@@ -11,6 +11,7 @@ from leader_async import Candidate, connect
 from leader_async.cli import checks
 from leader_async.cli.checks import FAIL, OK, WARN, Finding
 from leader_async.testing import ZooKeeper, zookeeper
+from leader_async.zookeeper import messages as m
 from leader_async.zookeeper.messages import OPEN, Access
 
 from ...support.waiting import until
@@ -110,3 +111,38 @@ async def test_a_deployment_is_looked_at(zookeeper: ZooKeeper) -> None:
     code, out, _ = await command(*there[:-1])
     assert code == 1
     assert "fail  leader: nobody leads, and nobody stands in the queue: start a replica" in out
+
+
+async def test_a_record_that_cannot_be_read_is_told_of_and_put_right(zookeeper: ZooKeeper) -> None:
+    there = ("--zookeeper", zookeeper.address, "--session-timeout", "1")
+    async with connect(zookeeper.address) as one, connect(zookeeper.address) as zk:
+        election = one.election("leader", identity="a", lease=0.5)
+        running = asyncio.create_task(election.run(idle))
+        await until(lambda: election.is_leader)
+        await zk.wait_connected()
+        code, _, err = await command("doctor", *there, "--repair", "--yes")
+        assert code == 1
+        assert "held, term 1; there is nothing to put right" in err
+        await zk.client.request(m.SetData("/ELECTION/leader", b"[" * 99_999, -1))
+        await until(lambda: election.status().state == "blocked")
+        words = "is not an election's record: it is not JSON that this library writes (version 3); nobody leads until "
+        words += "`leader-async doctor --repair` has put it right"
+        asked = ("status", "candidates", "history", "why")
+        answers = await asyncio.gather(command("doctor", *there), *(command(name, *there) for name in asked))
+        assert [code for code, _, _ in answers] == [1, 1, 0, 0, 0]
+        assert all(words in out + err for _, out, err in answers)
+        assert "fail  record: /ELECTION/leader" in answers[0][1]
+        assert answers[1][1].startswith("nobody leads leader; 1 in the queue; ")
+        assert "  1  a" in answers[2][1]
+        code, _, err = await command("doctor", *there, "--repair", "--lease", "0.1")
+        assert (code, "Write it? [y/N]" in err) == (1, True), "nobody has said yes"
+        assert election.status().state == "blocked"
+        code, out, err = await command("doctor", *there, "--repair", "--lease", "0.2", "--yes", "--json")
+        assert code == 0
+        told = json.loads(out)
+        assert (told["term"], told["version"], told["lease"], told["waits"]) == (2, 3, 0.2, 0.22)
+        assert "a lease of 0.2 s, the longest that is known" in err
+        await until(lambda: election.is_leader)
+        assert election.status().problem == ""
+        running.cancel()
+        await asyncio.wait([running])

@@ -111,7 +111,7 @@ def test_a_leader_hands_over_by_name_and_passes_on_who_stands_behind(stage: Stag
     assert isinstance(write, m.SetData)
     assert isinstance(again, m.SetData)
     assert (write.path, write.version, again.version) == (PARENT, 2, 3), "the record stays at an even version"
-    record = r.decode(write.data, 4)
+    record = r.decode(write.data, 4, "/e")
     assert (record.holder, record.term, record.behind, record.identity) == (SECOND, 2, (THIRD,), "")
     assert record.token == 51, "one more than ours"
     stage.answer(asked, DONE)
@@ -426,7 +426,7 @@ def test_an_heir_that_was_not_appointed_after_all_claims(stage: Stage) -> None:
     check, write = claim.request.operations
     assert check == m.Check(f"{PARENT}/{stage.candidacy.znode}")
     assert isinstance(write, m.SetData)
-    assert (write.version, r.decode(write.data, 10).term) == (9, 5)
+    assert (write.version, r.decode(write.data, 10, "/e").term) == (9, 5)
 
 
 def test_an_heir_that_withdraws_makes_sure_that_it_was_not_appointed(stage: Stage) -> None:
@@ -523,7 +523,7 @@ def test_a_transfer_changes_the_card_that_the_appointed_one_watches(stage: Stage
     assert decode(wake.data) == Card("bob", appointed=THIRD)
     assert delete == m.Delete(f"{PARENT}/{znode}")
     assert isinstance(write, m.SetData)
-    assert r.decode(write.data, 4).holder == THIRD
+    assert r.decode(write.data, 4, "/e").holder == THIRD
     stage.answer(asked, DONE)
     over, create = stage.take()
     assert isinstance(over, Left)

@@ -9,7 +9,7 @@ import pytest
 from leader_async.election import record as r
 from leader_async.election.card import Card
 from leader_async.election.commands import ConfirmNow, Denied, Left, Note, Purpose, Send, StartWork, StopWork
-from leader_async.election.standing import HOLD_OFF, Standing
+from leader_async.election.standing import HOLD_OFF, Role, Standing
 from leader_async.errors import BadVersion, NoAuth, NodeExists
 from leader_async.zookeeper import messages as m
 
@@ -215,7 +215,7 @@ def test_the_heir_claims_in_the_very_step_in_which_its_predecessor_goes(stage: S
     assert check == m.Check(f"{PARENT}/{znode}")
     assert isinstance(write, m.SetData)
     assert write.version == 9
-    assert r.decode(write.data, 10).term == 5
+    assert r.decode(write.data, 10, "/e").term == 5
     # Refused: it was a crash, not a leave. Read, then decide.
     stage.refused(claim, 1, BadVersion.code)
     (read,) = stage.sends(Purpose.RECORD)
@@ -553,7 +553,7 @@ def test_the_leave_is_written_only_after_the_work_has_ended(stage: Stage) -> Non
     assert delete == m.Delete(f"{PARENT}/{znode}")
     assert isinstance(write, m.SetData)
     assert write.version == 2
-    assert r.decode(write.data, 3).state is r.State.LEFT
+    assert r.decode(write.data, 3, "/e").state is r.State.LEFT
     assert stage.candidacy.state(stage.now) == "leaving"
     stage.answer(leave, m.Transacted((m.Deleted(), m.DataSet(m.Stat()))))
     assert stage.has_left()
@@ -867,3 +867,59 @@ def test_a_claim_whose_answer_comes_after_its_lease_asks_for_a_confirm() -> None
     stake = stage.stake()
     stage.candidacy.confirmed(stake, stage.now, stage.now)
     assert isinstance(stage.the(StartWork), StartWork)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_record_that_cannot_be_read_blocks_until_it_is_put_right(stage: Stage, version: int) -> None:
+    stage.connect()
+    stage.candidacy.join(stage.now)
+    (create,) = stage.sends(Purpose.CREATE)
+    stage.answer(create, m.Created(f"{PARENT}/u0-n_0000000005"))
+    read, listing = stage.sends(Purpose.RECORD, Purpose.LIST)
+    garbage = m.Data(b"[" * 99_999, m.Stat(version=version))
+    stage.answer(read, garbage)
+    stage.answer(listing, m.Children(("u0-n_0000000005",)))
+    (read,) = stage.sends(Purpose.RECORD)
+    assert read.request == m.GetData(PARENT, watch=True), "to be told when it is put right"
+    stage.answer(read, garbage)
+    assert stage.take() == []
+    assert stage.candidacy.state(stage.now) == "blocked"
+    assert str(stage.candidacy.unreadable).startswith(f"{PARENT} is not an election's record: ")
+    stage.now += 10.0
+    stage.candidacy.watched(m.Watched(m.Change.DATA, PARENT), stage.now)
+    (read,) = stage.sends(Purpose.RECORD)
+    stage.answer(read, garbage)
+    stage.candidacy.watched(m.Watched(m.Change.DATA, PARENT), stage.now)
+    (read,) = stage.sends(Purpose.RECORD)
+    stage.read(read, held("nobody-n_0000000000", term=7), 4)
+    (watch,) = stage.sends(Purpose.WATCH)
+    stage.answer(watch, NO_NODE)
+    assert stage.candidacy.unreadable is None
+    assert stage.candidacy.state(stage.now) == "waiting out"
+    assert stage.take() == []
+    stage.now += 3.3
+    stage.candidacy.tick(stage.now)
+    (claim,) = stage.sends(Purpose.CLAIM)
+    assert isinstance(claim.request, m.Multi)
+    assert [write.version for write in claim.request.operations if isinstance(write, m.SetData)] == [4, 5]
+
+
+def test_that_a_record_cannot_be_read_is_said_once_and_that_it_can_be_again() -> None:
+    candidacy = Stage().candidacy
+    candidacy.connected(SESSION, 6.0, 0.0)
+    candidacy.join(0.0)
+
+    def said() -> list[str]:
+        commands = iter(candidacy.next_command, None)
+        return [command.event for command in commands if isinstance(command, Note)]
+
+    def read(data: bytes) -> None:
+        asked = Send(Purpose.RECORD, m.GetData(PARENT), Role.FOLLOWER)
+        candidacy.answered(asked, m.Data(data, m.Stat(version=2)), 0.0, 0.0)
+
+    read(b"")
+    read(b"?")
+    assert said() == ["record_unreadable"]
+    read(r.encode(held("a-n_1")))
+    read(r.encode(held("a-n_1")))
+    assert said() == ["record_readable"]

@@ -124,7 +124,7 @@ SIXTH, SEVENTH = TermEntry(6, 60, "zoe", "", 900.0), TermEntry(7, 70, "alice", "
 
 def stored(record: r.Record) -> r.Record:
     """The record as it is read again."""
-    return r.decode(r.encode(record), 1 if record.state is r.State.LEFT else 2)
+    return r.decode(r.encode(record), 1 if record.state is r.State.LEFT else 2, "/e")
 
 
 def test_an_appointment_tells_of_the_term_that_it_ends_and_of_the_one_that_it_begins() -> None:
@@ -170,7 +170,7 @@ def test_nothing_is_told_before_the_first_claim_nor_by_rows_that_are_none() -> N
     assert h.in_record(r.Record(), 0, 1000.0) == []
     bad: tuple[r.Row, ...] = ({}, {"term": 0}, {"term": "x"}, {"term": 3, "began": float("nan")})
     assert [entry.term for entry in h.in_record(replace(HELD, past=bad), 70, 1000.0)] == [7]
-    assert r.decode(r.encode(HELD)[:-1] + b',"past":[1,"x",{"term":3}]}', 2).past == ({"term": 3},)
+    assert r.decode(r.encode(HELD)[:-1] + b',"past":[1,"x",{"term":3}]}', 2, "/e").past == ({"term": 3},)
 
 
 def test_a_holder_knows_what_it_was_told_how_that_ended_and_its_own_term() -> None:

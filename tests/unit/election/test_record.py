@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from leader_async.election import record as r
@@ -10,31 +12,60 @@ HELD = r.Record(3, "u-n_0000000001", r.State.HELD, 3.0, "me", "http://me")
 
 
 def test_a_record_comes_back_as_it_was_written() -> None:
-    assert r.decode(r.encode(HELD), 2) == HELD
+    assert r.decode(r.encode(HELD), 2, "/e") == HELD
 
 
 def test_version_0_is_none_whatever_the_data() -> None:
-    assert r.decode(b"created by hand", 0) == r.Record()
+    assert r.decode(b"created by hand", 0, "/e") == r.Record()
     assert r.Record().state is r.State.NONE
+
+
+def held(**fields: object) -> bytes:
+    return json.dumps({**json.loads(r.encode(HELD)), **fields}).encode()
 
 
 @pytest.mark.parametrize(
     ("data", "version", "complaint"),
     [
-        (b"", 2, "no record at version 2"),
-        (b"[]", 2, "no record"),
-        (b'{"term": 1}', 2, "no record"),
-        (b"\xff", 2, "no record"),
-        (r.encode(HELD), 3, "held at version 3"),
-        (r.encode(r.Record(3, "a", r.State.LEFT, 3.0)), 4, "left at version 4"),
-        (r.encode(r.Record(3, "a", r.State.NONE, 3.0)), 4, "none at version 4"),
-        (r.encode(r.Record(3, "a", r.State.HELD, float("nan"))), 4, "a lease of nan s"),
-        (r.encode(r.Record(3, "a", r.State.HELD, 0.0)), 4, "a lease of 0.0 s"),
+        (b"", 2, "it is not JSON"),
+        (b"[]", 2, "it is no JSON object"),
+        (b'{"term": 1}', 2, "it has no state"),
+        (b"\xff", 2, "it is not UTF-8"),
+        (b" " * (r.LIMIT + 1), 2, "bytes"),
+        (r.encode(HELD), 3, "`held` does not stand at version 3"),
+        (held(state="left"), 4, "`left` does not stand at version 4"),
+        (held(state="none"), 4, "`none` does not stand at version 4"),
+        (held(state="gone"), 4, "its state is unknown"),
+        (held(lease=float("nan")), 4, "NaN is no number"),
+        (held(lease=1e308), 4, "its lease is no number from 0.1 to 86400"),
+        (held(lease=0.0), 4, "its lease"),
+        (held(holder="history"), 4, "'history' is not a candidate's znode"),
+        (held(behind=["jobs"]), 4, "'jobs' is not a candidate's znode"),
+        (held(term=0), 4, "its term"),
+        (held(token=2**63 - 1), 4, "its token"),
     ],
 )
 def test_what_this_library_did_not_write(data: bytes, version: int, complaint: str) -> None:
-    with pytest.raises(RecordError, match=complaint):
-        r.decode(data, version)
+    with pytest.raises(RecordError, match=complaint) as caught:
+        r.decode(data, version, "/e")
+    assert str(caught.value).startswith("/e is not an election's record: ")
+    assert str(caught.value).endswith("nobody leads until `leader-async doctor --repair` has put it right")
+    assert (caught.value.path, caught.value.definite) == ("/e", True)
+
+
+def test_only_the_latest_terms_are_read_and_of_them_what_can_be_kept() -> None:
+    rows = [{"term": number, "detail": "\x1b", "new": "x"} for number in range(1, 40)]
+    past = r.decode(held(past=rows), 2, "/e").past
+    assert [row["term"] for row in past] == [*range(40 - r.ROWS, 40)]
+    assert past[0] == {"term": 24, "detail": "\ufffd"}
+
+
+def test_the_largest_record_that_is_written_is_read() -> None:
+    most = "\U0001f600" * 256
+    row: r.Row = dict.fromkeys(r.ROW, most) | {"term": 3}
+    names = tuple(f"{number:032x}-n_{number:010}" for number in range(8))
+    record = r.Record(3, names[0], r.State.HELD, 3.0, most, most, names, most[: r.WHY_LIMIT], 1, (row,) * r.ROWS)
+    assert r.decode(r.encode(record), 2, "/e") == record
 
 
 @pytest.mark.parametrize(("version", "after"), [(0, 2), (1, 2), (2, 4), (3, 4)])

@@ -8,7 +8,7 @@ from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
-from leader_async import Change, Election, RecordError, SessionClosed, Term, connect
+from leader_async import Change, Election, SessionClosed, Term, connect
 from leader_async.election import record as r
 from leader_async.election.card import Card
 from leader_async.election.card import encode as encode_card
@@ -154,15 +154,18 @@ async def test_a_follower_outlives_an_outage_and_says_so(zookeeper: ZooKeeper) -
             assert back.leader != first.leader
 
 
-async def test_following_ends_with_the_connection_or_a_record_that_is_not_ours(zookeeper: ZooKeeper) -> None:
+async def test_following_outlives_a_record_that_is_not_ours_and_ends_with_the_connection(zookeeper: ZooKeeper) -> None:
     async with connect(zookeeper.address) as zk:
         changes = zk.election("x").watch()
         await seen(changes, lambda change: change.connected)
         for path in ("/ELECTION", "/ELECTION/x"):
             await zk.client.request(m.Create(path))
         await zk.client.request(m.SetData("/ELECTION/x", b"?", -1))
-        with pytest.raises(RecordError):
-            await seen(changes, lambda change: False)
+        told = await seen(changes, lambda change: change.problem != "")
+        assert "leader" in told.what
+        assert told.problem.startswith("/ELECTION/x is not an election's record: ")
+        await zk.client.request(m.Delete("/ELECTION/x"))
+        await seen(changes, lambda change: change.problem == "")
     changes = zk._elections["/ELECTION/x"].watch()
     with pytest.raises(SessionClosed):
         await anext(changes)

@@ -70,7 +70,7 @@ class Witness:
         """The record and its version."""
         data = await self._client.request(m.GetData(parent))
         assert isinstance(data, m.Data)
-        return r.decode(data.data, data.stat.version), data.stat.version
+        return r.decode(data.data, data.stat.version, "/e"), data.stat.version
 
     async def children(self, parent: str) -> tuple[str, ...]:
         found = await self._client.request(m.GetChildren(parent))

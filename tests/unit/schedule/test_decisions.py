@@ -235,8 +235,8 @@ def test_the_past_is_bounded() -> None:
 
 def test_the_ledger_survives_its_znode() -> None:
     book = ended(rules(retries=1), began(Start(s(10)), at=10), s(11), "no")
-    assert decode(encode(book)) == book
-    assert decode(encode(ledger())) == ledger()
+    assert decode(encode(book), "/e/jobs/x") == book
+    assert decode(encode(ledger()), "/e/jobs/x") == ledger()
 
 
 @pytest.mark.parametrize(
@@ -245,8 +245,8 @@ def test_the_ledger_survives_its_znode() -> None:
      b'{"spec":"x","slot":1,"open":{"new":1},"past":[]}', b'{"spec":"x","slot":1,"open":null,"past":[{}]}', b"\xff"],
 )  # fmt: skip
 def test_a_strangers_ledger_is_refused(data: bytes) -> None:
-    with pytest.raises(LedgerError, match="no ledger"):
-        decode(data)
+    with pytest.raises(LedgerError, match=r"^/e/jobs/x is not a job's ledger: "):
+        decode(data, "/e/jobs/x")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from leader_async import (
     Connection,
     NoAuth,
     NoNode,
-    RecordError,
     SessionClosed,
     Term,
     UsageError,
@@ -401,13 +400,16 @@ async def test_another_count_is_refused_while_somebody_runs_and_taken_afterwards
         await asyncio.wait([running])
 
 
-async def test_an_assignment_of_somebody_else_is_refused(zookeeper: ZooKeeper) -> None:
+async def test_an_assignment_of_somebody_else_is_written_anew(zookeeper: ZooKeeper) -> None:
     async with connect(zookeeper.address, timeout=1.0) as zk:
         await zk.wait_connected()
         for path in ("/ELECTION", "/ELECTION/jobs", PARENT):
             await zk.client.request(m.Create(path, b"mine"))
-        with pytest.raises(RecordError):
-            await partitions(zk, "jobs", count=5).run(forever)
+        parts = partitions(zk, "jobs", count=5)
+        running = asyncio.create_task(parts.run(forever))
+        await until(lambda: len(parts.held) == 5)
+        running.cancel()
+        await asyncio.wait([running])
 
 
 async def test_the_connection_is_closed_meanwhile(zookeeper: ZooKeeper) -> None:

@@ -179,7 +179,7 @@ async def test_a_zookeeper_that_does_not_answer_is_not_waited_for(
 
 async def test_a_record_of_somebody_else(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     async def strange(self: Election) -> list[Candidate]:
-        raise RecordError("no record of ours")
+        raise RecordError("/e", "it is not JSON")
 
     monkeypatch.setattr(Election, "candidates", strange)
     answer = await client.get("/candidates")

@@ -123,7 +123,8 @@ async def test_the_command(client: Client, zookeeper: ZooKeeper) -> None:
     assert listed[0] == 0
     assert "long  (cron 0 3 * * * Europe/Berlin)  has not run yet; next: " in listed[1]
     assert by_name[0] == 0
-    assert {**json.loads(by_name[1]), **NEW}.keys() == {"name", "trigger", "slot", "next_slot", "current", "past"}
+    fields = {"name", "trigger", "slot", "next_slot", "current", "past", "problem"}
+    assert {**json.loads(by_name[1]), **NEW}.keys() == fields
     assert nobody == (1, "leader-async: leader has no job 'nobody'; `leader-async jobs` lists them\n")
     assert wrong[0] == 2
     assert "ZooKeeper cannot run it" in wrong[1]

@@ -1,0 +1,145 @@
+"""A record that cannot be read is put right so that whoever led before has stopped when the next one leads."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from leader_async import Connection, Election, Term, UsageError, clock, connect
+from leader_async.election import card, history, repair
+from leader_async.election import record as r
+from leader_async.errors import NoAuth
+from leader_async.testing import ZooKeeper, zookeeper
+from leader_async.zookeeper import messages as m
+
+from ...support.garbage import GARBAGE
+from ...support.waiting import until
+
+__all__ = ["zookeeper"]
+PARENT = "/ELECTION/x"
+
+
+async def make(zk: Connection, *writes: bytes) -> None:
+    await zk.wait_connected()
+    for path in ("/ELECTION", PARENT):
+        await zk.client.request(m.Create(path))
+    for data in writes:
+        await zk.client.request(m.SetData(PARENT, data, -1))
+
+
+async def stands(zk: Connection) -> tuple[r.Record, int]:
+    data = await zk.client.request(m.GetData(PARENT))
+    assert isinstance(data, m.Data)
+    return r.decode(data.data, data.stat.version, PARENT), data.stat.version
+
+
+@pytest.mark.parametrize(("writes", "version"), [((b"",), 2), ((b"", b"?"), 4), ((b"", b"", b"{}"), 4)])
+async def test_held_ends_at_an_even_version(zookeeper: ZooKeeper, writes: tuple[bytes, ...], version: int) -> None:
+    async with connect(zookeeper.address) as zk:
+        await make(zk, *writes)
+        todo = await repair.plan(zk.client, PARENT, 0.5)
+        assert await repair.carry_out(zk.client, todo)
+        assert await stands(zk) == (todo.record, version)
+        assert (todo.record.term, todo.record.lease) == (1, 0.5)
+        assert todo.waits == pytest.approx(0.55)
+
+
+@pytest.mark.parametrize("data", GARBAGE.values(), ids=GARBAGE)
+async def test_whatever_stands_there(zookeeper: ZooKeeper, data: bytes) -> None:
+    async with connect(zookeeper.address) as zk:
+        await make(zk, data)
+        assert await repair.carry_out(zk.client, await repair.plan(zk.client, PARENT, 0.5))
+        assert (await stands(zk))[0].term == 1
+
+
+async def test_the_longest_lease_and_the_highest_term_that_are_known(zookeeper: ZooKeeper) -> None:
+    spoilt = {"term": 4, "lease": 7.0, "state": 1, "past": [{"term": 5}, {"term": 10**400}, 7]}
+    async with connect(zookeeper.address) as zk:
+        await make(zk, json.dumps(spoilt).encode())
+
+        async def planned(lease: float) -> tuple[int, float]:
+            todo = await repair.plan(zk.client, PARENT, lease)
+            return todo.record.term, todo.record.lease
+
+        assert await planned(0.5) == (6, 7.0)
+        await zk.client.request(m.Create(f"{PARENT}/history", history.encode([history.TermEntry(8)])))
+        assert await planned(8.0) == (9, 8.0)
+        own = card.encode(card.Card("a", term=11, version=4, lease=60.0))
+        await zk.client.request(m.Create(f"{PARENT}/a-n_", own, ephemeral=True, sequential=True))
+        await zk.client.request(m.Create(f"{PARENT}/b-n_", b"[" * 9999, ephemeral=True, sequential=True))
+        assert await planned(8.0) == (12, 60.0)
+        await zk.client.request(m.SetData(PARENT, json.dumps({"term": 2**31}).encode(), -1))
+        assert await planned(8.0) == (12, 60.0), "a term that cannot be is not believed"
+
+
+async def test_what_can_be_read_is_left_alone(zookeeper: ZooKeeper) -> None:
+    async with connect(zookeeper.address) as zk:
+        await zk.wait_connected()
+        with pytest.raises(UsageError, match="there is no election /ELECTION/x"):
+            await repair.plan(zk.client, PARENT, 3.0)
+        await make(zk)
+        with pytest.raises(UsageError, match="can be read; there is nothing"):
+            await repair.plan(zk.client, PARENT, 3.0)
+        await zk.client.request(m.SetData(PARENT, b"?", -1))
+        await zk.client.request(m.SetData(PARENT, r.encode(r.Record(3, "a-n_1", r.State.HELD, 3.0)), -1))
+        with pytest.raises(UsageError, match="can be read: held, term 3; there is nothing"):
+            await repair.plan(zk.client, PARENT, 3.0)
+
+
+async def test_what_was_written_meanwhile_is_left_alone(zookeeper: ZooKeeper) -> None:
+    async with connect(zookeeper.address) as zk:
+        await make(zk, b"?")
+        todo = await repair.plan(zk.client, PARENT, 3.0)
+        assert await repair.carry_out(zk.client, todo)
+        before = await stands(zk)
+        assert not await repair.carry_out(zk.client, todo)
+        assert await stands(zk) == before
+
+
+async def test_who_may_not_write_is_told(zookeeper: ZooKeeper) -> None:
+    async with connect(zookeeper.address) as zk:
+        await make(zk, b"?")
+        await zk.client.request(m.SetAccess(PARENT, (m.Access(int(m.Permission.READ), "world", "anyone"),)))
+        todo = await repair.plan(zk.client, PARENT, 3.0)
+        with pytest.raises(NoAuth):
+            await repair.carry_out(zk.client, todo)
+
+
+async def test_whoever_led_has_stopped_when_the_next_one_leads(
+    zookeeper: ZooKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    led: dict[str, list[float]] = {"old": [], "new": []}
+
+    async def lead(term: Term) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    async def note(election: Election) -> None:
+        while True:
+            if election.is_leader:
+                led[election.identity].append(clock.now())
+            await asyncio.sleep(0.005)
+
+    async with connect(zookeeper.address) as near, connect(zookeeper.address) as far, connect(zookeeper.address) as zk:
+        old, new = near.election("x", identity="old", lease=1.0), far.election("x", identity="new", lease=1.0)
+        running = [asyncio.create_task(old.run(lead))]
+        await until(lambda: old.is_leader)
+        running += [asyncio.create_task(new.run(lead)), *(asyncio.create_task(note(one)) for one in (old, new))]
+        await until(lambda: new.status().leader == "old")  # so the old one's card is published, which names its lease
+        await zk.wait_connected()
+        monkeypatch.setattr(near._keeper, "rounds", lambda now: ())  # no confirm tells it of what happens next
+        await zk.client.request(m.SetData(PARENT, b"?", -1))
+        assert old.is_leader
+        # It leaves the queue only when its work has ended, so its znode is taken away: a session that expired early.
+        todo = await repair.plan(zk.client, PARENT, 0.1)
+        assert todo.record.lease == 1.0
+        assert await repair.carry_out(zk.client, todo)
+        await zk.client.request(m.Delete(f"{PARENT}/{old.candidacy.znode}", -1))
+        assert old.is_leader
+        await until(lambda: new.is_leader)
+        await until(lambda: bool(led["new"]))
+        assert max(led["old"]) < min(led["new"])
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running)
