@@ -4,6 +4,7 @@
     ├── UsageError (also a ValueError)      the caller asked for something that cannot be
     ├── TermEnded                           the term that was used is over
     ├── StaleToken                          a resource has seen a higher token
+    ├── CommandFailed                       a command ended with another status than 0
     ├── RecordError                         the election's record holds something that no version of this library writes
     ├── LedgerError                         so does a job's ledger
     └── ZooKeeperError
@@ -20,6 +21,8 @@ may have had its effect, or may still have it; whoever gets it must look before 
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class LeaderAsyncError(Exception):
@@ -52,6 +55,22 @@ class StaleToken(LeaderAsyncError):
     def __init__(self, resource: str, token: int, seen: int) -> None:
         self.resource, self.token, self.seen = resource, token, seen
         super().__init__(f"{resource}: token {token} is refused, {seen} has been here: somebody else has led since")
+
+
+class CommandFailed(LeaderAsyncError):
+    """A command that was run for a term ended with another status than 0. It may have had its effect, or half of it.
+
+    Attributes:
+        command: the command and its arguments.
+        status: its status as shells have it: 126 or 127 if it could not be run, 128 and the number of a signal that
+            ended it; 71 if its supervisor was killed, and it with that.
+    """
+
+    definite = False
+
+    def __init__(self, command: Sequence[str], status: int, why: str = "") -> None:
+        self.command, self.status = tuple(command), status
+        super().__init__(f"{self.command[0]} ended with status {status}{why and ': '}{why}")
 
 
 class StoredError(LeaderAsyncError):

@@ -12,6 +12,7 @@ import click
 
 from .. import logs
 from ..commands.decisions import ON_EXIT, ON_LOSS, OnExit, OnLoss
+from ..commands.supervision import LEAST_LEASE
 from ..errors import AuthFailed, NoAuth, UsageError
 from . import options
 from .config import LOG_LEVELS, Config
@@ -20,12 +21,9 @@ from .options import DEFAULTS
 from .systemd import Notify, report
 
 if TYPE_CHECKING:
-    from ..commands.line import Line
+    from ..commands.line import ParentLine
 
 log = logging.getLogger("leader_async.run")
-
-LEAST_LEASE = 1.0
-"""Seconds; a tenth of the lease is all the time that ending the command may take."""
 
 SETTINGS = {"auto_envvar_prefix": "LEADER_ASYNC", "max_content_width": 100, "allow_interspersed_args": False}
 
@@ -105,7 +103,7 @@ def run(command: tuple[str, ...], on_loss: OnLoss, on_exit: OnExit, identity: st
     end(code)
 
 
-async def _run(config: Config, line: Line, on_loss: OnLoss, on_exit: OnExit, notify: Notify) -> int:
+async def _run(config: Config, line: ParentLine, on_loss: OnLoss, on_exit: OnExit, notify: Notify) -> int:
     from ..commands.runner import Runner
     from ..election.connection import connect
 

@@ -1,4 +1,4 @@
-"""Any command, once: `leader-async run -- COMMAND…` runs it where this process leads, and nowhere else.
+"""Commands that never outlive their lease: that of `leader-async run -- COMMAND…`, and those of jobs (`command`).
 
     run (`runner`)  ── socketpair ──►  supervisor (`supervisor`)  ── parent of ──►  COMMAND and whatever it starts
       ZooKeeper, the election            its own deadline, the guardian of run's session

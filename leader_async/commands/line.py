@@ -1,8 +1,8 @@
-"""The line to the supervisor: what `run` tells it and hears of it, and what is done when it is gone.
+"""The line to a supervisor: what it is told and what is heard of it, and what `run` does when its own is gone.
 
 Rules:
-- A supervisor that is late with its SIGKILL is killed itself: what it had becomes ours, and is ended here.
-- Children that were there before it are left alone, and reaped like all others.
+- A supervisor that is late with its SIGKILL is killed itself. What that of `run` had becomes the children of `run`, and
+  is ended there; children that were there before it are left alone, and reaped like all others.
 - What is told to a supervisor that does not listen may be lost; it is late then.
 """
 
@@ -18,7 +18,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import clock
+from ..election.term import Term
 from ..signals import listen
+from ..waking import Pulse
 from . import linux
 from .supervision import Supervision, Why
 from .talk import hear, say
@@ -46,34 +48,36 @@ class Ended:
 
 
 class Line:
-    """The supervisor, as `run` sees it.
+    """A supervisor, as whoever started it sees it.
 
     Args:
-        pid: its process id; it is our child.
         sock: the socket to it.
-        strangers: the children that it has nothing to do with.
 
     Attributes:
+        news: fires whenever one of these has changed.
         died: it is gone.
         ended: what came of the run that was started last, None while it goes on.
     """
 
-    def __init__(self, pid: int, sock: socket.socket, strangers: linux.Strangers) -> None:
-        self._pid, self._sock, self._strangers = pid, sock, strangers
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
         self._sock.setblocking(False)
         self._killing = False
+        self.news = Pulse()
         self.died = False
         self.ended: Ended | None = None
 
-    def open(self, changed: Callable[[], None]) -> None:
-        """Listen in the running event loop; `changed` is called whenever an attribute has."""
-        self._changed = changed
+    def open(self) -> None:
+        """Listen in the running event loop."""
         asyncio.get_running_loop().add_reader(self._sock, self._hear)
-        listen({signal.SIGCHLD: self._reap})
-        self._reap()
 
-    def start(self, run: Supervision, variables: dict[str, str]) -> None:
-        """Start the command with these variables; `run` is kept up to date from now on."""
+    def close(self) -> None:
+        """Say no more. It ends then."""
+        asyncio.get_running_loop().remove_reader(self._sock)
+        self._sock.close()
+
+    def start(self, run: Supervision, variables: dict[str, str | None]) -> None:
+        """Start the command with these variables (None: without); `run` is kept up to date from now on."""
         self._run, self._killing, self.ended = run, False, None
         say(self._sock, "start", until=run.until, variables=variables)
 
@@ -106,6 +110,77 @@ class Line:
         run.tick(now)
         return min(run.until + LATE * run.lease, run.kill_at + PATIENCE) - now
 
+    async def until_ended(
+        self, term: Term, renewed: Pulse, stopping: Callable[[], bool] = lambda: False
+    ) -> tuple[Ended, bool]:
+        """Tell the supervisor what it has to know until the run has ended.
+
+        Args:
+            term: under which it runs.
+            renewed: fires when the lease may have been renewed.
+            stopping: whether it is to end; `news` fires when that changes.
+
+        Returns:
+            What came of the run, and whether this was cancelled meanwhile: the term is over then.
+
+        Raises:
+            SupervisorDied: the supervisor is gone, or late.
+        """
+        over = False
+        while (ended := self.ended) is None:
+            if over or stopping():
+                self.stop(Why.LEASE if over else Why.STOPPED)
+            self.renew(term.valid_until)
+            patience = self.patience
+            if self.died or patience <= 0:
+                raise SupervisorDied
+            changes: list[asyncio.Future[Any]] = [self.news.next(), renewed.next()]
+            try:
+                limit = min(patience, self._run.lease)
+                await asyncio.wait(changes, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+            except asyncio.CancelledError:
+                over = True
+        return ended, over
+
+    def _hear(self) -> None:
+        if not hear(self._sock, self._take):
+            self._gone()
+
+    def _take(self, said: dict[str, Any]) -> None:
+        match said["say"]:
+            case "killing":
+                self._killing = True
+            case "ended":
+                self.ended = Ended(said["status"], Why(said["why"]), True)
+            case "failed":
+                self.ended = Ended(said["status"], Why.ENDED, False)
+        self.news.fire()
+
+    def _gone(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._sock)
+        self.died = True
+        self.news.fire()
+
+
+class ParentLine(Line):
+    """The supervisor of `run`, which ends by itself what a dead one has left.
+
+    Args:
+        pid: its process id; it is our child.
+        sock: the socket to it.
+        strangers: the children that it has nothing to do with.
+    """
+
+    def __init__(self, pid: int, sock: socket.socket, strangers: linux.Strangers) -> None:
+        super().__init__(sock)
+        self._pid, self._strangers = pid, strangers
+
+    def open(self) -> None:
+        """See `Line`."""
+        super().open()
+        listen({signal.SIGCHLD: self._reap})
+        self._reap()
+
     async def clear(self) -> None:
         """Kill the supervisor, if it lives, and all that it had. When this is over, nothing of the command is left."""
         log.error(
@@ -124,22 +199,3 @@ class Line:
     def _reap(self) -> None:
         if self._pid in self._strangers.reap():
             self._gone()
-
-    def _hear(self) -> None:
-        if not hear(self._sock, self._take):
-            self._gone()
-
-    def _take(self, said: dict[str, Any]) -> None:
-        match said["say"]:
-            case "killing":
-                self._killing = True
-            case "ended":
-                self.ended = Ended(said["status"], Why(said["why"]), True)
-            case "failed":
-                self.ended = Ended(said["status"], Why.ENDED, False)
-        self._changed()
-
-    def _gone(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._sock)
-        self.died = True
-        self._changed()

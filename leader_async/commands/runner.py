@@ -22,15 +22,11 @@ from ..election.connection import Connection
 from ..election.election import Election
 from ..election.term import Term
 from ..signals import listen
-from ..waking import Pulse
 from .decisions import LOST, Next, OnExit, OnLoss, after, pause
-from .line import Ended, Line, SupervisorDied
-from .supervision import Supervision, Why
+from .line import ParentLine, SupervisorDied
+from .supervision import LEAST, Supervision
 
 log = logging.getLogger("leader_async.run")
-
-LEAST = 0.5
-"""Of the lease: what must be left of it for the command to be started."""
 
 FORWARDED = {
     number: number
@@ -64,7 +60,7 @@ class Runner:
         self,
         connection: Connection,
         election: Election,
-        line: Line,
+        line: ParentLine,
         *,
         stop_timeout: float,
         on_exit: OnExit,
@@ -76,7 +72,7 @@ class Runner:
         self._tell_stopping = stopping
         self._status, self._pause = 0, 0.0
         self._stopping = self._runs = self._quits = False
-        self._news = Pulse()  # one of these, or something about the line, has changed
+        self._news = line.news  # one of these, or something about the line, has changed
 
     async def run(self) -> int:
         """Be a candidate, and run the command while leading; the status to end with.
@@ -84,7 +80,7 @@ class Runner:
         Raises:
             SupervisorDied: see there.
         """
-        self._line.open(self._news.fire)
+        self._line.open()
         listen({number: partial(self._told_to_stop, number) for number in (signal.SIGTERM, signal.SIGINT)})
         for number, forwarded in FORWARDED.items():
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup is for the command as well
@@ -148,7 +144,7 @@ class Runner:
         run = Supervision(term.valid_until, self._election.lease, self._stop_timeout)
         self._line.start(run, self._variables(term))
         try:
-            ended, over = await self._until_ended(term)
+            ended, over = await self._line.until_ended(term, self._connection.confirmed, lambda: self._stopping)
         except BaseException:  # a bug too: nobody may begin before this one has ended
             await self._line.clear()
             raise
@@ -165,27 +161,6 @@ class Runner:
             raise asyncio.CancelledError
         return step
 
-    async def _until_ended(self, term: Term) -> tuple[Ended, bool]:
-        """Tell the supervisor what it has to know; what came of the run, and whether the term is over."""
-        over = False
-        while (ended := self._line.ended) is None:
-            if over or self._stopping:
-                self._line.stop(Why.LEASE if over else Why.STOPPED)
-            self._line.renew(term.valid_until)
-            patience = self._line.patience
-            if self._line.died or patience <= 0:
-                raise SupervisorDied
-            try:
-                await self._wait(min(patience, self._election.lease))
-            except asyncio.CancelledError:
-                over = True
-        return ended, over
-
-    async def _wait(self, limit: float) -> None:
-        """Return when something has changed, the lease's end perhaps, or after so many seconds."""
-        changes: list[asyncio.Future[Any]] = [self._news.next(), self._connection.confirmed.next()]
-        await asyncio.wait(changes, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
-
     async def _rest(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._pause):
@@ -196,7 +171,7 @@ class Runner:
         """What a line of the log has beside its text."""
         return {"event": event, "election": self._election.name, "identity": self._election.identity}
 
-    def _variables(self, term: Term) -> dict[str, str]:
+    def _variables(self, term: Term) -> dict[str, str | None]:
         return {
             "LEADER_TOKEN": str(term.token),
             "LEADER_ELECTION": self._election.name,

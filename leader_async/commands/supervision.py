@@ -13,6 +13,12 @@ from dataclasses import dataclass
 MARGIN = 0.1
 """Of the lease: how long before its end a command is asked to end."""
 
+LEAST = 0.5
+"""Of the lease: what must be left of it for a command to be started."""
+
+LEAST_LEASE = 1.0
+"""Seconds of a lease; a tenth of it is all the time that ending the command may take."""
+
 
 class Signal(enum.IntEnum):
     """What everything that still lives should have got."""

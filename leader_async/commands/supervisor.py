@@ -1,9 +1,11 @@
 """The supervisor: parent of the command, with a deadline of its own. See the package.
 
 Rules:
-- It is forked off before `run` has an event loop or a thread, in a session of its own; signals that stop `run` do not
-  stop it. The end of file of its socket says that `run` has ended: everything is killed then.
-- It is the guardian of `run`'s session as well, and ends that only when nothing of the command is left.
+- It is in a session of its own; signals that stop whoever started it do not stop it. The end of file of its socket, or
+  of that process, says that there is no leader any more: everything is killed then.
+- That of `run` is forked off before there is an event loop or a thread. It is the guardian of the session as well, and
+  ends that only when nothing of the command is left. That of a job is a process which a guardian waits for.
+- A command whose lease has ended before it could be started is not started.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from ..reaping import reap
 from ..signals import listen
 from . import linux
 from .decisions import NOT_FOUND, NOT_RUN
-from .line import Line
+from .line import ParentLine
 from .supervision import Signal, Supervision, Why
 from .talk import hear, say
 from .timer import timer
@@ -38,7 +40,7 @@ LOOK = 0.02
 NUMBERS = {Signal.TERM: signal.SIGTERM, Signal.KILL: signal.SIGKILL}
 
 
-def fork(command: Sequence[str], lease: float, stop_timeout: float) -> Line:
+def fork(command: Sequence[str], lease: float, stop_timeout: float) -> ParentLine:
     """Start a supervisor; the line to it.
 
     Raises:
@@ -55,7 +57,7 @@ def fork(command: Sequence[str], lease: float, stop_timeout: float) -> Line:
             door.close()
             os.setsid()
             linux.adopt_orphans()
-            asyncio.run(_Supervisor(theirs, inside, command, lease, stop_timeout).run())
+            asyncio.run(Supervisor(theirs, command, lease, stop_timeout, door=inside).run())
         except BaseException:  # the boundary of this process
             log.critical("the supervisor has died of a bug", exc_info=True, extra={"event": "bug"})
         finally:
@@ -65,21 +67,39 @@ def fork(command: Sequence[str], lease: float, stop_timeout: float) -> Line:
     inside.close()
     os.environ[finding.VARIABLE] = finding.name_of(door, door.fileno())
     door.detach()
-    return Line(pid, ours, strangers)
+    return ParentLine(pid, ours, strangers)
 
 
-class _Supervisor:
+class Supervisor:
+    """See the module's docstring.
+
+    Args:
+        sock: to whoever leads.
+        command: what is to be run.
+        lease: L in seconds.
+        stop_timeout: seconds between SIGTERM and SIGKILL.
+        door: where those come who want to be guarded, None if that is somebody else's.
+        leader: a pidfd of whoever leads, None if the end of file has to do.
+    """
+
     def __init__(
-        self, sock: socket.socket, door: socket.socket, command: Sequence[str], lease: float, stop_timeout: float
+        self,
+        sock: socket.socket,
+        command: Sequence[str],
+        lease: float,
+        stop_timeout: float,
+        *,
+        door: socket.socket | None = None,
+        leader: int | None = None,
     ) -> None:
-        self._sock, self._door = sock, door
+        self._sock, self._door, self._leader = sock, door, leader
         self._command, self._lease, self._stop_timeout = command, lease, stop_timeout
         self._run: Supervision | None = None
         self._pid, self._status, self._told = 0, 0, dict[int, Signal]()
         self._killing, self._forbidden = False, set[int]()
 
     async def run(self) -> None:
-        """Return when `run` has ended, and nothing is left to do."""
+        """Return when whoever leads has ended, or has said all, and nothing is left to do."""
         loop = asyncio.get_running_loop()
         self._alarm = timer(self._look)
         self._cleared: asyncio.Future[None] = loop.create_future()
@@ -88,19 +108,23 @@ class _Supervisor:
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup is for the command as well
                 signal.signal(number, lambda *_: None)  # not SIG_IGN, which the command would inherit
         listen({signal.SIGCHLD: self._look})
-        for sock in (self._sock, self._door):
-            sock.setblocking(False)
+        self._sock.setblocking(False)
         loop.add_reader(self._sock, self._hear)
-        loop.add_reader(self._door, self._admit)
+        if self._leader is not None:
+            loop.add_reader(self._leader, self._lose_leader)
         self._guarding: set[asyncio.Task[None]] = set()
+        if self._door is not None:
+            self._door.setblocking(False)
+            loop.add_reader(self._door, self._admit, self._door)
         await self._cleared
-        self._admit()
+        if self._door is not None:
+            self._admit(self._door)
         if self._guarding:
             await asyncio.wait(self._guarding)
 
-    def _admit(self) -> None:
+    def _admit(self, door: socket.socket) -> None:
         try:
-            while found := socket.recv_fds(self._door, 64, 4)[1]:
+            while found := socket.recv_fds(door, 64, 4)[1]:
                 for descriptor in found:
                     watch = Watch(socket.socket(fileno=descriptor), after=lambda: self._cleared)
                     self._guarding.add(asyncio.get_running_loop().create_task(watch.run()))
@@ -108,12 +132,16 @@ class _Supervisor:
             return
 
     def _hear(self) -> None:
-        if hear(self._sock, self._take):
-            return
-        asyncio.get_running_loop().remove_reader(self._sock)
+        if not hear(self._sock, self._take):
+            self._lose_leader()
+
+    def _lose_leader(self) -> None:
+        for descriptor in (self._sock, self._leader):
+            if descriptor is not None:
+                asyncio.get_running_loop().remove_reader(descriptor)
         self._orphaned = True
         if self._run is not None:
-            log.warning("leader-async run has ended: killing the command", extra={"event": "run_lost"})
+            log.warning("the process that leads has ended: killing the command", extra={"event": "leader_lost"})
             self._run.kill(clock.now())
         self._look()
 
@@ -139,14 +167,18 @@ class _Supervisor:
         with suppress(PermissionError):
             os.kill(self._pid, number)  # its status is not taken: it is still that one
 
-    def _start(self, until: float, variables: dict[str, str]) -> None:
-        environment = {name: value for name, value in os.environ.items() if name != finding.VARIABLE}
+    def _start(self, until: float, variables: dict[str, str | None]) -> None:
+        wanted = {**os.environ, finding.VARIABLE: None, **variables}
+        environment = {name: value for name, value in wanted.items() if value is not None}
         self._run = Supervision(until, self._lease, self._stop_timeout)
         self._told, self._killing, self._status = {}, False, 0
+        if self._run.tick(clock.now()) is not Signal.NONE:
+            self._status = 128 + signal.SIGTERM  # as if it had been told to end right away
+            return
         me = os.getpid()
         try:
             process = subprocess.Popen(
-                self._command, env=environment | variables, start_new_session=True,
+                self._command, env=environment, start_new_session=True,
                 preexec_fn=lambda: linux.die_with(me),
             )  # fmt: skip
         except OSError as error:

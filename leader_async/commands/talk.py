@@ -1,4 +1,4 @@
-"""What `run` and its supervisor say to each other: one JSON object a packet, on a socket that keeps packets whole.
+"""What a supervisor and its leader say to each other: one JSON object a packet, on a socket that keeps packets whole.
 
 Rule: nobody waits for the other. What one that does not listen is told may be lost.
 """

@@ -7,7 +7,8 @@ import logging
 import os
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 
 from .. import arguments, clock
@@ -139,6 +140,21 @@ class Connection:
     def guardian(self) -> str:
         """What has become of the guardian: `none`, `starting`, `running` or `lost`."""
         return "none" if self._tie is None else self._tie.state
+
+    @contextmanager
+    def helper(self, pid: int) -> Iterator[None]:
+        """Have a guardian, if there is one, give no place of ours away before this process has ended, too.
+
+        Args:
+            pid: a process that ends what we have started.
+        """
+        if self._tie is not None:
+            self._tie.wait_for(pid)
+        try:
+            yield
+        finally:
+            if self._tie is not None:
+                self._tie.forget(pid)
 
     async def wait_connected(self) -> None:
         """Return once a server serves the session.

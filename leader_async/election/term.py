@@ -54,6 +54,16 @@ class Term:
         return bool(self._hold.over)
 
     @property
+    def lease(self) -> float:
+        """Seconds for which a confirm lets this process lead."""
+        return self._hold.lease
+
+    @property
+    def connection(self) -> Connection:
+        """The connection with whose session it stands."""
+        return self._connection
+
+    @property
     def is_current(self) -> bool:
         """Whether this process leads under this term now."""
         return self._connection.own_process and self._hold.leads(clock.now())

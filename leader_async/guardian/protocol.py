@@ -66,7 +66,18 @@ class Closed:
     confirmed: bool
 
 
-Message: TypeAlias = Ready | Begun | Joined | Closed
+@dataclass(frozen=True, slots=True)
+class Helper:
+    """To the guardian: this process ends what the application has started, so its end is to be waited for as well.
+
+    Attributes:
+        pid: its process id; it lives, or the application has not taken its status yet.
+    """
+
+    pid: int
+
+
+Message: TypeAlias = Ready | Begun | Joined | Closed | Helper
 
 
 def encode(message: Message) -> bytes:
@@ -88,6 +99,8 @@ def encode(message: Message) -> bytes:
             }
         case Joined(parent):
             fields = {"say": "joined", "parent": parent}
+        case Helper(pid):
+            fields = {"say": "helper", "pid": pid}
         case _:
             fields = {"say": "closed", "confirmed": message.confirmed}
     return json.dumps(fields).encode() + b"\n"
@@ -103,6 +116,8 @@ def _decode(line: bytes) -> Message:
                 return _begun(said)
             case "joined":
                 return Joined(_exact(said, "parent"))
+            case "helper":
+                return Helper(said.whole("pid", 1, stored.INT))
             case "closed":
                 return Closed(said.flag("confirmed"))
     except ValueError:

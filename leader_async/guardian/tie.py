@@ -22,7 +22,7 @@ from ..zookeeper import messages as m
 from ..zookeeper.client import Client
 from ..zookeeper.tls import TLS
 from . import finding, protocol
-from .protocol import Begun, Closed, Joined, Ready
+from .protocol import Begun, Closed, Helper, Joined, Ready
 
 log = logging.getLogger("leader_async.guardian")
 
@@ -50,6 +50,7 @@ class Tie:
         self.state = NONE
         self._client = client
         self._parents: list[str] = []
+        self._helpers: set[int] = set()
         self._sock: socket.socket | None = None
         self._reader = protocol.Reader()
         self._unsent = b""
@@ -59,6 +60,16 @@ class Tie:
         self._parents.append(parent)
         if self.state == RUNNING:
             self._tell(Joined(parent))
+
+    def wait_for(self, pid: int) -> None:
+        """Before the session is ended this process must have ended, too: it ends what we have started."""
+        self._helpers.add(pid)
+        if self.state == RUNNING:
+            self._tell(Helper(pid))
+
+    def forget(self, pid: int) -> None:
+        """It has ended."""
+        self._helpers.discard(pid)
 
     def watch_event(self, event: m.Watched) -> None:
         """See `client.Listener`."""
@@ -144,7 +155,7 @@ class Tie:
         tls = self._client.tls
         assert isinstance(tls, TLS | None), "connect refuses any other with a guardian"
         begun = Begun(str(self._client.ensemble), credentials, self._client.auth, tls)
-        self._tell(begun, *map(Joined, self._parents))
+        self._tell(begun, *map(Joined, self._parents), *map(Helper, self._helpers))
 
     def _tell(self, *told: protocol.Message) -> None:
         waiting = bool(self._unsent)

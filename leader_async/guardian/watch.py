@@ -12,6 +12,7 @@ Rules:
 - Without pidfds (not Linux, or forbidden) nothing tells of the end: a living process may have closed its descriptors
   (`os.closerange`), or have become another program (`exec`). So an end of file only has the session closed, which can
   take the lead from a living process but never gives it to a second one: the next leader waits the lease out.
+- Helpers of the application, which end what it has started, are waited for before its session is ended.
 - What the application had said before it ended is read before anything is done: it may have been `Closed`.
 """
 
@@ -29,7 +30,8 @@ from collections.abc import Awaitable, Callable
 
 from . import protocol
 from .ending import end_session, lifetime
-from .protocol import Begun, Closed, Joined, Ready
+from .helpers import Helpers
+from .protocol import Begun, Closed, Helper, Joined, Ready
 
 log = logging.getLogger("leader_async.guardian")
 
@@ -67,6 +69,7 @@ class Watch:
         self._reader = protocol.Reader()
         self._session: Begun | None = None
         self._parents: dict[str, None] = {}
+        self._helpers = Helpers()
         self._fate: asyncio.Future[Fate] = asyncio.get_running_loop().create_future()
 
     @property
@@ -111,7 +114,10 @@ class Watch:
         if fate is not Fate.RELEASED and self._session is not None:
             if self._after is not None:
                 await self._after()
+            await self._helpers.ended(lifetime(self._session.credentials.timeout))
             await end_session(self._session, [*self._parents], dead=fate is Fate.DEAD)
+        else:
+            self._helpers.close()
 
     def _hear(self) -> None:
         """Take what there is to read."""
@@ -135,6 +141,8 @@ class Watch:
                 self._session = message
             case Joined(parent):
                 self._parents[parent] = None
+            case Helper(pid):
+                self._helpers.add(pid)
             case Closed(confirmed=False) if self._session is not None and self._pidfd is not None:
                 self._expect_end(lifetime(self._session.credentials.timeout))
             case Closed():  # without a pidfd the end of file that follows would tell nothing

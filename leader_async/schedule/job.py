@@ -211,7 +211,7 @@ class Job:
         if self._claims_asked:
             self._tell_taken_up()
         slot = datetime.fromtimestamp(start.slot / 1000, rules.trigger.zone)
-        run = JobRun(rules.name, slot, start.attempt, term, start.manual)
+        run = JobRun(rules.name, slot, start.attempt, term, start.manual, self._variables(start, slot))
         log.info(
             "%s: attempt %d at %s, token %d", rules.name, run.attempt, slot.isoformat(), run.token,
             extra=self._fields("job_began", run),
@@ -246,6 +246,17 @@ class Job:
             raise asyncio.CancelledError
         if not ending.finished:
             raise TermEnded(f"{rules.name} was cut short")
+
+    def _variables(self, start: Open, slot: datetime) -> dict[str, str]:
+        """What a command of this attempt has in its environment."""
+        return {
+            "LEADER_TOKEN": str(start.token),
+            "LEADER_ELECTION": self._election.name,
+            "LEADER_IDENTITY": self._election.identity,
+            "LEADER_JOB": self.rules.name,
+            "LEADER_SLOT": slot.isoformat(),
+            "LEADER_ATTEMPT": str(start.attempt),
+        }
 
     def _tell_taken_up(self) -> None:
         self._claims_asked = False

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
+from ..commands.command import carry_out
 from ..election.term import Term
-from ..errors import TermEnded
+from ..errors import CommandFailed, TermEnded
 from ..work import called, is_async, refuse_unrun, told
 from .ledger import Outcome
 
@@ -36,6 +38,7 @@ class JobRun:
         attempt: counts the attempts at this slot, from 1.
         term: the term under which it runs; `term.transaction()` writes to ZooKeeper only while that stands.
         manual: somebody asked for this run; it is not one of the job's slots.
+        variables: what `command` gives to a command in its environment, beside what this process has there.
         cancelled: set when the work is to end, because leadership is lost or its time is up. A coroutine is cancelled
             as well; a function in a thread must look at this.
     """
@@ -45,12 +48,61 @@ class JobRun:
     attempt: int
     term: Term
     manual: bool = False
+    variables: Mapping[str, str] = field(default_factory=dict)
     cancelled: threading.Event = field(default_factory=threading.Event)
 
     @property
     def token(self) -> int:
         """The fencing token of the term."""
         return self.term.token
+
+    async def command(
+        self,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        stop_timeout: float = 10.0,
+        check: bool = True,
+    ) -> int:
+        """Run a command that never runs beside the next leader's, also if this process is killed or frozen.
+
+            @jobs.cron("0 3 * * *")
+            async def nightly(run):
+                await run.command(["backup.sh", "--all"])
+
+        A supervisor, a process of its own, ends the command and everything that it has started (daemons too) when the
+        lease ends or this process has died: SIGTERM when a tenth of the lease is left, SIGKILL at its end. When this is
+        cancelled, as by the job's `timeout`, there is SIGTERM, and SIGKILL after `stop_timeout` seconds. Nothing of it
+        is left when this returns or raises. A plain function returns this call, to have it awaited.
+
+        What the command prints goes where this process prints; its standard input is empty. It has `LEADER_TOKEN`,
+        `LEADER_ELECTION`, `LEADER_IDENTITY`, `LEADER_JOB`, `LEADER_SLOT` and `LEADER_ATTEMPT` in its environment.
+
+        It needs Linux and a lease of a second or more. It does not end what the command has started if somebody kills
+        the supervisor, only the command.
+
+        Args:
+            command: the command and its arguments.
+            env: more variables for its environment.
+            cwd: the directory that it runs in, None for that of this process.
+            stop_timeout: seconds from SIGTERM to SIGKILL.
+            check: raise if its status is not 0.
+
+        Returns:
+            Its status as shells have it: 127 if there is no such command, 128 and the number of a signal that ended it.
+
+        Raises:
+            CommandFailed: its status is not 0, or its supervisor was killed.
+            TermEnded: the lease ended.
+            UsageError: this is no command, or commands cannot be supervised here.
+        """
+        variables = {**self.variables, **(env or {})}
+        where = None if cwd is None else os.fspath(cwd)
+        status = await carry_out(self.term, command, variables=variables, cwd=where, stop_timeout=stop_timeout)
+        if check and status != 0:
+            raise CommandFailed(command, status)
+        return status
 
 
 @dataclass(frozen=True, slots=True)

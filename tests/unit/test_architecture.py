@@ -150,7 +150,8 @@ LAYERS |= {
         "election/history",
         "guardian/protocol",
     },
-    "guardian/watch": {"guardian/protocol", "guardian/ending"},
+    "guardian/helpers": set(),
+    "guardian/watch": {"guardian/protocol", "guardian/ending", "guardian/helpers"},
     "guardian/container": {"reaping", "signals", "guardian/ending", "guardian/finding", "guardian/watch"},
     "guardian/__main__": {"logs", "guardian/ending", "guardian/watch"},
 }
@@ -167,7 +168,18 @@ LAYERS |= {
     "fence/header": {"errors", "fence/statements"},
     "fence/gate": {"errors"},
     "fence": {"errors", "fence"},  # no driver, no ZooKeeper: a token is a number
-    "commands": {"clock", "waking", "election", "reaping", "signals", "guardian/finding", "guardian/watch", "commands"},
+    "commands": {
+        "errors",
+        "logs",
+        "clock",
+        "waking",
+        "election",
+        "reaping",
+        "signals",
+        "guardian/finding",
+        "guardian/watch",
+        "commands",
+    },
 }
 PURE |= {"guardian/protocol", "commands/supervision", "commands/decisions"}
 PURE |= {"schedule/ledger", "schedule/tally", "schedule/decisions"}
@@ -179,7 +191,7 @@ LAYERS["sharding"] = {
     "arguments", "errors", "clock", "work", "election", "zookeeper/messages", "zookeeper/client", "sharding",
 }  # fmt: skip
 LAYERS["schedule"] = {
-    "errors", "clock", "waking", "work",
+    "commands", "errors", "clock", "waking", "work",
     "election", "zookeeper/hosts", "zookeeper/messages", "zookeeper/client", "schedule",
 }  # fmt: skip
 LAYERS["embedded"] = {"errors", "clock", "waking", "embedded"}

@@ -20,7 +20,7 @@ class Place:
     """Two candidates for one command, and what its copies wrote down."""
 
     def __init__(self, address: str, folder: Path, *, election: str = "beat") -> None:
-        self._address, self._folder, self.beats = address, folder, folder / "beats"
+        self.address, self.folder, self.beats = address, folder, folder / "beats"
         self._election = election
         self.beats.touch()
         self.started: list[Application] = []
@@ -34,9 +34,9 @@ class Place:
     ) -> Application:
         own = command or (sys.executable, BEATING, str(self.beats))
         times = ["--session-timeout", f"{LEASE}", "--lease", f"{LEASE}"]
-        arguments = ["--zookeeper", self._address, "--election", self._election, *times]
+        arguments = ["--zookeeper", self.address, "--election", self._election, *times]
         run = [sys.executable, *program, "run", *arguments, *flags, "--", *own]
-        one = Application([*under, *run], self._folder / f"log-{len(self.started)}")
+        one = Application([*under, *run], self.folder / f"log-{len(self.started)}")
         self.started.append(one)
         return one
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from leader_async.guardian.protocol import LINE_LIMIT, Begun, Closed, Joined, Message, Reader, Ready, encode
+from leader_async.guardian.protocol import LINE_LIMIT, Begun, Closed, Helper, Joined, Message, Reader, Ready, encode
 from leader_async.zookeeper.identity import Digest
 from leader_async.zookeeper.session import Credentials
 from leader_async.zookeeper.tls import TLS
@@ -19,6 +19,7 @@ ALL: list[Message] = [
     Joined("/ELECTION/\u00e9"),
     Closed(confirmed=True),
     Closed(confirmed=False),
+    Helper(4711),
 ]
 
 

@@ -1,0 +1,64 @@
+"""Processes that end what an application has started: the session of a dead one is not ended before they have.
+
+Rules:
+- A pidfd is opened as soon as a helper is told of. It was alive then, or the application had not taken its status, so
+  its id had not become another process's.
+- They are waited for with a limit: by then the session has expired by itself.
+
+It does not promise anything where there are no pidfds. A helper knows the lease's end by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import select
+
+log = logging.getLogger("leader_async.guardian")
+
+
+class Helpers:
+    """See the module's docstring."""
+
+    def __init__(self) -> None:
+        self._pidfds: list[int] = []
+
+    def add(self, pid: int) -> None:
+        """This process is one."""
+        self._forget_ended()
+        try:
+            self._pidfds.append(os.pidfd_open(pid))
+        except (OSError, AttributeError, OverflowError) as error:
+            log.debug("no pidfd of process %d: %s", pid, error)
+
+    def _forget_ended(self) -> None:
+        ended = select.select(self._pidfds, [], [], 0)[0] if self._pidfds else []
+        for pidfd in ended:
+            self._pidfds.remove(pidfd)
+            os.close(pidfd)
+
+    async def ended(self, limit: float) -> None:
+        """Return when all of them have ended, or after so many seconds."""
+        loop = asyncio.get_running_loop()
+        ends = [loop.create_future() for _ in self._pidfds]
+        for pidfd, end in zip(self._pidfds, ends, strict=True):
+            loop.add_reader(pidfd, _settle, pidfd, end)
+        if ends:
+            text = "waiting for the end of what the application had started"
+            log.info(text, extra={"event": "helpers_awaited", "processes": len(ends)})
+            if (await asyncio.wait(ends, timeout=limit))[1]:
+                log.warning("what the application had started lives on", extra={"event": "helpers_live"})
+        self.close()
+
+    def close(self) -> None:
+        """Wait for nobody."""
+        for pidfd in self._pidfds:
+            asyncio.get_running_loop().remove_reader(pidfd)
+            os.close(pidfd)
+        self._pidfds.clear()
+
+
+def _settle(pidfd: int, end: asyncio.Future[None]) -> None:
+    asyncio.get_running_loop().remove_reader(pidfd)
+    end.set_result(None)

@@ -1,0 +1,26 @@
+"""A service whose job is a command that beats: `ADDRESS BEATS GUARDIAN`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+
+from leader_async import JobRun, Schedule, connect
+
+from .place import BEATING, LEASE
+
+
+async def main(address: str, beats: str, guardian: str) -> None:
+    async with connect(address, timeout=LEASE, guardian=guardian == "guarded") as zk:
+        jobs = Schedule(zk.election("beat", lease=LEASE))
+
+        @jobs.every(0.1)
+        async def beat(run: JobRun) -> None:
+            await run.command([sys.executable, BEATING, beats])
+
+        await jobs.run()
+
+
+logging.basicConfig(level="INFO")
+asyncio.run(main(*sys.argv[1:]))

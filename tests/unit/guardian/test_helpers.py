@@ -1,0 +1,67 @@
+"""Processes whose end a guardian waits for."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from leader_async.guardian.helpers import Helpers
+
+pytestmark = pytest.mark.usefixtures("on_linux")
+
+
+@contextmanager
+def living() -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
+        yield process
+        process.kill()
+
+
+def descriptors() -> int:
+    return len([*Path("/proc/self/fd").iterdir()])
+
+
+async def test_all_of_them_are_waited_for() -> None:
+    helpers = Helpers()
+    with living() as first, living() as second:
+        for process in (first, second):
+            helpers.add(process.pid)
+        waiting = asyncio.create_task(helpers.ended(10))
+        first.kill()
+        await asyncio.to_thread(first.wait)
+        assert not waiting.done()
+        second.kill()
+        await waiting
+
+
+async def test_they_are_waited_for_with_a_limit(caplog: pytest.LogCaptureFixture) -> None:
+    helpers = Helpers()
+    with living() as process:
+        helpers.add(process.pid)
+        await helpers.ended(0.01)
+    assert "lives on" in caplog.text
+
+
+async def test_those_that_have_ended_are_forgotten() -> None:
+    helpers, before = Helpers(), descriptors()
+    helpers.add(2**31)
+    with living() as process:
+        pass
+    helpers.add(process.pid)  # its status is taken: there is no such process
+    with living() as process:
+        helpers.add(process.pid)
+    for _ in range(3):
+        with living() as process:
+            helpers.add(process.pid)
+            assert descriptors() <= before + 3  # the pipe to the process, itself, at most one before it
+    await helpers.ended(10)
+    assert descriptors() == before
+    helpers.add(os.getpid())
+    helpers.close()
+    assert descriptors() == before
