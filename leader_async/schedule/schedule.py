@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 from weakref import WeakKeyDictionary, WeakSet
+from zoneinfo import ZoneInfo
 
 from ..election.election import Election
 from ..election.term import Term
@@ -72,7 +73,7 @@ class Schedule:
         self,
         expression: str,
         *,
-        tz: str = "UTC",
+        tz: str | ZoneInfo = "UTC",
         name: str | None = None,
         missed: Missed = "latest",
         window: float | None = None,
@@ -90,7 +91,9 @@ class Schedule:
 
         Args:
             expression: five fields as cron has them, or six with seconds first.
-            tz: the time zone that it is meant in; daylight saving is treated as Debian's cron does.
+            tz: the time zone that it is meant in, or its name. When its clock is changed, a fixed time is due once: the
+                first of two, and one that is left out right after the gap. Expressions whose minute or hour begins with
+                `*`, or that have seconds, go with the clock.
             name: the job's name in the ledger, the function's if None. A job of another name is another job.
             missed: what to do about slots that were due while nobody led: run the `latest` of them, or `all` of them
                 one after another, or `skip` them (but for one that is less than 5 s late, or than `window`).

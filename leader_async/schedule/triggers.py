@@ -1,28 +1,38 @@
 """Triggers: at which instants a job is due. Pure; instants are whole milliseconds since the epoch.
 
 Rules:
-- A trigger depends on nothing but its specification: whoever asks, whenever, finds the same slots.
-- Cron expressions are read by cronsim, as Debian's cron reads them: a slot inside the hour that daylight saving leaves
-  out is due right after it, one inside the hour that comes twice is due once. Expressions with a `*` in the minute or
-  the hour follow the clock instead, and so do those with seconds.
+- A trigger depends on nothing but its specification: whoever asks, whenever, finds the same slots. `next` and `latest`
+  agree, `next` is later than what it is asked about, and the work for an answer is bounded, however long the gap.
 - Slots of `Every` are multiples of the interval since the epoch, so that they are the same in all replicas.
+- Slots of `Cron` are whole seconds of its time zone's wall clock (`expression`, `wall_clock`). When that is changed:
+  - An expression whose minute or hour begins with `*` (as `*/6` does, and `0-23` does not), or that has seconds,
+    *follows the clock*: it is due whenever the clock shows what it asks for, so twice in an hour that comes twice, and
+    not at all at times that are left out. `0 */6 * * *` is due at 06:00 by the clock, whatever happened before.
+  - Any other asks for *fixed times*, and is due once for each: at the first of two, and for one that is left out at the
+    first instant after the gap. Times that become due at one instant are one slot.
+  So it is in Debian's cron, for every change of the clock and not only for those of an hour.
+- Nothing is due before 1970 or after the year 9889.
+
+Why no library reads the expressions: those that know of time zones at all go by naive local times and mend the result.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, tzinfo
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from cronsim import CronSim, CronSimError
-
 from ..errors import UsageError
+from . import expression as expressions
+from .wall_clock import APART, WallClock
 
-MINUTE = 60_000
-WIDER = 32
-"""By how much a look back grows that has found nothing."""
+DAY = 86400
+EPOCH = date(1970, 1, 1)
+REACH = 50 * 366 * DAY
+"""How far to look for a slot, in seconds; see `expression.MONTHS`."""
+END = 250_000_000_000
+"""After this no slots are looked for: a year is a number of four digits here."""
 
 
 class Trigger(Protocol):
@@ -35,6 +45,9 @@ class Trigger(Protocol):
     @property
     def zone(self) -> tzinfo:
         """The time zone in which people think of its slots."""
+
+    def means(self, spec: str) -> bool:
+        """Whether this specification, perhaps as an older version wrote it, is this trigger's."""
 
     def next(self, after: int) -> int | None:
         """The first slot after that instant; None if there is none any more."""
@@ -54,11 +67,16 @@ class Every:
     """
 
     def __init__(self, seconds: float) -> None:
-        if not (math.isfinite(seconds) and 0.1 <= seconds <= 366 * 86400):
-            raise UsageError(f"every {seconds!r} seconds: give 0.1 seconds to 366 days")
+        if not (isinstance(seconds, int | float) and math.isfinite(seconds) and 0.1 <= seconds <= 366 * DAY):
+            raise UsageError(f"every {seconds!r} seconds: give a number from 0.1 seconds to 366 days")
         self._interval = round(seconds * 1000)
-        self.spec = f"every {self._interval / 1000:g} s"
+        whole, thousandths = divmod(self._interval, 1000)
+        self.spec = f"every {f'{whole}.{thousandths:03}'.rstrip('0').rstrip('.')} s"
         self.zone: tzinfo = UTC
+
+    def means(self, spec: str) -> bool:
+        """See `Trigger`."""
+        return spec in (self.spec, f"every {self._interval / 1000:g} s")  # six digits, until version 0.1
 
     def next(self, after: int) -> int | None:
         """See `Trigger`."""
@@ -75,53 +93,111 @@ class Cron:
 
     Args:
         expression: five fields, or six with seconds first.
-        zone: name of the time zone that it is meant in.
+        zone: the time zone that it is meant in, or its name.
 
     Raises:
         UsageError: one of them cannot be read, or the expression has no slot.
     """
 
-    def __init__(self, expression: str, zone: str = "UTC") -> None:
-        self._expression = " ".join(expression.split())
+    def __init__(self, expression: str, zone: str | ZoneInfo = "UTC") -> None:
+        written = " ".join(str(expression).split())
         try:
-            self.zone: tzinfo = ZoneInfo(zone)
-        except (ValueError, OSError) as error:  # ZoneInfoNotFoundError is a KeyError
-            raise UsageError(f"no time zone is called {zone!r}; give one like Europe/Berlin, or UTC") from error
-        except KeyError as error:
-            raise UsageError(
-                f"no time zone is called {zone!r} here; give one like Europe/Berlin, or install tzdata"
-            ) from error
-        try:
-            if next(self._from(0), None) is None:
-                raise UsageError(f"the cron expression {expression!r} is never due")
-        except CronSimError as error:
-            raise UsageError(
-                f"{expression!r} is not a cron expression: {error}; five fields, as in '0 3 * * *', or six with "
-                "seconds first"
-            ) from error
-        self.spec = f"cron {self._expression} {zone}"
+            self._expression = expressions.read(written)
+        except UsageError as error:
+            raise UsageError(f"{expression!r} is not a cron expression: {error}") from error
+        found = _zone(zone)
+        self.zone: tzinfo = found
+        self._clock = WallClock(found)
+        self.spec = f"cron {written} {found.key}"
+        if self.next(0) is None:
+            raise UsageError(f"the cron expression {expression!r} is never due")
+
+    def means(self, spec: str) -> bool:
+        """See `Trigger`."""
+        return spec == self.spec
 
     def next(self, after: int) -> int | None:
         """See `Trigger`."""
-        slot = next(self._from(after), None)
-        return None if slot is None else _milliseconds(slot)
+        seconds = max(after // 1000, -1)
+        if seconds >= END:
+            return None
+        slot = self._next_following(seconds) if self._expression.follows else self._next_fixed(seconds)
+        return None if slot is None else slot * 1000
 
     def latest(self, after: int, now: int) -> int | None:
         """See `Trigger`."""
-        span, found = MINUTE, None
-        while found is None:
-            start = max(after, now - span)
-            for slot in map(_milliseconds, self._from(start)):
-                if slot > now:
-                    break
-                found = slot
-            if start == after:
-                break
-            span *= WIDER
-        return found
+        after, now = max(after // 1000, -1), min(now // 1000, END)
+        if after >= now:
+            return None
+        slot = self._latest_following(after, now) if self._expression.follows else self._latest_fixed(now)
+        return slot * 1000 if slot is not None and slot > after else None
 
-    def _from(self, after: int) -> Iterator[datetime]:
-        return CronSim(self._expression, datetime.fromtimestamp(after // 1000, self.zone))
+    # -- fixed times: a time is due when the clock first shows it, or a later one --------------------------------------
+
+    def _next_fixed(self, after: int) -> int | None:
+        reading = self._reading(self._clock.highest(after) + 1, 1)
+        return None if reading is None else self._clock.reached(reading)
+
+    def _latest_fixed(self, now: int) -> int:
+        reading = self._reading(self._clock.highest(now), -1)
+        assert reading is not None  # what is never due has been refused
+        return self._clock.reached(reading)
+
+    # -- following the clock: from where nothing is due up to where its offset, or the search, ends --------------------
+    #
+    # Where the next reading at this offset is far, so is every slot, whatever the offset will be by then: offsets
+    # differ by less than `APART`. So changes of the clock are looked for near both ends only.
+
+    def _next_following(self, after: int) -> int | None:
+        end = after + REACH
+        while after < end:
+            offset = self._clock.offset(after + 1)
+            reading = self._reading(after + 1 + offset, 1)
+            if reading is None:
+                return None
+            slot = reading - offset
+            seen = min(slot, after + 1 + APART)
+            change = self._clock.changed(after + 1, seen)
+            if change is not None:
+                after = change - 1
+            elif seen == slot:
+                return slot
+            else:
+                after = max(seen, slot - APART)
+        return None
+
+    def _latest_following(self, after: int, now: int) -> int | None:
+        end = max(after, now - REACH)
+        while now > end:
+            offset = self._clock.offset(now)
+            reading = self._reading(now + offset, -1)
+            assert reading is not None  # what is never due has been refused
+            slot = reading - offset
+            seen = max(slot, now - APART)
+            change = self._clock.changed(seen, now)
+            if change is not None:
+                now = change - 1
+            elif seen == slot:
+                return slot
+            else:
+                now = min(seen, slot + APART)
+        return None
+
+    def _reading(self, reading: int, step: int) -> int | None:
+        """The nearest one that the expression asks for: this one, or with step 1 a later, with step -1 an earlier."""
+        number, second = divmod(reading, DAY)
+        today = date.fromordinal(EPOCH.toordinal() + number)
+        day = self._expression.day(today, step)
+        if day == today:
+            time = self._expression.time(second, step)
+            if time is not None:
+                return reading - second + time
+            day = self._expression.day(date.fromordinal(today.toordinal() + step), step)
+        if day is None:
+            return None
+        time = self._expression.time(0 if step > 0 else DAY - 1, step)
+        assert time is not None  # each day has one
+        return (day - EPOCH).days * DAY + time
 
 
 def parse(spec: str) -> Trigger:
@@ -141,5 +217,14 @@ def parse(spec: str) -> Trigger:
     raise UsageError(f"{spec!r} is not a trigger")
 
 
-def _milliseconds(instant: datetime) -> int:
-    return round(instant.timestamp()) * 1000
+def _zone(zone: str | ZoneInfo) -> ZoneInfo:
+    advice = "give one like Europe/Berlin, or UTC"
+    name = zone.key if isinstance(zone, ZoneInfo) else zone
+    if not isinstance(name, str) or name == "localtime":
+        raise UsageError(f"{zone!r} is no time zone that all replicas know by its name; {advice}")
+    try:
+        return ZoneInfo(name)
+    except KeyError as error:
+        raise UsageError(f"no time zone is called {name!r} here; {advice}, or install tzdata") from error
+    except (ValueError, OSError) as error:
+        raise UsageError(f"no time zone is called {name!r}; {advice}") from error

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -10,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leader_async import UsageError
+from leader_async.schedule.expression import Expression
 from leader_async.schedule.triggers import Cron, Every, Trigger, parse
+from leader_async.schedule.wall_clock import WallClock
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -105,7 +109,9 @@ def test_every_is_aligned_to_the_epoch(tenths: int, after: int, length: int) -> 
         assert slot <= latest <= after + length < latest + interval
 
 
-@pytest.mark.parametrize("trigger", [Every(30), Every(0.25), Cron("0 3 * * *", "Europe/Berlin"), Cron("*  * * * *")])
+@pytest.mark.parametrize(
+    "trigger", [Every(30), Every(0.25), Every(1234567), Cron("0 3 * * *", "Europe/Berlin"), Cron("*  * * * *")]
+)
 def test_the_specification_makes_the_same_trigger(trigger: Trigger) -> None:
     again = parse(trigger.spec)
     assert (type(again), again.spec, again.zone) == (type(trigger), trigger.spec, trigger.zone)
@@ -116,19 +122,44 @@ def test_the_specification_makes_the_same_trigger(trigger: Trigger) -> None:
     ("expression", "zone", "words"),
     [
         ("0 3 * *", "UTC", "not a cron expression"),
-        ("61 * * * *", "UTC", "Bad minute"),
-        ("0 0 30 2 *", "UTC", "Bad day-of-month"),
+        ("61 * * * *", "UTC", "minute: '61' is no number from 0 to 59"),
+        ("0 0 30 2 *", "UTC", "is never due"),
+        ("0 0 LW * */7", "UTC", "is never due"),
+        ("* 0 30 2 *", "UTC", "is never due"),
+        (None, "UTC", "not a cron expression"),
+        ("0 3 * * *", None, "no time zone"),
+        ("0 3 * * *", "localtime", "no time zone that all replicas know"),
         ("0 3 * * *", "Europe/Berlim", "no time zone"),
         ("0 3 * * *", "../etc", "no time zone"),
     ],
 )
-def test_what_cannot_be_read_is_told(expression: str, zone: str, words: str) -> None:
+def test_what_cannot_be_read_is_told(expression: Any, zone: Any, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         Cron(expression, zone)
 
 
-@pytest.mark.parametrize("seconds", [0, 0.09, -1, float("nan"), float("inf"), 1e9])
-def test_intervals_have_bounds(seconds: float) -> None:
+def test_a_zone_can_be_given_itself() -> None:
+    assert Cron("0 3 * * *", BERLIN).spec == "cron 0 3 * * * Europe/Berlin"
+
+
+@given(st.integers(100, 366 * 86_400_000), st.integers(100, 366 * 86_400_000))
+def test_each_interval_has_a_specification_of_its_own(one: int, other: int) -> None:
+    every, again = Every(one / 1000), parse(Every(one / 1000).spec)
+    assert again.spec == every.spec
+    assert (again.next(10**12), again.next(-1), again.next(0)) == (every.next(10**12), 0, one)
+    assert (every.spec == Every(other / 1000).spec) == (one == other)
+    assert every.means(every.spec)
+    assert every.means(f"every {one / 1000:g} s"), "as it was written once"
+    assert not every.means(f"every {one / 500:g} s")
+
+
+def test_a_cron_trigger_means_what_it_says() -> None:
+    assert Cron("0 3 * * *").means("cron 0 3 * * * UTC")
+    assert not Cron("0 3 * * *").means("cron 0 4 * * * UTC")
+
+
+@pytest.mark.parametrize("seconds", [0, 0.09, -1, float("nan"), float("inf"), 1e9, "30", None])
+def test_intervals_have_bounds(seconds: Any) -> None:
     with pytest.raises(UsageError, match="every"):
         Every(seconds)
 
@@ -140,5 +171,72 @@ def test_other_specifications_are_refused(spec: str) -> None:
 
 
 def test_a_trigger_can_have_an_end() -> None:
-    never_again = Cron("0 0 29 2 *")
-    assert never_again.next(at(2026, 1, 1)) == at(2028, 2, 29, zone=UTC)
+    rare = Cron("0 0 29 2 *")
+    assert rare.next(at(2026, 1, 1)) == at(2028, 2, 29, zone=UTC)
+    assert (rare.next(10**30), rare.next(-(10**30))) == (None, at(1972, 2, 29, zone=UTC))
+    assert rare.latest(-5, 10**30) is not None
+    assert (rare.latest(0, 0), rare.latest(0, -(10**30)), rare.latest(0, at(1972, 2, 28))) == (None, None, None)
+    # On the last Sunday of March that hour is left out, since there is summer time.
+    never_again = Cron("0 30 2 * 3 7L", "Europe/Berlin")
+    assert never_again.next(at(2026, 1, 1)) is None
+    assert never_again.latest(0, at(2020, 1, 1)) == at(1980, 3, 30, 2, 30)
+    assert never_again.latest(at(2000, 1, 1), at(2020, 1, 1)) is None
+    assert never_again.latest(0, at(2060, 1, 1)) is None
+
+
+def test_no_slot_is_before_what_was_asked_about() -> None:
+    """At 02:15, for the second time, 02:30 has been; that clock shows it once more does not matter."""
+    nightly, again = Cron("30 2 * * *", "Europe/Berlin"), at(2026, 10, 25, 2, 15, fold=1)
+    assert nightly.next(again) == at(2026, 10, 26, 2, 30)
+    assert nightly.latest(at(2026, 10, 25, 2, 30), again) is None
+    assert nightly.latest(0, again) == at(2026, 10, 25, 2, 30)
+    monthly = Cron("30 2 25 * *", "Europe/Berlin")
+    assert monthly.next(again) == at(2026, 11, 25, 2, 30)
+    assert monthly.latest(at(2026, 10, 25, 2, 30), at(2026, 11, 20)) is None
+
+
+def test_clocks_that_are_changed_by_other_than_an_hour_or_at_midnight() -> None:
+    lord_howe = ZoneInfo("Australia/Lord_Howe")
+    quarterly = Cron("0 */6 * * *", lord_howe)
+    for midnight in (at(2026, 4, 5, zone=lord_howe), at(2026, 10, 4, zone=lord_howe)):
+        slot = quarterly.next(midnight)
+        assert slot is not None
+        assert datetime.fromtimestamp(slot / 1000, lord_howe).hour == 6
+    chatham = ZoneInfo("Pacific/Chatham")
+    often = Cron("*/10 3 * * *", "Pacific/Chatham")
+    begin = at(2026, 4, 5, 3, zone=chatham)
+    # 03:00 to 03:40, back to 02:45, and 03:00 to 03:50.
+    found = [slot for minute in range(120) if (slot := begin + minute * 60_000) == often.latest(slot - 1, slot)]
+    assert [(slot - begin) // 60_000 for slot in found] == [0, 10, 20, 30, 40, 60, 70, 80, 90, 100, 110]
+    santiago = ZoneInfo("America/Santiago")
+    daily = Cron("0 0 * * *", "America/Santiago")
+    assert daily.next(at(2026, 9, 5, 12, zone=santiago)) == at(2026, 9, 6, 1, zone=santiago), "no 00:00 on that day"
+
+
+@pytest.mark.parametrize(
+    ("expression", "zone", "last"),
+    [
+        ("* * * * 1 *", "UTC", at(2026, 1, 31, 23, 59, 59, zone=UTC)),
+        ("* * 9-17 * * 1-5", "Europe/Berlin", at(2026, 11, 20, 17, 59, 59)),
+        ("* 0 29 2 */7", "Europe/Berlin", at(2004, 2, 29, 0, 59)),
+        ("0 0 29 2 */7", "Europe/Berlin", at(2004, 2, 29)),
+    ],
+)
+def test_the_work_for_an_answer_is_bounded(
+    expression: str, zone: str, last: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, cron, offset, asks_for = 0, Cron(expression, zone), WallClock.offset, Expression._asks_for
+
+    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+        def count(*given: Any) -> Any:
+            nonlocal looks
+            looks += 1
+            return function(*given)
+
+        return count
+
+    monkeypatch.setattr(WallClock, "offset", counted(offset))
+    monkeypatch.setattr(Expression, "_asks_for", counted(asks_for))
+    assert cron.latest(0, at(2026, 11, 22, 12)) == last
+    assert cron.next(at(2026, 11, 22, 12)) is not None
+    assert 0 < looks < 1500
