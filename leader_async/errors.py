@@ -7,6 +7,7 @@
     ├── CommandFailed                       a command ended with another status than 0
     ├── RecordError                         the election's record holds something that no version of this library writes
     ├── LedgerError                         so does a job's ledger
+    ├── SlotTaken                           a slot was to be claimed again; stays inside the library
     └── ZooKeeperError
         ├── NotConnected                    nothing was sent
         ├── ConnectionLost                  sent, and no answer: it may have happened
@@ -103,6 +104,10 @@ class LedgerError(StoredError):
 
     what = "a job's ledger"
     remedy = "this job does not run until that znode is deleted; then it begins anew"
+
+
+class SlotTaken(LeaderAsyncError):
+    """A slot was to be claimed that is claimed or passed over already: that job does not run it."""
 
 
 class AssignmentError(StoredError):

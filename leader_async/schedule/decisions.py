@@ -8,10 +8,13 @@ Instants are whole milliseconds since the epoch. Rules:
 - Then the slots after the ledger's: with `missed="all"` the first of them, else the last one that is due. Those that
   are more than `window` late are passed over.
 - A trigger other than the ledger's starts from now: nothing of it was missed.
+- A slot that is not later than the ledger's is not claimed, whatever a trigger says, but for another attempt at the one
+  that is open.
 - A ledger that is in the future, because the clock of whoever wrote it was ahead, is left alone: each slot is claimed
   at most once, whatever clocks do. `Wait` tells of it; `reset`, or another trigger, brings it back.
 
-Nothing here promises that a slot is run at its instant: it is run when somebody leads, and not before.
+Nothing here promises that a slot is run at its instant: it is run when somebody leads, and not before. What a decision
+costs does not depend on how many slots were missed: with `missed="all"` each claim takes one of them.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from ..errors import UsageError
+from ..errors import SlotTaken, UsageError
 from .ledger import Ledger, Open, Outcome, ahead, reset
 from .triggers import Trigger
 
@@ -141,9 +144,12 @@ def first(rules: Rules, now: int) -> Ledger:
 
 def decide(rules: Rules, ledger: Ledger, now: int) -> Step:
     """What to do next, if no attempt is being made here."""
-    if ledger.spec != rules.trigger.spec:
-        changed = replace(reset(ledger, now), spec=rules.trigger.spec)
-        return Rewrite(changed, f"is due by {rules.trigger.spec!r} from now on, before by {ledger.spec!r}")
+    spec = rules.trigger.spec
+    if ledger.spec != spec:
+        if rules.trigger.means(ledger.spec):
+            return Rewrite(replace(ledger, spec=spec), f"is due by {spec!r}, which was written {ledger.spec!r} before")
+        changed = replace(reset(ledger, now), spec=spec)
+        return Rewrite(changed, f"is due by {spec!r} from now on, before by {ledger.spec!r}")
     open_one = ledger.open
     if open_one is not None:
         again = Start(open_one.slot, open_one.attempt + 1, open_one.manual)
@@ -177,11 +183,18 @@ def _slot(rules: Rules, after: int, now: int) -> int | None:
 
 
 def claimed(ledger: Ledger, start: Start, token: int, identity: str, now: int) -> Ledger:
-    """The ledger that claims it, for a leader of this token and identity."""
+    """The ledger that claims it, for a leader of this token and identity.
+
+    Raises:
+        SlotTaken: it is claimed or passed over already, as its ledger says.
+    """
+    again = ledger.open is not None and (start.slot, start.attempt) == (ledger.open.slot, ledger.open.attempt + 1)
+    if not (start.manual or again or start.slot > ledger.slot):
+        raise SlotTaken(f"slot {start.slot} is not later than {ledger.slot}, up to which all is claimed or passed over")
     if ledger.open is not None:
         # What had failed stands among the past already.
         ledger = ledger.close(Outcome.UNFINISHED, now) if ledger.open.again_at is None else replace(ledger, open=None)
-    slot = ledger.slot if start.manual else max(ledger.slot, start.slot)
+    slot = ledger.slot if start.manual or again else start.slot
     return replace(ledger, slot=slot, open=Open(start.slot, start.attempt, token, identity, now, start.manual))
 
 
@@ -194,5 +207,16 @@ def ended(rules: Rules, ledger: Ledger, now: int, error: str | None) -> Ledger:
         pause = min(round(rules.backoff * 1000) * 2 ** (was.attempt - 1), LONGEST_BACKOFF)
         return replace(after, open=replace(was, again_at=now + pause))
     if rules.overlap == "skip":
-        return replace(after, slot=rules.trigger.latest(after.slot, now) or after.slot)
+        return replace(after, slot=_come_due(rules, after.slot, now))
     return after
+
+
+def _come_due(rules: Rules, after: int, now: int) -> int:
+    """The last slot before the first one that is not due yet; `after` if that is the next.
+
+    Of the slots younger than the jitter about the square root of their number are looked at.
+    """
+    last = rules.trigger.latest(after, now - round(rules.jitter * 1000)) or after
+    while (slot := rules.trigger.next(last)) is not None and last < slot and rules.due(slot) <= now:
+        last = slot
+    return last

@@ -32,6 +32,7 @@ from ..errors import (
     NoNode,
     NotConnected,
     ServerError,
+    SlotTaken,
     TermEnded,
     UsageError,
     ZooKeeperError,
@@ -120,10 +121,10 @@ class Job:
         while True:
             try:
                 page = await self._open_page(term)
-                self._refused = ""
                 await self._take_up(term, page)
                 while True:
                     await self._step(term, page)
+                    self._refused = ""
             except TermEnded:
                 # We are about to be cancelled. If not, it was a lease that has been renewed just in time.
                 await asyncio.sleep(HOLD_OFF)
@@ -131,7 +132,7 @@ class Job:
                 continue  # somebody else has written: look again
             except (NotConnected, ConnectionLost):
                 await self._client.wait_connected()
-            except (ServerError, LedgerError) as error:
+            except (ServerError, LedgerError, SlotTaken) as error:
                 level = logging.DEBUG if str(error) == self._refused else logging.ERROR
                 self._refused = str(error)
                 if isinstance(error, LedgerError):

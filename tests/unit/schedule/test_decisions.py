@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from leader_async import LedgerError, UsageError
+from leader_async.errors import SlotTaken
 from leader_async.schedule.decisions import (
     ATTEMPTS,
     LONGEST_BACKOFF,
@@ -157,6 +158,39 @@ def test_slots_that_come_due_during_a_run(overlap: str, then: object) -> None:
     assert decide(overlapping, book, s(35)) == then
 
 
+def test_slots_that_have_not_come_due_by_their_jitter_are_not_passed_over() -> None:
+    jittery = rules(jitter=8, overlap="skip")
+    due = jittery.due(s(20))
+    assert s(21) < due < s(28), "the case that is meant"
+    asked = began(Start(s(20) + 1, manual=True), at=20, slot=10)
+    book = ended(jittery, asked, due - 1, None)
+    assert decide(jittery, book, due - 1) == Wait(due)
+    assert decide(jittery, book, due) == Start(s(20))
+    assert ended(jittery, asked, due, None).slot == s(20), "it came due during the run"
+
+
+def test_each_of_a_thousand_slots_with_jitter_runs() -> None:
+    hourly = Rules("job", Every(3600), jitter=1800)
+    book, now, ran = Ledger(hourly.trigger.spec, 0), 0, []
+    while now < s(1000 * 3600):
+        match decide(hourly, book, now):
+            case Start(slot) as start:
+                ran.append(slot)
+                book = ended(hourly, claimed(book, start, 1, "a", now), now + s(900), None)
+            case Wait(until):
+                assert until is not None
+                now = until
+    assert ran == [s(3600 * place) for place in range(1, len(ran) + 1)]
+    assert len(ran) >= 999
+
+
+def test_a_jitter_over_many_slots_is_looked_at_in_part() -> None:
+    jittery = Rules("job", Every(0.1), jitter=86400)
+    book = ended(jittery, began(Start(0, manual=True), at=0), s(10**6), None)
+    assert s(10**6 - 86400) <= book.slot < s(10**6 - 86400 + 500), "5,000 of 864,000"
+    assert jittery.due(book.slot + 100) > s(10**6)
+
+
 def test_a_short_run_passes_nothing_over() -> None:
     book = ended(rules(overlap="skip"), began(Start(s(10)), at=10), s(12), None)
     assert (book.slot, book.open, book.past[-1].outcome) == (s(10), None, Outcome.DONE)
@@ -200,7 +234,9 @@ def test_an_attempt_in_the_future_comes_back_with_its_ledger() -> None:
     patient = rules(retries=1)
     book = ended(patient, began(Start(s(3620)), at=3620), s(3621), "no")
     assert decide(patient, book, s(20)) == Wait(s(3622), ahead=s(3600))
-    assert decide(patient, reset(book, s(20)), s(20)) == Start(s(3620), 2)
+    again = decide(patient, reset(book, s(20)), s(20))
+    assert again == Start(s(3620), 2)
+    assert claimed(reset(book, s(20)), again, 8, "b", s(20)).slot == s(20), "it does not take the ledger with it"
     under_way = began(Start(s(3620)), at=3620)
     assert reset(under_way, s(20)).open == under_way.open
 
@@ -209,6 +245,62 @@ def test_two_clocks_that_are_right_are_no_future() -> None:
     assert (ahead(s(20) + AHEAD, s(20)), ahead(s(21) + AHEAD, s(20))) == (0, AHEAD + s(1))
     assert reset(ledger(25), s(20)).slot == s(25), "what may have been run is not run again"
     assert reset(ledger(0), s(20)).slot == s(20), "what was missed is passed over"
+
+
+def test_another_way_to_write_a_trigger_is_no_other_trigger() -> None:
+    """Ledgers of old have six digits of the interval."""
+    long = Rules("job", Every(1234567))
+    step = decide(long, Ledger("every 1.23457e+06 s", s(1234567)), s(3 * 1234567 + 1))
+    assert isinstance(step, Rewrite)
+    assert step.ledger == Ledger("every 1234567 s", s(1234567))
+    assert decide(long, step.ledger, s(3 * 1234567 + 1)) == Start(s(3 * 1234567)), "what was missed is made up for"
+
+
+@pytest.mark.parametrize("slot", [10, 0, -10])
+def test_a_slot_that_is_not_later_than_the_ledgers_is_not_claimed(slot: int) -> None:
+    with pytest.raises(SlotTaken, match="not later than 10000"):
+        claimed(ledger(10), Start(s(slot)), 1, "a", s(20))
+    with pytest.raises(SlotTaken):
+        claimed(began(Start(s(10)), at=10), Start(s(10), 3), 1, "a", s(20))
+    assert claimed(ledger(10), Start(s(slot), manual=True), 1, "a", s(20)).slot == s(10)
+
+
+def test_a_trigger_that_goes_back_runs_nothing_twice() -> None:
+    """As a cron expression once did, in the night in which an hour comes twice."""
+
+    class Back(Every):
+        def latest(self, after: int, now: int) -> int | None:
+            return s(10)
+
+    back = Rules("job", Back(10))
+    step = decide(back, ledger(10), s(30))
+    assert step == Start(s(10))
+    with pytest.raises(SlotTaken):
+        claimed(ledger(10), step, 1, "a", s(30))
+
+
+def test_what_a_decision_costs_does_not_depend_on_what_was_missed() -> None:
+    class Counting(Every):
+        asked = 0
+
+        def next(self, after: int) -> int | None:
+            self.asked += 1
+            return super().next(after)
+
+        def latest(self, after: int, now: int) -> int | None:
+            self.asked += 1
+            return super().latest(after, now)
+
+    million = 10**6
+    for missed, slot in (("latest", million), ("all", 1), ("skip", million)):
+        every = Counting(10)
+        how = Rules("job", every, missed=missed, overlap="queue")  # type: ignore[arg-type]
+        book = ledger()
+        step = decide(how, book, s(10 * million))
+        assert step == Start(s(10 * slot))
+        assert every.asked == 1
+        after = claimed(book, step, 1, "a", s(10 * million))
+        assert len(encode(after)) < 300, "and so does the ledger"
 
 
 def test_a_trigger_that_is_never_due_again_is_waited_for() -> None:
@@ -226,7 +318,7 @@ def test_a_trigger_that_is_never_due_again_is_waited_for() -> None:
 def test_the_past_is_bounded() -> None:
     book = ledger()
     for place in range(KEPT + 5):
-        book = ended(rules(), claimed(book, Start(s(10 * place)), place, "a", 0), 0, "x" * 1000)
+        book = ended(rules(), claimed(book, Start(s(10 * place + 10)), place, "a", 0), 0, "x" * 1000)
     assert len(book.past) == KEPT
     assert book.past[-1].token == KEPT + 4
     assert {len(past.error) for past in book.past} == {ERROR_LENGTH}

@@ -18,6 +18,7 @@ from leader_async.errors import NotConnected, TermEnded
 from leader_async.schedule import job
 from leader_async.schedule.ledger import Ledger, encode, reset
 from leader_async.schedule.run import attempt
+from leader_async.schedule.triggers import Every
 from leader_async.testing import ZooKeeper, zookeeper
 from leader_async.zookeeper import messages as m
 
@@ -477,6 +478,22 @@ async def test_a_ledger_in_the_future_is_told_of_and_runs_once_it_is_reset(
             await zk.client.request(m.SetData(LEDGER, encode(reset(future, round(time.time() * 1000))), 0))
             await until(lambda: runs)
     assert caplog.text.count("in the future") == 1, "it looks again and again, and tells once"
+
+
+async def test_a_trigger_that_goes_back_runs_no_slot_twice(
+    zookeeper: ZooKeeper, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "HOLD_OFF", 0.02)
+    async with connected(zookeeper) as (_, election):
+        jobs, runs = noting(Schedule(election))
+        slot = round(time.time()) * 1000 + 1000
+        monkeypatch.setattr(Every, "next", lambda self, after: slot)
+        monkeypatch.setattr(Every, "latest", lambda self, after, now: slot if now >= slot else None)
+        async with running(jobs):
+            await until(lambda: "not later than" in caplog.text)
+            await jobs.run_now("job")
+    assert [(run.slot.timestamp() * 1000, run.manual) for run in runs if not run.manual] == [(slot, False)]
+    assert [run.manual for run in runs] == [False, True]
 
 
 async def test_a_strangers_ledger_stops_that_job_only(zookeeper: ZooKeeper, caplog: pytest.LogCaptureFixture) -> None:
