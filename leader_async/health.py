@@ -30,6 +30,8 @@ def unready(status: Status, connected: bool) -> str | None:
         status: of the election.
         connected: a ZooKeeper server serves the session.
     """
+    if not status.alive:
+        return "the candidacy has died of a bug"
     if not connected:
         return "no ZooKeeper server is connected"
     if not status.in_queue:

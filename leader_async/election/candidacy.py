@@ -32,6 +32,10 @@ Order rests on the queue (`queue`): one listing after the join, then one watch o
     under this join's uuid is this session's (CURATOR-498): no join outlives its session, and each has its own uuid.
  7. Every few session timeouts everything is read again; a difference that no event told of is healed, counted, logged.
 
+A bug:
+ 8. A candidacy that has raised an error knows nothing for certain: it leads no more at once, has no stake in any
+    confirm, and wants nothing more. What is left of it in ZooKeeper is cleared away by others (`remains`).
+
 It does not promise that the work obeys: work that does not end keeps the znode. Better no leader than two.
 """
 
@@ -92,10 +96,23 @@ class Candidacy(Holding):
             leaving: why no further term is wanted: leave, as `leave` does. "" if one is.
         """
         self.work = Work.NONE
-        if leaving:
+        if leaving and not self.dead:
             self.leave(now, leaving)
         else:
             self._advance(now)
+
+    def die(self, reason: str, *, working: bool) -> None:
+        """It has a bug: nothing of what it knows counts any more; rule 8.
+
+        Args:
+            reason: for people.
+            working: work was started and has not ended; `work_ended` will tell.
+        """
+        self.dead, self.wanted = True, False
+        self.work = Work.STOPPING if working else Work.NONE
+        self.commands.clear()
+        if self.hold is not None:
+            self.hold.over = self.hold.over or reason
 
     # -- what is asked of it -------------------------------------------------------------------------------------------
 
@@ -133,6 +150,8 @@ class Candidacy(Holding):
 
     def state(self, now: float) -> str:
         """Its state in the field's words, see the drawing above."""
+        if self.dead:
+            return "ending" if self.working else "idle"
         if self.departing:
             return "ending" if self.working else "leaving"
         if self.hold is not None:
@@ -248,6 +267,8 @@ class Candidacy(Holding):
     # -- deciding what to do next --------------------------------------------------------------------------------------
 
     def _advance(self, now: float) -> None:
+        if self.dead:
+            return
         leads = self.is_leader(now)
         if leads and self.work is Work.NONE:
             assert self.hold is not None

@@ -106,7 +106,7 @@ class Connection:
         self._elections: dict[str, Election] = {}
         self.historian = Historian(self.client)
         self._watchdog = Watchdog(self._elections.values, overdue)
-        self._keeper = Keeper()
+        self._keeper = Keeper(lambda candidacy, error: self._elections[candidacy.settings.parent].die(error))
         self.tally = ConfirmTally()
         self._alarm = Alarm(self.confirm_due, self.client.tally.lag)
         self._hurried: list[Candidacy] = []

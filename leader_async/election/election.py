@@ -3,6 +3,9 @@
 Rules:
 - `is_leader` is computed from the lease's deadline whenever it is asked; nobody stores it. In a forked child, and once
   the candidacy has died of a bug, it is False.
+- A candidacy that raises an error, whoever called it, is dead (`die`): its work is stopped, whoever runs it gets the
+  error, and when the work has ended its znode is deleted, so that another process leads.
+- A job's end counts for the `run` or `terms` that it was made for, and not for the next one.
 - One place starts and stops work (`carry_out`). State is published before anybody is told of a change.
 - All inputs reach the candidacy in the order in which they happened, in the event loop; no locks are needed.
 
@@ -33,6 +36,7 @@ from .commands import ConfirmNow, Denied, Hold, Left, Note, Send, StartWork, Sto
 from .historian import why_no_confirm
 from .jobs import Call, Handout, Job
 from .observer import Observer
+from .remains import clear_away
 from .standing import Settings
 from .telling import Telling
 from .term import Term
@@ -61,6 +65,8 @@ class Election(Observer):
         self.telling = Telling(self.name, self.candidacy)
         self._alarm = Alarm(self._tick)
         self._job: Job | None = None
+        self._working: Job | None = None  # whose work was started, and has not ended
+        self._told_to_stop = False  # that work was
         self._term: Term | None = None
         self._hold: Hold | None = None  # the last one under which work was started
         self._later: list[Callable[[], None]] = []  # what people want to know, when there is time to tell them
@@ -130,7 +136,7 @@ class Election(Observer):
         `work(term)` is started when this process leads, cancelled and awaited when it does not, and started again when
         it leads again (with the same term if that was only suspended). When it returns or raises by itself, the place
         is given up, and this returns or raises the same. Cancelling this stops the work, awaits its end, and gives the
-        place up.
+        place up; who cancels again does not wait for that, and it goes on in the background.
 
         Args:
             work: a coroutine function; it gets the `Term`.
@@ -141,7 +147,11 @@ class Election(Observer):
             NoAuth, AuthFailed: ZooKeeper does not let this process take part, with the credentials that it has given.
         """
         check_async(work, "the work of an election", "term")
-        job = Call(work, self._ended)
+
+        def ended(*, final: bool, reason: str) -> None:
+            self._ended(job, final=final, reason=reason)
+
+        job = Call(work, ended)
         async with self._campaign(job):
             return await job.result
 
@@ -161,7 +171,11 @@ class Election(Observer):
             SessionClosed: the connection was closed.
             NoAuth, AuthFailed: ZooKeeper does not let this process take part, with the credentials that it has given.
         """
-        job = Handout(self._ended)
+
+        def ended(*, final: bool, reason: str) -> None:
+            self._ended(job, final=final, reason=reason)
+
+        job = Handout(ended)
         async with self._campaign(job):
             while True:
                 term = await job.next()
@@ -275,14 +289,16 @@ class Election(Observer):
 
     async def _wait_left(self) -> None:
         """Wait for the work's end without a limit, then for ZooKeeper for as long as the session can live."""
-        while self.candidacy.working and self._died is None:
+        while self.candidacy.working:
             await self._news.wait()
         try:
             async with asyncio.timeout(self._client.timeout):
                 # Who is refused has nobody to tell: what there may be ends with the session.
                 while not (self.candidacy.idle or self._died or self._client.refused):
                     await self._news.wait()
-        except TimeoutError:
+                if self._died is not None:
+                    await clear_away(self._client, self._parent, self.candidacy.uuid)
+        except (TimeoutError, ZooKeeperError):
             self._gave_up = True
             fields = {"event": "place_left_behind", "election": self.name, "identity": self.identity}
             log.warning("%s: ZooKeeper is away: our place ends with the session", self.name, extra=fields)
@@ -343,7 +359,7 @@ class Election(Observer):
             if at_once:
                 self._client.flush()  # an heir's turn may have come: what follows here can wait for its read
         except Exception as error:  # the supervisor: a candidacy that has broken its own rules must not lead
-            self._die(error)
+            self.die(error)
             return
         self._changes.fire()
         if self._staked and not self.candidacy.has_stake:  # at once: nobody may confirm for it any more
@@ -358,14 +374,18 @@ class Election(Observer):
     def _settle(self) -> None:
         """What can wait until requests are on their way and work has begun: a handover waits for those."""
         self._settling = False
+        try:  # before anything is told: an error there must not cost the lease, or the next step
+            if not self._staked and self.candidacy.has_stake:
+                self._staked = True
+                self._connection.note(self.candidacy)
+            if not self._shut:
+                self._alarm.set(self.candidacy.deadline())
+        except Exception as error:
+            self.die(error)
         later, self._later = self._later, []
         for tell in later:
             tell()
-        if not self._staked and self.candidacy.has_stake:
-            self._staked = True
-            self._connection.note(self.candidacy)
         if not self._shut:
-            self._alarm.set(self.candidacy.deadline())
             self._note_state()
         self.telling.speak()
 
@@ -379,8 +399,8 @@ class Election(Observer):
                 self._start(hold)
             case StopWork(reason):
                 self._stopped_at = clock.now()
-                if self._job is not None:
-                    self._job.stop()
+                if self._working is not None:
+                    self._stop_work(self._working)
                 else:
                     self.candidacy.work_ended(self._stopped_at)
                 self._later.append(self._telling_why(self.candidacy.hold, reason))
@@ -417,7 +437,13 @@ class Election(Observer):
         assert self._term is not None
         assert self._job is not None
         self._job.start(self._term)
+        self._working, self._told_to_stop = self._job, False
         self._later.append(partial(self._tell_begun, hold, clock.now(), resumed=resumed))
+
+    def _stop_work(self, working: Job) -> None:
+        if not self._told_to_stop:
+            self._told_to_stop = True
+            working.stop()
 
     def _tell_begun(self, hold: Hold, at: float, *, resumed: bool) -> None:
         self.telling.began(hold, at, resumed=resumed)
@@ -443,10 +469,13 @@ class Election(Observer):
         self.telling.over(hold, stopped_at, at)
         self._connection.historian.over(self.candidacy, hold, stopped_at)
 
-    def _ended(self, *, final: bool, reason: str) -> None:
+    def _ended(self, job: Job, *, final: bool, reason: str) -> None:
         if self.is_leader:  # by itself, and not because it was stopped
             self._stopped_at = clock.now()
-        self._feed(lambda now: self.candidacy.work_ended(now, reason if final else ""))
+        leaving, self._working = reason if final and job is self._job else "", None
+        if self._died is not None:
+            self.candidacy.work_ended(clock.now())
+        self._feed(lambda now: self.candidacy.work_ended(now, leaving))
         self._news.fire()
 
     def _tick(self) -> None:
@@ -461,19 +490,32 @@ class Election(Observer):
         if self.candidacy.idle:
             self._news.fire()
 
-    def _die(self, error: Exception) -> None:
+    def die(self, error: Exception) -> None:
+        """The candidacy has broken its own rules: it must not lead, and stands in nobody's way.
+
+        Args:
+            error: what it raised.
+        """
+        if self._died is not None:
+            return
         self._died = error
+        self._stopped_at = clock.now()
+        self.candidacy.die("the candidacy has died of a bug", working=self._working is not None)
+        self._connection.note(self.candidacy)
+        self._connection.term_over()
         log.critical(
             "%s: the candidacy has died of a bug; this process leads no more",
             self.name,
             exc_info=error,
             extra={"event": "bug", "election": self.name, "identity": self.identity},
         )
+        if self._working is not None:
+            self._stop_work(self._working)
         if self._job is not None:
-            if self.candidacy.working:
-                self._job.stop()
             self._job.fail(error)
         self._news.fire()
+        self._changes.fire()
+        self._connection.changed.fire()
 
     def _raise_if_dead(self) -> None:
         if self._died is not None:

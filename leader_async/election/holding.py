@@ -148,7 +148,7 @@ class Holding(Standing):
     @property
     def has_stake(self) -> bool:
         """Whether a confirm is of use to us: we hold, or are named."""
-        return bool(self.session_id) and not self.departing and (self.hold is not None or self.named)
+        return bool(self.session_id) and not (self.departing or self.dead) and (self.hold is not None or self.named)
 
     def stake(self, *, publish: bool = True) -> Stake:
         """What our part in the next confirm is, if we have one; with a new card only if there is room for it."""

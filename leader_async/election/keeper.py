@@ -9,14 +9,17 @@ write that changes nothing (but for a card, once a term). Rules:
    server is not to be trusted, so that the connection is dropped while three fifths of the lease are left.
 4. Who cannot wait for the period's end is hurried: a round of those alone is sent at once, which renews nobody else.
 5. A round is one transaction up to `LARGEST` bytes, several beyond that: ZooKeeper takes frames up to its jute limit.
+6. A candidate that raises an error when it is asked for its stake, or told of an answer, has a bug. `broken` is told,
+   so that it has no stake any more; the others' rounds and answers go on.
 
 It does not promise that a lease holds: without an answer it runs out, whatever the keeper does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from ..zookeeper.messages import Answer, Check, Multi, Operation, SetData, Transacted
 from .candidacy import Candidacy
@@ -55,10 +58,19 @@ class Round:
         raise IndexError(index)
 
 
-class Keeper:
-    """See the module's docstring."""
+def _raise(candidate: Candidacy, error: Exception) -> None:
+    raise error
 
-    def __init__(self) -> None:
+
+class Keeper:
+    """See the module's docstring.
+
+    Args:
+        broken: told of each candidate that has a bug, and of the error that it raised; rule 6.
+    """
+
+    def __init__(self, broken: Callable[[Candidacy, Exception], None] = _raise) -> None:
+        self._broken = broken
         # In order, as a set is not: rounds are the same in every run.
         self._staked: dict[Candidacy, None] = {}
         self._hurried: dict[Candidacy, None] = {}
@@ -103,8 +115,12 @@ class Keeper:
     def _cut(self, candidates: Iterable[Candidacy]) -> Iterator[Round]:
         stakes: list[tuple[Candidacy, Stake]] = []
         size = cards = 0
-        for candidate in candidates:
-            stake = candidate.stake(publish=cards < CARDS)
+        for candidate in [*candidates]:
+            try:
+                stake = candidate.stake(publish=cards < CARDS)
+            except Exception as error:
+                self._broken(candidate, error)
+                continue
             cards += bool(stake.card)
             more = sum(map(_size, stake.operations))
             if stakes and size + more > LARGEST:
@@ -112,7 +128,8 @@ class Keeper:
                 stakes, size = [], 0
             stakes.append((candidate, stake))
             size += more
-        yield _round(stakes)
+        if stakes:
+            yield _round(stakes)
 
     def answered(self, sent_round: Round, answer: Answer, sent: float, now: float) -> None:
         """The answer to a round came; tells the candidates what it means for them.
@@ -126,14 +143,20 @@ class Keeper:
         match answer:
             case Transacted() as transacted if transacted.ok:
                 for candidate, stake in sent_round.stakes:
-                    candidate.confirmed(stake, sent, now)
+                    self._tell(candidate, partial(candidate.confirmed, stake, sent, now))
             case Transacted(failure=(index, code)):
                 candidate, stake, part = sent_round.stake_of(index)
                 self._hurried.update((other, None) for other, _ in sent_round.stakes if other is not candidate)
-                candidate.refused(stake, part, code, now)
+                self._tell(candidate, partial(candidate.refused, stake, part, code, now))
                 self.note(candidate)
             case _:
                 pass  # it counts for nothing; the period or the next connection brings the next one
+
+    def _tell(self, candidate: Candidacy, answer: Callable[[], None]) -> None:
+        try:
+            answer()
+        except Exception as error:
+            self._broken(candidate, error)
 
 
 def _round(stakes: list[tuple[Candidacy, Stake]]) -> Round:

@@ -137,6 +137,7 @@ class Standing:
         self.barred: Send | None = None  # the lowest znode above the election's that we may not make
         self.let_in = False  # access lists have allowed us to read the queue that we had joined
         self.departing = False  # this join is over, its znode is not yet
+        self.dead = False  # of a bug
         self.uncertain = False  # a change's reply was lost
         self.work = Work.NONE
         self.gone: dict[str, float] = {}  # when we learnt of each znode's end

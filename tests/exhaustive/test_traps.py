@@ -316,6 +316,22 @@ def test_a_server_behind_an_event_is_believed_no_more_than_the_event() -> None:
     assert third.candidacy.healed == 0
 
 
+def test_a_candidacy_that_has_died_of_a_bug_confirms_no_more() -> None:
+    """A connection that lives on must not keep the lease of a candidacy that nobody drives any more."""
+    world = joined(2)
+    first, _ = in_order(world)
+    term = first.candidacy.hold
+    assert first.leads
+    assert term is not None
+    first.candidacy.die("a bug", working=True)
+    first.carry_out()
+    assert not first.leads
+    pass_time(world, 2 * term.lease)
+    assert not term.leads(first.now)
+    assert first.candidacy.next_command() is None
+    assert first.keeper.due() is None
+
+
 UP, UP_AGAIN = ("open", "serve", "receive"), ("open", "serve", "receive", "serve", "receive")
 """A handshake; one that is followed by a request, be it the close of a session that nobody wants."""
 

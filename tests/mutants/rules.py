@@ -114,6 +114,11 @@ def _revived() -> AbstractContextManager[Any]:
     return instead(Candidacy, "confirmed", confirmed)
 
 
+@mutant("a candidacy that has died of a bug goes on confirming")
+def _undead() -> AbstractContextManager[Any]:
+    return instead(Candidacy, "die", lambda own, reason, *, working: None)
+
+
 # -- the record --------------------------------------------------------------------------------------------------------
 
 

@@ -33,3 +33,4 @@ async def test_who_could_lead(connected: bool, in_queue: bool, problem: str | No
     status = replace(connect("127.0.0.1:1").election("e").status(), in_queue=in_queue)
     found = unready(status, connected)
     assert found is None if problem is None else problem in str(found)
+    assert "died of a bug" in str(unready(replace(status, alive=False), connected=True))

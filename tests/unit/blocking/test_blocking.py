@@ -449,7 +449,7 @@ def test_what_ends_a_background_candidacy_is_raised(zk: blocking.Connection) -> 
     work = election.leader_only(lambda: "done")
     election.join()
     until(work)
-    zk._door.do(lambda: election._election._die(ZeroDivisionError("a bug")))  # nothing short of a bug does it
+    zk._door.do(lambda: election._election.die(ZeroDivisionError("a bug")))  # nothing short of a bug does it
     assert not election.is_leader
     with pytest.raises(ZeroDivisionError):
         until(work)

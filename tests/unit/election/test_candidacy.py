@@ -923,3 +923,25 @@ def test_that_a_record_cannot_be_read_is_said_once_and_that_it_can_be_again() ->
     read(r.encode(held("a-n_1")))
     read(r.encode(held("a-n_1")))
     assert said() == ["record_readable"]
+
+
+def test_a_dead_candidacy_leads_no_more_and_wants_nothing_more(stage: Stage) -> None:
+    stage.lead()
+    hold, stake = stage.candidacy.hold, stage.stake()
+    assert hold is not None
+    stage.candidacy.die("a bug", working=True)
+    assert not stage.candidacy.is_leader(stage.now)
+    assert not stage.candidacy.has_stake
+    assert (stage.candidacy.state(stage.now), stage.candidacy.working) == ("ending", True)
+    stage.candidacy.confirmed(stake, stage.now, stage.now)
+    assert not hold.leads(stage.now)
+    stage.candidacy.work_ended(stage.now, "the work is done")
+    assert (stage.candidacy.state(stage.now), stage.candidacy.working) == ("idle", False)
+    assert stage.take() == []
+
+
+def test_one_may_die_without_a_term(stage: Stage) -> None:
+    stage.enter("a-n_0000000001")
+    stage.candidacy.die("a bug", working=False)
+    stage.candidacy.tick(stage.now + 100)
+    assert stage.take() == []

@@ -218,3 +218,44 @@ def test_a_round_of_an_earlier_term_does_not_renew_a_later_one() -> None:
     candidacy.hold = Hold("me-n_2", 4, 2, 60, 3.0, 101.5)
     keeper.answered(found, m.Transacted((m.Checked(), m.Checked())), 101.0, 101.1)
     assert candidacy.hold.until == 101.5
+
+
+def test_who_has_a_bug_costs_nobody_else_a_round_or_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    sound, broken = leader("a"), leader("b")
+    bugs: list[Candidacy] = []
+
+    def die(candidacy: Candidacy, error: Exception) -> None:
+        bugs.append(candidacy)
+        candidacy.die("a bug", working=False)
+        keeper.note(candidacy)
+
+    keeper = Keeper(die)
+    for candidacy in (broken, sound):
+        keeper.note(candidacy)
+    both = the_round(keeper, 103.0)
+
+    def bug(*arguments: object, **named: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(broken, "confirmed", bug)
+    keeper.answered(both, m.Transacted((m.Checked(),) * 4), 103.0, 103.5)
+    assert sound.is_leader(105.9)
+    assert bugs == [broken]
+    assert not broken.is_leader(103.5)
+    assert [each for each, _ in the_round(keeper, 104.0).stakes] == [sound]
+    monkeypatch.setattr(sound, "stake", bug)
+    assert keeper.rounds(105.0) == []
+    assert bugs == [broken, sound]
+    assert keeper.due() is None
+
+
+def test_a_bug_that_nobody_asks_for_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = leader("a")
+    keeper = keeping(broken)
+
+    def bug(**named: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(broken, "stake", bug)
+    with pytest.raises(ZeroDivisionError):
+        keeper.rounds(103.0)

@@ -131,7 +131,7 @@ async def test_a_trouble_of_ones_own_is_unhealthy(election: Election, connection
 
 async def test_a_dead_candidacy_is_unhealthy_and_does_not_lead(client: Client, election: Election) -> None:
     lead(election)
-    election._die(RuntimeError("a bug"))
+    election.die(RuntimeError("a bug"))
     assert (await client.get("/healthz")).status == 503
     assert not election.is_leader
     assert not (await (await client.get("/status")).json())["alive"]

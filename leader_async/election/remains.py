@@ -1,0 +1,47 @@
+"""What a candidacy that has died of a bug leaves behind: its znode, which would keep all others from leading.
+
+Nothing that it knew is relied on but its uuid, which its join had for itself. Rules:
+1. Its work has ended before (whoever calls this sees to that): better no leader than two.
+2. The queue is listed behind a `sync`, so that a create that was on its way is seen.
+3. A connection that is lost on the way is waited for, and all is done again.
+
+The record still names the znode as its holder. The next candidate waits the lease out, as after any death.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from ..errors import ConnectionLost, NoNode, NotConnected
+from ..zookeeper import messages as m
+from ..zookeeper.client import Client
+from . import queue as q
+
+
+async def clear_away(client: Client, parent: str, uuid: str) -> None:
+    """Delete the znodes of this join.
+
+    Args:
+        client: through whom.
+        parent: path of the election's znode.
+        uuid: the join's.
+
+    Raises:
+        ZooKeeperError: ZooKeeper refuses, or the client was closed; the session's end deletes them, too.
+    """
+    while True:
+        await client.wait_connected()
+        with suppress(NotConnected, ConnectionLost):
+            await _clear_away(client, parent, uuid)
+            return
+
+
+async def _clear_away(client: Client, parent: str, uuid: str) -> None:
+    with suppress(NoNode):
+        await client.request(m.Sync(parent))
+        children = await client.request(m.GetChildren(parent))
+        assert isinstance(children, m.Children)
+        for name in q.in_order(children.names):
+            if name.startswith(q.prefix(uuid)):
+                with suppress(NoNode):
+                    await client.request(m.Delete(f"{parent}/{name}"))
