@@ -1,12 +1,15 @@
 """A ZooKeeper in one process and in memory, for one machine: to try things, and for tests.
 
-`tree` is the data, `watches` who waits for its changes, `expiry` which sessions have gone silent, `host` what one
-server says to its clients, `alone` a host without others; those are pure. `server` carries the bytes.
+`tree` is the data, `watches` who waits for its changes, `reading` the answers that change nothing, `expiry` which
+sessions have gone silent, `host` what one server says to its clients, `alone` a host without others; those are pure.
+`server` carries the bytes.
 
-It answers like ZooKeeper 3.8 (one suite of tests runs against both). What it is *not*: it has no replicas, so it is
-gone when its process is; it writes nothing to a disk, so it begins empty; it has no TLS, no SASL, no quotas, no times
-to live, no persistent watches, no reconfiguration, and no limits but those on a frame; containers are never reaped. Do
-not elect anything with it that matters.
+It answers like ZooKeeper 3.9; one suite of tests compares it with 3.8 and 3.9, byte by byte where clients differ. Where
+those two differ it follows 3.9: `exists` asks for the permission to read, and one connection may have watches of every
+kind on one path. What it is *not*: it has no replicas, so it is gone when its process is; it writes nothing to a disk,
+so it begins empty; it has no TLS, no SASL, no quotas, no times to live, no reconfiguration, and no limits but those on
+a frame (1 MiB less a byte) and on the answer to several reads (4 MiB); containers are never reaped. Do not elect
+anything with it that matters.
 """
 
 from __future__ import annotations

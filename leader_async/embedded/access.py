@@ -1,4 +1,7 @@
-"""Who may do what with a znode: ZooKeeper's access lists, with the schemes `world`, `auth`, `digest` and `ip`."""
+"""Who may do what with a znode: ZooKeeper's access lists, with the schemes `world`, `auth`, `digest` and `ip`.
+
+An id that is null cannot be read, except where it is not looked at: under `auth`, and under a scheme that is not known.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +10,33 @@ import hashlib
 import ipaddress
 from typing import TypeAlias
 
-from ..zookeeper.messages import Access, Permission
+from ..zookeeper.messages import Access, Permission, is_null
 
 Proofs: TypeAlias = tuple[tuple[str, str], ...]
 """Who a client has shown to be: pairs of scheme and id."""
 
 
-def digest_of(credentials: bytes) -> str | None:
-    """The id that `user:password` proves under the scheme `digest`, None if it is no such thing."""
-    user, colon, _ = credentials.partition(b":")
-    if not colon:
-        return None
+class Unreadable(Exception):
+    """Null stands where something must be."""
+
+
+def digest_of(credentials: bytes) -> str:
+    """The id that `user:password` proves under the scheme `digest`; without a colon all of it is the user's name."""
+    user = credentials.partition(b":")[0]
     hashed = base64.b64encode(hashlib.sha1(credentials, usedforsecurity=False).digest()).decode()
     return f"{user.decode(errors='replace')}:{hashed}"
 
 
 def settle(access: tuple[Access, ...], proofs: Proofs) -> tuple[Access, ...] | None:
-    """The list to store: `auth` stands for all that the client has proved. None if it cannot be stored."""
+    """The list to store: `auth` stands for all that the client has proved. None if it cannot be stored.
+
+    Raises:
+        Unreadable: an id is null.
+    """
     settled: list[Access] = []
     for entry in access:
+        if entry.scheme in ("world", "digest", "ip") and is_null(entry.id):
+            raise Unreadable
         match entry.scheme:
             case "world":
                 if entry.id != "anyone":

@@ -24,17 +24,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeAlias
 
-from ..errors import AuthFailed, NoNode, ProtocolError
+from ..errors import AuthFailed, ProtocolError
+from ..zookeeper import foreign
 from ..zookeeper import messages as m
 from ..zookeeper.wire import server as wire
-from ..zookeeper.wire.frames import FRAME_LIMIT, FrameReader
-from ..zookeeper.wire.parts import AUTH_XID
+from ..zookeeper.wire.asked import Asked
+from ..zookeeper.wire.frames import REQUEST_LIMIT, FrameReader
 from .access import Proofs, allows, digest_of
-from .tree import CloseSession, Entry, Happened, OpenSession, Refused, Tree, Write
+from .reading import Asker, Reader
+from .tree import CloseSession, Entry, Happened, OpenSession, Tree, Write
 from .watches import Watches, told
-
-UNIMPLEMENTED = -6
-"""Error code of an operation that the server does not know."""
 
 ENOUGH = 256 * 1024
 """Bytes for one connection in one `take` after which its further requests wait."""
@@ -82,7 +81,7 @@ class _Connection:
     syncing: str = ""
     said: int = 0  # bytes since the last `take`
     serving: bool = False
-    asked: deque[tuple[int, m.Request | wire.Unknown]] = field(default_factory=deque)
+    asked: deque[tuple[int, Asked]] = field(default_factory=deque)
 
 
 Output: TypeAlias = tuple[int, bytes | None]
@@ -105,6 +104,7 @@ class Host:
         self._timeouts = timeouts
         self._wall = wall
         self._watches = Watches()
+        self._reader = Reader(tree, self._watches)
         self._connections: dict[int, _Connection] = {}
         self._serving: dict[int, dict[int, None]] = {}  # which connections serve a session; a dict keeps the order
         self._numbers = 0
@@ -116,7 +116,7 @@ class Host:
     def open(self, peer: str) -> int:
         """A client has connected from this address; returns the connection's number."""
         self._numbers += 1
-        self._connections[self._numbers] = _Connection(FrameReader(FRAME_LIMIT), peer, (("ip", peer),))
+        self._connections[self._numbers] = _Connection(FrameReader(REQUEST_LIMIT), peer, (("ip", peer),))
         return self._numbers
 
     def receive(self, number: int, data: bytes, now: float) -> None:
@@ -245,80 +245,52 @@ class Host:
         connection.serving = True
         while connection.asked and not connection.waiting and number in self._connections and connection.said < ENOUGH:
             xid, request = connection.asked.popleft()
-            match request:
-                case m.Create() | m.Delete() | m.SetData() | m.Multi() | m.SetAccess():
-                    connection.waiting = True
-                    self._submit(Ticket(number, xid), request, connection)
-                case m.Close():
-                    connection.waiting = True
-                    self._submit(Ticket(number, xid), CloseSession(), connection)
-                case m.Check() | wire.Unknown():
-                    self._answer(number, xid, m.Failed(UNIMPLEMENTED))
-                case m.Authenticate(scheme, credentials):
-                    self._authenticate(number, connection, scheme, credentials)
-                case m.SetWatches():
-                    self._set_watches(number, connection, request)
-                    self._answer(number, xid, m.WatchesSet())
-                case m.Sync(path):
-                    connection.waiting, connection.syncing = True, path
-                    self._quorum.sync(Ticket(number, xid))
-                case m.Ping():
-                    self._answer(number, xid, m.Ponged())
-                case _:
-                    assert isinstance(request, m.GetData | m.GetChildren | m.Exists | m.GetAccess)
-                    self._answer(number, xid, self._read(number, connection, request))
+            self._do(number, connection, xid, request)
         connection.serving = False
+
+    def _do(self, number: int, connection: _Connection, xid: int, request: Asked) -> None:
+        match request:
+            case m.Create() | m.Delete() | m.SetData() | m.Multi() | m.SetAccess() | foreign.Impossible():
+                connection.waiting = True
+                self._submit(Ticket(number, xid), request, connection)
+            case m.Close():
+                connection.waiting = True
+                self._submit(Ticket(number, xid), CloseSession(), connection)
+            case m.Check() | foreign.Unknown():
+                self._say(number, wire.encode_reply(xid, -1, m.Failed(foreign.UNIMPLEMENTED)))
+                self.hang_up(number)
+            case foreign.Unreadable():
+                self._answer(number, xid, m.Failed(foreign.UNREADABLE))
+            case m.Authenticate():
+                self._authenticate(number, connection, xid, request)
+            case m.SetWatches() | foreign.SetEveryWatch():
+                for one in self._reader.set_again(self._asker(number, connection), request):
+                    self._tell(number, one, -1)
+                self._answer(number, xid, m.WatchesSet())
+            case m.Sync(path):
+                connection.waiting, connection.syncing = True, path
+                self._quorum.sync(Ticket(number, xid))
+            case m.Ping():
+                self._answer(number, xid, m.Ponged())
+            case _:
+                self._answer(number, xid, self._reader.answer(self._asker(number, connection), request))
+
+    def _asker(self, number: int, connection: _Connection) -> Asker:
+        return Asker(number, connection.session, connection.proofs)
 
     def _submit(self, ticket: Ticket, write: Write, connection: _Connection) -> None:
         self._quorum.submit(Entry(connection.session, write, connection.proofs, self._wall()), ticket)
 
-    def _read(self, number: int, connection: _Connection, request: m.Read) -> m.Reply:
-        try:
-            reply = self.tree.read(request, connection.proofs)
-        except Refused as refused:
-            if refused.code == NoNode.code and isinstance(request, m.Exists) and request.watch:
-                self._watches.on_data(request.path, number)
-            return m.Failed(refused.code)
-        match request:
-            case m.GetData(path, True) | m.Exists(path, True):
-                self._watches.on_data(path, number)
-            case m.GetChildren(path, True):
-                self._watches.on_children(path, number)
-        return reply
-
-    def _authenticate(self, number: int, connection: _Connection, scheme: str, credentials: bytes) -> None:
-        proof = digest_of(credentials) if scheme == "digest" else None
-        if proof is None:
-            self._answer(number, AUTH_XID, m.Failed(AuthFailed.code))
+    def _authenticate(self, number: int, connection: _Connection, xid: int, request: m.Authenticate) -> None:
+        proved: Proofs = ()
+        if request.scheme == "ip":  # proves what is known of everybody
+            proved = (("ip", connection.peer),)
+        elif request.scheme == "digest" and not m.is_null(request.credentials):
+            proved = (("digest", digest_of(request.credentials)),)
+        connection.proofs = tuple(dict.fromkeys((*connection.proofs, *proved)))
+        self._say(number, wire.encode_reply(xid, 0, m.Authenticated() if proved else m.Failed(AuthFailed.code)))
+        if not proved:
             self.hang_up(number)
-            return
-        connection.proofs = tuple(dict.fromkeys((*connection.proofs, ("digest", proof))))
-        self._say(number, wire.encode_reply(AUTH_XID, 0, m.Authenticated()))
-
-    def _set_watches(self, number: int, connection: _Connection, request: m.SetWatches) -> None:
-        """Set each watch again, or tell at once what it would have told."""
-        find = self.tree.find
-        for path in request.data:
-            node = find(path)
-            if node is None:
-                self._tell(number, Happened(m.Change.DELETED, path))
-            elif node.mzxid > request.zxid:
-                self._tell(number, Happened(m.Change.DATA, path, node.access))
-            else:
-                self._watches.on_data(path, number)
-        for path in request.exists:
-            if (node := find(path)) is not None:
-                self._tell(number, Happened(m.Change.CREATED, path, node.access))
-            else:
-                self._watches.on_data(path, number)
-        for path in request.children:
-            node = find(path)
-            if node is None:
-                self._tell(number, Happened(m.Change.DELETED, path))
-            elif node.pzxid > request.zxid:
-                self._tell(number, Happened(m.Change.CHILDREN, path, node.access))
-            else:
-                self._watches.on_children(path, number)
 
     # -- what the quorum says ------------------------------------------------------------------------------------------
 
@@ -326,7 +298,7 @@ class Host:
         """The next entry of the log; `ticket` if it is this host's own."""
         reply, happened = self.tree.apply(entry)
         for number, one in list(self._watches.fire(happened)):
-            self._tell(number, one)
+            self._tell(number, one, self.tree.zxid)
         if ticket is not None and (connection := self._connections.get(ticket.connection)) is not None:
             if isinstance(entry.write, OpenSession):
                 self._accept(ticket.connection, connection, entry.write)
@@ -374,26 +346,24 @@ class Host:
 
     # -- saying --------------------------------------------------------------------------------------------------------
 
-    def _tell(self, number: int, happened: Happened) -> None:
-        connection = self._connections.get(number)
-        if connection is not None and allows(happened.access, connection.proofs, m.Permission.READ):
-            self._say(number, wire.encode_watched(told(happened)))
+    def _tell(self, number: int, happened: Happened, zxid: int) -> None:
+        if allows(happened.access, self._connections[number].proofs, m.Permission.READ):
+            self._say(number, wire.encode_watched(told(happened), zxid))
 
-    def _answer(self, number: int, xid: int, reply: m.Reply) -> None:
+    def _answer(self, number: int, xid: int, reply: m.Reply | foreign.Reply) -> None:
         self._say(number, wire.encode_reply(xid, self.tree.zxid, reply))
 
     def _say(self, number: int, data: bytes) -> None:
         self.sent += 1
         self._out.append((number, data))
-        if (connection := self._connections.get(number)) is not None:
-            connection.said += len(data)
+        self._connections[number].said += len(data)
 
     def _word(self, word: bytes) -> bytes:
         if word == b"ruok":
             return b"imok"
         lines = {
             # Some clients look here for what the server can do.
-            "Zookeeper version": "3.8.0-embedded-in-memory, built on 2026-11-23 00:00 UTC",
+            "Zookeeper version": "3.9.0-embedded-in-memory, built on 2026-11-28 00:00 UTC",
             "Received": self.received,
             "Sent": self.sent,
             "Connections": len(self._connections),

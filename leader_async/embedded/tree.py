@@ -1,12 +1,13 @@
 """The znodes: a state machine that applies one ordered log of transactions, and answers reads of where it is.
 
-Rules, all of them ZooKeeper's (guides and `PrepRequestProcessor`, `DataTree` of 3.8):
+Rules, all of them ZooKeeper's (guides and `PrepRequestProcessor`, `DataTree` of 3.9):
 1. Each entry of the log takes the next zxid, refused ones too. The same entries make the same tree anywhere, so
    replicas are trees that have applied more or less of the same log.
 2. A transaction happens as a whole or not at all; a refused one says which operation was the culprit.
 3. A sequential znode gets the number of znodes that were ever created below its parent.
 4. An ephemeral znode belongs to a session, ends with it, and has no children.
 5. What changed is told in the order in which it happened, with who may know of it.
+6. Null data stays null. A null path cannot be read, and a transaction that has one neither.
 
 Pure: the time is part of an entry, chance is not needed. It keeps no watches and knows no clients.
 """
@@ -19,10 +20,8 @@ from typing import TypeAlias
 
 from ..errors import BadVersion, NoAuth, NoChildrenForEphemerals, NodeExists, NoNode, NotEmpty, SessionExpired
 from ..zookeeper import messages as m
-from .access import Proofs, allows, masked, settle
-
-BAD_ARGUMENTS, INVALID_ACL = -8, -114
-"""Error codes that have no exception of their own (`KeeperException.Code`)."""
+from ..zookeeper.foreign import BAD_ARGUMENTS, INVALID_ACCESS, UNREADABLE, Impossible
+from .access import Proofs, Unreadable, allows, masked, settle
 
 LAST_NUMBER = 2**31 - 1
 """Where a parent's counter stays."""
@@ -61,7 +60,7 @@ class CloseSession:
     """A session ends, by its client's wish or by its timeout."""
 
 
-Write: TypeAlias = m.Operation | m.Multi | m.SetAccess | OpenSession | CloseSession
+Write: TypeAlias = m.Operation | m.Multi | m.SetAccess | Impossible | OpenSession | CloseSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +104,12 @@ class _Doing:
     entry: Entry
     undo: list[Callable[[], None]] = field(default_factory=list)
     happened: list[Happened] = field(default_factory=list)
+
+    def take_back(self) -> None:
+        """Leave everything as it was."""
+        for undo in reversed(self.undo):
+            undo()
+        self.happened.clear()
 
 
 class Tree:
@@ -151,23 +156,26 @@ class Tree:
                 return m.Closed(), doing.happened
             case write if entry.session not in self.sessions:
                 return m.Failed(SessionExpired.code), []
-            case m.Multi(operations):
-                return self._transact(doing, operations), doing.happened
             case write:
                 try:
+                    if isinstance(write, m.Multi):
+                        return self._transact(doing, write.operations), doing.happened
                     return self._do(doing, write), doing.happened
                 except Refused as refused:
                     return m.Failed(refused.code), []
+                except Unreadable:
+                    doing.take_back()
+                    return m.Failed(UNREADABLE), []
 
     def _transact(self, doing: _Doing, operations: tuple[m.Operation, ...]) -> m.Transacted:
         results: list[m.OperationReply] = []
         for index, operation in enumerate(operations):
             try:
+                if m.is_null(getattr(operation, "path", "")):
+                    raise Unreadable
                 result = self._do(doing, operation)
             except Refused as refused:
-                for undo in reversed(doing.undo):
-                    undo()
-                doing.happened.clear()
+                doing.take_back()
                 behind = len(operations) - index - 1
                 codes = [m.ROLLED_BACK] * index + [refused.code] + [m.RUNTIME_INCONSISTENCY] * behind
                 return m.Transacted(tuple(map(m.Failed, codes)))
@@ -175,8 +183,10 @@ class Tree:
             results.append(result)
         return m.Transacted(tuple(results))
 
-    def _do(self, doing: _Doing, operation: m.Operation | m.SetAccess) -> m.OperationReply | m.AccessSet:
+    def _do(self, doing: _Doing, operation: m.Operation | m.SetAccess | Impossible) -> m.OperationReply | m.AccessSet:
         match operation:
+            case Impossible(code):
+                raise Refused(code)
             case m.Create():
                 return self._create(doing, operation)
             case m.Delete(path, version):
@@ -193,7 +203,7 @@ class Tree:
                 node = self._changeable(doing, path, m.Permission.ADMIN)
                 settled = settle(access, doing.entry.proofs)
                 if settled is None:
-                    raise Refused(INVALID_ACL)
+                    raise Refused(INVALID_ACCESS)
                 _expect(node.aversion, version)
                 node = replace(node, access=settled, aversion=node.aversion + 1)
                 self._put(doing, path, node)
@@ -205,12 +215,12 @@ class Tree:
                 return m.Checked()
 
     def _create(self, doing: _Doing, request: m.Create) -> m.Created:
-        entry, path = doing.entry, request.path
+        entry, path = doing.entry, _read(request.path)
         if "/" not in path or "\0" in path:
             raise Refused(BAD_ARGUMENTS)
         access = settle(request.access, entry.proofs)
         if access is None:
-            raise Refused(INVALID_ACL)
+            raise Refused(INVALID_ACCESS)
         above = path.rpartition("/")[0] or "/"
         parent = self._node(above)
         _allow(parent, entry.proofs, m.Permission.CREATE)
@@ -237,7 +247,7 @@ class Tree:
         return m.Created(path, self._stat(path, node) if request.stat else None)
 
     def _delete(self, doing: _Doing, path: str, version: int) -> m.Deleted:
-        if path in OWN or "/" not in path or "\0" in path:
+        if _read(path) in OWN or "/" not in path or "\0" in path:
             raise Refused(BAD_ARGUMENTS)
         above = path.rpartition("/")[0] or "/"
         parent = self._node(above)
@@ -261,11 +271,15 @@ class Tree:
 
         Raises:
             Refused: it cannot be answered.
+            Unreadable: the path is null.
         """
-        node = self._node(request.path)
+        if isinstance(request, m.Exists) and "\0" in request.path:
+            raise Refused(BAD_ARGUMENTS)
+        node = self._node(_read(request.path))
         stat = self._stat(request.path, node)
         match request:
             case m.Exists():
+                _allow(node, proofs, m.Permission.READ)
                 return m.Found(stat)
             case m.GetData():
                 _allow(node, proofs, m.Permission.READ)
@@ -277,6 +291,16 @@ class Tree:
                 assert isinstance(request, m.GetAccess)
                 _allow(node, proofs, m.Permission.READ | m.Permission.ADMIN)
                 return m.AccessList(masked(node.access, proofs), stat)
+
+    def count_below(self, path: str, proofs: Proofs) -> int:
+        """How many znodes there are below this one.
+
+        Raises:
+            Refused, Unreadable: as `read`.
+        """
+        _allow(self._node(_read(path)), proofs, m.Permission.READ)
+        below = path.rstrip("/") + "/"
+        return sum(each.startswith(below) for each in self._nodes if each != "/")
 
     def find(self, path: str) -> Znode | None:
         """The znode at this path."""
@@ -363,6 +387,12 @@ class Tree:
             aversion=node.aversion,
             length=len(node.data),
         )
+
+
+def _read(path: str) -> str:
+    if m.is_null(path):
+        raise Unreadable
+    return path
 
 
 def _children_changed(path: str, node: Znode) -> Happened:

@@ -74,6 +74,24 @@ class Access:
     id: str
 
 
+class _NullData(bytes):
+    """Data that is not there."""
+
+
+class _NullText(str):
+    """A string that is not there."""
+
+
+NULL_DATA: bytes = _NullData()
+NULL_TEXT: str = _NullText()
+"""What the wire calls null. Only a server keeps it apart from what is empty; everybody else may take it for that."""
+
+
+def is_null(value: bytes | str) -> bool:
+    """Whether this is not even empty."""
+    return isinstance(value, _NullData | _NullText)
+
+
 OPEN = (Access(int(Permission.ALL), "world", "anyone"),)
 """The access list of a znode with which anybody may do anything."""
 

@@ -202,7 +202,6 @@ async def access_lists(stage: Stage) -> None:
         m.GetData(p("secret")),
         m.GetChildren(p("secret")),
         m.SetData(p("secret"), b"", -1),
-        m.Exists(p("secret")),
         m.GetAccess(p("secret")),
         m.SetAccess(p("secret"), m.OPEN),
         m.Create(p("secret/x")),

@@ -47,6 +47,7 @@ class Talker:
         self._xid = 0
         self.session, self.password = 0, bytes(16)
         self.zxid = 0
+        self.tells_zxids = False  # of events
 
     async def dial(self, address: str) -> None:
         host, _, port = address.rpartition(":")
@@ -77,7 +78,10 @@ class Talker:
         assert self._reader is not None
         async with asyncio.timeout(LIMIT):
             while not self._got:
-                data = await self._reader.read(65536)
+                try:
+                    data = await self._reader.read(65536)
+                except ConnectionResetError:  # there was more to read for the server
+                    return None
                 if not data:
                     return None
                 self._got += self._frames.feed(data)
@@ -107,6 +111,34 @@ class Talker:
         assert reply is not None
         return reply
 
+    async def raw(self, opcode: int, body: bytes, *, xid: int | None = None, show: int | None = None) -> bytes:
+        """Send these bytes and hear what is answered; returns it.
+
+        Args:
+            opcode: the operation's code.
+            body: the bytes behind it.
+            xid: the request's, None for the next one.
+            show: how many bytes of the answer are written down: what is behind them differs from server to server.
+        """
+        self._xid += 1
+        asked = self._xid if xid is None else xid
+        self.write(struct.pack("!iii", 8 + len(body), asked, opcode) + body)
+        while True:
+            frame = await self.frame()
+            if frame is None:
+                self.heard.append((opcode, "hung up"))
+                return b""
+            got, zxid, error = wire.decode_header(frame)
+            if got == wire.WATCH_XID:
+                self._hear_event(frame)
+                continue
+            assert got == asked
+            self.zxid = max(self.zxid, zxid)
+            answer = frame[16:]
+            cut = answer.replace(self._base.encode(), b"~" * len(self._base))
+            self.heard.append((opcode, self._clock.of(zxid), error, len(answer), cut[:show]))
+            return answer
+
     async def event(self) -> None:
         """Hear one watch event."""
         frame = await self.frame()
@@ -133,6 +165,8 @@ class Talker:
         event = wire.decode_watched(frame)
         assert event is not None
         self.heard.append(self._plain(event))
+        if self.tells_zxids:
+            self.heard.append(self._clock.of(wire.decode_header(frame)[1]))
 
     def _plain(self, value: Any) -> Any:
         """Without what differs from one server to the next."""

@@ -220,7 +220,7 @@ class Supervised:
                 assert self._hello.session_id in (0, self._handle)
                 continue
             xid, request = server.decode_request(frame)
-            assert not isinstance(request, server.Unknown), request
+            assert isinstance(request, m.Request), request
             if isinstance(request, m.Ping):
                 assert xid == wire.PING_XID
             elif not self._connected:

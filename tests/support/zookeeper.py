@@ -1,7 +1,9 @@
 """Real ZooKeeper servers, alone and as an ensemble, that tests start, stop, freeze and kill.
 
-They come from Debian's package `zookeeper`, or from the folder that ZOOKEEPER_HOME names (the Apache tarball). Each has
-ports and a folder of its own, and ends with the test that started it.
+They come from Debian's package `zookeeper`, or from the folder that ZOOKEEPER_HOME names (the Apache tarball). A newer
+one, 3.9, is what `newer.sh` beside this file has unpacked into `build/zookeeper-3.9`, or the folder that
+LEADER_ASYNC_TEST_ZOOKEEPER_HOME names. Each server has ports and a folder of its own, and ends with the test that
+started it.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -22,14 +25,32 @@ NETTY_JARS = (Path("/usr/share/java/netty-codec.jar"), Path("/usr/share/java/net
 """What TLS needs; Debian's package does not name these two in its class path."""
 
 
-def classpath() -> str | None:
-    """Where the server's classes are, None if there is no ZooKeeper on this machine."""
+NEWER = Path(os.environ.get("LEADER_ASYNC_TEST_ZOOKEEPER_HOME") or Path(__file__).parents[2] / "build/zookeeper-3.9")
+"""Where a server of 3.9 is, if there is one; its jars are in `lib`."""
+
+
+def classpath(home: Path | None = None) -> str | None:
+    """Where the server's classes are, None if there is no such ZooKeeper on this machine.
+
+    Args:
+        home: a folder with `lib`; None for what ZOOKEEPER_HOME says, or else Debian's.
+    """
     if shutil.which("java") is None:
         return None
-    home = os.environ.get("ZOOKEEPER_HOME")
-    if home:
-        return f"{home}/lib/*"
+    if home is None and (named := os.environ.get("ZOOKEEPER_HOME")):
+        home = Path(named)
+    if home is not None:
+        # `zookeeper-jute` before `zookeeper`: Debian's names another one, and the first that has a class is taken.
+        return ":".join(map(str, sorted((home / "lib").glob("*.jar"), reverse=True))) or None
     return ":".join(map(str, DEBIAN_JARS + NETTY_JARS)) if all(jar.exists() for jar in DEBIAN_JARS) else None
+
+
+def version() -> tuple[int, int]:
+    """Of the server that `classpath` names: 3.8 is (3, 8)."""
+    for name in (classpath() or "").split(":"):
+        if found := re.fullmatch(r"zookeeper-(\d+)\.(\d+).*\.jar", Path(name).resolve().name):
+            return int(found[1]), int(found[2])
+    return (0, 0)
 
 
 def speaks_tls() -> bool:
@@ -55,6 +76,7 @@ class Server:
         settings: more lines of its configuration.
         number: its number in an ensemble, None for a standalone one.
         namespace: the network namespace that it runs in.
+        home: where its classes are; see `classpath`.
     """
 
     def __init__(
@@ -66,8 +88,9 @@ class Server:
         settings: Sequence[str] = (),
         number: int | None = None,
         namespace: str | None = None,
+        home: Path | None = None,
     ) -> None:
-        self.folder, self.host, self.port, self.namespace = folder, host, port, namespace
+        self.folder, self.host, self.port, self.namespace, self.home = folder, host, port, namespace, home
         self._process: subprocess.Popen[bytes] | None = None
         (folder / "data").mkdir(parents=True)
         if number is not None:
@@ -81,7 +104,7 @@ class Server:
 
     def start(self) -> None:
         """Start it, on the data that it had."""
-        classes = classpath()
+        classes = classpath(self.home)
         assert classes is not None, "no ZooKeeper here"
         assert self._process is None
         inside = ["ip", "netns", "exec", self.namespace] if self.namespace else []

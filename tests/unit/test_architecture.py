@@ -27,10 +27,12 @@ LAYERS: dict[str, set[str]] = {
     "zookeeper/messages": {"errors"},
     "zookeeper/hosts": {"errors"},
     "zookeeper/wire/frames": {"errors"},
-    "zookeeper/wire/parts": {"zookeeper/messages", "zookeeper/wire/frames"},
+    "zookeeper/wire/parts": {"zookeeper/messages"},
     "zookeeper/wire/swift": {"errors", "zookeeper/messages", "zookeeper/wire/frames", "zookeeper/wire/parts"},
     "zookeeper/wire/client": {"errors", "zookeeper/messages", "zookeeper/wire"},
-    "zookeeper/wire/server": {"errors", "zookeeper/messages", "zookeeper/wire"},
+    "zookeeper/foreign": {"zookeeper/messages"},
+    "zookeeper/wire/asked": {"errors", "zookeeper/messages", "zookeeper/foreign", "zookeeper/wire"},
+    "zookeeper/wire/server": {"errors", "zookeeper/foreign", "zookeeper/messages", "zookeeper/wire"},
     "zookeeper/wire": {"zookeeper/wire"},
     "zookeeper/identity": {"errors", "zookeeper/messages"},
     "zookeeper/tls": {"errors", "zookeeper/messages"},
@@ -69,13 +71,14 @@ LAYERS: dict[str, set[str]] = {
         "election/history",
     },
 }
-PURE_EMBEDDED = {"errors", "zookeeper/messages", "zookeeper/wire", "embedded/access", "embedded/tree"}
+PURE_EMBEDDED = {"errors", "zookeeper/messages", "zookeeper/foreign", "embedded/access", "embedded/tree"}
 LAYERS |= {
     "embedded/access": {"zookeeper/messages"},
-    "embedded/tree": {"errors", "zookeeper/messages", "embedded/access"},
-    "embedded/watches": {"zookeeper/messages", "embedded/tree"},
+    "embedded/tree": {"errors", "zookeeper/messages", "zookeeper/foreign", "embedded/access"},
+    "embedded/watches": {"zookeeper/messages", "zookeeper/foreign", "embedded/tree"},
     "embedded/expiry": set(),
-    "embedded/host": PURE_EMBEDDED | {"embedded/watches"},
+    "embedded/reading": PURE_EMBEDDED | {"embedded/watches"},
+    "embedded/host": PURE_EMBEDDED | {"zookeeper/wire", "embedded/watches", "embedded/reading"},
     "embedded/alone": {"embedded/expiry", "embedded/host", "embedded/tree"},
 }
 LAYERS["election/holding"] = LAYERS["election/standing"] | {"election/standing"}

@@ -11,7 +11,7 @@ from aiozk import protocol as zk
 from ...errors import ProtocolError, UsageError
 from .. import messages as m
 from . import swift
-from .frames import FRAME_LIMIT, at_end, frame_of, parse, vector
+from .frames import REQUEST_LIMIT, at_end, frame_of, parse, vector
 from .parts import ERROR, codec_of, part_of, take_access, take_stat
 
 REPLY_HEADER = struct.Struct("!iqi")
@@ -47,8 +47,8 @@ def encode_request(xid: int, request: m.Request) -> bytes:
             payload = bytes(part_of(request).serialize(xid))
     except (struct.error, UnicodeEncodeError) as error:
         raise UsageError(f"{request} cannot be sent: {error}") from error
-    if len(payload) > FRAME_LIMIT:
-        raise UsageError(f"{type(request).__name__} of {len(payload)} bytes: a frame holds {FRAME_LIMIT} at most")
+    if len(payload) > REQUEST_LIMIT:
+        raise UsageError(f"{type(request).__name__} of {len(payload)} bytes: servers take {REQUEST_LIMIT} at most")
     return frame_of(payload)
 
 

@@ -8,8 +8,11 @@ from typing import Any
 
 from ...errors import ProtocolError
 
-FRAME_LIMIT = 0xFFFFF + 1024
-"""Bytes of the largest frame taken: ZooKeeper's default `jute.maxbuffer` plus slack for the header."""
+REQUEST_LIMIT = 0xFFFFF
+"""Bytes of the largest request that a server takes: ZooKeeper's default `jute.maxbuffer`, one byte less than 1 MiB."""
+
+FRAME_LIMIT = REQUEST_LIMIT + 1024
+"""Bytes of the largest frame that a client takes: an answer may say more than the request that it repeats."""
 
 INT = struct.Struct("!i")
 
@@ -97,14 +100,3 @@ def vector(frame: bytes, offset: int) -> None:
     (count,) = unpack(INT, frame, offset)
     if count < 0:
         raise ProtocolError(f"a list of {count} entries")
-
-
-def text(value: str | None) -> str:
-    """The string.
-
-    Raises:
-        ProtocolError: it is null.
-    """
-    if value is None:
-        raise ProtocolError("a null string where a name must be")
-    return value

@@ -12,7 +12,6 @@ from aiozk.protocol.stat import Stat
 from aiozk.protocol.transaction import MultiHeader
 
 from .. import messages as m
-from .frames import text
 
 WATCH_XID, PING_XID, AUTH_XID, SET_WATCHES_XID = zk.WATCH_XID, zk.PING_XID, zk.AUTH_XID, -8
 """The xids that are not a client's own count; -8 is that of Java's `ClientCnxn.SET_WATCHES_XID`."""
@@ -21,11 +20,6 @@ ERROR, MULTI = -1, zk.TransactionRequest.opcode
 """Operation codes of a failed part of a transaction, and of a transaction."""
 
 EPHEMERAL, SEQUENTIAL = zk.CreateRequest.EPHEMERAL_FLAG, zk.CreateRequest.SEQUENTIAL_FLAG
-CONTAINER: int = zk.CreateRequest.CONTAINER_FLAG
-"""Stands alone; such a znode is taken for a persistent one."""
-
-_CREATE_CONTAINER: Any = type("CreateContainerRequest", (zk.Create2Request,), {"opcode": 19})  # unknown to aiozk
-
 __all__ = ["AUTH_XID", "ERROR", "MULTI", "PING_XID", "SET_WATCHES_XID", "WATCH_XID", "MultiHeader"]
 
 
@@ -36,13 +30,10 @@ class Codec:
     Attributes:
         part: aiozk's class, which knows the operation's code.
         pack: a request's fields, as the part names them.
-        take: the request of such a part; raises `ValueError` if none is.
-        vectors: whether the part has lists in it.
     """
 
     part: Any
     pack: Callable[[Any], dict[str, Any]]
-    take: Callable[[Any], m.Request]
 
     @property
     def opcode(self) -> int:
@@ -53,19 +44,6 @@ class Codec:
 def _create_fields(request: m.Create) -> dict[str, Any]:
     flags = EPHEMERAL * request.ephemeral | SEQUENTIAL * request.sequential
     return {"path": request.path, "data": request.data, "acl": pack_access(request.access), "flags": flags}
-
-
-def _take_create(part: Any) -> m.Create:
-    if not 0 <= part.flags <= CONTAINER:
-        raise ValueError(f"create flags {part.flags}: times to live are not known here")
-    return m.Create(
-        text(part.path),
-        part.data or b"",
-        ephemeral=bool(part.flags & EPHEMERAL),
-        sequential=bool(part.flags & SEQUENTIAL),
-        access=take_access(part.acl),
-        stat=part.opcode != zk.CreateRequest.opcode,
-    )
 
 
 def _path(request: Any) -> dict[str, Any]:
@@ -81,40 +59,21 @@ def _versioned(request: Any) -> dict[str, Any]:
 
 
 CODECS: tuple[tuple[type[Any], Codec], ...] = (
-    (m.Create, Codec(zk.CreateRequest, _create_fields, _take_create)),
-    (m.Create, Codec(_CREATE_CONTAINER, _create_fields, _take_create)),
-    (m.Create, Codec(zk.Create2Request, _create_fields, _take_create)),
-    (m.Delete, Codec(zk.DeleteRequest, _versioned, lambda p: m.Delete(text(p.path), p.version))),
-    (m.Check, Codec(zk.CheckVersionRequest, _versioned, lambda p: m.Check(text(p.path), p.version))),
-    (
-        m.SetData,
-        Codec(
-            zk.SetDataRequest,
-            lambda r: {"path": r.path, "data": r.data, "version": r.version},
-            lambda p: m.SetData(text(p.path), p.data or b"", p.version),
-        ),
-    ),
-    (m.GetData, Codec(zk.GetDataRequest, _watched, lambda p: m.GetData(text(p.path), p.watch))),
-    (m.GetChildren, Codec(zk.GetChildrenRequest, _watched, lambda p: m.GetChildren(text(p.path), p.watch))),
-    (m.GetChildren, Codec(zk.GetChildren2Request, _watched, lambda p: m.GetChildren(text(p.path), p.watch, True))),
-    (m.Exists, Codec(zk.ExistsRequest, _watched, lambda p: m.Exists(text(p.path), p.watch))),
-    (m.GetAccess, Codec(zk.GetACLRequest, _path, lambda p: m.GetAccess(text(p.path)))),
+    (m.Create, Codec(zk.CreateRequest, _create_fields)),
+    (m.Create, Codec(zk.Create2Request, _create_fields)),
+    (m.Delete, Codec(zk.DeleteRequest, _versioned)),
+    (m.Check, Codec(zk.CheckVersionRequest, _versioned)),
+    (m.SetData, Codec(zk.SetDataRequest, lambda r: {"path": r.path, "data": r.data, "version": r.version})),
+    (m.GetData, Codec(zk.GetDataRequest, _watched)),
+    (m.GetChildren, Codec(zk.GetChildrenRequest, _watched)),
+    (m.GetChildren, Codec(zk.GetChildren2Request, _watched)),
+    (m.Exists, Codec(zk.ExistsRequest, _watched)),
+    (m.GetAccess, Codec(zk.GetACLRequest, _path)),
     (
         m.SetAccess,
-        Codec(
-            zk.SetACLRequest,
-            lambda r: {"path": r.path, "acl": pack_access(r.access), "version": r.version},
-            lambda p: m.SetAccess(text(p.path), take_access(p.acl), p.version),
-        ),
+        Codec(zk.SetACLRequest, lambda r: {"path": r.path, "acl": pack_access(r.access), "version": r.version}),
     ),
-    (
-        m.Authenticate,
-        Codec(
-            zk.AuthRequest,
-            lambda r: {"type": 0, "scheme": r.scheme, "auth": r.credentials},
-            lambda p: m.Authenticate(text(p.scheme), p.auth or b""),
-        ),
-    ),
+    (m.Authenticate, Codec(zk.AuthRequest, lambda r: {"type": 0, "scheme": r.scheme, "auth": r.credentials})),
     (
         m.SetWatches,
         Codec(
@@ -125,24 +84,15 @@ CODECS: tuple[tuple[type[Any], Codec], ...] = (
                 "exist_watches": r.exists,
                 "child_watches": r.children,
             },
-            lambda p: m.SetWatches(
-                p.relative_zxid,
-                tuple(map(text, p.data_watches)),
-                tuple(map(text, p.exist_watches)),
-                tuple(map(text, p.child_watches)),
-            ),
         ),
     ),
-    (m.Sync, Codec(zk.SyncRequest, _path, lambda p: m.Sync(text(p.path)))),
-    (m.Ping, Codec(zk.PingRequest, lambda r: {}, lambda p: m.Ping())),
-    (m.Close, Codec(zk.CloseRequest, lambda r: {}, lambda p: m.Close())),
+    (m.Sync, Codec(zk.SyncRequest, _path)),
+    (m.Ping, Codec(zk.PingRequest, lambda r: {})),
+    (m.Close, Codec(zk.CloseRequest, lambda r: {})),
 )
 
 _PLAIN = dict(reversed(CODECS))
 _WITH_STAT = dict(CODECS)
-
-BY_OPCODE = {codec.opcode: codec for _, codec in CODECS}
-"""How the request with this operation's code travels."""
 
 
 def codec_of(request: m.Request) -> Codec:
@@ -169,7 +119,7 @@ def pack_access(access: tuple[m.Access, ...]) -> list[Any]:
 
 def take_access(parts: list[Any]) -> tuple[m.Access, ...]:
     """The access list that aiozk has read."""
-    return tuple(m.Access(part.perms, text(part.id.scheme), text(part.id.id)) for part in parts)
+    return tuple(m.Access(part.perms, part.id.scheme or "", part.id.id or "") for part in parts)
 
 
 def pack_stat(stat: m.Stat) -> Any:

@@ -1,6 +1,6 @@
 """What a server hears from a client, and what it says back: the other direction, for the embedded server.
 
-An operation that this server does not know is `Unknown`, so that it can be refused like ZooKeeper refuses it.
+`asked` reads the requests behind the handshake.
 """
 
 from __future__ import annotations
@@ -11,23 +11,18 @@ from typing import Any
 
 from aiozk import protocol as zk
 
+from .. import foreign
 from .. import messages as m
+from .asked import decode_request
 from .client import REPLY_HEADER
-from .frames import INT, at_end, frame_of, parse, unpack
-from .parts import BY_OPCODE, ERROR, MULTI, WATCH_XID, MultiHeader, pack_access, pack_stat
+from .frames import INT, at_end, frame_of, parse
+from .parts import ERROR, WATCH_XID, MultiHeader, pack_access, pack_stat
 
-_REQUEST_HEADER = struct.Struct("!ii")
+__all__ = ["Hello", "decode_connect", "decode_request", "encode_accepted", "encode_reply", "encode_watched"]
+
 _CONNECTED_STATE = 3
-_OPERATIONS = (m.Create, m.Delete, m.SetData, m.Check)
 # As clients before 3.4 send it; newer ones add one byte.
 _HANDSHAKE: Any = type("ConnectRequest", (zk.ConnectRequest,), {"parts": zk.ConnectRequest.parts[:-1]})
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """A request that this server cannot carry out."""
-
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,54 +49,6 @@ def decode_connect(frame: bytes) -> Hello:
     return Hello(m.Connect(part.last_seen_zxid, part.timeout / 1000, part.session_id, part.password or b""), modern)
 
 
-def decode_request(frame: bytes) -> tuple[int, m.Request | Unknown]:
-    """A request and its xid.
-
-    Raises:
-        ProtocolError: it is malformed.
-    """
-    xid, opcode = unpack(_REQUEST_HEADER, frame, 0)
-    offset = _REQUEST_HEADER.size
-    try:
-        if opcode == MULTI:
-            request, offset = _multi(frame, offset)
-        elif opcode in BY_OPCODE:
-            request, offset = _request(opcode, frame, offset)
-        else:
-            return xid, Unknown(f"operation {opcode} is not known here")
-    except _Unsupported as problem:
-        return xid, Unknown(str(problem))
-    at_end(frame, offset)
-    return xid, request
-
-
-class _Unsupported(Exception):
-    """A well-formed request for something that is not had here."""
-
-
-def _request(opcode: int, frame: bytes, offset: int) -> tuple[Any, int]:
-    codec = BY_OPCODE[opcode]
-    part, end = parse(codec.part, frame, offset)
-    try:
-        return codec.take(part), end
-    except ValueError as problem:
-        raise _Unsupported(str(problem)) from problem
-
-
-def _multi(frame: bytes, offset: int) -> tuple[m.Multi, int]:
-    operations: list[m.Operation] = []
-    header, offset = parse(MultiHeader, frame, offset)
-    while not header.done:
-        if header.type not in BY_OPCODE:
-            raise _Unsupported(f"operation {header.type} in a transaction is not known here")
-        operation, offset = _request(header.type, frame, offset)
-        if not isinstance(operation, _OPERATIONS):
-            raise _Unsupported(f"{type(operation).__name__} in a transaction is not known here")
-        operations.append(operation)
-        header, offset = parse(MultiHeader, frame, offset)
-    return m.Multi(tuple(operations)), offset
-
-
 # -- to the client -----------------------------------------------------------------------------------------------------
 
 
@@ -116,13 +63,13 @@ def encode_accepted(accepted: m.Accepted, *, modern: bool) -> bytes:
     return frame_of(_bytes(part) + (b"\0" if modern else b""))
 
 
-def encode_watched(event: m.Watched) -> bytes:
-    """A watch event."""
+def encode_watched(event: m.Watched, zxid: int = -1) -> bytes:
+    """A watch event; zxid is that of the change, -1 if it is not known which."""
     part = zk.WatchEvent(type=int(event.change), state=_CONNECTED_STATE, path=event.path)
-    return frame_of(REPLY_HEADER.pack(WATCH_XID, -1, 0) + _bytes(part))
+    return frame_of(REPLY_HEADER.pack(WATCH_XID, zxid, 0) + _bytes(part))
 
 
-def encode_reply(xid: int, zxid: int, reply: m.Reply) -> bytes:
+def encode_reply(xid: int, zxid: int, reply: m.Reply | foreign.Reply) -> bytes:
     """A reply.
 
     Args:
@@ -135,7 +82,7 @@ def encode_reply(xid: int, zxid: int, reply: m.Reply) -> bytes:
     return frame_of(REPLY_HEADER.pack(xid, zxid, 0) + _body(reply))
 
 
-def _body(reply: m.Reply) -> bytes:
+def _body(reply: m.Reply | foreign.Reply) -> bytes:
     match reply:
         case m.Created(path, None):
             return _bytes(zk.CreateResponse(path=path))
@@ -144,7 +91,7 @@ def _body(reply: m.Reply) -> bytes:
         case m.DataSet(stat):
             return _bytes(zk.SetDataResponse(stat=pack_stat(stat)))
         case m.Data(data, stat):
-            return _bytes(zk.GetDataResponse(data=data, stat=pack_stat(stat)))
+            return _bytes(zk.GetDataResponse(data=_or_none(data), stat=pack_stat(stat)))
         case m.Children(names, None):
             return _bytes(zk.GetChildrenResponse(children=names))
         case m.Children(names, m.Stat() as stat):
@@ -156,14 +103,24 @@ def _body(reply: m.Reply) -> bytes:
         case m.AccessSet(stat):
             return _bytes(zk.SetACLResponse(stat=pack_stat(stat)))
         case m.Synced(path):
-            return _bytes(zk.SyncResponse(path=path))
+            return _bytes(zk.SyncResponse(path=_or_none(path)))
         case m.Transacted(results):
             return _results(results)
+        case foreign.ManyRead(answers):
+            return _results(answers)
+        case foreign.WatchAdded():
+            return INT.pack(0)
+        case foreign.Counted(number):
+            return INT.pack(number)
+        case foreign.Listed(paths):
+            return _bytes(zk.GetChildrenResponse(children=paths))
+        case foreign.YouAre(identities):
+            return INT.pack(len(identities)) + b"".join(_text(one) for pair in identities for one in pair)
         case _:  # those that only say that it was done
             return b""
 
 
-def _results(results: tuple[m.OperationReply, ...]) -> bytes:
+def _results(results: tuple[m.OperationReply | m.Data | m.Children, ...]) -> bytes:
     parts = []
     for result in results:
         if isinstance(result, m.Failed):
@@ -173,7 +130,7 @@ def _results(results: tuple[m.OperationReply, ...]) -> bytes:
     return b"".join([*parts, _bytes(MultiHeader(type=ERROR, done=True, error=-1))])
 
 
-def _opcode(result: m.Created | m.Deleted | m.DataSet | m.Checked) -> int:
+def _opcode(result: m.OperationReply | m.Data | m.Children) -> int:
     match result:
         case m.Created(stat=None):
             return int(zk.CreateRequest.opcode)
@@ -183,6 +140,10 @@ def _opcode(result: m.Created | m.Deleted | m.DataSet | m.Checked) -> int:
             return int(zk.DeleteRequest.opcode)
         case m.DataSet():
             return int(zk.SetDataRequest.opcode)
+        case m.Data():
+            return int(zk.GetDataRequest.opcode)
+        case m.Children():
+            return int(zk.GetChildrenRequest.opcode)
         case _:
             assert isinstance(result, m.Checked)
             return int(zk.CheckVersionRequest.opcode)
@@ -191,3 +152,12 @@ def _opcode(result: m.Created | m.Deleted | m.DataSet | m.Checked) -> int:
 def _bytes(part: Any) -> bytes:
     form, values = part.render()
     return struct.pack("!" + form, *values)
+
+
+def _or_none(value: Any) -> Any:
+    return None if m.is_null(value) else value
+
+
+def _text(value: str) -> bytes:
+    encoded = value.encode()
+    return INT.pack(len(encoded)) + encoded

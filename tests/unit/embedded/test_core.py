@@ -14,10 +14,11 @@ from leader_async.embedded.access import allows, digest_of, settle
 from leader_async.embedded.alone import Alone
 from leader_async.embedded.expiry import Expiry
 from leader_async.embedded.host import ENOUGH, Host, Ticket
+from leader_async.embedded.reading import Asker, Reader
 from leader_async.embedded.tree import LAST_NUMBER, CloseSession, Entry, OpenSession, Refused, Tree
 from leader_async.embedded.watches import Watches
+from leader_async.zookeeper import foreign, wire
 from leader_async.zookeeper import messages as m
-from leader_async.zookeeper import wire
 
 OPEN = OpenSession(6.0, b"secret")
 ADMIN_ONLY = (m.Access(int(m.Permission.ADMIN), "world", "anyone"),)
@@ -110,7 +111,7 @@ def test_addresses_prove_what_they_are_in() -> None:
     assert settle((m.Access(1, "digest", "a:b:c"),), ()) is None
     assert settle((m.Access(1, "auth", ""),), (("ip", "10.1.2.3"),)) is None
     assert settle((m.Access(1, "world", "somebody"),), ()) is None
-    assert digest_of(b"no colon") is None
+    assert digest_of(b"no colon").startswith("no colon:"), "all of it is the user's name"
 
 
 def test_sessions_end_on_the_tick_after_their_timeout() -> None:
@@ -245,8 +246,12 @@ def test_what_comes_for_a_client_that_is_gone_goes_nowhere(slow: tuple[Host, Slo
 
 def test_events_are_for_those_who_may_read(slow: tuple[Host, Slow, int]) -> None:
     host, _, number = slow
-    host.committed(Entry(7, m.Create("/a", access=(m.Access(31, "digest", "a:b"),))), None)
     host.receive(number, wire.encode_request(1, m.Exists("/a", watch=True)), 0.0)
+    host.take()
+    host.committed(Entry(7, m.Create("/a", access=(m.Access(31, "digest", "a:b"),))), None)
+    assert host.take() == []
+    host.receive(number, wire.encode_request(1, m.Exists("/a", watch=True)), 0.0)
+    assert host.watches == 0
     host.committed(Entry(7, m.Create("/b")), None)
     host.receive(number, wire.encode_request(2, m.Exists("/b", watch=True)), 0.0)
     host.take()
@@ -270,6 +275,32 @@ def test_a_session_goes_on_when_the_quorum_says_so(slow: tuple[Host, Slow, int])
     assert greeting is not None
     assert answer is not None
     assert wire.decode_accepted(greeting[4:]) == m.Accepted(7, 6.0, b"password")
+
+
+def test_two_may_be_allowed_to_go_on_with_one_session(slow: tuple[Host, Slow, int]) -> None:
+    host, quorum, _ = slow
+    both = [host.open("10.0.0.1") for _ in range(2)]
+    for number in both:
+        host.receive(number, wire.encode_connect(m.Connect(0, 6.0, 7, b"password")), 0.0)
+    for session, ticket in quorum.resumes:
+        host.resumed(session, ticket, OPEN)
+    assert host.serving(7) == tuple(both)
+    host.lost(both[0])
+    assert host.serving(7) == (both[1],)
+    host.lost(both[1])
+    assert host.serving(7) == ()
+
+
+def test_an_answer_to_many_reads_has_a_bound() -> None:
+    made = tree()
+    made.apply(Entry(1, m.Create("/a", bytes(2**20))))
+    reader, asker = Reader(made, Watches()), Asker(1, 1, ())
+    few, many = (foreign.ReadMany((m.GetData("/a"),) * count) for count in (4, 5))
+    assert isinstance(answer := reader.answer(asker, few), foreign.ManyRead)
+    assert len(answer.answers) == 4
+    assert reader.answer(asker, many) == m.Failed(foreign.UNREADABLE)
+    names = foreign.ReadMany((m.GetChildren("/"), m.GetChildren("/missing")))
+    assert reader.answer(asker, names) == foreign.ManyRead((m.Children(("zookeeper", "a")), m.Failed(-101)))
 
 
 def test_a_word_may_come_in_pieces_and_watches_are_counted() -> None:

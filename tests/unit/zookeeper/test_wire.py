@@ -8,9 +8,10 @@ import pytest
 from aiozk import protocol as zk
 
 from leader_async.errors import ProtocolError, UsageError
+from leader_async.zookeeper import foreign, wire
 from leader_async.zookeeper import messages as m
-from leader_async.zookeeper import wire
 from leader_async.zookeeper.wire import server
+from leader_async.zookeeper.wire.asked import Asked
 
 
 def header(error: int = 0, xid: int = 1, zxid: int = 7) -> bytes:
@@ -64,9 +65,16 @@ def test_replies(request_: m.Request, body: bytes, reply: m.Reply) -> None:
     assert wire.decode_reply(request_, header() + body) == reply
 
 
-def test_a_path_is_not_null() -> None:
-    with pytest.raises(ProtocolError, match="null string"):
-        server.decode_request(struct.pack("!ii", 7, 2) + struct.pack("!ii", -1, 0))
+def test_null_is_not_empty_to_a_server() -> None:
+    null, empty = struct.pack("!i", -1), struct.pack("!i", 0)
+    for sent, is_null in ((null, True), (empty, False)):
+        _, create = server.decode_request(struct.pack("!ii", 7, 1) + sent + sent + struct.pack("!ii", 0, 0))
+        assert create == m.Create("", b"", access=())
+        assert isinstance(create, m.Create)
+        assert m.is_null(create.path) is m.is_null(create.data) is is_null
+    nothing = m.Data(m.NULL_DATA, m.Stat()), m.Data(b"", m.Stat())
+    assert [server.encode_reply(1, 7, reply)[20:24] for reply in nothing] == [null, empty]
+    assert server.encode_reply(1, 7, m.Synced(m.NULL_TEXT))[20:] == null
 
 
 def test_a_transaction_may_create_with_an_access_list_of_its_own() -> None:
@@ -196,7 +204,11 @@ def test_requests_that_cannot_be_sent() -> None:
     with pytest.raises(UsageError, match="cannot be sent"):
         wire.encode_request(1, m.Check("/\ud800"))
     with pytest.raises(UsageError, match="at most"):
-        wire.encode_request(1, m.SetData("/a", bytes(wire.FRAME_LIMIT), 0))
+        wire.encode_request(1, m.SetData("/a", bytes(2**20), 0))
+    room = 2**20 - 1 - len(wire.encode_request(1, m.SetData("/a", b"", 0))[4:])
+    assert len(wire.encode_request(1, m.SetData("/a", bytes(room), 0))) == 4 + 2**20 - 1
+    with pytest.raises(UsageError, match="1048575 at most"):
+        wire.encode_request(1, m.SetData("/a", bytes(room + 1), 0))
 
 
 def test_a_stream_is_cut_into_frames() -> None:
@@ -215,24 +227,61 @@ def test_lengths_below_zero_and_above_the_limit(length: int) -> None:
 
 
 def test_a_server_knows_what_it_does_not_know() -> None:
-    read_in_transaction = part(4) + text("/a") + b"\0"
-    frame = struct.pack("!ii", 7, 14) + read_in_transaction + END
-    assert server.decode_request(frame) == (7, server.Unknown("GetData in a transaction is not known here"))
-    unheard_of = struct.pack("!ii", 7, 14) + part(99) + END
-    assert server.decode_request(unheard_of) == (7, server.Unknown("operation 99 in a transaction is not known here"))
-    with_ttl = struct.pack("!ii", 7, 1) + text("/a") + text("") + struct.pack("!ii", 0, 5)
-    xid, unknown = server.decode_request(with_ttl)
-    assert xid == 7
-    assert isinstance(unknown, server.Unknown)
-    assert "times to live" in unknown.reason
+    def of(opcode: int, body: bytes) -> Asked:
+        xid, request = server.decode_request(struct.pack("!ii", 7, opcode) + body)
+        assert xid == 7
+        return request
+
+    assert of(99, b"") == foreign.Unknown()
+    for body in (part(4) + text("/a") + b"\0", part(99), part(1) + create(5)):
+        assert of(14, body + END) == foreign.Impossible(foreign.UNREADABLE)
+        assert of(22, body[:-1]) == foreign.Unreadable()
+    assert of(1, create(5)) == of(21, create(5) + bytes(8)) == foreign.Impossible(foreign.UNIMPLEMENTED)
+    assert of(1, create(7)) == of(1, create(-1)) == foreign.Impossible(foreign.BAD_ARGUMENTS)
+    assert of(19, create(4)) == m.Create("/a", access=(), stat=True)
+    for opcode in (17, 18, 106):
+        assert of(opcode, text("/a") + struct.pack("!i", 6)) == foreign.Unreadable()
+    for body in (b"", text("/a")[:-1], struct.pack("!i", -2), struct.pack("!i", 2**31 - 1)):
+        for opcode in (1, 2, 3, 21, 101):
+            assert of(opcode, body) == foreign.Unreadable()
+        with pytest.raises(ProtocolError, match="ends too early"):
+            of(100, body)
+
+
+def create(flags: int) -> bytes:
+    """The fields of a create."""
+    return text("/a") + text("") + struct.pack("!ii", 0, flags)
+
+
+@pytest.mark.parametrize(
+    ("opcode", "body", "request_"),
+    [
+        (17, struct.pack("!i", 2), foreign.CheckWatches("/a", foreign.Kind.DATA)),
+        (18, struct.pack("!i", 3), foreign.RemoveWatches("/a", foreign.Kind.ANY)),
+        (103, b"", foreign.ListEphemerals("/a")),
+        (104, b"", foreign.CountBelow("/a")),
+        (106, struct.pack("!i", 0), foreign.AddWatch("/a", recursive=False)),
+        (106, struct.pack("!i", 1) + b"more", foreign.AddWatch("/a", recursive=True)),
+    ],
+)
+def test_what_other_clients_ask_is_heard(opcode: int, body: bytes, request_: foreign.Request) -> None:
+    assert server.decode_request(struct.pack("!ii", 7, opcode) + text("/a") + body) == (7, request_)
+
+
+def test_watches_are_set_and_read_together() -> None:
+    some, none = struct.pack("!i", 1) + text("/a"), struct.pack("!i", 0)
+    every = server.decode_request(struct.pack("!iiq", -8, 105, 9) + some + none + none + some + some)
+    assert every == (-8, foreign.SetEveryWatch(m.SetWatches(9, ("/a",)), ("/a",), ("/a",)))
+    reads = part(4) + text("/a") + b"\0" + part(8) + text("/b") + b"\0"
+    asked = server.decode_request(struct.pack("!ii", 7, 22) + reads + END)
+    assert asked == (7, foreign.ReadMany((m.GetData("/a"), m.GetChildren("/b"))))
+    assert server.decode_request(struct.pack("!ii", 7, 107)) == (7, foreign.WhoAmI())
 
 
 @pytest.mark.parametrize("request_", [entry[0] for entry in REPLIES], ids=lambda value: type(value).__name__)
 def test_what_a_client_asks_a_server_hears(request_: m.Request) -> None:
-    frame = wire.encode_request(5, request_)[4:]
-    if isinstance(request_, m.SetWatches):
-        assert server.decode_request(frame) == (5, request_)
-    assert server.decode_request(frame)[1] == request_
+    heard = server.decode_request(wire.encode_request(5, request_)[4:])
+    assert heard == (5, foreign.Unknown() if isinstance(request_, m.Check) else request_)
 
 
 @pytest.mark.parametrize(("request_", "body", "reply"), REPLIES, ids=lambda value: type(value).__name__)
