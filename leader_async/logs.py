@@ -18,6 +18,7 @@ import logging
 import select
 import sys
 import time
+from collections.abc import Callable
 from typing import Literal, TextIO, TypeAlias, get_args
 
 Format: TypeAlias = Literal["text", "json"]
@@ -32,13 +33,22 @@ _CHUNK = getattr(select, "PIPE_BUF", 512) // len(ascii("\U0001f600"))  # Windows
 _OF_EVERY_RECORD = {*logging.makeLogRecord({}).__dict__, "message", "asctime", "taskName"}
 
 
+def one_line(text: str, escape: Callable[[str], str] = ascii) -> str:
+    """This text on one line: line breaks, terminals' control characters and whatever else is not seen, as escapes.
+
+    Args:
+        text: of whoever wrote it.
+        escape: gives a character's escape, in quotes.
+    """
+    return text if text.isprintable() else "".join(c if c.isprintable() else escape(c)[1:-1] for c in text)
+
+
 class OneLine(logging.Formatter):
     """Shows line breaks and other control characters of a message as escapes."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         """See `logging.Formatter`."""
-        text = super().formatMessage(record)
-        return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+        return one_line(super().formatMessage(record))
 
 
 class Json(logging.Formatter):

@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from ..election.history import TermEntry
-from ..election.moves import explained, nearest
+from ..election.moves import explained, nearest, span
 from ..errors import UsageError
 from . import asking
 from .asking import Refused, Target, ask, clock_time, in_time, page, say
+from .exits import complain
 from .instants import instant
 
 
@@ -29,12 +30,12 @@ async def _entries(target: Target) -> tuple[list[TermEntry], str]:
 
 
 def _line(entry: TermEntry) -> str:
-    gap = "" if entry.leaderless_ms is None else f"; nobody led for {entry.leaderless_ms} ms"
+    gap = "" if entry.leaderless_ms is None else f"; nobody led for {span(entry.leaderless_ms / 1000)}"
     gap += " or longer" if entry.at_least else ""
     why = f"{entry.why}{': ' + entry.detail if entry.detail else ''}{gap}" if entry.why else ""
     who = entry.identity or "?"
     ended = clock_time(entry.ended) if entry.why else ""
-    return f"{entry.term:>4}  {clock_time(entry.began):<19}  {ended:<19}  {who}  {why}".rstrip()
+    return f"{entry.term:>4}  {clock_time(entry.began):<23}  {ended:<23}  {who}  {why}".rstrip()
 
 
 @click.command(epilog=asking.EXITS, context_settings=asking.SETTINGS)
@@ -43,8 +44,8 @@ def history(**options: Any) -> None:
     """The latest terms, oldest first: began, ended, who, why. Times are by ZooKeeper's clock."""
     target = Target(**options)
     entries, problem = ask(_entries(target))
-    text = "\n".join(map(_line, entries)) or f"nothing is written down about {target.election}"
-    say(target, [asdict(entry) for entry in entries], text)
+    lines = [*map(_line, entries)] or [f"nothing is written down about {target.election}"]
+    say(target, [asdict(entry) for entry in entries], *lines)
     _warn(problem)
 
 
@@ -66,7 +67,7 @@ def why(at: str | None, **options: Any) -> None:
 
 def _warn(problem: str) -> None:
     if problem:
-        click.echo(f"leader-async: nobody can tell who leads now: {problem}", err=True)
+        complain(f"nobody can tell who leads now: {problem}")
 
 
 async def _why(target: Target, wanted: float | None) -> None:

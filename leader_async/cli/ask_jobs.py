@@ -84,7 +84,7 @@ def jobs(name: str | None, now: bool, resign_token_file: str | None, **options: 
     elif name is not None:
         job = ask(_one(target, name))
         shown = [*job["past"], *([job["current"]] if job["current"] else [])]
-        say(target, job, "\n".join([_summary(job), *map(_attempt, shown)]))
+        say(target, job, _summary(job), *map(_attempt, shown))
     else:
         found = ask(_all(target))
-        say(target, found, "\n".join(map(_summary, found)) or f"{target.election} has no jobs")
+        say(target, found, *(map(_summary, found) if found else [f"{target.election} has no jobs"]))

@@ -11,7 +11,7 @@ import click
 
 from . import asking
 from .asking import Refused, Target, ask, fetch, in_time, page, say, token_for
-from .exits import Exit
+from .exits import Exit, complain
 
 
 def _line(one: dict[str, Any]) -> str:
@@ -82,9 +82,9 @@ def candidates(**options: Any) -> None:
     """The queue, first first."""
     target = Target(**options)
     queue, problem = ask(queue_of(target))
-    say(target, queue, "\n".join(map(_line, queue)) or f"nobody stands in the queue of {target.election}")
+    say(target, queue, *(map(_line, queue) if queue else [f"nobody stands in the queue of {target.election}"]))
     if problem:
-        click.echo(f"leader-async: nobody can tell who of them leads: {problem}", err=True)
+        complain(f"nobody can tell who of them leads: {problem}")
 
 
 @click.command(epilog=asking.EXITS, context_settings=asking.SETTINGS)

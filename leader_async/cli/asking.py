@@ -18,10 +18,11 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from ..errors import AuthFailed, LeaderAsyncError, NoAuth, StoredError, UsageError
+from ..logs import one_line
 from ..zookeeper.identity import Digest
 from ..zookeeper.tls import TLS
 from . import options
-from .exits import Exit, end
+from .exits import Exit, complain, end, tell
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -112,7 +113,8 @@ def token_for(doing: str, file: str | None) -> str:
 
 def ask(work: Coroutine[Any, Any, T]) -> T:
     """Run this to its end; errors become one line and an exit code."""
-
+    for text in options.for_everybody():
+        complain(text)
     # What goes wrong is in the answer. A bug is not: it is logged as everywhere.
     log = logging.getLogger("leader_async")
     log.propagate = False
@@ -121,15 +123,15 @@ def ask(work: Coroutine[Any, Any, T]) -> T:
         # Not asyncio.run, which waits for a name that is being looked up in a thread.
         return asyncio.new_event_loop().run_until_complete(work)
     except UsageError as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(one_line(str(error))) from error
     except Refused as error:
-        _end(f"leader-async: {error}", Exit.NO)
+        _end(str(error), Exit.NO)
     except StoredError as error:
-        _end(f"leader-async: {error}", Exit.NO)
+        _end(str(error), Exit.NO)
     except (NoAuth, AuthFailed) as error:
-        _end(f"leader-async: {error}", Exit.DENIED)
+        _end(str(error), Exit.DENIED)
     except (Away, LeaderAsyncError) as error:
-        _end(f"leader-async: {error}", Exit.AWAY)
+        _end(str(error), Exit.AWAY)
     except KeyboardInterrupt:
         _end("", 130)
     finally:
@@ -139,7 +141,7 @@ def ask(work: Coroutine[Any, Any, T]) -> T:
 
 def _end(text: str, code: int) -> NoReturn:
     if text:
-        click.echo(text, err=True)
+        complain(text)
     end(code)
 
 
@@ -219,7 +221,7 @@ async def events(target: Target) -> AsyncIterator[tuple[str, Any]]:
                 raise
             silent = str(error)
         if not told:
-            click.echo(f"leader-async: {silent}; it is asked again until it answers", err=True)
+            complain(f"{silent}; it is asked again until it answers")
             told = True
         await asyncio.sleep(AGAIN)
 
@@ -265,11 +267,23 @@ async def page(target: Target, path: str) -> Any:
     return body
 
 
-def say(target: Target, data: object, text: str) -> None:
-    """The answer, for programs or for people."""
-    click.echo(json.dumps(data, ensure_ascii=False) if target.as_json else text)
+def say(target: Target, data: object, *lines: str) -> None:
+    """The answer, for programs or for people.
+
+    Args:
+        target: who was asked, and in which form the answer is to be.
+        data: for programs.
+        lines: for people, see `tell`.
+    """
+    if target.as_json:
+        click.echo(one_line(json.dumps(data, ensure_ascii=False), json.dumps))
+    else:
+        tell(*lines)
 
 
 def clock_time(seconds: float | None) -> str:
-    """A wall-clock time in this machine's time zone."""
-    return "?" if not seconds else datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    """A wall-clock time in this machine's time zone, which it names."""
+    try:
+        return "?" if not seconds else datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+    except (ValueError, OverflowError, OSError):
+        return "?"  # what others have written need not be a time

@@ -13,7 +13,7 @@ from .. import clock
 from . import asking, checks
 from .asking import Refused, Target, ask, clock_time, in_time
 from .checks import FAIL, OK, WARN, Finding
-from .exits import Exit
+from .exits import Exit, tell
 
 SAMPLES = 100
 CONFIRMS = 5
@@ -44,8 +44,11 @@ def doctor(lease: float, repair: bool, yes: bool, **options: Any) -> None:
         _repair(target, lease, yes=yes)
         return
     findings = ask(_findings(target, lease))
-    text = "\n".join(f"{one.level:<4}  {one.about}: {one.text}" for one in findings)
-    asking.say(target, [asdict(one) for one in findings], text)
+    asking.say(
+        target,
+        [asdict(one) for one in findings],
+        *(f"{one.level:<4}  {one.about}: {one.text}" for one in findings),
+    )
     if any(one.level == FAIL for one in findings):
         raise SystemExit(Exit.NO)
 
@@ -128,11 +131,11 @@ async def _queue(zk: Any, election: Any) -> list[Finding]:
 
 def _repair(target: Target, lease: float, *, yes: bool) -> None:
     todo = ask(_planned(target, lease))
-    click.echo(
-        f"{todo.parent} is not an election's record: {todo.why}.\n"
+    tell(
+        f"{todo.parent} is not an election's record: {todo.why}.",
         f"It is to say that a znode which does not exist holds term {todo.record.term}, with a lease of "
-        f"{todo.record.lease:g} s, the longest that is known.\nSo whoever is first in the queue waits {todo.waits:g} s "
-        f"from then on, and leads term {todo.record.term + 1}.\n"
+        f"{todo.record.lease:g} s, the longest that is known.",
+        f"So whoever is first in the queue waits {todo.waits:g} s from then on, and leads term {todo.record.term + 1}.",
         "If a replica was given a longer lease, begin again with --lease.",
         err=True,
     )

@@ -11,7 +11,10 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, NoReturn
 
+import click
+
 from ..commands import decisions
+from ..logs import one_line
 from ..watchdog import EXIT_CODE
 
 
@@ -39,6 +42,23 @@ class Exit(enum.IntEnum):
 
 class CannotListen(Exception):
     """A port cannot be bound; the message says which and why."""
+
+
+def tell(*lines: str, err: bool = False) -> None:
+    """Print these, for people.
+
+    Args:
+        lines: whatever others have put into them, a name with a line break or a terminal's control characters, each
+            stays one line, and nothing but text.
+        err: to stderr.
+    """
+    for line in lines:
+        click.echo(one_line(line), err=err)
+
+
+def complain(text: str) -> None:
+    """Tell on stderr what went wrong, in one line."""
+    tell(f"leader-async: {text}", err=True)
 
 
 _loops: list[asyncio.AbstractEventLoop] = []

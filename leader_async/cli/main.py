@@ -18,7 +18,7 @@ from ..watchdog import ACTIONS
 from . import ask_history, ask_jobs, ask_status, doctor, options, run
 from .certificate import certificate
 from .config import LOG_LEVELS, Config
-from .exits import CannotListen, Exit, carry_out, end
+from .exits import CannotListen, Exit, carry_out, complain, end
 from .options import DEFAULTS
 
 EPILOG = """\b
@@ -114,11 +114,11 @@ def serve(
     except UsageError as error:
         raise click.UsageError(str(error)) from error
     logs.to_stderr(config.log_level, config.log_format)
-    options.warn_of_readers(resign_token_file)
+    options.warn_of_readers()
     try:
         code = carry_out(serve_replica(config))
     except CannotListen as error:
-        click.echo(f"leader-async: {error}", err=True)
+        complain(str(error))
         code = Exit.PORT
     end(code)
 
@@ -144,7 +144,7 @@ def zookeeper(host: str, port: int, tick: float, log_level: str) -> None:
     except UsageError as error:
         raise click.UsageError(str(error)) from error
     except CannotListen as error:
-        click.echo(f"leader-async: {error}", err=True)
+        complain(str(error))
         code = Exit.PORT
     end(code)
 

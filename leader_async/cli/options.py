@@ -194,19 +194,33 @@ def _secret(flag: str, file: str | None, variable: str, what: str) -> str | None
     return secret
 
 
-def warn_of_readers(file: str | None) -> None:
-    """Log it if others of this machine may read the file of a secret; None is none."""
-    if file is None:
-        return
+def forget_secrets() -> None:
+    """Take all secrets out of the environment, those too that this command has no use for: its children get none."""
+    for variable in (AUTH, TOKEN):
+        os.environ.pop(variable, None)
+
+
+def for_everybody() -> list[str]:
+    """What is to be said of the files with secrets that this command was given, and that others may read."""
+    context = click.get_current_context(silent=True)
+    given = {} if context is None else context.params
+    files = [given.get("zookeeper_auth_file"), given.get("resign_token_file")]
+    # A key that is given no file of its own is in that of its certificate.
+    files += [given.get(f"{of}_key") or given.get(f"{of}_cert") for of in ("zookeeper", "tls")]
+    return [
+        f"everybody on this machine may read the secret in {file}: chmod o-r {file}" for file in files if _is_open(file)
+    ]
+
+
+def _is_open(file: str | None) -> bool:
     try:
-        mode = os.stat(file).st_mode
+        mode = 0 if file is None else os.stat(file).st_mode
     except OSError:
-        return
-    # Not of a pipe: that is read once.
-    if stat.S_ISREG(mode) and mode & stat.S_IROTH:
-        log.warning(
-            "everybody on this machine may read the token in %s: chmod o-r %s",
-            file,
-            file,
-            extra={"event": "token_readable"},
-        )
+        return False
+    return stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)  # not a pipe: that is read once
+
+
+def warn_of_readers() -> None:
+    """Log what `for_everybody` says."""
+    for text in for_everybody():
+        log.warning(text, extra={"event": "secret_readable"})

@@ -16,7 +16,7 @@ from ..commands.supervision import LEAST_LEASE
 from ..errors import AuthFailed, NoAuth, UsageError
 from . import options
 from .config import LOG_LEVELS, Config
-from .exits import Exit, carry_out, end
+from .exits import Exit, carry_out, complain, end
 from .options import DEFAULTS
 from .systemd import Notify, report
 
@@ -86,11 +86,13 @@ def run(command: tuple[str, ...], on_loss: OnLoss, on_exit: OnExit, identity: st
     except UsageError as error:
         raise click.UsageError(str(error)) from error
     logs.to_stderr(config.log_level, config.log_format)
+    options.warn_of_readers()
+    options.forget_secrets()
     notify = Notify.take(os.environ)
     try:
         line = supervisor.fork(command, config.lease, config.stop_timeout)
     except OSError as error:
-        click.echo(f"leader-async: the supervisor cannot be started: {error.strerror}", err=True)
+        complain(f"the supervisor cannot be started: {error.strerror}")
         end(Exit.SUPERVISOR_DIED)
     try:
         code = carry_out(_run(config, line, on_loss, on_exit, notify))
@@ -98,7 +100,7 @@ def run(command: tuple[str, ...], on_loss: OnLoss, on_exit: OnExit, identity: st
         log.critical("the supervisor is gone, and nothing of the command is left", extra={"event": "supervisor_lost"})
         code = Exit.SUPERVISOR_DIED
     except (NoAuth, AuthFailed) as error:
-        click.echo(f"leader-async: ZooKeeper does not let us take part: {error}", err=True)
+        complain(f"ZooKeeper does not let us take part: {error}")
         code = Exit.DENIED
     end(code)
 

@@ -29,6 +29,19 @@ _WORDS: dict[str, str] = {
     Why.OTHER: "it ended",
 }
 
+_UNITS = ((10, 1, 1, "s"), (90, 1, 0, "s"), (5400, 60, 0, "min"), (129600, 3600, 0, "h"))
+"""From which length on, in seconds, the next unit is used; and how it is written."""
+
+
+def span(seconds: float) -> str:
+    """A length of time as people say it, the same wherever it is shown; the page has this rule, too."""
+    if seconds < 1:
+        return f"{round(seconds * 1000)} ms"
+    for limit, divisor, digits, unit in _UNITS:
+        if seconds < limit:
+            return f"{seconds / divisor:.{digits}f} {unit}"
+    return f"{seconds / 86400:.0f} days"
+
 
 def nearest(entries: Sequence[TermEntry], wanted: float | None) -> tuple[TermEntry, TermEntry | None] | None:
     """The term that ended nearest to this time, the latest one if None, and the term behind it."""
@@ -68,4 +81,4 @@ def explained(
     if before.leaderless_ms is None:
         return text + "; how long nobody led is not known."
     least = "at least " if before.at_least else ""
-    return text + f"; nobody led for {least}{before.leaderless_ms} ms."
+    return text + f"; nobody led for {least}{span(before.leaderless_ms / 1000)}."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from leader_async import TermEntry
 from leader_async.election import moves
 
@@ -26,3 +28,12 @@ def test_the_nearest_move_is_found_and_bounds_are_called_bounds() -> None:
     assert told.endswith("nobody led for at least 300 ms.")
     assert moves.explained(one, None, None, str).endswith("Nobody has led since, as far as is written down.")
     assert moves.explained(TermEntry(1, ended=2.0, why="?"), three, None, str).endswith("is not known.")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0, "0 ms"), (0.004, "4 ms"), (0.9994, "999 ms"), (1, "1.0 s"), (9.94, "9.9 s"), (15.072, "15 s"), (89, "89 s"),
+     (90, "2 min"), (5399, "90 min"), (5400, "2 h"), (129599, "36 h"), (259200, "3 days")],
+)  # fmt: skip
+def test_a_length_of_time(seconds: float, said: str) -> None:
+    assert moves.span(seconds) == said
