@@ -288,11 +288,11 @@ class Election(Observer):
                 self._job = None
 
     async def _wait_left(self) -> None:
-        """Wait for the work's end without a limit, then for ZooKeeper for as long as the session can live."""
+        """Wait for the work's end without a limit, then for ZooKeeper for as long as a session is to live."""
         while self.candidacy.working:
             await self._news.wait()
         try:
-            async with asyncio.timeout(self._client.timeout):
+            async with asyncio.timeout(self._client.tolerance):
                 # Who is refused has nobody to tell: what there may be ends with the session.
                 while not (self.candidacy.idle or self._died or self._client.refused):
                     await self._news.wait()

@@ -107,7 +107,7 @@ class Client:
         self._task.add_done_callback(self._report)
 
     async def close(self) -> None:
-        """End the session and forget it; bounded by a third of the session timeout."""
+        """End the session and forget it; bounded by a third of `tolerance`."""
         if self._task is None or self._closing:
             return
         self._closing = True
@@ -179,6 +179,11 @@ class Client:
         """The session timeout in seconds: as granted, before that as asked."""
         return self._session.timeout
 
+    @property
+    def tolerance(self) -> float:
+        """See `Session.tolerance`."""
+        return self._session.tolerance
+
     def status(self) -> SessionStatus:
         """What is known of the session, from memory."""
         return SessionStatus(
@@ -208,7 +213,7 @@ class Client:
         Args:
             request: what to ask.
             on_answer: called exactly once, unless this raises.
-            within: seconds for the answer, after which the connection is dropped; a third of the timeout if None.
+            within: seconds for the answer, after which the connection is dropped; a third of `tolerance` if None.
 
         Returns:
             The instant read before the request was encoded, from which a lease may be counted.

@@ -17,7 +17,8 @@ Rules:
    again: the owner feeds bytes of the current one only.
 4. While it is not UP a request is refused at once (`NotConnected`), nothing is queued.
 5. A session other than the one we asked to resume means that ours has expired.
-6. A silent connection is pinged after a third of the session timeout.
+6. A silent connection is pinged after a third of the session timeout; of that which was asked for, if the server has
+   granted a longer one: whatever a server grants, its silence is noticed as soon as its owner wants.
 7. A server that hangs up on a handshake without a word is either not serving, or behind what we have seen, which may be
    for good: ZooKeeper's data may have been lost (aiozk#28). So when that has gone on for PATIENCE session timeouts,
    every other handshake asks for a new session as one who has seen nothing, to find out which. One that is granted is
@@ -147,6 +148,11 @@ class Session:
             self._told = self.session_id
 
     @property
+    def tolerance(self) -> float:
+        """The session timeout in seconds, or what was asked for, if that is shorter: how long silence is borne."""
+        return min(self.timeout, self.timeout_asked)
+
+    @property
     def credentials(self) -> Credentials | None:
         """What it takes to resume this session from somewhere else, None while there is none."""
         return Credentials(self.session_id, self._password, self.timeout, self.last_zxid) if self.session_id else None
@@ -237,7 +243,7 @@ class Session:
         Args:
             request: what to ask.
             now: the time, read before this call.
-            within: seconds in which the answer must come, a third of the session timeout if None.
+            within: seconds in which the answer must come, a third of `tolerance` if None.
 
         Returns:
             The xid under which an `Answered` event will follow.
@@ -253,7 +259,7 @@ class Session:
         self._xid = xid
         self._out += frame
         self._asked.append(_Asked(xid, request))
-        due = now + (self.timeout / 3 if within is None else within)
+        due = now + (self.tolerance / 3 if within is None else within)
         while self._due and self._due[-1][1] >= due:
             self._due.pop()
         self._due.append((xid, due))
@@ -291,7 +297,7 @@ class Session:
         if self.phase not in (Phase.UP, Phase.CLOSING):
             return None
         waiting = [due for due in (self._answer_due(), self._ping_due) if due is not None]
-        return min(waiting) if waiting else self._last_sent + self.timeout / 3
+        return min(waiting) if waiting else self._last_sent + self.tolerance / 3
 
     def tick(self, now: float) -> None:
         """Time has passed."""
@@ -307,7 +313,7 @@ class Session:
         else:
             self._out += wire.encode_request(wire.PING_XID, m.Ping())
             self._last_sent = now
-            self._ping_due = now + self.timeout / 3
+            self._ping_due = now + self.tolerance / 3
 
     def _answer_due(self) -> float | None:
         return self._due[0][1] if self._due else None

@@ -574,3 +574,24 @@ def test_a_server_that_hangs_up_on_the_first_handshake() -> None:
     events(session)
     session.receive_eof(0.2, "a hint")
     assert reason(session) == "end of stream of the connection"
+
+
+def test_a_server_that_grants_years_is_not_waited_for_longer_than_was_asked_for() -> None:
+    session = Session(6.0)
+    session.open(0.0, 2.0)
+    session.receive_data(accepted(timeout=2**31 - 1), 0.0)
+    assert (session.timeout, session.tolerance) == ((2**31 - 1) / 1000, 6.0)
+    assert session.deadline() == 2.0, "it is pinged"
+    session.send(m.Exists("/"), 1.0)
+    assert session.deadline() == 3.0
+    session.close(1.0)
+    assert session.deadline() == 3.0
+    session.tick(3.0)
+    assert session.phase is Phase.OVER
+
+
+def test_a_server_that_grants_less_is_not_waited_for_longer_than_it_waits_for_us() -> None:
+    session = Session(6.0)
+    session.open(0.0, 2.0)
+    session.receive_data(accepted(timeout=3000), 0.0)
+    assert (session.tolerance, session.deadline()) == (3.0, 1.0)
