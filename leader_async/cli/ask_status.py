@@ -16,7 +16,8 @@ from .exits import Exit, complain
 
 def _line(one: dict[str, Any]) -> str:
     leads = f"  leads, term {one['term']}, token {one['token']}" if one["is_leader"] else ""
-    return f"{one['position'] + 1:>3}  {one['identity']}  {one['address'] or '-'}{leads}"
+    ghost = f"  a ghost, blocks who stands behind it: leader-async evict {one['znode']}" if one.get("ghost") else ""
+    return f"{one['position'] + 1:>3}  {one['identity']}  {one['address'] or '-'}{leads}{ghost}"
 
 
 async def queue_of(target: Target) -> tuple[list[dict[str, Any]], str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..election.views import Candidate
@@ -121,22 +121,22 @@ def server(name: str, answer: str | None, granted: float) -> list[Finding]:
     return [Finding(OK, about, f"a tick of {tick:g} s" + (f", cut off for {limit:g} s at most" if limit else ""))]
 
 
-def queue(candidates: Sequence[Candidate], holder: str | None, sessions: Mapping[str, int]) -> list[Finding]:
+def queue(candidates: Sequence[Candidate], holder: str | None) -> list[Finding]:
     """The queue: who leads, and what stands in it that should not.
 
     Args:
         candidates: in the order of the queue.
         holder: znode that the record names as the holder, None if nobody holds.
-        sessions: for each znode the session that it lives with, 0 for none.
     """
     names = {one.znode for one in candidates}
     found = []
     if holder is not None and holder not in names:
         text = f"the record is held by {holder}, which is gone: somebody waits its lease out; ask again in some seconds"
         found.append(Finding(WARN if candidates else FAIL, "record", text if candidates else text + ", or start one"))
-    for znode in sorted(name for name, owner in sessions.items() if not owner):
-        text = f"{znode} belongs to no session and will never go: delete it"
-        found.append(Finding(FAIL, "queue", text))
+    for one in candidates:
+        if one.ghost:
+            text = f"{one.znode} belongs to no session and will never go; who stands behind it never leads: "
+            found.append(Finding(FAIL, "queue", f"{text}leader-async evict {one.znode}"))
     for identity, count in sorted(Counter(one.identity for one in candidates).items()):
         if count > 1:
             text = f"{identity} stands {count} times in the queue: a ghost of a process that died, which goes with its "

@@ -112,12 +112,6 @@ async def _queue(zk: Any, election: Any) -> list[Finding]:
         record = r.decode(data.data, data.stat.version, parent)
     except RecordError as error:
         found.append(Finding(FAIL, "record", str(error)))
-    sessions: dict[str, int] = {}
-    for one in candidates:
-        try:
-            sessions[one.znode] = (await zk.client.request(m.Exists(f"{parent}/{one.znode}"))).stat.ephemeral_owner
-        except NoNode:
-            continue
     holder = record.holder if record.state is r.State.HELD else None
     leader = next((one for one in candidates if one.is_leader), None)
     if leader is None:
@@ -126,7 +120,7 @@ async def _queue(zk: Any, election: Any) -> list[Finding]:
     else:
         text = f"{leader.identity} leads, term {leader.term}, since {clock_time(data.stat.mtime)}"
         found.append(Finding(OK, "leader", text))
-    return [*found, *checks.queue(candidates, holder, sessions)]
+    return [*found, *checks.queue(candidates, holder)]
 
 
 def _repair(target: Target, lease: float, *, yes: bool) -> None:

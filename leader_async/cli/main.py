@@ -15,7 +15,7 @@ import click
 from .. import logs
 from ..errors import UsageError
 from ..watchdog import ACTIONS
-from . import ask_history, ask_jobs, ask_status, doctor, options, run
+from . import ask_history, ask_jobs, ask_status, doctor, evict, options, run
 from .certificate import certificate
 from .config import LOG_LEVELS, Config
 from .exits import CannotListen, Exit, carry_out, complain, end
@@ -182,6 +182,7 @@ for _command in (
     ask_history.why,
     ask_jobs.jobs,
     doctor.doctor,
+    evict.evict,
     run.run,
 ):
     cli.add_command(_command)

@@ -20,8 +20,7 @@ from ..zookeeper import messages as m
 from ..zookeeper.client import Client
 from . import queue as q
 from . import record as r
-from .card import Card
-from .views import Candidate, Change, Status, in_queue, read_card
+from .views import Candidate, Change, Read, Status, in_queue, read_card
 
 
 class Following:
@@ -37,7 +36,7 @@ class Following:
         self._record_due = self._queue_due = True
         self._record, self._token, self._problem = r.Record(), 0, ""
         self._names: list[str] = []
-        self._cards: dict[str, Card] = {}
+        self._cards: dict[str, Read] = {}
         self._last: Change | None = None
 
     def told(self, event: m.SessionEvent | m.Watched) -> None:
@@ -57,7 +56,7 @@ class Following:
         await asyncio.gather(self._look_at_record(), self._look_at_queue())
         new = [name for name in self._names if name not in self._cards]
         cards = await asyncio.gather(*(read_card(self._client, self._parent, name) for name in new))
-        self._cards |= {name: card for name, card in zip(new, cards, strict=True) if card is not None}
+        self._cards |= {name: read for name, read in zip(new, cards, strict=True) if read is not None}
 
     async def _look_at_record(self) -> None:
         if not self._record_due:

@@ -261,10 +261,10 @@ async def told_by_record(client: Client, parent: str, *, watch: bool = False) ->
         record = r.decode(data.data, data.stat.version, parent)
     except RecordError:
         return []
-    card = None
+    read = None
     if record.holder and not record.identity:
-        card = await read_card(client, parent, record.holder)
-    who = (card.identity, card.address) if card is not None else ("", "")
+        read = await read_card(client, parent, record.holder)
+    who = (read.card.identity, read.card.address) if read is not None else ("", "")
     return history.in_record(record, r.token_of(record, data.stat.mzxid), data.stat.mtime, *who)
 
 

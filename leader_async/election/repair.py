@@ -102,10 +102,10 @@ async def plan(client: Client, parent: str, lease: float) -> Repair:
     children = await client.request(m.GetChildren(parent))
     assert isinstance(children, m.Children)
     for name in q.in_order(children.names):
-        card = await read_card(client, parent, name)
-        if card is not None:
-            terms.append(card.term)
-            leases.append(card.lease)
+        read = await read_card(client, parent, name)
+        if read is not None:
+            terms.append(read.card.term)
+            leases.append(read.card.lease)
     term = max(term for term in terms if term < TERMS) + 1
     holder = f"{q.prefix(uuid.uuid4().hex)}{0:010}"
     return Repair(parent, why, data.stat.version, r.Record(term, holder, r.State.HELD, max(leases), IDENTITY))

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from ..errors import NoNode, RecordError, UsageError
 from ..zookeeper import messages as m
@@ -38,6 +39,8 @@ class Candidate:
         is_leader: the record names its znode as the holder. Its lease may have run out: only it knows.
         term: the number of its term, None if it does not lead.
         token: the fencing token of its term, None if it does not lead.
+        ghost: its znode belongs to no session, so to no process. It never goes by itself, and who stands behind it
+            never leads, until somebody evicts it.
     """
 
     identity: str
@@ -48,6 +51,19 @@ class Candidate:
     is_leader: bool
     term: int | None
     token: int | None
+    ghost: bool = False
+
+
+class Read(NamedTuple):
+    """A candidate's znode, as it was read.
+
+    Attributes:
+        card: what it says.
+        ghost: it belongs to no session.
+    """
+
+    card: Card
+    ghost: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,38 +139,39 @@ async def read_queue(
     names = q.in_order(children.names)
     wanted = [name for name in names if all_candidates or name == holder]
     cards = await asyncio.gather(*(read_card(client, parent, name) for name in wanted))
-    known = {name: card for name, card in zip(wanted, cards, strict=True) if card is not None}
+    known = {name: read for name, read in zip(wanted, cards, strict=True) if read is not None}
     return in_queue(names, known, record, r.token_of(record, data.stat.mzxid)), problem
 
 
-def in_queue(names: list[str], cards: Mapping[str, Card], record: r.Record, token: int) -> list[Candidate]:
-    """The candidates whose cards are known, in the order of the queue.
+def in_queue(names: list[str], known: Mapping[str, Read], record: r.Record, token: int) -> list[Candidate]:
+    """The candidates that are known, in the order of the queue.
 
     Args:
         names: all that stand in the queue, in its order.
-        cards: what their znodes say.
+        known: those of their znodes that were read.
         record: the record.
         token: the token of the term that it tells of.
     """
     holder = record.holder if record.state is r.State.HELD else None
     return [
         Candidate(
-            identity=cards[name].identity,
-            address=cards[name].address,
+            identity=known[name].card.identity,
+            address=known[name].card.address,
             znode=name,
-            started_at=cards[name].started_at,
+            started_at=known[name].card.started_at,
             position=position,
             is_leader=name == holder,
             term=record.term if name == holder else None,
             token=token if name == holder else None,
+            ghost=known[name].ghost,
         )
         for position, name in enumerate(names)
-        if name in cards
+        if name in known
     ]
 
 
-async def read_card(client: Client, parent: str, name: str) -> Card | None:
-    """A candidate's card, None if it has gone."""
+async def read_card(client: Client, parent: str, name: str) -> Read | None:
+    """A candidate's znode, None if it has gone."""
     try:
         data = await client.request(m.GetData(f"{parent}/{name}"))
     except NoNode:
@@ -162,7 +179,7 @@ async def read_card(client: Client, parent: str, name: str) -> Card | None:
     assert isinstance(data, m.Data)
     card = decode_card(data.data)
     # One without an identity may not be ours to refuse: it stands in the queue.
-    return card if card.identity else replace(card, identity=name)
+    return Read(card if card.identity else replace(card, identity=name), not data.stat.ephemeral_owner)
 
 
 async def find_appointee(client: Client, parent: str, own: str | None, to: str) -> Appointee:
@@ -209,7 +226,7 @@ async def find_newest(client: Client, parent: str, own: str | None, since: float
 
 
 async def _read_appointees(client: Client, parent: str, last: int | None = None) -> list[tuple[Appointee, Card]]:
-    """Who stands in the queue, first first, how each would be told that it is appointed, and its card.
+    """Who stands in the queue, first first, how each would be told that it is appointed, and its card; no ghosts.
 
     Args:
         client: through whom to read.
@@ -227,12 +244,12 @@ async def _read_appointees(client: Client, parent: str, last: int | None = None)
     asked = names if last is None else names[-last - 1 :]
     cards = await asyncio.gather(*(read_card(client, parent, name) for name in asked))
     found, before, before_card = [], "", Card()
-    for name, card in zip(asked, cards, strict=True):
-        if card is None:
+    for name, read in zip(asked, cards, strict=True):
+        if read is None:
             continue
-        if name in wanted:
-            found.append((Appointee(name, before, before_card), card))
-        before, before_card = name, card
+        if name in wanted and not read.ghost:
+            found.append((Appointee(name, before, before_card), read.card))
+        before, before_card = name, read.card
     return found
 
 

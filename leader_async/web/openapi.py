@@ -61,7 +61,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     ),
     "Candidate": _object(
         identity=TEXT, address=TEXT, znode=TEXT, started_at=NUMBER, position=COUNT, is_leader=YES_NO,
-        term=_or_null(COUNT), token=_or_null(COUNT),
+        term=_or_null(COUNT), token=_or_null(COUNT), ghost=YES_NO,
     ),
     "Term": _object(**TERM),
     "Attempt": ATTEMPT,

@@ -42,6 +42,9 @@ ELSEWHERE = {
     "make chaos-jobs MINUTES=15": "tests/campaigns/test_jobs.py::test_a_short_campaign_of_jobs",
     "make bench QUICK=1": "tests/bench/test_bench.py::test_handovers_on_a_real_server",
     "python -m tests.bench": "tests/bench/test_bench.py::test_handovers_on_a_real_server",
+    "leader-async evict ZNODE": "tests/unit/cli/test_evict.py::test_a_ghost_is_seen_and_evicted",
+    "leader-async doctor --repair":
+        "tests/unit/cli/test_doctor.py::test_a_record_that_cannot_be_read_is_told_of_and_put_right",
     "make test": ".ci/run",
     "make lint": ".ci/run",
     "make types": ".ci/run",
@@ -74,6 +77,7 @@ NOT_RUN = {
     "make chaos SYSTEMS=leader_async,kazoo,curator …": "minutes of faults for three systems",
     "make test ARGS='-m \"not campaign\"'": "the tests themselves",
     "python -m tests.bench.units": "measures for minutes",
+    "python -m tests.exhaustive.cron": "walks for an hour; a sample is tests/exhaustive/test_cron.py",
     "python -m tests.hostile.fuzz": "goes on until it is stopped",
     "chmod 600": "the system's, and half a command",
     "ulimit -Hn": "the system's",

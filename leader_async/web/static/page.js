@@ -183,7 +183,8 @@ function announce(trouble) {
 
 // Who stands right behind the leader is handed the lead; a leader who was given it out of turn may be the last one.
 function heir(queue) {
-  return queue[queue.findIndex((one) => one.is_leader) + 1] ?? queue.find((one) => !one.is_leader);
+  const waiting = queue.slice(queue.findIndex((one) => one.is_leader) + 1).concat(queue);
+  return waiting.find((one) => !one.is_leader && !one.ghost);
 }
 
 function drawQueue() {
@@ -196,11 +197,13 @@ function drawQueue() {
     let state = one.is_leader ? "leads" : one === heir(queue) ? "next" : "waits";
     if (own && certain && one.is_leader !== mine.is_leader) state = mine.state;
     if (own && certain && !one.is_leader && !["queued", "idle"].includes(mine.state)) state = mine.state;
+    if (one.ghost) state = "ghost";
     if (!certain) state = { leads: "led", next: "was next", waits: "waited" }[state] || state;
     const since = one.started_at ? `up for ${span(wall() - one.started_at)}` : "";
     const row = make("li", "", make("span", "place", `${index + 1}`), make("span", "who", who(one.identity, one.address)),
       make("span", "state", state),
       make("span", "note", [since, own && stream ? "this page listens to it" : ""].filter(Boolean).join(" · ")));
+    if (one.ghost) row.append(make("span", "note failed", `belongs to no process, and blocks who stands behind it: leader-async evict ${one.znode}`));
     if (one.is_leader) row.dataset.leads = "";
     row.dataset.sure = certain ? "yes" : "no";
     return row;

@@ -25,8 +25,8 @@ def levels(findings: list[Finding]) -> list[str]:
     return [finding.level for finding in findings]
 
 
-def candidate(znode: str, identity: str) -> Candidate:
-    return Candidate(identity, "", znode, 0.0, 0, is_leader=False, term=None, token=None)
+def candidate(znode: str, identity: str, *, ghost: bool = False) -> Candidate:
+    return Candidate(identity, "", znode, 0.0, 0, is_leader=False, term=None, token=None, ghost=ghost)
 
 
 def test_the_session_timeout_and_the_lease() -> None:
@@ -76,11 +76,12 @@ def test_encryption_and_access_lists() -> None:
 
 def test_ghosts_in_the_queue() -> None:
     a, b = candidate("u-n_1", "a"), candidate("v-n_2", "b")
-    assert levels(checks.queue([a, b], "u-n_1", {"u-n_1": 5, "v-n_2": 6})) == [OK]
-    assert levels(checks.queue([b], "u-n_1", {"v-n_2": 6})) == [WARN], "held by a missing znode"
-    assert levels(checks.queue([], "u-n_1", {})) == [FAIL], "and nobody is there to wait"
-    assert levels(checks.queue([a], None, {"u-n_1": 0})) == [FAIL], "of no session"
-    assert levels(checks.queue([a, candidate("v-n_2", "a")], None, {})) == [WARN], "two of one name"
+    assert levels(checks.queue([a, b], "u-n_1")) == [OK]
+    assert levels(checks.queue([b], "u-n_1")) == [WARN], "held by a missing znode"
+    assert levels(checks.queue([], "u-n_1")) == [FAIL], "and nobody is there to wait"
+    (found,) = checks.queue([a, candidate("w-n_3", "c", ghost=True)], None)
+    assert (found.level, found.text[-24:]) == (FAIL, "leader-async evict w-n_3")
+    assert levels(checks.queue([a, candidate("v-n_2", "a")], None)) == [WARN], "two of one name"
 
 
 def test_delays() -> None:

@@ -201,6 +201,7 @@ async def test_the_queue(client: Client, monkeypatch: pytest.MonkeyPatch) -> Non
             "is_leader": True,
             "term": 3,
             "token": 99,
+            "ghost": False,
         }
     ]
 

@@ -1,0 +1,80 @@
+"""Evicting a candidate that cannot leave by itself: what `leader-async evict` does.
+
+A candidate's znode is ephemeral: it goes with the session of its process. One that belongs to no session (restored from
+a backup, or made by another program) is a ghost: it never goes, and who stands behind it never leads.
+
+Rules:
+1. Nobody becomes leader by an eviction. The queue moves up as it does whenever somebody has left, and whoever leads
+   next waits out the lease of a holder that is gone without a word. So deleting any candidate's znode, at any time,
+   cannot make two leaders; see deploy/GUARANTEES.md.
+2. A ghost may be evicted. One whose session lives may not, unless that is wanted: its process may be at work past the
+   end of its lease, and keeps its place so that nobody begins beside it.
+3. The znode is deleted as it was read, or not at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import BadVersion, NoNode, UsageError
+from ..zookeeper import messages as m
+from ..zookeeper.client import Client
+from . import queue as q
+from .card import decode as decode_card
+
+
+@dataclass(frozen=True, slots=True)
+class Eviction:
+    """Whose znode is going to be deleted.
+
+    Attributes:
+        path: the znode's.
+        identity: who it is, by its card.
+        address: where it is reached, by its card.
+        session: the session that it lives with, 0 for none: then it is a ghost.
+        version: the znode's version.
+    """
+
+    path: str
+    identity: str
+    address: str
+    session: int
+    version: int
+
+
+async def plan(client: Client, parent: str, znode: str) -> Eviction:
+    """Look at a candidate.
+
+    Args:
+        client: through whom to read.
+        parent: path of the election's znode.
+        znode: name of the candidate's znode.
+
+    Raises:
+        UsageError: that is no candidate of this election.
+        ZooKeeperError: ZooKeeper cannot be asked.
+    """
+    if not q.in_order([znode]):
+        raise UsageError(f"{znode!r} is no candidate's znode; `leader-async candidates --json` lists them")
+    path = f"{parent}/{znode}"
+    await client.request(m.Sync(path))
+    try:
+        data = await client.request(m.GetData(path))
+    except NoNode as error:
+        raise UsageError(f"no candidate {znode} stands in the queue of {parent}") from error
+    assert isinstance(data, m.Data)
+    card = decode_card(data.data)
+    return Eviction(path, card.identity or znode, card.address, data.stat.ephemeral_owner, data.stat.version)
+
+
+async def carry_out(client: Client, eviction: Eviction) -> bool:
+    """Delete the znode; False if it has gone, or was written, since it was looked at.
+
+    Raises:
+        ZooKeeperError: ZooKeeper cannot be asked, or does not let us.
+    """
+    try:
+        await client.request(m.Delete(eviction.path, eviction.version))
+    except (NoNode, BadVersion):
+        return False
+    return True
