@@ -139,7 +139,7 @@ def _take_before(own: Holding, now: float) -> None:
     before = own.before
     if before.version and own.armed is not None:
         held = r.Record(before.term, own.armed, r.State.HELD, before.lease, before.identity, before.address)
-        own.seen = held, now
+        own.heard_of(held, now)
     if before.version and before.heir == own.znode and own.armed is not None:
         own.queue.last_but(own.armed)
     if own.named:
@@ -168,7 +168,8 @@ def _readable(own: Holding, answer: m.Data, now: float) -> r.Record | None:
     before, record = own.unreadable, None
     try:
         record = r.decode(answer.data, answer.stat.version, own.settings.parent)
-        own.seen, own.unreadable = (record, now), None
+        own.heard_of(record, now)
+        own.unreadable = None
     except RecordError as error:
         own.seen, own.unreadable = None, error
         if before is None:
@@ -208,7 +209,7 @@ def _take_claim(own: Holding, asked: Send, answer: m.Answer, sent: float, now: f
         assert isinstance(written, m.DataSet)
         holder, term, version = asked.about.split()
         how = own.succession(written.stat.mtime, sent, now)
-        own.seen = own.record(int(term), holder, r.State.HELD), now
+        own.heard_of(own.record(int(term), holder, r.State.HELD), now)
         lease = own.settings.lease
         now_at, until = r.version_after_claim(int(version)), sent + lease
         own.hold = Hold(holder, now_at, int(term), written.stat.mzxid, lease, until, how=how)

@@ -16,7 +16,9 @@ Safety rests on the record (`record`), not on ZooKeeper's sessions:
     after that instant, so that nobody can have learnt of its end before. A confirm that we sent as the heir proves the
     same, so who was appointed leads by its last one as soon as it knows: by the notice, or by reading the record.
  2. A claim on `left` or `none` may be sent at once. A claim on `held` by another only 1.1 of its leases (the record
-    tells) after we learnt that the holder's znode is gone. That start is kept for each holder's znode.
+    tells) after we learnt that the holder's znode is gone. That start is kept for each holder's znode. `none` after we
+    have heard of a term means that the election's znode was deleted and made anew, which whoever led may not know yet:
+    then 1.1 of the last lease that we know are waited out, from when we first saw it so.
  3. An error on a confirm ends the term for good, and so does our leave. No late answer revives it.
  4. Our leave (an appointment is one) is sent, and a new place is taken, only after the work has ended. No claim before
     either.
@@ -41,6 +43,7 @@ It does not promise that the work obeys: work that does not end keeps the znode.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 from ..errors import server_error
@@ -165,7 +168,7 @@ class Candidacy(Holding):
         if self.unreadable is not None:
             return "blocked"
         held = self.view is not None and self.view.record is not None and self.view.record.state is r.State.HELD
-        return "waiting out" if held else "claiming"
+        return "waiting out" if held or self.made_anew else "claiming"
 
     # -- what happens --------------------------------------------------------------------------------------------------
 
@@ -349,16 +352,19 @@ class Candidacy(Holding):
             self.read_record(Role.FIRST)
             return
         record = view.record
-        if view.role is not Role.FIRST and (record is None or record.state is r.State.HELD):
+        if view.role is not Role.FIRST and (record is None or record.state is r.State.HELD or self.made_anew):
             self.read_record(Role.FIRST)  # to be told when that changes
             return
         if record is None:
             return
-        if record.state is r.State.HELD:
-            if record.holder not in self.gone:
-                self.watch(record.holder)
-                return
-            end = self.wait_out_end()
-            if end is not None and now < end:
-                return
+        if record.state is r.State.HELD and record.holder not in self.gone:
+            self.watch(record.holder)
+            return
+        if self.made_anew and (self.anew is None or self.anew[0] != view.mzxid):
+            self.anew = view.mzxid, now
+            text = "somebody deleted the election's znode: the lease of whoever may lead by it is waited out"
+            self.note(logging.WARNING, "made_anew", text)
+        end = self.wait_out_end()
+        if end is not None and now < end:
+            return
         self.claim(record.term + 1, view.version)

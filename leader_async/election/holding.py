@@ -70,7 +70,7 @@ class Holding(Standing):
         if self.behind is None:
             self.behind = record.behind or None
         hold.how = self.succession(view.mtime, float("-inf"), now, appointed=record if not record.identity else None)
-        self.seen = r.signed(record, own.identity, own.address), now
+        self.heard_of(r.signed(record, own.identity, own.address), now)
         if not self.departing:
             self.commands.append(ConfirmNow())
             self.know_heir()

@@ -128,6 +128,8 @@ class Standing:
         self.healed = 0
         self.places_given_up = 0
         self.seen: tuple[r.Record, float] | None = None  # the last record read, and when
+        self.last_lease = 0.0  # of the last term that we have heard of, in whatever join; 0.0 if of none
+        self.anew: tuple[int, float] | None = None  # the znode made anew: by which zxid, and when we first saw it so
         self.unreadable: RecordError | None = None  # why that is none, if it could not be read
         self.uuids, self.jitter = uuids, jitter
         self.uuid = next(uuids)
@@ -165,14 +167,30 @@ class Standing:
         self.audit_at = 0.0
 
     def wait_out_end(self) -> float | None:
-        """When the holder that is gone must have stopped leading; None if nothing is waited out."""
+        """When whoever may lead without a znode must have stopped; None if nothing is waited out."""
         view = self.view
         if view is None or view.record is None or view.role is not Role.FIRST or self.hold is not None:
             return None
+        if self.asking(Purpose.CLAIM):
+            return None
+        if self.made_anew:
+            return None if self.anew is None else self.anew[1] + WAIT_OUT * self.last_lease
         since = self.gone.get(view.record.holder)
-        if since is None or view.record.state is not r.State.HELD or self.asking(Purpose.CLAIM):
+        if since is None or view.record.state is not r.State.HELD:
             return None
         return since + WAIT_OUT * view.record.lease
+
+    @property
+    def made_anew(self) -> bool:
+        """Whether the record that we see tells of nobody, although somebody has led: somebody deleted it."""
+        view = self.view
+        nobody = view is not None and view.record is not None and view.record.state is r.State.NONE
+        return nobody and bool(self.last_lease)
+
+    def heard_of(self, record: r.Record, now: float) -> None:
+        """This is how the record reads, or must read."""
+        self.seen = record, now
+        self.last_lease = record.lease or self.last_lease
 
     def end_join(self, reason: str, *, forfeited: bool = False) -> None:
         """This join, and its term if there is one, is over for good; `forfeited` if the record is not ours any more."""

@@ -332,6 +332,23 @@ def test_a_candidacy_that_has_died_of_a_bug_confirms_no_more() -> None:
     assert first.keeper.due() is None
 
 
+def test_an_election_that_is_deleted_under_a_leader_that_is_cut_off_has_no_second_one() -> None:
+    """Its znode is made anew by the other, which knows that somebody led, and not that nobody does any more."""
+    world = joined(2)
+    first, second = in_order(world)
+    world.delete_election()
+    pass_time(world, 3.2, first)
+    assert world.ensemble.head.find(PARENT) is not None, "made anew"
+    assert second.candidacy.state(second.now) == "waiting out"
+    assert not second.leads
+    pass_time(world, 3.0, first)
+    assert second.leads
+    first.cut(0)
+    first.connect()
+    world.settle()
+    assert [process.leads for process in (first, second)] == [False, True]
+
+
 UP, UP_AGAIN = ("open", "serve", "receive"), ("open", "serve", "receive", "serve", "receive")
 """A handshake; one that is followed by a request, be it the close of a session that nobody wants."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ..support.reporting import measured
-from .walk import FAULTS, Bounds, replay, walk
+from .walk import ANEW, FAULTS, Bounds, replay, walk
 
 EACH = dict.fromkeys(FAULTS, 1)
 FEW = {"lose": 1, "expire": 1, "resign": 1}
@@ -14,8 +14,14 @@ pytestmark = pytest.mark.timeout(240)
 
 @pytest.mark.parametrize(
     "bounds",
-    [Bounds(2, {}, 0, 0, joined=False), Bounds(2, EACH, 1, 0), Bounds(2, {"expire": 1}, 1, 1), Bounds(3, FEW, 1, 0)],
-    ids=["2 join", "2 and a fault", "2, an expiry and time", "3 and a fault"],
+    [
+        Bounds(2, {}, 0, 0, joined=False),
+        Bounds(2, EACH, 1, 0),
+        Bounds(2, {"expire": 1}, 1, 1),
+        Bounds(2, {ANEW: 1}, 1, 0),
+        Bounds(3, FEW, 1, 0),
+    ],
+    ids=["2 join", "2 and a fault", "2, an expiry and time", "2, and the election is deleted", "3 and a fault"],
 )
 def test_every_interleaving_keeps_the_promises(bounds: Bounds) -> None:
     found = walk(bounds)

@@ -32,6 +32,10 @@ from .explore import Action
 STEP = 1.66
 """Seconds of a step of time: two are a little more than 1.1 leases of 3 s, and so a lease has been waited out then."""
 
+ANEW = "delete election"
+"""A fault that is outside of what is assumed: a stranger deletes the election's znode, and all below it. No second
+leader comes of it all the same, if all candidates have heard of a term."""
+
 FAULTS = ("cut", "lose", "expire", "cut off", "connect behind", "resign", "delete", "transfer")
 
 share(m, card, commands, history, queue, record, standing, tree, worlds, but=("Round", "Stake", "StartWork"))
@@ -99,7 +103,7 @@ def begin(bounds: Bounds) -> State:
             process.candidacy.join(process.now)
             process.carry_out()
     _catch_up(world, frozenset())
-    state = State(world, dict.fromkeys(FAULTS, 99), 99, 99)
+    state = State(world, dict.fromkeys((*FAULTS, ANEW), 99), 99, 99)
     for action in bounds.first:
         state = after(state, action)
     return State(state.world, dict(bounds.faults), bounds.total, bounds.passes, state.cut_off)
@@ -124,6 +128,8 @@ def possible(state: State) -> Iterator[Action]:
         yield "pass", 0
     if not state.total:
         return
+    if state.left.get(ANEW) and state.world.ensemble.head.find(PARENT) is not None:
+        yield ANEW, 0
     for fault in FAULTS:
         if not state.left.get(fault):
             continue
@@ -164,7 +170,7 @@ def after(state: State, action: Action) -> State:
     kind, number = action
     process = world.processes[number]
     cut_off, left, total, passes = state.cut_off, state.left, state.total, state.passes
-    if kind in FAULTS:
+    if kind in left:
         left, total = {**left, kind: left[kind] - 1}, total - 1
     match kind:
         case "connect":
@@ -200,6 +206,8 @@ def after(state: State, action: Action) -> State:
             assert process.candidacy.znode is not None
             path = f"{PARENT}/{process.candidacy.znode}"
             world.ensemble.commit(Entry(next(iter(world.ensemble.sessions), 0), m.Delete(path)))
+        case "delete election":
+            world.delete_election()
     _catch_up(world, cut_off)
     world.check()
     return State(world, left, total, passes, cut_off, before=state, action=action, depth=state.depth + 1)
@@ -271,6 +279,7 @@ def _process_key(process: Process) -> Any:
         hold and (max(-1.0, round(hold.until - now, 3)), bool(hold.over)),
         tuple(sorted((name, round(min(now - at, 1.2 * lease), 3)) for name, at in candidacy.gone.items())),
         candidacy.hold_off and round(candidacy.hold_off - now, 3),
+        candidacy.last_lease, candidacy.anew and round(min(now - candidacy.anew[1], 1.2 * lease), 3),
         frozenset(candidacy.pending),
         tuple(process.keeper._staked) != (), round(max(-lease, min(process.keeper._due - now, lease)), 3),
         process.session,

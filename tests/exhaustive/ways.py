@@ -79,6 +79,8 @@ WAYS: dict[str, walk.Bounds | sessions.Bounds] = {
     "1 joins, a reply lost, a server behind, resigns": walk.Bounds(
         1, {"lose": 1, "connect behind": 1, "resign": 1}, 3, 0, joined=False
     ),
+    "2 in the queue, the election deleted, 3 steps": walk.Bounds(2, {walk.ANEW: 1}, 1, 3),
+    "2 in the queue, the election deleted, a fault": walk.Bounds(2, {**EACH, walk.ANEW: 1}, 2, 0),
     "3 in the queue, any 1 fault, 1 step of time": walk.Bounds(3, EACH, 1, 1),
     "3 in the queue, any 2 faults": walk.Bounds(3, EACH, 2, 0),
     "4 in the queue, any 1 fault": walk.Bounds(4, EACH, 1, 0),

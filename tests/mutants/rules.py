@@ -156,6 +156,11 @@ def _wait_less() -> AbstractContextManager[Any]:
     return instead(standing, "WAIT_OUT", 0.5)
 
 
+@mutant("an election's znode that was made anew is claimed at once")
+def _anew_at_once() -> AbstractContextManager[Any]:
+    return instead(Standing, "made_anew", property(lambda own: False))
+
+
 @mutant("waiting out begins with the reading of the record, not with the end of the znode")
 def _wait_from_view() -> AbstractContextManager[Any]:
     def end(own: Holding) -> float | None:

@@ -351,6 +351,13 @@ class World:
                     busy = True
                 self.check()
 
+    def delete_election(self) -> None:
+        """A stranger deletes the election's znode with all below it."""
+        session = next(iter(self.ensemble.sessions), 0)
+        for name, _ in self.znodes():
+            self.ensemble.commit(Entry(session, m.Delete(f"{PARENT}/{name}")))
+        self.ensemble.commit(Entry(session, m.Delete(PARENT)))
+
     def znodes(self) -> list[tuple[str, int]]:
         """What stands in the queue, first first, and the sessions that it belongs to."""
         head, prefix = self.ensemble.head, PARENT + "/"

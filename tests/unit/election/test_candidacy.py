@@ -945,3 +945,40 @@ def test_one_may_die_without_a_term(stage: Stage) -> None:
     stage.candidacy.die("a bug", working=False)
     stage.candidacy.tick(stage.now + 100)
     assert stage.take() == []
+
+
+def test_an_election_that_was_made_anew_is_waited_out_by_who_knows_of_a_term(stage: Stage) -> None:
+    stage.first(held("z-n_0000000001", lease=7.0), 2)
+    (watch,) = stage.sends(Purpose.WATCH)
+    stage.arm(watch)
+    stage.candidacy.disconnected(stage.now)
+    stage.connect()
+    (listing,) = stage.sends(Purpose.LIST)
+    stage.answer(listing, NO_NODE)  # all is gone
+    assert isinstance(stage.candidacy.next_command(), Note)
+    assert isinstance(stage.candidacy.next_command(), Left)
+    stage.now += 1.0
+    znode = stage.enter()
+    assert stage.candidacy.wait_out_end() is None
+    (read,) = stage.sends(Purpose.RECORD)
+    assert read.request == m.GetData(PARENT, watch=True), "to be told when somebody else claims"
+    stage.read(read, r.Record(), 0, mzxid=60)
+    assert stage.take() == []
+    assert stage.candidacy.state(stage.now) == "waiting out"
+    assert stage.candidacy.deadline() == pytest.approx(stage.now + 7.7)
+    stage.now += 7.0
+    stage.candidacy.watched(m.Watched(m.Change.DELETED, PARENT), stage.now)  # again
+    (read,) = stage.sends(Purpose.RECORD)
+    stage.read(read, r.Record(), 0, mzxid=70)
+    stage.now += 7.6
+    stage.candidacy.tick(stage.now)
+    assert stage.take() == []
+    stage.now += 0.2
+    stage.candidacy.tick(stage.now)
+    (claim,) = stage.sends(Purpose.CLAIM)
+    assert claim.about == f"{znode} 1 0"
+
+
+def test_an_election_that_nobody_has_led_is_claimed_at_once(stage: Stage) -> None:
+    stage.first(r.Record(), 0)
+    assert stage.sends(Purpose.CLAIM)
