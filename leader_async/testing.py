@@ -10,7 +10,7 @@ In a test, of whatever kind (plain, pytest-asyncio, anyio):
         async with leader_async.connect(zookeeper.address, timeout=1.0) as zk:
             ...
             zookeeper.expire_all()          # as if every session had gone silent for too long
-            with zookeeper.outage():        # nobody is there
+            with zookeeper.outage():        # nobody is there; afterwards sessions are resumed
                 ...
 
 The server runs in a thread of its own, so a blocked event loop does not block it. It is `leader_async.embedded`: in
@@ -22,10 +22,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import pytest
 
@@ -68,7 +68,7 @@ class ZooKeeper:
         return f"127.0.0.1:{self._port}"
 
     def start(self) -> None:
-        """Begin to serve, with an empty tree."""
+        """Begin to serve, without data and sessions."""
         if self._thread is not None:
             raise UsageError("this ZooKeeper runs already")
         ready: Future[None] = Future()
@@ -100,13 +100,20 @@ class ZooKeeper:
         thread.join()
 
     @contextlib.contextmanager
-    def outage(self) -> Iterator[None]:
-        """Nobody serves inside the `with`; afterwards it is there again, at the same address, empty."""
-        self.stop()
+    def outage(self, *, forget: bool = False) -> Iterator[None]:
+        """Nobody serves inside the `with`; afterwards it is there again, at the same address.
+
+        No session ends meanwhile, however long it takes: as after a real outage, each has its whole timeout again to be
+        resumed in.
+
+        Args:
+            forget: it comes back without data and sessions, as another ensemble that was put in its place.
+        """
+        self.stop() if forget else self._run(EmbeddedServer.close)
         try:
             yield
         finally:
-            self.start()
+            self.start() if forget else self._run(EmbeddedServer.__aenter__)
 
     @property
     def sessions(self) -> list[int]:
@@ -141,14 +148,16 @@ class ZooKeeper:
         self._call(lambda server: server.disconnect(session))
 
     def _call(self, do: Callable[[EmbeddedServer], T]) -> T:
+        async def call(server: EmbeddedServer) -> T:
+            return do(server)
+
+        return self._run(call)
+
+    def _run(self, do: Callable[[EmbeddedServer], Coroutine[Any, Any, T]]) -> T:
         loop, server = self._loop, self._server
         if loop is None or server is None:
             raise UsageError("this ZooKeeper does not run; start() it")
-
-        async def call() -> T:
-            return do(server)
-
-        return asyncio.run_coroutine_threadsafe(call(), loop).result()
+        return asyncio.run_coroutine_threadsafe(do(server), loop).result()
 
 
 @pytest.fixture

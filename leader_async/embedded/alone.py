@@ -67,6 +67,11 @@ class Alone:
         for session in self._expiry.due(now):
             self.expire(session)
 
+    def go_on(self, now: float) -> None:
+        """It was away until now, and so heard nobody: every session has its whole timeout again, as at a restart."""
+        for session, known in self.host.tree.sessions.items():
+            self._expiry.touch(session, known.timeout, now)
+
     def expire(self, session: int) -> None:
         """End this session, as if it had gone silent."""
         self._expiry.forget(session)

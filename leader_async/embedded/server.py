@@ -39,6 +39,8 @@ EPOCH = 1577836800
 class EmbeddedServer:
     """A ZooKeeper for one machine, in memory; for use as `async with EmbeddedServer() as server`.
 
+    Entered again, it goes on at the same address with the data and the sessions that it had.
+
     Args:
         host: the address to listen on.
         port: the port to listen on, 0 for any free one.
@@ -69,6 +71,11 @@ class EmbeddedServer:
         loop = asyncio.get_running_loop()
         self._closed = False
         self._server = await loop.create_server(lambda: _Client(self, self._alone), **self._listen)
+        if (sock := self._listen.pop("sock", None)) is not None:
+            self._listen["host"] = sock.getsockname()[0]
+        self._listen["port"] = self._server.sockets[0].getsockname()[1]
+        self._alone.go_on(clock.now())
+        self._alarm.set(self._alone.deadline())
         log.debug("serving at %s", self.address)
         return self
 
@@ -78,7 +85,7 @@ class EmbeddedServer:
         await self.close()
 
     async def close(self) -> None:
-        """Hang up on everybody, and forget everything."""
+        """Hang up on everybody. No session ends before it is entered again."""
         if self._server is None:
             return
         self._closed = True
@@ -157,7 +164,8 @@ class EmbeddedServer:
                 client.write(b"".join(part for part in parts if part is not None))
                 if None in parts:
                     client.close()
-        self._alarm.set(self._alone.deadline())
+        if not self._closed:
+            self._alarm.set(self._alone.deadline())
 
     def _tick(self) -> None:
         self._alone.tick(clock.now())

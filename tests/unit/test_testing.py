@@ -54,14 +54,32 @@ async def test_a_disconnection_changes_nothing(zookeeper: ZooKeeper) -> None:
         await asyncio.wait([running])
 
 
-async def test_after_an_outage_somebody_leads_again_and_tokens_rise(zookeeper: ZooKeeper) -> None:
+async def test_a_session_is_resumed_after_an_outage(zookeeper: ZooKeeper) -> None:
+    async with connect(zookeeper.address, timeout=0.5) as zk:
+        election = zk.election("x", lease=30.0)
+        running = asyncio.create_task(election.run(forever))
+        await until(lambda: election.is_leader)
+        term, session, address = election.term, zk.client.session_id, zookeeper.address
+        with zookeeper.outage():
+            await until(lambda: not zk.client.connected)
+            assert zookeeper.sessions == [session]
+        assert zookeeper.address == address
+        await until(lambda: zk.client.connected)
+        assert zk.client.session_id == session
+        assert election.term is term
+        assert election.is_leader
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def test_after_an_outage_that_forgets_somebody_leads_again_and_tokens_rise(zookeeper: ZooKeeper) -> None:
     async with connect(zookeeper.address, timeout=0.5) as zk:
         election = zk.election("x", lease=0.5)
         running = asyncio.create_task(election.run(forever))
         await until(lambda: election.term is not None)
         assert election.term is not None
         token, address = election.term.token, zookeeper.address
-        with zookeeper.outage():
+        with zookeeper.outage(forget=True):
             await until(lambda: not election.is_leader)
         assert zookeeper.address == address
         await until(lambda: election.is_leader)

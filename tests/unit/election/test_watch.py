@@ -146,7 +146,7 @@ async def test_a_follower_outlives_an_outage_and_says_so(zookeeper: ZooKeeper) -
         one = near.election("x", identity="a", lease=0.3)
         async with running(one), aclosing(zk.election("x").watch()) as changes:
             first = await seen(changes, led_by("a"))
-            with zookeeper.outage():
+            with zookeeper.outage(forget=True):
                 away = await seen(changes, lambda change: not change.connected)
                 assert "connected" in away.what
                 assert away.leader == first.leader, "as far as is known"

@@ -377,3 +377,17 @@ def test_replies_wait_for_room() -> None:
     host.lost(number)
     host.go_on(number)
     assert not host.waits(number)
+
+
+def test_no_session_ends_during_an_outage() -> None:
+    """However long it takes: here the clock of the one who is away goes on for as long as anything lasts."""
+    alone = Alone(tick=1.0, start=5, passwords=repeat(bytes(16)), wall=lambda: 1.0)
+    number = alone.host.open("::1")
+    alone.host.receive(number, wire.encode_connect(m.Connect(0, 6.0, 0, b"")), 0.0)
+    alone.host.lost(number)
+    alone.go_on(1000.0)
+    alone.tick(1005.9)
+    assert len(alone.host.tree.sessions) == 1
+    assert alone.deadline() == 1007.0
+    alone.tick(1007.0)
+    assert not alone.host.tree.sessions

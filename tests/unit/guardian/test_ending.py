@@ -151,7 +151,7 @@ async def test_a_session_that_has_expired_is_not_followed_by_another_one(
 async def test_it_gives_up_when_the_session_must_have_expired(zookeeper: ZooKeeper, dying: Dying) -> None:
     told = dying.told
     dying.die()
-    with zookeeper.outage():
+    with zookeeper.outage(forget=True):
         assert not await end_session(told, ["/x"])
     assert zookeeper.sessions == []
 

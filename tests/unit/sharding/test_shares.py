@@ -246,7 +246,7 @@ async def test_an_outage_that_forgets_everything(zookeeper: ZooKeeper) -> None:
     async with field.replica("a") as first, field.replica("b"):
         await field.balanced()
         member = first.parts._members.me
-        with zookeeper.outage():
+        with zookeeper.outage(forget=True):
             await until(lambda: not field.holder)
         field.tokens.clear()  # another ensemble, whose counter begins anew
         await until(lambda: first.parts._members.me not in ("", member))
