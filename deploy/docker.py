@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from .asking import IS_LEADER, Poll, get, poll, port_is_free, status, wait_until
 from .processes import Keeper
-from .settings import ROOT, ClusterError, Settings, say
+from .settings import HOST, ROOT, ClusterError, Settings, say
 
 ENGINE = 5.0
 """Seconds that an engine may take to answer."""
@@ -83,7 +83,7 @@ class DockerFleet:
         before = self._containers()
         if self._settings.port_given or not before:
             port = self._settings.port
-            if (not before or port != self.port) and not port_is_free(port, "0.0.0.0"):
+            if (not before or port != self.port) and not port_is_free(port, os.environ.get("ADDRESS") or HOST):
                 raise ClusterError(
                     f"port {port} is taken by another program; stop that one, or choose another: make up PORT=5002"
                 )

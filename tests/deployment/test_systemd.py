@@ -253,9 +253,40 @@ def test_wrong_usage_is_not_tried_again(systemd: Systemd, replicas: tuple[Replic
     assert systemd.show("wrong.service", "NRestarts") == "0"
 
 
+def test_a_command_may_hold_quotes_and_all_that_a_shell_knows(
+    systemd: Systemd, zookeeper: ZooKeeper, tmp_path: Path
+) -> None:
+    script = tmp_path / "a script"
+    script.write_text("#!/bin/sh\nsleep 1000\n")
+    script.chmod(0o755)
+    arguments = r"""'two words' "it's \"so\"" '$HOME' 'back\slash' "$LEADER_ELECTION" '100 %' \'*\'"""
+    variables = systemd.units / "quotes.env"
+    command = f'test -n "$LEADER_TOKEN" && exec "{script}" {arguments}'
+    quoted = re.sub(r'([\\"$`])', r"\\\1", command)
+    variables.write_text(f'LEADER_ASYNC_ZOOKEEPER={zookeeper.address}\nCOMMAND="{quoted}"\n')
+    text = unit(RUN, EnvironmentFile=f"{systemd.units}/%i.env")
+    (systemd.units / RUN).write_text(OWN.sub("", text))
+    systemd.systemctl("daemon-reload")
+    name = RUN.replace("@", "@quotes")
+    systemd.systemctl("start", name)
+
+    def came() -> list[str]:
+        for place in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                words = place.read_text().split("\0")
+                if words[1:2] == [str(script)]:
+                    return words[2:-1]
+        return []
+
+    eventually(lambda: came() != [], 10, "the command runs")
+    assert came() == ["two words", 'it\'s "so"', "$HOME", "back\\slash", "quotes", "100 %", "'*'"]
+    systemd.systemctl("stop", name)
+    assert systemd.show(name, "Result") == "success"
+
+
 def test_a_command_is_run_and_stopped(systemd: Systemd, zookeeper: ZooKeeper) -> None:
     variables = systemd.units / "beat.env"
-    variables.write_text(f"LEADER_ASYNC_ZOOKEEPER={zookeeper.address}\nCOMMAND=sleep 1000\n")
+    variables.write_text(f"LEADER_ASYNC_ZOOKEEPER={zookeeper.address}\nCOMMAND=sleep 1000\n")  # without quotes, too
     text = unit(RUN, EnvironmentFile=f"{systemd.units}/%i.env")
     (systemd.units / RUN).write_text(OWN.sub("", text))
     systemd.systemctl("daemon-reload")
