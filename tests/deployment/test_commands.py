@@ -76,6 +76,7 @@ NOT_RUN = {
     "make audit": "asks for known vulnerabilities",
     "make chaos SYSTEMS=leader_async,kazoo,curator …": "minutes of faults for three systems",
     "make test ARGS='-m \"not campaign\"'": "the tests themselves",
+    'ZOOKEEPER_HOME=build/zookeeper-3.9 make test ARGS="tests/conformance tests/integration"': "the tests themselves",
     "python -m tests.bench.units": "measures for minutes",
     "python -m tests.exhaustive.cron": "walks for an hour; a sample is tests/exhaustive/test_cron.py",
     "python -m tests.hostile.fuzz": "goes on until it is stopped",
