@@ -14,7 +14,7 @@ In a test, of whatever kind (plain, pytest-asyncio, anyio):
                 ...
 
 The server runs in a thread of its own, so a blocked event loop does not block it. It is `leader_async.embedded`: in
-memory, alone; what that is not is said there. Without pytest: `with ZooKeeper() as zookeeper:`.
+memory, alone; what that is not is said there. pytest need not be installed: `with ZooKeeper() as zookeeper:`.
 """
 
 from __future__ import annotations
@@ -27,14 +27,12 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-import pytest
-
 from .embedded import EmbeddedServer
 from .errors import UsageError
 
 T = TypeVar("T")
 
-__all__ = ["ZooKeeper", "zookeeper"]
+__all__ = ["ZooKeeper"]
 
 
 class ZooKeeper:
@@ -160,8 +158,15 @@ class ZooKeeper:
         return asyncio.run_coroutine_threadsafe(do(server), loop).result()
 
 
-@pytest.fixture
-def zookeeper() -> Iterator[ZooKeeper]:
-    """A ZooKeeper of this test's own, in memory."""
-    with ZooKeeper() as server:
-        yield server
+try:
+    import pytest
+except ImportError:  # no fixtures, then
+    pass
+else:
+    __all__ += ["zookeeper"]
+
+    @pytest.fixture
+    def zookeeper() -> Iterator[ZooKeeper]:
+        """A ZooKeeper of this test's own, in memory."""
+        with ZooKeeper() as server:
+            yield server

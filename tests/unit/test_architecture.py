@@ -316,8 +316,21 @@ def test_every_public_name_is_there_once_and_explained() -> None:
     modules = {path.stem for path in MODULES} | {path.parts[0] for path in MODULES}
     assert public - modules - {"TYPE_CHECKING"} == set(leader_async.__all__)
     assert set(leader_async.__all__) <= set(dir(leader_async))
+    missing = "elect"
     with pytest.raises(AttributeError, match="no attribute 'elect'"):
-        _ = leader_async.elect
+        getattr(leader_async, missing)
+
+
+def test_type_checkers_know_each_public_name_and_no_other(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        f"from leader_async import {', '.join(leader_async.__all__)}\nfrom leader_async import Anything\n"
+    )
+    command = [sys.executable, "-m", "mypy", "--strict", str(program)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=PACKAGE.parent)
+    assert result.returncode == 1
+    (error, _) = result.stdout.splitlines()
+    assert 'program.py:2: error: Module "leader_async" has no attribute "Anything"' in error
 
 
 def test_importing_the_library_loads_neither_the_web_nor_the_command_line_nor_calendars() -> None:

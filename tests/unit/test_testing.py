@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 
 import pytest
 
@@ -88,6 +90,17 @@ async def test_after_an_outage_that_forgets_somebody_leads_again_and_tokens_rise
         await until(lambda: not election.is_leader)
         running.cancel()
         await asyncio.wait([running])
+
+
+def test_it_needs_no_pytest() -> None:
+    script = (
+        "import sys; sys.modules['pytest'] = None\n"  # as if it were not installed
+        "from leader_async.testing import *\n"
+        "with ZooKeeper() as zookeeper:\n"
+        "    print(zookeeper.sessions)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (result.stdout, result.stderr) == ("[]\n", "")
 
 
 def test_it_needs_no_event_loop() -> None:
