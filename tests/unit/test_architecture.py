@@ -321,11 +321,11 @@ def test_every_public_name_is_there_once_and_explained() -> None:
         getattr(leader_async, missing)
 
 
+@pytest.mark.timeout(120)
 def test_type_checkers_know_each_public_name_and_no_other(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
-    program.write_text(
-        f"from leader_async import {', '.join(leader_async.__all__)}\nfrom leader_async import Anything\n"
-    )
+    names = ", ".join(leader_async.__all__)
+    program.write_text(f"from leader_async import {names}\nfrom leader_async import Anything\n")
     command = [sys.executable, "-m", "mypy", "--strict", str(program)]
     result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=PACKAGE.parent)
     assert result.returncode == 1
