@@ -84,6 +84,27 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "Resigned": _object(resigned={"const": True}, identity=TEXT, term=COUNT),
 }  # fmt: skip
 
+DIGITS: dict[str, Any] = {"type": "string", "pattern": "^[0-9]+$"}
+
+
+def _told(schema: Any) -> Any:
+    """The same as `/events` tells it: its tokens are strings, for JavaScript."""
+    if isinstance(schema, list):
+        return [_told(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if (told := f"{schema.get('$ref', '')}Told").rpartition("/")[2] in TOLD:
+        return {"$ref": told}
+    return {
+        name: (_or_null(DIGITS) if "null" in value["type"] else DIGITS) if name == "token" else _told(value)
+        for name, value in schema.items()
+    }
+
+
+TOLD = {f"{name}Told": SCHEMAS[name] for name in ("Status", "Candidate", "Attempt", "Job")}
+SCHEMAS |= {name: _told(schema) for name, schema in TOLD.items()}
+SCHEMAS |= {name: _told(schema) for name, schema in SCHEMAS.items() if name.endswith("Event")}
+
 _ANY = {"type": "object"}
 _QUEUE = {"type": "array", "items": {"$ref": "#/components/schemas/Candidate"}}
 _HISTORY = {"type": "array", "items": {"$ref": "#/components/schemas/Term"}}
@@ -102,7 +123,8 @@ PAGES: dict[str, tuple[str, dict[int, str | dict[str, Any]]]] = {
     "/jobs/{name}": ("One of them.", {200: "Job", 404: "Error", 503: "Error"}),
     "/events": (
         "Server-sent events: `status`, `lease`, `queue`, `terms`, `jobs`, `beat`; the data of each is one of the "
-        "schemas `StatusEvent` to `BeatEvent`, and the whole of its part.",
+        "schemas `StatusEvent` to `BeatEvent`, and the whole of its part. A `token` is a string of digits here, since "
+        "JavaScript's numbers are exact below 2^53 only, and a number everywhere else.",
         {200: TEXT, 503: "Error"},
     ),
     "/openapi.json": ("This description.", {200: _ANY}),

@@ -162,6 +162,7 @@ function drawLeader() {
   put("lead-label", certain ? (leader ? "Leader" : "No leader") : "Leader when last seen");
   put("leader", told.queue ? name : "…");
   document.title = told.queue ? `${certain ? "" : "? "}${leader ? `${name} leads` : "nobody leads"} ${status.election}` : status.election;
+  // Tokens are strings of digits: a number here would be exact below 2^53 only.
   const term = (told.terms?.terms || []).find((one) => leader && one.token === leader.token);
   put("facts", leader ? [`term ${leader.term}`, term ? `since ${time(term.began)}` : "", `token ${leader.token}`].filter(Boolean).join(" · ") : "");
   leading = !told.queue ? "" : leader ? `${name} leads, term ${leader.term}` : "nobody leads";

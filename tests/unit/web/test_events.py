@@ -125,6 +125,16 @@ def led_by(name: str) -> Callable[[Any], bool]:
     return lambda data: data["leader"] is not None and data["leader"]["identity"] == name
 
 
+def test_tokens_that_differ_by_one_differ_in_a_browser() -> None:
+    tokens = 2**53, 2**53 + 1
+    assert float(tokens[0]) == float(tokens[1]), "as JavaScript would read them"
+    told = events.exact({"leader": {"token": tokens[0]}, "terms": [{"token": tokens[1], "term": 7}, {"token": None}]})
+    assert told == {
+        "leader": {"token": "9007199254740992"},
+        "terms": [{"token": "9007199254740993", "term": 7}, {"token": None}],
+    }
+
+
 async def test_a_stream_tells_what_is_first_and_then_every_change(zookeeper: ZooKeeper) -> None:
     async with replica(zookeeper.address, "a") as one, replica(zookeeper.address, "b") as two:
         async with two.stream() as listener:
@@ -141,6 +151,9 @@ async def test_a_stream_tells_what_is_first_and_then_every_change(zookeeper: Zoo
             after = await listener.until("queue", lambda data: led_by("b")(data) and len(data["queue"]) == 2)
             assert two.election.is_leader, "so before it was told"
             assert after["leader"]["term"] == 2
+            assert after["leader"]["token"] == str(two.election.status().token), (
+                "as a string, which JavaScript reads exactly"
+            )
             ids = [told.id for told in listener.told]
             assert ids == [*range(ids[0], ids[0] + len(ids))], "none was dropped"
             async with two.stream() as newcomer:
