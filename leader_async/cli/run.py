@@ -1,4 +1,4 @@
-"""`leader-async run`: flags to a `Runner` and its supervisor, results to exit codes."""
+"""`leader-async run`: flags to a `Runner` and its supervisor, or to one slot (`slot`); results to exit codes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .. import logs
 from ..commands.decisions import ON_EXIT, ON_LOSS, OnExit, OnLoss
 from ..commands.supervision import LEAST_LEASE
 from ..errors import AuthFailed, NoAuth, UsageError
-from . import options
+from . import options, slot
 from .config import LOG_LEVELS, Config
 from .exits import Exit, carry_out, complain, end
 from .options import DEFAULTS
@@ -28,8 +28,9 @@ log = logging.getLogger("leader_async.run")
 SETTINGS = {"auto_envvar_prefix": "LEADER_ASYNC", "max_content_width": 100, "allow_interspersed_args": False}
 
 EPILOG = """\b
-Example, the same on every host:
+Examples, the same on every host:
   leader-async run --zookeeper zk1,zk2,zk3 --election beat -- celery -A app beat
+  0 3 * * *  leader-async run --election nightly --every 86400 -- nightly.sh    (a crontab)
 
 Every flag has an environment variable, LEADER_ASYNC_ and the flag's name.
 
@@ -37,11 +38,11 @@ ZooKeeper need not be there. Leaving takes at most a session timeout and a third
 
 \b
 Exit codes are COMMAND's, or 128 and the number of the signal that ended it, and:
-   0  told to stop before COMMAND has run here
+   0  told to stop before COMMAND has run here; another host has claimed the slot
    2  a flag or variable cannot be used
   70  a bug; the log says where
   71  the supervisor was killed or cannot be had; nothing of COMMAND is left
-  75  the lead was lost, and --on-loss is exit
+  75  the lead was lost, and --on-loss is exit; nobody has claimed the slot in time, or it was left unfinished here
   77  ZooKeeper does not let it take part, with the credentials that it has given
  126  COMMAND cannot be run
  127  there is no such command
@@ -66,18 +67,23 @@ Exit codes are COMMAND's, or 128 and the number of the signal that ended it, and
 @click.option("--log-level", default=DEFAULTS.log_level, show_default=True, type=click.Choice(LOG_LEVELS),
               metavar="LEVEL", help=f"One of {', '.join(LOG_LEVELS)}.")  # fmt: skip
 @options.log_format
+@slot.flags
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(command: tuple[str, ...], on_loss: OnLoss, on_exit: OnExit, identity: str, **rest: Any) -> None:
-    """Run COMMAND in one place only.
+    """Run COMMAND in one place at a time; with --every, --cron or --slot once for each slot, on whichever host.
 
     COMMAND gets LEADER_TOKEN, LEADER_ELECTION and LEADER_IDENTITY, and is in a session of its own. It and all that it
     has started are ended before another one may begin: SIGTERM when a tenth of the lease is left, SIGKILL at its end.
     SIGTERM and SIGINT stop it gracefully, a second one kills it; other signals are passed on, SIGTSTP as SIGSTOP.
     """
-    from ..commands import linux, supervisor
-    from ..commands.line import SupervisorDied
+    from ..commands import linux
 
     try:
+        wanted = slot.plan(**{name: rest.pop(name) for name in ("every", "cron", "slot", "tz", "unfinished", "wait")})
+        if wanted is not None and (on_loss, on_exit) != ("follow", "exit"):
+            raise UsageError(
+                "--on-loss and --on-exit are for commands that go on; a slot is run once: give --unfinished"
+            )
         config = Config(**rest, identity=identity or socket.gethostname(), overdue="off")
         if config.lease < LEAST_LEASE:
             raise UsageError(f"--lease {config.lease:g} s leaves no time to end a command; give at least 1 second")
@@ -88,21 +94,33 @@ def run(command: tuple[str, ...], on_loss: OnLoss, on_exit: OnExit, identity: st
     logs.to_stderr(config.log_level, config.log_format)
     options.warn_of_readers()
     options.forget_secrets()
+    try:
+        code = _supervised(config, command, on_loss, on_exit) if wanted is None else _slotted(config, command, wanted)
+    except (NoAuth, AuthFailed) as error:
+        complain(f"ZooKeeper does not let us take part: {error}")
+        code = Exit.DENIED
+    end(code)
+
+
+def _slotted(config: Config, command: tuple[str, ...], wanted: slot.Plan) -> int:
+    return carry_out(slot.run(config, command, wanted))
+
+
+def _supervised(config: Config, command: tuple[str, ...], on_loss: OnLoss, on_exit: OnExit) -> int:
+    from ..commands import supervisor
+    from ..commands.line import SupervisorDied
+
     notify = Notify.take(os.environ)
     try:
         line = supervisor.fork(command, config.lease, config.stop_timeout)
     except OSError as error:
         complain(f"the supervisor cannot be started: {error.strerror}")
-        end(Exit.SUPERVISOR_DIED)
+        return Exit.SUPERVISOR_DIED
     try:
-        code = carry_out(_run(config, line, on_loss, on_exit, notify))
+        return carry_out(_run(config, line, on_loss, on_exit, notify))
     except SupervisorDied:
         log.critical("the supervisor is gone, and nothing of the command is left", extra={"event": "supervisor_lost"})
-        code = Exit.SUPERVISOR_DIED
-    except (NoAuth, AuthFailed) as error:
-        complain(f"ZooKeeper does not let us take part: {error}")
-        code = Exit.DENIED
-    end(code)
+        return Exit.SUPERVISOR_DIED
 
 
 async def _run(config: Config, line: ParentLine, on_loss: OnLoss, on_exit: OnExit, notify: Notify) -> int:

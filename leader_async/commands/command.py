@@ -16,11 +16,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 
 from .. import clock, logs
 from ..election.term import Term
@@ -55,22 +56,18 @@ async def carry_out(
         TermEnded: the lease ended.
     """
     _check(term, command, stop_timeout)
-    renewed = term.connection.confirmed
-    while term.valid_until - clock.now() < LEAST * term.lease:
-        if not term.is_current:
-            raise TermEnded(f"the lease ran out before {command[0]} had begun")
-        await renewed.wait()
     environment = {**os.environ, **variables}
     line, supervisor = await _supervisor(term.lease, stop_timeout, command, environment, cwd)
     try:
         with closing(line), term.connection.helper(supervisor.pid):
             line.open()
+            await _until_ready(line, term, command[0])
             run = Supervision(term.valid_until, term.lease, stop_timeout)
             line.start(run, {"PYTHONPATH": environment.get("PYTHONPATH")})
-            ended, over = await line.until_ended(term, renewed)
+            ended, over = await line.until_ended(term, term.connection.confirmed)
     except Died:
-        with suppress(ProcessLookupError):
-            supervisor.kill()
+        if not line.died:  # it is late
+            os.kill(supervisor.pid, signal.SIGKILL)
         why = "its supervisor was killed, and it with that; what it had started may live on"
         raise CommandFailed(command, SUPERVISOR_DIED, why) from None
     finally:
@@ -80,6 +77,18 @@ async def carry_out(
         extra={"event": "command_ended", "status": ended.status, "token": term.token},
     )  # fmt: skip
     return _judged(ended, over, command[0])
+
+
+async def _until_ready(line: Line, term: Term, name: str) -> None:
+    """Return when the supervisor listens, which takes long on a busy machine, and enough of the lease is left."""
+    while not line.ready:
+        if line.died:
+            raise Died
+        await line.news.wait()
+    while term.valid_until - clock.now() < LEAST * term.lease:
+        if not term.is_current:
+            raise TermEnded(f"the lease ran out before {name} had begun")
+        await term.connection.confirmed.wait()
 
 
 def _judged(ended: Ended, over: bool, name: str) -> int:

@@ -55,6 +55,7 @@ class Line:
 
     Attributes:
         news: fires whenever one of these has changed.
+        ready: it listens.
         died: it is gone.
         ended: what came of the run that was started last, None while it goes on.
     """
@@ -64,7 +65,7 @@ class Line:
         self._sock.setblocking(False)
         self._killing = False
         self.news = Pulse()
-        self.died = False
+        self.ready = self.died = False
         self.ended: Ended | None = None
 
     def open(self) -> None:
@@ -148,6 +149,8 @@ class Line:
 
     def _take(self, said: dict[str, Any]) -> None:
         match said["say"]:
+            case "ready":
+                self.ready = True
             case "killing":
                 self._killing = True
             case "ended":

@@ -116,6 +116,7 @@ class Supervisor:
         if self._door is not None:
             self._door.setblocking(False)
             loop.add_reader(self._door, self._admit, self._door)
+        say(self._sock, "ready")
         await self._cleared
         if self._door is not None:
             self._admit(self._door)

@@ -48,24 +48,25 @@ class Clocks:
         """Whether somebody has set our clock since it was compared."""
         return abs(self.wall_clock() - clock.now() - self._boot) > TRUSTED
 
-    async def compare(self, term: Term) -> None:
-        """Compare our clock with ZooKeeper's, by a write under this term.
+    async def compare(self, term: Term | None) -> None:
+        """Compare our clock with ZooKeeper's, by a write.
+
+        Args:
+            term: the write happens under this term; None for any, once the election's znode is there.
 
         Raises:
             TermEnded: the term does not stand any more.
             ZooKeeperError: ZooKeeper cannot be asked.
         """
-        below_chroot = self._folder.removeprefix(self._client.ensemble.chroot)
         while True:
-            before, writes = self.wall_clock(), term.transaction().set_data(below_chroot, b"")
+            before = self.wall_clock()
             try:
-                await writes.commit()
+                theirs = await self._write(term)
                 break
             except NoNode:
                 with contextlib.suppress(NodeExists):
                     await self._client.request(m.Create(self._folder))
-        after, theirs = self.wall_clock(), writes.committed_at
-        assert theirs is not None
+        after = self.wall_clock()
         self._boot = after - clock.now()
         known, self._behind = self._behind, 0.0
         if not before - TRUSTED <= theirs <= after + TRUSTED:
@@ -76,3 +77,14 @@ class Clocks:
                 abs(self._behind), "behind" if self._behind > 0 else "ahead of",
                 extra={"event": "clock_off", "seconds": round(self._behind, 1)},
             )  # fmt: skip
+
+    async def _write(self, term: Term | None) -> float:
+        """ZooKeeper's time of a write."""
+        if term is None:
+            reply = await self._client.request(m.SetData(self._folder, b"", m.ANY_VERSION))
+            assert isinstance(reply, m.DataSet)
+            return reply.stat.mtime
+        writes = term.transaction().set_data(self._folder.removeprefix(self._client.ensemble.chroot), b"")
+        await writes.commit()
+        assert writes.committed_at is not None
+        return writes.committed_at

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -69,15 +70,27 @@ class Job:
         clocks: what time it is.
         rules: how it is to be run.
         work: what is to be run.
+        opened: the ledger to go on with, from what was read, None if there is none.
 
     Attributes:
         rules: as above.
+        rests: nothing is ever due again, as its ledger stands.
         running: an attempt is being made here.
         tally: what became of its attempts here.
     """
 
-    def __init__(self, election: Election, clocks: Clocks, rules: Rules, work: JobWork) -> None:
+    def __init__(
+        self,
+        election: Election,
+        clocks: Clocks,
+        rules: Rules,
+        work: JobWork,
+        *,
+        opened: Callable[[Ledger | None], Ledger] | None = None,
+    ) -> None:
         self.rules = rules
+        self.rests = asyncio.Event()
+        self._opened = opened or (lambda ledger: first(rules, clocks.now()) if ledger is None else ledger)
         self.running = False
         self.tally = JobTally()
         self._election, self._client, self._clocks, self._work = election, election.client, clocks, work
@@ -146,13 +159,13 @@ class Job:
         try:
             data = await self._client.request(m.GetData(self._path))
         except NoNode:
-            ledger = first(self.rules, self._clocks.now())
+            ledger = self._opened(None)
             with contextlib.suppress(NodeExists):
                 await term.transaction().create(self._below_chroot, encode(ledger)).commit()
                 return _Page(ledger, 0)
             raise BadVersion(about="the ledger has just been made") from None
         assert isinstance(data, m.Data)
-        return _Page(decode(data.data, self._path), data.stat.version)
+        return _Page(self._opened(decode(data.data, self._path)), data.stat.version)
 
     async def _take_up(self, term: Term, page: _Page) -> None:
         """Go on where an answer was lost: the ledger tells whether the write has happened."""
@@ -179,6 +192,8 @@ class Job:
         match step:
             case Wait(until, ahead):
                 self._tell_if_ahead(page, ahead)
+                if until is None:
+                    self.rests.set()
                 seconds = NAP if until is None else min(NAP, max(0.0, (until - now) / 1000))
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(seconds):

@@ -87,7 +87,7 @@ NOT_RUN = {
 
 PAGE = Taken([*PAGES, ROOT / "tests/README.md"])
 TWO, WALK = PAGE.block(README, "Two commands"), PAGE.block(README, "A walk through it")
-JOBS, ANY = PAGE.block(README, "Jobs"), PAGE.block(README, "Any command, once")
+JOBS, ANY = PAGE.block(README, "Jobs"), PAGE.block(README, "A command in one place at a time")
 STATUS, DOCTOR = PAGE.one("leader-async status"), PAGE.one("leader-async doctor")
 WHY = PAGE.block(README, "Why did leadership move?")
 ASKING = PAGE.block(OPERATING, "Who leads, and why")

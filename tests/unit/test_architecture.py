@@ -164,6 +164,7 @@ LAYERS |= {
     "schedule/triggers": {"errors", "schedule/expression", "schedule/wall_clock"},
     "schedule/ledger": {"errors", "stored"},
     "schedule/tally": {"counting", "schedule/ledger"},
+    "schedule/slots": {"errors", "schedule/decisions", "schedule/ledger", "schedule/triggers"},
     "schedule/decisions": {"errors", "schedule/ledger", "schedule/triggers"},
     "commands/supervision": set(),
     "commands/decisions": {"commands/supervision"},

@@ -1,0 +1,167 @@
+"""One slot, run by one of the processes that were started for it, on whatever host; over asyncio.
+
+Rules:
+- The slot is decided once, by ZooKeeper's clock, when this process stands in the queue; `slots` says how.
+- Who leads claims it as `job` does, and gives the lead up when it is settled. The others look at its ledger meanwhile,
+  and leave the queue as soon as nothing is left for them to do.
+- A slot that nobody has claimed is waited for with a limit: processes that are started again and again must not pile up
+  while ZooKeeper is away.
+
+It does not promise that a slot is run: not if no process was started for it, or none of them led in time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from .. import clock
+from ..election.election import Election
+from ..election.term import Term
+from ..errors import AuthFailed, NoAuth, NoNode, ZooKeeperError
+from ..zookeeper import messages as m
+from .clocks import Clocks
+from .decisions import Rules, Unfinished
+from .job import Job
+from .ledger import Ledger, decode
+from .run import JobRun
+from .slots import Fate, Once, fate, opened
+from .views import ledger_of
+
+log = logging.getLogger("leader_async.schedule")
+
+LOOK = 0.5
+"""Seconds between two looks at the ledger."""
+
+
+class OneSlot:
+    """What this process does about one slot.
+
+    Args:
+        election: whose leader claims it; its name is the job's.
+        slot_at: tells which slot it is, from the time in milliseconds since the epoch.
+        unfinished: whether an attempt that nobody finished is made again.
+        work: what is to be run.
+
+    Attributes:
+        slot: that, None while nobody has told the time.
+        begun: this process has begun it.
+    """
+
+    def __init__(
+        self,
+        election: Election,
+        slot_at: Callable[[int], Once],
+        unfinished: Unfinished,
+        work: Callable[[JobRun], Awaitable[object]],
+    ) -> None:
+        self.slot: Once | None = None
+        self.begun = False
+        self._known = asyncio.Event()  # which slot it is
+        self._election, self._client = election, election.client
+        self._slot_at, self._unfinished, self._work = slot_at, unfinished, work
+        self._clocks = Clocks(election, time.time)
+        self._job: Job | None = None
+        self._leads = False
+
+    async def run(self, wait: float) -> Fate:
+        """Have it run, here or elsewhere; what has become of it. Cancel this to leave, after the work has ended.
+
+        Args:
+            wait: seconds to wait for somebody to claim it.
+
+        Raises:
+            UsageError: there is no slot, or this election is being run already.
+            NoAuth, AuthFailed: ZooKeeper does not let this process take part.
+            LedgerError: its ledger is not this library's.
+        """
+        running = asyncio.create_task(self._election.run(self._lead), name="slot")
+        try:
+            return await self._follow(running, clock.now() + wait)
+        finally:
+            running.cancel()
+            await _ended(running)
+
+    async def _follow(self, running: asyncio.Task[None], deadline: float) -> Fate:
+        found = Fate(False, False, "has not been run: nobody could claim it in time")
+        while True:
+            ended = running.done()  # whatever has become of it is written down then
+            if not self._leads:
+                found = await self._look() or found
+            if ended:
+                running.result()
+                return found
+            if not self._leads and (found.over or (not found.claimed and clock.now() > deadline)):
+                return found
+            changes: list[asyncio.Future[None]] = [running, self._election.changes.next()]
+            await asyncio.wait(changes, timeout=LOOK, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _look(self) -> Fate | None:
+        """What has become of it, None if that cannot be told now."""
+        try:
+            async with asyncio.timeout(self._client.timeout):
+                if self.slot is None:
+                    if not self._election.status().in_queue:
+                        return None
+                    await self._clocks.compare(None)
+                    self.slot = self._slot_at(self._clocks.now())
+                    self._known.set()
+                return fate(self.slot, self._rules(self.slot), await self._read())
+        except (NoAuth, AuthFailed):
+            raise
+        except (ZooKeeperError, TimeoutError) as error:
+            log.debug("the slot cannot be looked at: %s", error, extra=self._fields("slot_unknown"))
+            return None
+
+    async def _read(self) -> Ledger | None:
+        path = ledger_of(self._election.parent, self._election.name)
+        try:
+            data = await self._client.request(m.GetData(path))
+        except NoNode:
+            return None
+        assert isinstance(data, m.Data)
+        return decode(data.data, path)
+
+    async def _lead(self, term: Term) -> None:
+        await self._known.wait()
+        once = self.slot
+        assert once is not None
+        self._job = self._job or Job(
+            self._election, self._clocks, self._rules(once), self._begin, opened=lambda ledger: opened(once, ledger)
+        )
+        self._leads = True
+        try:
+            async with asyncio.TaskGroup() as group:
+                tending = group.create_task(self._job.tend(term))
+                await self._job.rests.wait()
+                tending.cancel()
+        finally:
+            self._leads = False
+
+    async def _begin(self, run: JobRun) -> None:
+        self.begun = True
+        await self._work(run)
+
+    def _rules(self, once: Once) -> Rules:
+        return Rules(self._election.name, once, unfinished=self._unfinished)
+
+    def _fields(self, event: str) -> dict[str, object]:
+        """What a line of the log has beside its text."""
+        who = {"election": self._election.name, "identity": self._election.identity, "job": self._election.name}
+        return {"event": event, **who, "slot": str(self.slot)}
+
+
+async def _ended(running: asyncio.Task[None]) -> None:
+    """Return when it has ended, whoever cancels this meanwhile."""
+    cancelled = False
+    while not running.done():
+        try:
+            await asyncio.wait([running])
+        except asyncio.CancelledError:
+            cancelled = True
+    if not running.cancelled():
+        running.exception()  # nobody asks for it any more
+    if cancelled:
+        raise asyncio.CancelledError
