@@ -10,10 +10,17 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..election.history import NAME
+from ..election.queue import in_order
 from ..election.views import Candidate
 from ..zookeeper.messages import Access, Permission
+from ..zookeeper.wire import FRAME_LIMIT, REQUEST_LIMIT
 
 OK, WARN, FAIL = "ok", "warn", "fail"
+OWN = NAME, "jobs"
+"""What an election has below its znode besides its candidates."""
+SHOWN = 60
+"""Characters of a name that is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +149,31 @@ def queue(candidates: Sequence[Candidate], holder: str | None) -> list[Finding]:
             text = f"{identity} stands {count} times in the queue: a ghost of a process that died, which goes with its "
             found.append(Finding(WARN, "queue", text + "session, or two replicas of one --identity: give each its own"))
     return found or [Finding(OK, "queue", f"everybody in it ({len(candidates)}) has a session and a name of its own")]
+
+
+def listing(parent: str, count: int, names: Sequence[str] | None) -> list[Finding]:
+    """What stands below an election's znode, as far as its length is concerned: who joins reads the whole list.
+
+    Args:
+        parent: the election's znode.
+        count: how many znodes are below it.
+        names: their names, None if the list is longer than can be read.
+    """
+    remedy = "delete what no replica made, and let nobody else create there: give all replicas --zookeeper-auth-file"
+    if names is None:
+        text = f"{parent} has {count} znodes below it, and their list is longer than the {FRAME_LIMIT >> 20} MiB that "
+        return [Finding(FAIL, "listing", f"{text}are read: nobody can join, or follow a leader that stops; {remedy}")]
+    found = []
+    strange = sorted(set(names) - {*OWN, *in_order(names)})
+    if strange:
+        text = f"{len(strange)} znodes below {parent} are nobody's place in the queue, as {strange[0][:SHOWN]!r}: "
+        found.append(Finding(WARN, "listing", text + remedy))
+    size = sum(len(name.encode()) + 4 for name in names)
+    if size > REQUEST_LIMIT:
+        text = f"the list of the {count} znodes below {parent} has {size / 2**20:.1f} MiB: every join reads it, other "
+        text += "clients than this library read 1 MiB; run fewer candidates, or "
+        found.append(Finding(WARN, "listing", text + remedy))
+    return found
 
 
 def times(about: str, seconds: Sequence[float], limit: float, remedy: str) -> Finding:

@@ -107,7 +107,10 @@ async def _queue(zk: Any, election: Any) -> list[Finding]:
         return [Finding(WARN, "leader", f"there is no election {parent} yet: start a replica, or look at --election")]
     except NoAuth as error:
         return [Finding(FAIL, "leader", str(error))]
-    candidates, record, found = await election.candidates(), r.Record(), []
+    record, found = r.Record(), await _listing(zk, parent, data.stat.children)
+    if any(one.level == FAIL for one in found):
+        return found
+    candidates = await election.candidates()
     try:
         record = r.decode(data.data, data.stat.version, parent)
     except RecordError as error:
@@ -121,6 +124,19 @@ async def _queue(zk: Any, election: Any) -> list[Finding]:
         text = f"{leader.identity} leads, term {leader.term}, since {clock_time(data.stat.mtime)}"
         found.append(Finding(OK, "leader", text))
     return [*found, *checks.queue(candidates, holder)]
+
+
+async def _listing(zk: Any, parent: str, count: int) -> list[Finding]:
+    from ..errors import ConnectionLost
+    from ..zookeeper import messages as m
+
+    try:
+        return checks.listing(parent, count, (await zk.client.request(m.GetChildren(parent))).names)
+    except ConnectionLost:
+        if "a frame of" not in zk.client.status().last_error:  # else it was not for its length
+            raise
+        await zk.wait_connected()
+        return checks.listing(parent, count, None)
 
 
 def _repair(target: Target, lease: float, *, yes: bool) -> None:

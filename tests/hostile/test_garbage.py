@@ -233,6 +233,18 @@ async def test_a_stranger_in_the_queue(place: Place) -> None:
     await place.works()
 
 
+async def test_a_queue_whose_list_is_longer_than_1_mib(place: Place) -> None:
+    names = [f"{ELECTION}/{number}{'x' * 5_000}" for number in range(220)]
+    await asyncio.gather(*(place.stranger.client.request(m.Create(name)) for name in names))
+    await place.stands()
+    leader = place.leader()
+    assert leader is not None
+    await leader.resign()
+    await until(lambda: place.leader() not in (None, leader))
+    await until(lambda: leader.status().state == "queued")
+    await place.works()
+
+
 async def test_the_history(place: Place) -> None:
     path = f"{ELECTION}/{history.NAME}"
     leader = place.leader()

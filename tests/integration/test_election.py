@@ -552,3 +552,20 @@ async def test_nobody_leads_under_a_record_that_another_program_wrote(
         assert not election.is_leader
         await near.client.request(m.SetData(f"/ELECTION/{name}", data.data, data.stat.version + 1))
         await leads(election)
+
+
+async def test_a_list_of_more_than_1_mib_is_read(near: Connection, far: Connection, name: str) -> None:
+    """A server sends more than it takes: its own limit is none for what it answers."""
+    first, second = near.election(name), far.election(name)
+    async with running(first):
+        await leads(first)
+        names = [f"{first.parent}/{number}{'x' * 5_000}" for number in range(220)]
+        await asyncio.gather(*(near.client.request(m.Create(one)) for one in names))
+        children = await near.client.request(m.GetChildren(first.parent))
+        assert isinstance(children, m.Children)
+        assert sum(map(len, children.names)) > 2**20
+        async with running(second):
+            await until(lambda: second.status().state == "queued")
+            assert await first.resign()
+            await leads(second)
+        await asyncio.gather(*(near.client.request(m.Delete(one)) for one in names))

@@ -22,13 +22,14 @@ from .client import (
     encode_connect,
     encode_request,
 )
-from .frames import FRAME_LIMIT, FrameReader
+from .frames import FRAME_LIMIT, REQUEST_LIMIT, FrameReader
 from .parts import AUTH_XID, PING_XID, SET_WATCHES_XID, WATCH_XID
 
 __all__ = [
     "AUTH_XID",
     "FRAME_LIMIT",
     "PING_XID",
+    "REQUEST_LIMIT",
     "SET_WATCHES_XID",
     "WATCH_XID",
     "FrameReader",

@@ -11,8 +11,9 @@ from ...errors import ProtocolError
 REQUEST_LIMIT = 0xFFFFF
 """Bytes of the largest request that a server takes: ZooKeeper's default `jute.maxbuffer`, one byte less than 1 MiB."""
 
-FRAME_LIMIT = REQUEST_LIMIT + 1024
-"""Bytes of the largest frame that a client takes: an answer may say more than the request that it repeats."""
+FRAME_LIMIT = 16 * 2**20
+"""Bytes of the largest frame that a client takes. What a server sends has no such limit: the names of 20,000 candidates
+have more than 1 MiB."""
 
 INT = struct.Struct("!i")
 

@@ -10,6 +10,7 @@ import pytest
 from leader_async import Candidate, connect
 from leader_async.cli import checks
 from leader_async.cli.checks import FAIL, OK, WARN, Finding
+from leader_async.cli.doctor import _listing
 from leader_async.testing import ZooKeeper, zookeeper
 from leader_async.zookeeper import messages as m
 from leader_async.zookeeper.messages import OPEN, Access
@@ -82,6 +83,29 @@ def test_ghosts_in_the_queue() -> None:
     (found,) = checks.queue([a, candidate("w-n_3", "c", ghost=True)], None)
     assert (found.level, found.text[-24:]) == (FAIL, "leader-async evict w-n_3")
     assert levels(checks.queue([a, candidate("v-n_2", "a")], None)) == [WARN], "two of one name"
+
+
+def test_what_stands_below_an_election() -> None:
+    places = [f"{'a' * 32}-n_{number:010}" for number in range(3)]
+    assert checks.listing("/e", 5, [*places, "history", "jobs"]) == []
+    (strange,) = checks.listing("/e", 4, [*places, "x" * 99])
+    assert strange.level == WARN
+    assert strange.text.startswith(f"1 znodes below /e are nobody's place in the queue, as '{'x' * 60}': delete ")
+    (long,) = checks.listing("/e", 30_000, places * 10_000)
+    assert (long.level, long.text[:52]) == (WARN, "the list of the 30000 znodes below /e has 1.4 MiB: e")
+    (endless,) = checks.listing("/e", 300_000, None)
+    assert (endless.level, "300000 znodes below it" in endless.text, "16 MiB" in endless.text) == (FAIL, True, True)
+
+
+async def test_a_list_that_is_too_long_is_told_of(zookeeper: ZooKeeper) -> None:
+    zk = connect(zookeeper.address)
+    zk.client._session._frame_limit = 2000
+    async with zk:
+        await zk.wait_connected()
+        for path in ("/e", *(f"/e/{'x' * 500}{number}" for number in range(4))):
+            await zk.client.request(m.Create(path))
+        assert levels(await _listing(zk, "/e", 4)) == [FAIL]
+        assert zk.client.connected
 
 
 def test_delays() -> None:
