@@ -138,6 +138,18 @@ async def test_a_deployment_is_looked_at(zookeeper: ZooKeeper) -> None:
     assert "fail  leader: nobody leads, and nobody stands in the queue: start a replica" in out
 
 
+async def test_delays_are_measured_where_the_root_may_not_be_read(zookeeper: ZooKeeper) -> None:
+    """ZooKeeper 3.9 refuses even `exists` there; 3.8 answers it."""
+    async with connect(zookeeper.address) as zk:
+        await zk.wait_connected()
+        await zk.client.request(m.Create("/app"))
+        await zk.client.request(m.SetAccess("/", (Access(int(m.Permission.CREATE), "world", "anyone"),)))
+    where = ("--zookeeper", zookeeper.address, "--root", "/app/leaders", "--session-timeout", "1")
+    code, out, err = await command("doctor", *where, "--json")
+    assert code in (0, 1), err
+    assert "round trip" in {each["about"] for each in json.loads(out)}
+
+
 async def test_a_record_that_cannot_be_read_is_told_of_and_put_right(zookeeper: ZooKeeper) -> None:
     there = ("--zookeeper", zookeeper.address, "--session-timeout", "1")
     async with connect(zookeeper.address) as one, connect(zookeeper.address) as zk:
