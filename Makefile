@@ -4,6 +4,7 @@ PYTHON ?= python3
 CLUSTER_PY := .venv/bin/python -m deploy.cluster
 LOCK := .venv/bin/uv pip compile -q --upgrade --generate-hashes --no-header --python-version 3.12 --python-platform linux
 CODE := leader_async tests deploy
+RUN := .venv/installed-to-run
 OLD := leader_async needs Python 3.11 or newer, and $(PYTHON) is none: make PYTHON=python3.12
 
 .PHONY: help up down ps logs poll restart-leader rolling-restart kill-leader test simulate exhaustive mutants chaos chaos-jobs bench lint types format lock audit deps clean
@@ -11,28 +12,28 @@ OLD := leader_async needs Python 3.11 or newer, and $(PYTHON) is none: make PYTH
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-up: deps  ## start ZooKeeper, N=5 replicas and a load balancer on PORT=5001; in Docker if there is one
+up: $(RUN)  ## start ZooKeeper, N=5 replicas and a load balancer on PORT=5001; in Docker if there is one
 	@$(CLUSTER_PY) up $(N)
 
-down: deps  ## stop what `make up` started
+down: $(RUN)  ## stop what `make up` started
 	@$(CLUSTER_PY) down
 
-ps: deps  ## what runs, and who leads
+ps: $(RUN)  ## what runs, and who leads
 	@$(CLUSTER_PY) ps
 
-logs: deps  ## the ends of the logs; ARGS=-f goes on, ARGS=replica-1 shows one
+logs: $(RUN)  ## the ends of the logs; ARGS=-f goes on, ARGS=replica-1 shows one
 	@$(CLUSTER_PY) logs $(ARGS)
 
-poll: deps  ## ask the load balancer N=10 times who leads
+poll: $(RUN)  ## ask the load balancer N=10 times who leads
 	@$(CLUSTER_PY) poll $(N)
 
-restart-leader: deps  ## restart the leader gracefully, and time the handover
+restart-leader: $(RUN)  ## restart the leader gracefully, and time the handover
 	@$(CLUSTER_PY) restart-leader
 
-rolling-restart: deps  ## restart all replicas, one after the other; ARGS="replica-2 replica-1" gives the order
+rolling-restart: $(RUN)  ## restart all replicas, one after the other; ARGS="replica-2 replica-1" gives the order
 	@$(CLUSTER_PY) rolling-restart $(ARGS)
 
-kill-leader: deps  ## kill the leader, and time the failover
+kill-leader: $(RUN)  ## kill the leader, and time the failover
 	@$(CLUSTER_PY) kill-leader
 
 test: deps  ## run the tests; ARGS="-k queue -x" chooses
@@ -71,12 +72,16 @@ lock: deps  ## renew the image's hashed lock, deploy/requirements.txt, from setu
 audit: deps  ## look the lock up among known vulnerabilities; asks PyPI
 	.venv/bin/uv tool run pip-audit --strict --require-hashes --disable-pip -r deploy/requirements.txt
 
-deps: .venv/installed  ## make the virtual environment .venv, with PYTHON=python3
+deps: .venv/installed-to-test  ## make the virtual environment .venv with all that the tests need, with PYTHON=python3
 
 clean:  ## stop the cluster; delete its data, .venv and whatever else was made
 	@$(PYTHON) -m deploy.cluster down --forget && rm -rf .venv build dist *.egg-info .coverage .hypothesis .*_cache; find $(CODE) -name __pycache__ -prune -exec rm -rf {} +
 
-.venv/installed: setup.cfg pyproject.toml
+# What runs here needs a fifth of what its tests need.
+$(RUN): setup.cfg
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo '$(OLD)' >&2; exit 1; }
 	@echo 'making the virtual environment .venv …' && $(PYTHON) -m venv .venv
+	@.venv/bin/pip install --quiet --disable-pip-version-check --editable . && touch $@
+
+.venv/installed-to-test: $(RUN)
 	@.venv/bin/pip install --quiet --disable-pip-version-check --editable '.[test]' && touch $@

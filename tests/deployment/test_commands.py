@@ -25,7 +25,7 @@ from ..conftest import need
 from ..support import world
 from ..support.certificates import Authority
 from ..support.readme import PAGES, README, ROOT, Command, Taken, begins, examples, section
-from ..support.world import World
+from ..support.world import INSTALLED, World
 from .launching import eventually
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("on_linux")]
@@ -142,7 +142,7 @@ def test_make_passes_on_what_it_is_given(command: str) -> None:
     need(None if shutil.which("make") else "no make here", "tests of the Makefile", "install make")
 
     def would_run(*words: str) -> str:
-        dry = ["make", "--no-print-directory", "--dry-run", "--old-file=.venv/installed", *words]
+        dry = ["make", "--no-print-directory", "--dry-run", *INSTALLED, *words]
         plain = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
         return subprocess.run(dry, cwd=ROOT, env=plain, capture_output=True, text=True, check=True).stdout
 

@@ -45,6 +45,16 @@ def test_targets_are_a_line_each(target: str) -> None:
     assert re.search(rf"^\.PHONY:.* {target}\b", text, re.MULTILINE)
 
 
+def test_what_runs_is_installed_without_what_tests_need(tmp_path: Path) -> None:
+    for name in ("Makefile", "setup.cfg"):
+        shutil.copy(ROOT / name, tmp_path)
+    for target, extra in (("up", False), ("ps", False), ("test", True), ("deps", True)):
+        told = make(tmp_path, "--dry-run", target).stdout
+        assert "-m venv .venv" in told
+        assert "--editable . &&" in told
+        assert ("--editable '.[test]'" in told) is extra, target
+
+
 @pytest.mark.parametrize("python", ["false", "there-is-no-such-python"])
 def test_a_python_that_cannot_be_used_is_told(tmp_path: Path, python: str) -> None:
     for name in ("Makefile", "setup.cfg", "pyproject.toml"):

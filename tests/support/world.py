@@ -16,6 +16,8 @@ from .readme import ROOT
 HOSTS = "127.0.0.1 localhost zk1 zk2 zk3 replica-3\n"
 PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin:/usr/share/zookeeper/bin"
 """Where programs are: ours, and those that Debian keeps apart."""
+INSTALLED = ["--old-file=.venv/installed-to-run", "--old-file=.venv/installed-to-test"]
+"""For make: the virtual environment is that of whoever runs the tests; whether it is up to date is not asked again."""
 BEGIN = """
 ip link set lo up && mount --bind "$1" /etc/hosts && mount -t tmpfs tmpfs /etc/systemd/system || exit
 mkdir -p "$2" "$3" && mount --bind "$2" "$3" || exit
@@ -100,8 +102,7 @@ class World:
         return (self.folder / name).read_text()
 
     def _command(self, line: str, where: Path) -> list[str]:
-        # The virtual environment is that of whoever runs the tests; whether it is up to date is not asked again.
-        line = line.replace("make ", "make --old-file=.venv/installed ")
+        line = line.replace("make ", f"make {' '.join(INSTALLED)} ")
         enter = ["nsenter", f"--target={self._holder.pid}", "--net", "--mount"]
         return [*enter, "sh", "-c", 'cd "$0" && eval "$1"', str(where), line]
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
@@ -292,6 +294,16 @@ def test_pure_modules_have_no_io_clock_or_chance(place: str) -> None:
 def test_aiozk_is_known_to_one_package_only(path: Path) -> None:
     _, outer = imports_of(path)
     assert ("aiozk" in outer) == (path.as_posix() in AIOZK)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_nothing_is_imported_that_is_not_declared(path: Path) -> None:
+    setup = ConfigParser()
+    setup.read(PACKAGE.parent / "setup.cfg")
+    required = re.findall(r"^[\w-]+", setup["options"]["install_requires"], re.MULTILINE)
+    _, outer = imports_of(path)
+    extra = {"pytest"} if path.stem == "testing" else set()
+    assert outer <= {name.replace("-", "_") for name in required} | sys.stdlib_module_names | extra
 
 
 @pytest.mark.parametrize("path", MODULES, ids=str)
