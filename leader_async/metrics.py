@@ -37,7 +37,6 @@ from .errors import UsageError
 from .guardian.tie import STATES as GUARDIAN_STATES
 from .schedule import Schedule
 from .schedule.ledger import Outcome
-from .schedule.tally import JobTally
 from .version import version
 from .zookeeper.messages import Cause
 
@@ -140,21 +139,21 @@ def _of_the_session(connection: Connection) -> Iterator[Metric]:
 
 def _of_jobs(schedules: Iterable[Schedule]) -> Iterator[Metric]:
     label = ["election", "job_name"]  # not `job`: Prometheus has that label for itself
-    jobs: dict[tuple[str, ...], JobTally] = {}
-    running: dict[tuple[str, ...], float] = {}
-    for schedule in schedules:
-        for name, tally, runs in schedule.tallies():
-            jobs[schedule.election.name, name], running[schedule.election.name, name] = tally, runs
+    jobs = {(one.election.name, name): job for one in schedules for name, job in one.counted()}
     yield _counter("job_runs", "Attempts of jobs in this replica, by outcome.", [*label, "outcome"],
-                   {(*key, outcome.value): tally.runs[outcome]
-                    for key, tally in jobs.items() for outcome in Outcome})  # fmt: skip
-    yield _gauge("job_running", "Whether an attempt is being made in this replica.", label, running)
+                   {(*key, outcome.value): job.tally.runs[outcome]
+                    for key, job in jobs.items() for outcome in Outcome})  # fmt: skip
+    yield _gauge("job_running", "Whether an attempt is being made in this replica.", label,
+                 {key: job.running for key, job in jobs.items()})  # fmt: skip
     yield _histogram("job_lateness_seconds", "From when a slot was due until its first attempt began.", label,
-                     {key: tally.lateness for key, tally in jobs.items()})  # fmt: skip
+                     {key: job.tally.lateness for key, job in jobs.items()})  # fmt: skip
     yield _histogram("job_duration_seconds", "How long attempts took.", label,
-                     {key: tally.seconds for key, tally in jobs.items()})  # fmt: skip
-    yield _gauge("job_last_done_timestamp_seconds", "When an attempt last succeeded in this replica.", label,
-                 {key: tally.done_at for key, tally in jobs.items()})  # fmt: skip
+                     {key: job.tally.seconds for key, job in jobs.items()})  # fmt: skip
+    yield _gauge("job_last_done_timestamp_seconds", "When an attempt last succeeded, in whichever replica. "
+                 "The leader tells it.", label, {key: job.done_at for key, job in jobs.items()})  # fmt: skip
+    yield _gauge("job_due_timestamp_seconds", "When the next attempt is due; in the past if it should have begun. "
+                 "The leader tells it, while none is being made.", label,
+                 {key: job.due_at for key, job in jobs.items()})  # fmt: skip
 
 
 def _gauge(name: str, text: str, labels: list[str], values: Mapping[tuple[str, ...], float | None]) -> Metric:

@@ -169,6 +169,17 @@ def decide(rules: Rules, ledger: Ledger, now: int) -> Step:
     return Start(slot)
 
 
+def due(rules: Rules, ledger: Ledger, now: int) -> int | None:
+    """When the next attempt is due, or since when it has been; None if none ever is. If no attempt is being made."""
+    match decide(rules, ledger, now):
+        case Wait(until):
+            return until
+        case Start(slot, attempt=1):
+            return rules.due(slot)
+        case _:
+            return now
+
+
 def _slot(rules: Rules, after: int, now: int) -> int | None:
     late = rules.lateness
     if late is not None:

@@ -40,7 +40,7 @@ from ..errors import (
 )
 from ..zookeeper import messages as m
 from .clocks import Clocks
-from .decisions import Rewrite, Rules, Start, Wait, claimed, decide, ended, first
+from .decisions import Rewrite, Rules, Start, Wait, claimed, decide, due, ended, first
 from .ledger import Ledger, Open, decode, encode
 from .run import JobRun, JobWork, attempt
 from .tally import JobTally
@@ -98,6 +98,8 @@ class Job:
         self._path = ledger_of(election.parent, rules.name)
         # Transactions have paths below the chroot.
         self._below_chroot = self._path.removeprefix(self._client.ensemble.chroot)
+        self._page: _Page | None = None  # what this leader goes by, None if this process does not lead
+        self._refused_at: float | None = None  # wall-clock time since when it cannot be run
         self._ahead: Ledger | None = None  # in the future, and that was told
         self._asked = asyncio.Event()  # somebody wants it to be run now
         self._taken_up: asyncio.Future[None] | None = None  # done when the claim of that is written
@@ -105,6 +107,23 @@ class Job:
         self._claiming: Open | None = None  # an attempt whose claim was sent, and not answered yet
         self._claims_asked = False  # it is what was asked for
         self._unclosed: tuple[Open, str | None] | None = None  # one that has ended, and how; it is not written down yet
+
+    @property
+    def done_at(self) -> float | None:
+        """Wall-clock time at which an attempt last succeeded, whoever made it; None if none has, or we do not lead."""
+        done = None if self._page is None else self._page.ledger.done
+        return None if done is None else done / 1000
+
+    @property
+    def due_at(self) -> float | None:
+        """Wall-clock time at which the next attempt is due; None if none is, if one runs, or if we do not lead.
+
+        If it cannot be claimed, since when.
+        """
+        if self._page is None or self.running:
+            return self._refused_at
+        instant = due(self.rules, self._page.ledger, self._clocks.now())
+        return None if instant is None else instant / 1000
 
     def ask(self) -> asyncio.Future[None]:
         """Have it run now; done when that is claimed, or raises what `refuse` was given.
@@ -131,13 +150,19 @@ class Job:
 
     async def tend(self, term: Term) -> None:
         """Run it whenever it is due under this term, until that is cancelled."""
+        try:
+            await self._tend(term)
+        finally:
+            self._page = self._refused_at = None
+
+    async def _tend(self, term: Term) -> None:
         while True:
             try:
-                page = await self._open_page(term)
+                page = self._page = await self._open_page(term)
                 await self._take_up(term, page)
                 while True:
                     await self._step(term, page)
-                    self._refused = ""
+                    self._refused, self._refused_at = "", None
             except TermEnded:
                 # We are about to be cancelled. If not, it was a lease that has been renewed just in time.
                 await asyncio.sleep(HOLD_OFF)
@@ -147,7 +172,7 @@ class Job:
                 await self._client.wait_connected()
             except (ServerError, LedgerError, SlotTaken) as error:
                 level = logging.DEBUG if str(error) == self._refused else logging.ERROR
-                self._refused = str(error)
+                self._refused, self._refused_at = str(error), self._refused_at or self._clocks.wall_clock()
                 if isinstance(error, LedgerError):
                     self.refuse(error)
                 log.log(level, "%s cannot be run: %s", self.rules.name, error, extra=self._fields("job_refused"))
@@ -239,7 +264,7 @@ class Job:
             ending = await attempt(self._work, run, rules.timeout, self._threads)
         finally:
             self.running = False
-        self.tally.ended(ending.outcome, clock.now() - began, self._clocks.wall_clock())
+        self.tally.ended(ending.outcome, clock.now() - began)
         if ending.finished:
             if ending.error is not None:
                 log.error(

@@ -95,12 +95,14 @@ class Ledger:
         slot: the last one that was claimed or passed over.
         open: the attempt that is not closed, None if there is none.
         past: the last attempts that are over, oldest first.
+        done: when an attempt last succeeded, whoever made it; None if none has.
     """
 
     spec: str
     slot: int
     open: Open | None = None
     past: tuple[Past, ...] = ()
+    done: int | None = None
 
     def close(self, outcome: Outcome, now: int, error: str = "") -> Ledger:
         """The open attempt is over."""
@@ -110,7 +112,8 @@ class Ledger:
         over = Past(
             was.slot, was.attempt, was.token, was.identity, was.began, was.manual, now, outcome, first_line
         )  # fmt: skip
-        return replace(self, open=None, past=(*self.past, over)[-KEPT:])
+        done = now if outcome is Outcome.DONE else self.done
+        return replace(self, open=None, past=(*self.past, over)[-KEPT:], done=done)
 
 
 def ahead(slot: int, now: int) -> int:
@@ -158,11 +161,15 @@ def decode(data: bytes, path: str) -> Ledger:
     """
     try:
         said = stored.Fields(stored.parse(data, LIMIT))
+        past = tuple(_past(stored.Fields(one)) for one in said.rows("past")[-KEPT:])
+        # Who wrote it may be of a version that keeps the past only.
+        done = max((one.ended for one in past if one.outcome is Outcome.DONE), default=None)
         return Ledger(
             spec=said.text("spec", most=SPEC_LENGTH),
             slot=said.whole("slot", *INSTANTS),
             open=_open(stored.Fields(said.value("open"))) if "open" in said else None,
-            past=tuple(_past(stored.Fields(one)) for one in said.rows("past")[-KEPT:]),
+            past=past,
+            done=said.whole("done", *INSTANTS) if "done" in said else done,
         )
     except Garbage as error:
         raise LedgerError(path, str(error)) from error

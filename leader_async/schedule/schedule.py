@@ -28,7 +28,6 @@ from .clocks import Clocks
 from .decisions import Missed, Overlap, Rules, Unfinished
 from .job import Job
 from .run import JobWork
-from .tally import JobTally
 from .triggers import Cron, Every, Trigger
 from .views import JobStatus, ledger_of, read_job, read_jobs
 
@@ -170,10 +169,9 @@ class Schedule:
         """The names of its jobs."""
         return frozenset(self._jobs)
 
-    def tallies(self) -> Iterator[tuple[str, JobTally, bool]]:
-        """For each job its name, what became of its attempts in this process, and whether one is being made."""
-        for name, job in self._jobs.items():
-            yield name, job.tally, job.running
+    def counted(self) -> Iterator[tuple[str, Job]]:
+        """For each job its name, and what this process does and knows about it."""
+        yield from self._jobs.items()
 
     # -- running -------------------------------------------------------------------------------------------------------
 

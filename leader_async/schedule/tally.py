@@ -17,17 +17,13 @@ class JobTally:
         runs: attempts that have ended, by outcome.
         lateness: seconds from the instant at which a slot was due until its first attempt began.
         seconds: how long attempts took.
-        done_at: wall-clock time at which the last one succeeded, None if none has.
     """
 
     runs: Counter[Outcome] = field(default_factory=Counter)
     lateness: Histogram = field(default_factory=lambda: Histogram(RUNS))
     seconds: Histogram = field(default_factory=lambda: Histogram(RUNS))
-    done_at: float | None = None
 
-    def ended(self, outcome: Outcome, seconds: float, wall_clock: float) -> None:
-        """An attempt ended so, after so many seconds, at this wall-clock time."""
+    def ended(self, outcome: Outcome, seconds: float) -> None:
+        """An attempt ended so, after so many seconds."""
         self.runs[outcome] += 1
         self.seconds.observe(seconds)
-        if outcome is Outcome.DONE:
-            self.done_at = wall_clock

@@ -17,6 +17,7 @@ from leader_async.election.commands import Hold
 from leader_async.metrics import Collector
 from leader_async.testing import ZooKeeper, zookeeper
 from leader_async.web import create_app
+from leader_async.zookeeper import messages as m
 
 from ..support.readme import example
 from ..support.waiting import until
@@ -136,6 +137,40 @@ async def test_jobs_by_outcome_and_lateness(zookeeper: ZooKeeper) -> None:
         assert shown("job_duration_seconds_count", election="x", job_name="bad")
         assert (shown("job_last_done_timestamp_seconds", election="x", job_name="good") or 0.0) > time.time() - 60
         assert shown("job_last_done_timestamp_seconds", election="x", job_name="bad") is None
+        await until(lambda: shown("job_due_timestamp_seconds", election="x", job_name="good"))
+        assert (shown("job_due_timestamp_seconds", election="x", job_name="good") or 0.0) > time.time() - 60
+        running.cancel()
+        await asyncio.wait([running])
+        assert shown("job_due_timestamp_seconds", election="x", job_name="good") is None, "only the leader tells"
+
+    async with connect(zookeeper.address, timeout=1.0) as zk:  # the next leader knows what the last one has done
+        election = zk.election("x", lease=0.6)
+        jobs = Schedule(election)
+        jobs.every(86400, name="good")(good)
+        shown = Shown(Collector(zk, [election], [jobs]))
+        running = asyncio.create_task(jobs.run())
+        await until(lambda: shown("job_due_timestamp_seconds", election="x", job_name="good"))
+        assert (shown("job_due_timestamp_seconds", election="x", job_name="good") or 0.0) > time.time() - 60
+        assert (shown("job_last_done_timestamp_seconds", election="x", job_name="good") or 0.0) > time.time() - 60
+        assert shown("job_runs_total", election="x", job_name="good", outcome="done") == 0
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def test_a_job_that_cannot_be_claimed_is_due_since_then(zookeeper: ZooKeeper) -> None:
+    async with connect(zookeeper.address, timeout=1.0) as zk:
+        await zk.wait_connected()
+        for path in ("/ELECTION", "/ELECTION/x", "/ELECTION/x/jobs", "/ELECTION/x/jobs/spoilt"):
+            await zk.client.request(m.Create(path, b"" if path == "/ELECTION/x" else b"?"))
+        jobs = Schedule(zk.election("x", lease=0.6))
+
+        @jobs.every(3600, name="spoilt")
+        async def never(run: JobRun) -> None: ...
+
+        shown = Shown(Collector(zk, [jobs.election], [jobs]))
+        running = asyncio.create_task(jobs.run())
+        await until(lambda: shown("job_due_timestamp_seconds", election="x", job_name="spoilt"))
+        assert (shown("job_due_timestamp_seconds", election="x", job_name="spoilt") or 0.0) <= time.time()
         running.cancel()
         await asyncio.wait([running])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -18,10 +19,11 @@ from leader_async.schedule.decisions import (
     Wait,
     claimed,
     decide,
+    due,
     ended,
     first,
 )
-from leader_async.schedule.ledger import AHEAD, ERROR_LENGTH, KEPT, Ledger, Outcome, ahead, decode, encode, reset
+from leader_async.schedule.ledger import AHEAD, ERROR_LENGTH, KEPT, Ledger, Open, Outcome, ahead, decode, encode, reset
 from leader_async.schedule.triggers import Every
 
 TEN = Every(10)
@@ -313,6 +315,7 @@ def test_a_trigger_that_is_never_due_again_is_waited_for() -> None:
 
     once = Rules("job", Once(10))
     assert decide(once, ledger(), s(100)) == Wait(None)
+    assert due(once, ledger(), s(100)) is None
 
 
 def test_the_past_is_bounded() -> None:
@@ -366,3 +369,23 @@ def test_what_had_failed_is_recorded_once() -> None:
     book = claimed(book, Start(s(10), 2), 8, "b", s(12))
     assert [past.outcome for past in book.past] == [Outcome.FAILED]
     assert replace(book, open=None).past == book.past
+
+
+def test_when_the_next_attempt_is_due() -> None:
+    waiting = replace(began(Start(s(20)), 21), open=Open(s(20), 1, 7, "a", s(21), again_at=s(25)))
+    assert due(rules(), ledger(10), s(12)) == s(20), "not yet"
+    assert due(rules(missed="all"), ledger(10), s(47)) == s(20), "since then"
+    assert due(rules(), waiting, s(22)) == s(25), "once more"
+    assert due(rules(), waiting, s(26)) == s(26)
+    assert due(rules(), replace(ledger(10), spec="every 3 s"), s(12)) == s(12), "it is written first"
+
+
+def test_a_ledger_knows_when_an_attempt_last_succeeded() -> None:
+    book = began(Start(s(20)), 21).close(Outcome.DONE, s(22))
+    assert (book.done, decode(encode(book), "/j").done) == (s(22), s(22))
+    for slot in range(30, 30 + 10 * (KEPT + 1), 10):
+        book = claimed(book, Start(s(slot)), 7, "a", s(slot)).close(Outcome.FAILED, s(slot + 1), "no")
+    assert decode(encode(book), "/j").done == s(22), "however long ago"
+    older = json.loads(encode(began(Start(s(20)), 21).close(Outcome.DONE, s(22))))
+    del older["done"]
+    assert decode(json.dumps(older).encode(), "/j").done == s(22), "a version that keeps the past only"
