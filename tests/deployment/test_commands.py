@@ -75,6 +75,7 @@ NOT_RUN = {
     "make lock": "asks a package index; what it wrote is checked in test_image.py",
     "make audit": "asks for known vulnerabilities",
     "make chaos SYSTEMS=leader_async,kazoo,curator …": "minutes of faults for three systems",
+    'ZOOKEEPER_HOME=build/zookeeper-3.9 make test ARGS="tests/conformance tests/integration"': "the tests themselves",
     "make test ARGS='-m \"not campaign\"'": "the tests themselves",
     'ZOOKEEPER_HOME=build/zookeeper-3.9 make test ARGS="tests/conformance tests/integration"': "the tests themselves",
     "python -m tests.bench.units": "measures for minutes",
@@ -97,7 +98,7 @@ POLL = PAGE.block(MIGRATING, "From a service that is polled")
 LEADER_STATUS = PAGE.one("curl localhost:5001/leader/status")
 LISTING, JAVA = PAGE.one("zkCli.sh ls"), PAGE.one("leader-async run --election reports -- java")
 ZOOKEEPER, GUARD = PAGE.one("leader-async zookeeper"), PAGE.one("leader-async guard")
-NOW, WATCH = PAGE.one("leader-async jobs NAME"), PAGE.one("leader-async watch")
+NOW, WATCH = PAGE.one("leader-async jobs NAME --now"), PAGE.one("leader-async watch")
 FIRST = PAGE.one("leader-async status --url http://replica-1:8080")
 RUNBOOK = [PAGE.one("leader-async why --zookeeper"), PAGE.one("leader-async doctor --zookeeper …")]
 RESIGN, SECURE = PAGE.one("leader-async resign"), PAGE.one("curl --cacert")
