@@ -77,7 +77,6 @@ NOT_RUN = {
     "make chaos SYSTEMS=leader_async,kazoo,curator …": "minutes of faults for three systems",
     'ZOOKEEPER_HOME=build/zookeeper-3.9 make test ARGS="tests/conformance tests/integration"': "the tests themselves",
     "make test ARGS='-m \"not campaign\"'": "the tests themselves",
-    'ZOOKEEPER_HOME=build/zookeeper-3.9 make test ARGS="tests/conformance tests/integration"': "the tests themselves",
     "python -m tests.bench.units": "measures for minutes",
     "python -m tests.exhaustive.cron": "walks for an hour; a sample is tests/exhaustive/test_cron.py",
     "python -m tests.hostile.fuzz": "goes on until it is stopped",
