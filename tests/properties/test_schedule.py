@@ -1,11 +1,16 @@
 """Leaders that come, go, die and have wrong clocks share one ledger: what holds in every order of events.
 
+Their job is due every ten seconds, or by a cron expression around a change of its time zone's clock. Which slots there
+are is said by the oracle.
+
 The world is the ledger's znode alone, with its version: a write succeeds against the version that was read. That of
 several leaders only one holds the record is not even assumed here, so the claims' fence is left out on purpose.
 """
 
 from __future__ import annotations
 
+import functools
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from typing import Any
 
@@ -15,10 +20,37 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from leader_async.schedule.decisions import ATTEMPTS, Rewrite, Rules, Start, Wait, claimed, decide, ended, first
 from leader_async.schedule.ledger import Ledger, decode, encode
-from leader_async.schedule.triggers import Every
+from leader_async.schedule.triggers import Cron, Every, Trigger
+
+from ..support import cron_oracle
 
 SECOND = 1000
+HOUR = 3600
+DAYS = 24
+"""More than passes in a run."""
 LEADERS = st.integers(0, 2)
+SECONDS = st.sampled_from([0.5, 4, 10, 37, 300])
+NIGHTS = (
+    ("Europe/Berlin", 0, "15,45 0-3,22 * * *"),
+    ("Europe/Berlin", 1, "30 2 * * *"),
+    ("Europe/Berlin", 1, "*/7 * * * *"),
+    ("Australia/Lord_Howe", 0, "0 */6 * * *"),
+    ("Australia/Lord_Howe", 0, "45 1 * * *"),
+    ("Pacific/Chatham", 0, "*/10 3 * * *"),
+    ("Pacific/Chatham", 0, "5-59/10 3 * * *"),
+    ("America/Santiago", 0, "30 23 * * *"),
+    ("America/Santiago", 1, "0 0 * * *"),
+    ("Antarctica/Troll", 1, "15,45 0-3 * * *"),
+)
+"""Time zones, which of the changes of 2026 is meant, and when the job is due."""
+
+
+@functools.cache
+def around(zone: str, place: int, expression: str) -> tuple[int, list[int]]:
+    """An hour before that change, and the slots from a while before on; in milliseconds."""
+    begin = cron_oracle.changes(zone, 2026, 2026)[place].instant - HOUR
+    clock = cron_oracle.shown(zone, begin - 2 * HOUR, begin + DAYS * 24 * HOUR, 60)
+    return begin * SECOND, [slot * SECOND for slot in cron_oracle.due(expression, clock, begin - 2 * HOUR)]
 
 
 class OneLedger(RuleBasedStateMachine):
@@ -28,11 +60,20 @@ class OneLedger(RuleBasedStateMachine):
         retries=st.integers(0, 2),
         jitter=st.sampled_from([0.0, 0.7, 15.0]),
         clocks=st.tuples(*[st.sampled_from([0, 0, -3600, 3600, 5])] * 3),
+        night=st.sampled_from([None, *NIGHTS]),
     )
-    def begin(self, missed: Any, unfinished: Any, retries: int, jitter: float, clocks: tuple[int, ...]) -> None:
+    def begin(
+        self, missed: Any, unfinished: Any, retries: int, jitter: float, clocks: tuple[int, ...], night: Any
+    ) -> None:
         overlap: Any = "queue" if missed == "all" else "skip"
-        self.how = Rules("job", Every(10), missed, None, unfinished, overlap, jitter, retries=retries)
-        self.time = 10_000 * SECOND
+        trigger: Trigger = Every(10)
+        self.pace, self.time = 1, 10_000 * SECOND
+        self.slots = list(range(0, self.time + DAYS * 24 * HOUR * SECOND // 60, 10 * SECOND))
+        if night is not None:
+            zone, place, expression = night
+            self.pace, trigger = 60, Cron(expression, zone)
+            self.time, self.slots = around(zone, place, expression)
+        self.how = Rules("job", trigger, missed, None, unfinished, overlap, jitter * self.pace, retries=retries)
         self.clocks = [clock * SECOND for clock in clocks]
         self.data, self.version = encode(first(self.how, self.now(0))), 0
         self.start = decode(self.data, "/jobs/x").slot
@@ -51,9 +92,9 @@ class OneLedger(RuleBasedStateMachine):
         self.data, self.version = encode(ledger), version + 1
         return True
 
-    @rule(seconds=st.sampled_from([0.5, 4, 10, 37, 300]))
+    @rule(seconds=SECONDS)
     def time_passes(self, seconds: float) -> None:
-        self.time += round(seconds * SECOND)
+        self.time += round(seconds * SECOND) * self.pace
 
     @rule(who=LEADERS)
     def looks(self, who: int) -> None:
@@ -62,14 +103,15 @@ class OneLedger(RuleBasedStateMachine):
 
     @rule(who=LEADERS)
     def does_what_it_decides(self, who: int) -> None:
-        """As it has read the ledger, however long ago."""
-        if who in self.making or who not in self.pages:
+        """As it has read the ledger, however long ago; or as it reads it now."""
+        if who in self.making:
             return
-        ledger, version = self.pages[who]
+        ledger, version = self.pages.setdefault(who, (decode(self.data, "/jobs/x"), self.version))
         match decide(self.how, ledger, self.now(who)):
             case Wait(until):
                 assert until is not None
                 assert until > self.now(who)
+                del self.pages[who]
             case Rewrite(changed):
                 self.write(changed, version)
                 del self.pages[who]
@@ -82,13 +124,28 @@ class OneLedger(RuleBasedStateMachine):
                     self.undone.add(start.slot)
                 del self.pages[who]
 
-    @rule(who=LEADERS, well=st.booleans())
-    def ends(self, who: int, well: bool) -> None:
-        if who not in self.making:
+    @rule(which=LEADERS, well=st.booleans())
+    def ends(self, which: int, well: bool) -> None:
+        if not self.making:
             return
+        self.end(sorted(self.making)[which % len(self.making)], well)
+
+    def end(self, who: int, well: bool) -> None:
         start, mine, version = self.making.pop(who)
-        if self.write(ended(self.how, mine, self.now(who), None if well else "no"), version) and well:
+        over = ended(self.how, mine, self.now(who), None if well else "no")
+        passed_over = self.slots[bisect_right(self.slots, mine.slot) : bisect_right(self.slots, over.slot)]
+        assert all(self.how.due(slot) <= self.now(who) for slot in passed_over)
+        if self.write(over, version) and well:
             self.undone.discard(start.slot)
+
+    @rule(who=LEADERS, waits=SECONDS, works=SECONDS, well=st.booleans())
+    def leads_for_a_while(self, who: int, waits: float, works: float, well: bool) -> None:
+        self.time_passes(waits)
+        self.looks(who)
+        self.does_what_it_decides(who)
+        self.time_passes(works)
+        if who in self.making:
+            self.end(who, well)
 
     @rule(who=LEADERS)
     def dies(self, who: int) -> None:
@@ -116,8 +173,13 @@ class OneLedger(RuleBasedStateMachine):
         if not hasattr(self, "how") or self.how.missed != "all":
             return
         firsts = [slot for slot, attempt in self.begun if attempt == 1]
-        begin = self.start // (10 * SECOND) + 1
-        assert firsts == [(begin + place) * 10 * SECOND for place in range(len(firsts))]
+        first_one = bisect_right(self.slots, self.start)
+        assert firsts == self.slots[first_one : first_one + len(firsts)]
+
+    @invariant()
+    def no_slot_is_made_up(self) -> None:
+        if hasattr(self, "how"):
+            assert all(self.slots[bisect_left(self.slots, slot)] == slot for slot, _ in self.begun)
 
 
 OneLedger.TestCase.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
