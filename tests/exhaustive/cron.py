@@ -16,7 +16,7 @@ import time
 import zoneinfo
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import groupby, pairwise
 
 from leader_async.schedule.triggers import Cron
@@ -75,7 +75,7 @@ def compare(cron: Cron, slots: list[int], begin: int, end: int, at: Iterable[int
 
 
 def around(found: Sequence[Change], expressions: Iterable[str]) -> int:
-    """Compare around these changes, which clocks show alike; see `compare`."""
+    """Compare around these changes, which clocks show alike; with seconds, around the first of them. See `compare`."""
     asked, first = 0, found[0]
     shown = functools.cache(functools.partial(cron_oracle.shown, first.zone))
     for expression in expressions:
@@ -84,7 +84,8 @@ def around(found: Sequence[Change], expressions: Iterable[str]) -> int:
         begin, end = first.instant - span, first.instant + span
         slots = cron_oracle.due(expression, shown(begin, end, step), begin)
         near = range(first.instant - SHORTLY, first.instant + SHORTLY, 600)
-        asked += sum(compare(Cron(expression, change.zone), slots, begin, end, near) for change in found)
+        for change in found if step == 60 else found[:1]:
+            asked += compare(Cron(expression, change.zone), slots, begin, end, near)
     return asked
 
 
@@ -117,11 +118,11 @@ def _slot(cron: Cron, slot: int | None) -> str:
     return "None" if slot is None else _time(cron, slot // 1000)
 
 
-def _look(group: list[Change]) -> tuple[int, int, str]:
+def _look(group: list[Change]) -> tuple[int, str]:
     try:
-        return len(group), around(group, (*EXPRESSIONS, *WITH_SECONDS)), ""
+        return around(group, (*EXPRESSIONS, *WITH_SECONDS)), ""
     except Differs as differs:
-        return len(group), 0, str(differs)
+        return 0, f"{differs}\n"
 
 
 def main() -> int:
@@ -131,18 +132,25 @@ def main() -> int:
     parser.add_argument("--last", type=int, default=LAST, metavar="YEAR")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     arguments = parser.parse_args()
-    began, groups = time.monotonic(), all_changes(arguments.first, arguments.last)
-    found = asked = differ = 0
+    began, differ = time.monotonic(), 0
+    sys.stdout.write(f"{len(EXPRESSIONS)} expressions, and {len(WITH_SECONDS)} with seconds\n")
     with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
-        for count, answers, differs in pool.imap_unordered(_look, groups, chunksize=4):
-            found, asked, differ = found + count, asked + answers, differ + bool(differs)
-            sys.stdout.write(f"{differs}\n" if differs else "")
+        for year, groups in groupby(all_changes(arguments.first, arguments.last), _year):
+            changes = list(groups)
+            looked = pool.map(_look, changes, chunksize=1)
+            sys.stdout.write("".join(differs for _, differs in looked))
+            sys.stdout.write(
+                f"{year}: {sum(map(len, changes))} changes of clocks, {sum(answers for answers, _ in looked)} answers, "
+                f"{sum(bool(differs) for _, differs in looked)} differ\n"
+            )
             sys.stdout.flush()
-    sys.stdout.write(
-        f"{len(EXPRESSIONS + WITH_SECONDS)} expressions, {found} changes of clocks from {arguments.first} to "
-        f"{arguments.last}, {asked} answers in {time.monotonic() - began:.0f} s; {differ} groups differ\n"
-    )
+            differ += sum(bool(differs) for _, differs in looked)
+    sys.stdout.write(f"{time.monotonic() - began:.0f} s\n")
     return 1 if differ else 0
+
+
+def _year(group: list[Change]) -> int:
+    return datetime.fromtimestamp(group[0].instant, UTC).year
 
 
 if __name__ == "__main__":

@@ -62,6 +62,8 @@ class Ensemble:
         self.owners: dict[int, tuple[Server, int]] = {}
         self.denied: dict[int, int] = {}  # sessions that a server said to have expired, and the zxid then
         self.quorum = True
+        self.wall = 0.0
+        """By how much its wall clocks are ahead of the timeline."""
         self.latency = 0.004
         """Seconds that bytes from a server to a process take at most; the other way is always quick. So a confirm may
         be old when its answer comes, and it matters from when it counts."""
@@ -158,7 +160,7 @@ class Server:
         self.down = self.frozen = self.cut_off = self.lagging = self.denying = False
         self._cut_since = 0.0
         timeline = ensemble.timeline
-        self.host = Host(Tree(), self, timeouts=(2 * TICK, 1000 * TICK), wall=lambda: timeline.now)
+        self.host = Host(Tree(), self, timeouts=(2 * TICK, 1000 * TICK), wall=lambda: ensemble.wall + timeline.now)
 
     # -- clients -------------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """Jobs in a simulated process, and what is promised of their slots.
 
-No plan that is drawn has them: `python -m tests.simulation.jobs` gives them to the processes of such plans.
+No plan that is drawn has them: `python -m tests.simulation.jobs` gives them to the processes of such plans. With
+`--nights` such a plan is made to last longer, and crosses a night in which clocks are changed.
 """
 
 from __future__ import annotations
@@ -13,22 +14,36 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from leader_async import Election, JobRun, Schedule
 from leader_async.schedule.ledger import Outcome, decode
 
+from .nights import CLOCK, EARLY, EXPRESSIONS, FIXED, NIGHTS, Night
+
 if TYPE_CHECKING:
     from leader_async.embedded.tree import Tree
 
+    from .plan import Plan
+
 ALL, LATEST = "all", "latest"
 INTERVALS = {ALL: 1.0, LATEST: 0.7}
+LONGER = 20
+"""How many times longer all that plans say lasts in a night."""
+LATE = 120.0
+"""Seconds after which a slot of a night has been claimed, when all is well."""
 FAILURES = 0.1
 """The part of all attempts that fail."""
 
 
-def schedule(election: Election, rng: random.Random, tell: Callable[[JobRun, bool], None]) -> Schedule:
-    """Two jobs: `all` loses no slot, and makes again what was not finished; `latest` runs each slot at most once."""
+def schedule(
+    election: Election, rng: random.Random, tell: Callable[[JobRun, bool], None], night: Night | None = None
+) -> Schedule:
+    """Two jobs: `all` loses no slot, and makes again what was not finished; `latest` runs each slot at most once.
+
+    In a night three: `fixed` is as `all`, at fixed times.
+    """
     jobs = Schedule(election, wall_clock=lambda: time.time())
 
     async def work(run: JobRun) -> None:
@@ -38,6 +53,14 @@ def schedule(election: Election, rng: random.Random, tell: Callable[[JobRun, boo
             raise ValueError("it failed")
         tell(run, False)
 
+    if night is not None:
+        for name in (CLOCK, FIXED):
+            how = jobs.cron(
+                EXPRESSIONS[name], tz=night.zone, name=name, missed="all", unfinished="rerun", retries=9, backoff=0.1
+            )
+            how(work)
+        jobs.cron(EXPRESSIONS[LATEST], tz=night.zone, name=LATEST)(work)
+        return jobs
     jobs.every(INTERVALS[ALL], name=ALL, missed="all", unfinished="rerun", retries=9, backoff=0.1)(work)
     jobs.every(INTERVALS[LATEST], name=LATEST)(work)
     return jobs
@@ -48,10 +71,11 @@ class Slots:
 
     Args:
         fail: called with a broken promise.
+        night: which is crossed, if any.
     """
 
-    def __init__(self, fail: Callable[[str], None]) -> None:
-        self._fail = fail
+    def __init__(self, fail: Callable[[str], None], night: Night | None = None) -> None:
+        self._fail, self._night = fail, night
         self._begun: dict[tuple[str, float, int], str] = {}
         self._done: set[tuple[str, float]] = set()
         self._newest: dict[str, float] = {}
@@ -66,27 +90,36 @@ class Slots:
             self._done.add((run.job, slot))
             return
         self.runs += 1
-        other = self._begun.setdefault((run.job, slot, run.attempt), process)
-        if other != process or run.token < self._tokens.get(run.job, 0):
+        other = self._begun.get((run.job, slot, run.attempt))
+        if other is not None or run.token < self._tokens.get(run.job, 0):
             self._fail(f"{run.job} at {slot}, attempt {run.attempt}: by {other}, and by {process} under {run.token}")
+        self._begun[run.job, slot, run.attempt] = process
         self._tokens[run.job] = run.token
-        newest = self._newest.get(run.job, slot - INTERVALS[run.job])
-        if run.attempt == 1 and slot <= newest:
+        newest = self._newest.get(run.job)
+        if newest is not None and run.attempt == 1 and slot <= newest:
             self._fail(f"{run.job} at {slot} after {newest}")
         # Attempt 1 may have been claimed by one that died before it began.
-        if run.job == ALL and slot > newest + INTERVALS[ALL] + 0.001:
+        if newest is not None and run.job != LATEST and slot > self._after(run.job, newest) + 0.001:
             self._fail(f"{run.job} at {slot} after {newest}: slots between them are lost")
+        if self._night is not None and slot not in self._night.slots(run.job):
+            self._fail(f"{run.job} at {slot}: that is no slot")
         if run.job == LATEST and run.attempt > 1:
             self._fail(f"{run.job} at {slot}: attempt {run.attempt}")
-        self._newest[run.job] = max(newest, slot)
+        self._newest[run.job] = slot if newest is None else max(newest, slot)
 
-    def look_at_ledgers(self, tree: Tree, folder: str) -> None:
-        """What stands in ZooKeeper when all is over."""
-        for job in INTERVALS:
+    def _after(self, job: str, slot: float) -> float:
+        return slot + INTERVALS[job] if self._night is None else self._night.after(job, slot)
+
+    def look_at_ledgers(self, tree: Tree, folder: str, now: float) -> None:
+        """What stands in ZooKeeper when all is over, and somebody has led for a while."""
+        for job in INTERVALS if self._night is None else EXPRESSIONS:
             node = tree.find(f"{folder}/{job}")
             if node is None:
                 continue
-            for past in decode(node.data, "a ledger").past:
+            ledger = decode(node.data, "a ledger")
+            if self._night is not None and self._night.after(job, ledger.slot / 1000) < now - LATE:
+                self._fail(f"{job}: {LATE} s after a slot the ledger ends at {ledger.slot}")
+            for past in ledger.past:
                 ran = (job, past.slot / 1000, past.attempt) in self._begun
                 if past.outcome is not Outcome.UNFINISHED and not ran:
                     self._fail(f"{job} at {past.slot}: {past.outcome}, and it never ran")
@@ -94,13 +127,28 @@ class Slots:
                     self._fail(f"{job} at {past.slot}: said to be done")
 
 
-def simulate(seed: int) -> tuple[int, str, int, int]:
-    """The run of a seed's plan, if all of its work is jobs: the seed, what was broken, steps, attempts."""
+def plan_of(seed: int, *, night: bool = False) -> Plan:
+    """The plan of a seed, if all of its work is jobs."""
     from .plan import of_seed
-    from .run import run
 
     plan = of_seed(seed)
-    report = run(replace(plan, works=(("jobs",),) * plan.processes))
+    plan = replace(plan, works=(("jobs",),) * plan.processes)
+    if not night:
+        return plan
+    # All through the night: what is crossed is in the middle.
+    spread = 2 * EARLY / max([1.0, *(fault.at for fault in plan.faults)])
+    faults = tuple(replace(fault, at=fault.at * spread, seconds=fault.seconds * LONGER) for fault in plan.faults)
+    return replace(
+        plan, timeout=plan.timeout * LONGER, lease=plan.lease * LONGER, latency=plan.latency / LONGER, faults=faults,
+        night=list(NIGHTS)[seed % len(NIGHTS)],
+    )  # fmt: skip
+
+
+def simulate(seed: int, *, night: bool = False) -> tuple[int, str, int, int]:
+    """The run of that plan: the seed, what was broken, steps, attempts."""
+    from .run import run
+
+    report = run(plan_of(seed, night=night))
     return seed, report.violation, report.steps, report.jobs
 
 
@@ -109,11 +157,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.jobs", description="Simulated runs of jobs.")
     parser.add_argument("--seeds", type=int, default=1000)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--nights", action="store_true", help="in which clocks are changed")
     arguments = parser.parse_args()
     broken = steps = attempts = 0
     with multiprocessing.get_context("spawn").Pool() as pool:
         seeds = range(arguments.first, arguments.first + arguments.seeds)
-        for seed, violation, taken, made in pool.imap_unordered(simulate, seeds, chunksize=4):
+        for seed, violation, taken, made in pool.imap_unordered(
+            partial(simulate, night=arguments.nights), seeds, chunksize=4
+        ):
             steps, attempts = steps + taken, attempts + made
             if violation:
                 broken += 1

@@ -60,6 +60,7 @@ class Plan:
         works: for each process the kinds of work of its terms, the last for all further ones.
         faults: what goes wrong, in the order of time.
         latency: seconds that answers take at most until everything heals, in leases.
+        night: the name of the night that the run crosses, see `nights`; "" for none.
     """
 
     seed: int
@@ -70,6 +71,7 @@ class Plan:
     works: tuple[tuple[str, ...], ...]
     faults: tuple[Fault, ...]
     latency: float = 0.0
+    night: str = ""
 
 
 def draw(integer: Callable[[int, int], int], choice: Callable[[Sequence[Any]], Any], seed: int) -> Plan:
@@ -112,5 +114,5 @@ def program(plan: Plan) -> str:
         f"        seed={plan.seed},\n        processes={plan.processes},\n        timeout={plan.timeout},\n"
         f"        lease={plan.lease},\n        shorter={plan.shorter},\n        works={plan.works!r},\n"
         f"        faults=(\n{faults}        ),\n"
-        f"        latency={plan.latency},\n    )\n)\n"
+        f"        latency={plan.latency},\n        night={plan.night!r},\n    )\n)\n"
     )

@@ -14,6 +14,7 @@ from leader_async import Election, JobRun, LeaderAsyncError, Term, connect
 from .jobs import schedule
 from .loop import Loop
 from .network import Connection
+from .nights import Night
 from .timeline import Timeline
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Process:
         works: the kinds of work, one a term, the last one for all further terms.
         began, ended: told of each start and end of work.
         ran: told of each start and end of a job's run.
+        night: the night that its jobs cross, if any.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Process:
         began: Callable[[Process, Term], None],
         ended: Callable[[Process, Term], None],
         ran: Callable[[Process, JobRun, bool], None],
+        night: Night | None = None,
     ) -> None:
         self.name, self.rng = name, rng
         self.ensemble, self._timeline = ensemble, timeline
@@ -66,6 +69,7 @@ class Process:
         self.loop = Loop(timeline, rate, rng.random, self)
         self._offset = rng.uniform(0, 1e6)
         self._works, self._began, self._ended, self._ran = list(works), began, ended, ran
+        self._night = night
         self.election: Election | None = None
         self.run_task: asyncio.Task[Any] | None = None
         self.main_task: asyncio.Task[Any] | None = None
@@ -156,7 +160,9 @@ class Process:
         async with connect(servers, timeout=self.timeout) as zk:
             # Without a history, which decides nothing, and whose requests would only take up the runs' steps.
             self.election = zk.election(ELECTION, identity=self.name, lease=self.lease, history=False)
-            self._jobs = schedule(self.election, self.rng, lambda run, begins: self._ran(self, run, begins))
+            self._jobs = schedule(
+                self.election, self.rng, lambda run, begins: self._ran(self, run, begins), self._night
+            )
             while not self.stopping:
                 self.run_task = self.loop.create_task(self.election.run(self._work))
                 try:

@@ -26,6 +26,7 @@ from leader_async.embedded.tree import Entry
 from leader_async.zookeeper import dialling
 from leader_async.zookeeper import messages as m
 
+from . import nights
 from .ensemble import FOREIGN, TICK, Ensemble, Ordered, Server
 from .jobs import Slots
 from .judge import Judge, Violation
@@ -114,12 +115,15 @@ class World:
         self._dead: list[Process] = []
         self._numbers = itertools.count()
         self.judge = Judge(self.ensemble, self.processes)
-        self.slots = Slots(self.judge.fail)
+        self.night = nights.NIGHTS.get(plan.night)
+        self.slots = Slots(self.judge.fail, self.night)
         self.report = Report()
         self.digest = hashlib.blake2b(digest_size=16)
         self._wall = 1.8e9
         self._uuids = itertools.count()
         self._begin = self.timeline.now
+        if self.night is not None:
+            self._wall = self.ensemble.wall = self.night.begin - self._begin
         self._over = False
         self._steady = "jobs" if ("jobs",) in plan.works else "steady"
 
@@ -158,7 +162,10 @@ class World:
         if leaders != [leader]:
             raise Violation(f"{leader} led, and without a fault now {leaders} lead")
 
-        self.slots.look_at_ledgers(self.ensemble.tree, f"{PARENT}/jobs")
+        if self.night is not None:
+            self.timeline.run_until(self._begin + 3 * nights.EARLY)
+        now = self.ensemble.wall + self.timeline.now
+        self.slots.look_at_ledgers(self.ensemble.tree, f"{PARENT}/jobs", now)
 
     def _stop_all(self) -> None:
         """Everybody leaves; nothing is left behind."""
@@ -198,6 +205,7 @@ class World:
             began=self._began,
             ended=self._ended,
             ran=self._ran,
+            night=self.night,
         )
         self.processes.append(process)
         self.processes.sort(key=lambda each: each.name)

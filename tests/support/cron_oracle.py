@@ -9,13 +9,14 @@ whether the expression asks for that. Rules, as README has them:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 MONTHS = {name: str(number) for number, name in enumerate("JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split(), 1)}
 WEEKDAYS = {name: str(number) for number, name in enumerate("SUN MON TUE WED THU FRI SAT".split())}
+MINUTE = timedelta(minutes=1)
 LEAD = 26 * 3600
 """Seconds before a stretch at which to begin to look, to know what the clock has shown already."""
 
@@ -51,9 +52,9 @@ def changes(zone: str, first: int, last: int) -> list[Change]:
 
 
 def shown(zone: str, begin: int, end: int, step: int) -> list[tuple[int, datetime]]:
-    """What the clock shows at each instant of a stretch, and for a while before it."""
+    """What the clock shows at each instant of a stretch; by minutes, for a while before it as well."""
     known = ZoneInfo(zone)
-    instants = range(begin - LEAD, end, step)
+    instants = range(begin - (LEAD if step == 60 else 0), end, step)
     return [(instant, datetime.fromtimestamp(instant, known).replace(tzinfo=None, fold=0)) for instant in instants]
 
 
@@ -72,17 +73,17 @@ def due(expression: str, clock: Sequence[tuple[int, datetime]], begin: int) -> l
         if by_the_clock:
             hit = asked(now)
         else:
-            hit = any(map(asked, _minutes(latest, now)))
+            hit = latest < now and any(map(asked, _minutes(latest, now)))
             latest = max(latest, now)
         if hit and instant >= begin:
             found.append(instant)
     return found
 
 
-def _minutes(after: datetime, until: datetime) -> Iterator[datetime]:
-    while after < until:
-        after += timedelta(minutes=1)
-        yield after
+def _minutes(after: datetime, until: datetime) -> Sequence[datetime]:
+    if until - after == MINUTE:
+        return (until,)
+    return [after + place * MINUTE for place in range(1, (until - after) // MINUTE + 1)]
 
 
 def _asked(expression: str) -> Callable[[datetime], bool]:
