@@ -36,6 +36,16 @@ async def _run_now(target: Target, name: str, token: str) -> dict[str, Any]:
     raise (Refused if status in (401, 403, 404, 409) else Away)(f"{status}: {body.get('error', body)}")
 
 
+async def _reset(target: Target, name: str) -> dict[str, Any]:
+    from ..schedule import Schedule
+
+    async with asking.election_of(target) as (_, election):
+        found = await in_time(target, Schedule(election).reset(name))
+    if found is None:
+        raise Refused(f"{target.election} has no job {name!r}; `leader-async jobs` lists them")
+    return asdict(found)
+
+
 def _summary(job: dict[str, Any]) -> str:
     if job.get("problem"):
         return f"{job['name']}  cannot be read: {job['problem']}"
@@ -47,7 +57,8 @@ def _summary(job: dict[str, Any]) -> str:
         state = f"{last['outcome']} at {clock_time(last['ended'])} by {last['identity']}"
     else:
         state = "has not run yet"
-    following = "never" if job["next_slot"] is None else clock_time(job["next_slot"])
+    nothing = "when it is given" if job["trigger"] == "given" else "never"
+    following = nothing if job["next_slot"] is None else clock_time(job["next_slot"])
     return f"{job['name']}  ({job['trigger']})  {state}; next: {following}{_ahead(job)}"
 
 
@@ -71,12 +82,21 @@ def _attempt(one: dict[str, Any]) -> str:
 @click.command(epilog=asking.EXITS, context_settings=asking.SETTINGS)
 @asking.flags
 @click.option("--now", is_flag=True, help="Have the job NAME run now. Needs --url and the token of /resign.")
+@click.option("--reset", is_flag=True, help="Have the job NAME go on with its first slot after now, for instance if a "
+              "wrong clock has left its ledger in the future.")  # fmt: skip
 @asking.token_file
 @click.argument("name", required=False)
-def jobs(name: str | None, now: bool, resign_token_file: str | None, **options: Any) -> None:
+def jobs(name: str | None, now: bool, reset: bool, resign_token_file: str | None, **options: Any) -> None:
     """The jobs of an election: last run, next slot. With NAME, the last runs of that one, oldest first."""
     target = Target(**options)
-    if now:
+    if reset:
+        if name is None or target.url is not None or now:
+            raise click.UsageError(
+                "--reset needs the job's NAME, and --zookeeper: it is written there; not --url, --now"
+            )
+        job = ask(_reset(target, name))
+        say(target, job, _summary(job))
+    elif now:
         if name is None or target.url is None:
             raise click.UsageError("--now needs the job's NAME, and --url: ZooKeeper cannot run it")
         answer = ask(_run_now(target, name, token_for("--now", resign_token_file)))

@@ -11,6 +11,7 @@ It does not promise that a run has effect once; see `job`.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -19,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 from ..election.election import Election
 from ..election.term import Term
-from ..errors import NoNode, TermEnded, UsageError
+from ..errors import BadVersion, NoNode, TermEnded, UsageError
 from ..waking import Pulse
 from ..work import check
 from ..zookeeper import hosts
@@ -27,10 +28,12 @@ from ..zookeeper import messages as m
 from .clocks import Clocks
 from .decisions import Missed, Overlap, Rules, Unfinished
 from .job import Job
+from .ledger import decode, encode, reset
 from .run import JobWork
 from .triggers import Cron, Every, Trigger
-from .views import JobStatus, ledger_of, read_job, read_jobs
+from .views import JobStatus, ledger_of, read_job, read_jobs, view
 
+log = logging.getLogger("leader_async.schedule")
 W = TypeVar("W", bound=JobWork)
 
 _schedules: WeakKeyDictionary[Election, WeakSet[Schedule]] = WeakKeyDictionary()
@@ -264,6 +267,42 @@ class Schedule:
             ZooKeeperError: ZooKeeper cannot be asked.
         """
         return await read_job(self._client, self._parent, name)
+
+    async def reset(self, name: str) -> JobStatus | None:
+        """Have a job go on with its first slot after now; anybody may.
+
+        This is for a ledger that a clock which was ahead has left in the future: the job does not run until then.
+        Slots that were missed are passed over, and what has been run is not run again. The leader goes by it within
+        half a minute.
+
+        Args:
+            name: the job's, in its ledger.
+
+        Returns:
+            The job as it is then, None if there is none of this name.
+
+        Raises:
+            ZooKeeperError: ZooKeeper cannot be asked.
+            LedgerError: the ledger is not this library's.
+        """
+        path = ledger_of(self._parent, name)
+        while True:
+            try:
+                data = await self._client.request(m.GetData(path))
+                await self._clocks.compare(None)
+                assert isinstance(data, m.Data)
+                ledger = reset(decode(data.data, path), self._clocks.now())
+                await self._client.request(m.SetData(path, encode(ledger), data.stat.version))
+            except NoNode:
+                return None
+            except BadVersion:
+                continue  # somebody has run it meanwhile
+            text, fields = (
+                "%s: was reset, and goes on with its first slot after now",
+                {"event": "job_reset", "job": name},
+            )
+            log.info(text, name, extra={**fields, "election": self.election.name, "identity": self.election.identity})
+            return view(name, ledger)
 
     async def forget(self, name: str) -> bool:
         """Delete the ledger of a job that is no more; False if there was none.

@@ -97,7 +97,8 @@ POLL = PAGE.block(MIGRATING, "From a service that is polled")
 LEADER_STATUS = PAGE.one("curl localhost:5001/leader/status")
 LISTING, JAVA = PAGE.one("zkCli.sh ls"), PAGE.one("leader-async run --election reports -- java")
 ZOOKEEPER, GUARD = PAGE.one("leader-async zookeeper"), PAGE.one("leader-async guard")
-NOW, WATCH = PAGE.one("leader-async jobs NAME --now"), PAGE.one("leader-async watch")
+NOW, RESET = PAGE.one("leader-async jobs NAME --now"), PAGE.one("leader-async jobs NAME --reset")
+WATCH = PAGE.one("leader-async watch")
 FIRST = PAGE.one("leader-async status --url http://replica-1:8080")
 RUNBOOK = [PAGE.one("leader-async why --zookeeper"), PAGE.one("leader-async doctor --zookeeper …")]
 RESIGN, SECURE = PAGE.one("leader-async resign"), PAGE.one("curl --cacert")
@@ -334,6 +335,11 @@ def test_units_are_installed(here: World) -> None:
 @pytest.mark.parametrize("command", SIMULATE)
 def test_simulations(here: World, command: str) -> None:
     assert re.search(r"\b4 runs", here.run(re.sub(r"\d+$", "4", command)))
+
+
+def test_a_job_is_reset(here: World) -> None:
+    told = here.run(RESET.replace("NAME", "poll") + " --election reports")
+    assert told.startswith("poll  (every 5 s)  ")
 
 
 def test_jobs_are_shown(here: World) -> None:

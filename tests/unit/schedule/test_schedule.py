@@ -535,6 +535,49 @@ async def test_forgetting(zookeeper: ZooKeeper) -> None:
         assert not await new.forget("removed")
 
 
+async def test_a_ledger_in_the_future_is_reset_by_anybody(
+    zookeeper: ZooKeeper, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO", "leader_async")
+    monkeypatch.setattr("leader_async.schedule.job.NAP", 0.05)
+    async with connected(zookeeper, "a") as (zk, election), connected(zookeeper, "b") as (_, other):
+        jobs, runs = noting(Schedule(election))
+        assert await Schedule(other).reset("job") is None
+        async with running(jobs):
+            await until(lambda: runs)
+        future = round((time.time() + 3600) * 1000)
+        await zk.client.request(m.SetData(LEDGER, encode(Ledger("every 0.1 s", future)), m.ANY_VERSION))
+        async with running(jobs):
+            await until(lambda: "in the future" in caplog.text)
+            seen = len(runs)
+            found = await Schedule(other).reset("job")
+            assert found is not None
+            assert abs(found.slot - time.time()) < 60
+            await until(lambda: len(runs) > seen)
+    assert "job: was reset, and goes on with its first slot after now" in caplog.text
+
+
+async def test_a_reset_does_not_undo_what_is_written_meanwhile(zookeeper: ZooKeeper) -> None:
+    async with connected(zookeeper) as (zk, election):
+        jobs = Schedule(election)
+        async with running(noting(jobs)[0]):
+            await status(jobs, lambda job: job.past)
+        path, future = LEDGER, round((time.time() + 3600) * 1000)
+        send, raced = zk.client.request, list[bool]()
+
+        async def racing(request: m.Request) -> m.Reply:
+            if isinstance(request, m.SetData) and request.path == path and not raced:
+                raced.append(True)
+                await send(m.SetData(path, encode(Ledger("every 1 s", future)), m.ANY_VERSION))
+            return await send(request)
+
+        zk.client.request = racing  # type: ignore[method-assign]
+        found = await jobs.reset("job")
+        assert found is not None
+        assert (found.trigger, raced) == ("every 1 s", [True])
+        assert abs(found.slot - time.time()) < 60
+
+
 async def test_wrong_use_is_told(zookeeper: ZooKeeper) -> None:
     async with connected(zookeeper) as (_, election):
         jobs = Schedule(election)

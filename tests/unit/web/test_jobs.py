@@ -112,12 +112,15 @@ async def test_the_command(client: Client, zookeeper: ZooKeeper) -> None:
         return process.returncode, output.decode()
 
     url = str(client.make_url("/"))
-    ran, listed, by_name, nobody, wrong = await asyncio.gather(
+    ran, listed, by_name, nobody, wrong, reset, no_reset, not_reset = await asyncio.gather(
         call("tidy", "--now", "--url", url),
         call("--zookeeper", zookeeper.address),
         call("--zookeeper", zookeeper.address, "--json", "long"),
         call("--url", url, "nobody"),
         call("tidy", "--now"),
+        call("--zookeeper", zookeeper.address, "long", "--reset"),
+        call("--zookeeper", zookeeper.address, "nobody", "--reset"),
+        call("--url", url, "long", "--reset"),
     )
     assert ran == (0, "tidy runs now at me\n")
     assert listed[0] == 0
@@ -128,6 +131,11 @@ async def test_the_command(client: Client, zookeeper: ZooKeeper) -> None:
     assert nobody == (1, "leader-async: leader has no job 'nobody'; `leader-async jobs` lists them\n")
     assert wrong[0] == 2
     assert "ZooKeeper cannot run it" in wrong[1]
+    assert reset[0] == 0
+    assert reset[1].startswith("long  (cron 0 3 * * * Europe/Berlin)  has not run yet; next: ")
+    assert no_reset == nobody
+    assert not_reset[0] == 2
+    assert "--reset needs the job's NAME, and --zookeeper" in not_reset[1]
     await answer(client, "/jobs/tidy", lambda job: len(job["past"]) == 2)
     code, shown = await call("--zookeeper", zookeeper.address, "tidy")
     assert code == 0
