@@ -95,13 +95,23 @@ class Rules:
         if not self.jitter:
             return slot
         draw = hashlib.blake2b(f"{self.name} {slot}".encode(), digest_size=6).digest()
-        return slot + int.from_bytes(draw) * round(self.jitter * 1000) // 2**48
+        return slot + int.from_bytes(draw) * self.longest // 2**48
 
     @property
     def lateness(self) -> int | None:
-        """Milliseconds that a slot may be late."""
+        """Milliseconds after it is due that a slot may be run; None for any."""
         window = SKIP_WINDOW if self.missed == "skip" and self.window is None else self.window
-        return None if window is None else round((window + self.jitter) * 1000)
+        return None if window is None else round(window * 1000)
+
+    @property
+    def longest(self) -> int:
+        """Milliseconds that a slot is put off at most."""
+        return round(self.jitter * 1000)
+
+    def following(self, slot: int) -> int | None:
+        """The slot after that one; None if there is none, or if the trigger goes back, which would never end."""
+        following = self.trigger.next(slot)
+        return following if following is not None and following > slot else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,14 +193,17 @@ def due(rules: Rules, ledger: Ledger, now: int) -> int | None:
 def _slot(rules: Rules, after: int, now: int) -> int | None:
     late = rules.lateness
     if late is not None:
-        after = max(after, now - late - 1)
+        after = max(after, now - late - rules.longest - 1)
+    slot = None
     if rules.missed != "all":
         # Not later than that, or with a jitter longer than the interval a slot could be waited for that is always
         # replaced by the next one.
-        latest = rules.trigger.latest(after, now - round(rules.jitter * 1000))
-        if latest is not None:
-            return latest
-    return rules.trigger.next(after)
+        slot = rules.trigger.latest(after, now - rules.longest)
+    if slot is None:
+        slot = rules.trigger.next(after)
+    while slot is not None and late is not None and rules.due(slot) + late < now:
+        slot = rules.following(slot)  # of those that a jitter is longer than, about the square root of their number
+    return slot
 
 
 def claimed(ledger: Ledger, start: Start, token: int, identity: str, now: int) -> Ledger:
@@ -227,7 +240,7 @@ def _come_due(rules: Rules, after: int, now: int) -> int:
 
     Of the slots younger than the jitter about the square root of their number are looked at.
     """
-    last = rules.trigger.latest(after, now - round(rules.jitter * 1000)) or after
-    while (slot := rules.trigger.next(last)) is not None and last < slot and rules.due(slot) <= now:
+    last = rules.trigger.latest(after, now - rules.longest) or after
+    while (slot := rules.following(last)) is not None and rules.due(slot) <= now:
         last = slot
     return last

@@ -61,9 +61,17 @@ class OneLedger(RuleBasedStateMachine):
         jitter=st.sampled_from([0.0, 0.7, 15.0]),
         clocks=st.tuples(*[st.sampled_from([0, 0, -3600, 3600, 5])] * 3),
         night=st.sampled_from([None, *NIGHTS]),
+        window=st.sampled_from([None, None, 8.0]),
     )
     def begin(
-        self, missed: Any, unfinished: Any, retries: int, jitter: float, clocks: tuple[int, ...], night: Any
+        self,
+        missed: Any,
+        unfinished: Any,
+        retries: int,
+        jitter: float,
+        clocks: tuple[int, ...],
+        night: Any,
+        window: float | None,
     ) -> None:
         overlap: Any = "queue" if missed == "all" else "skip"
         trigger: Trigger = Every(10)
@@ -73,7 +81,8 @@ class OneLedger(RuleBasedStateMachine):
             zone, place, expression = night
             self.pace, trigger = 60, Cron(expression, zone)
             self.time, self.slots = around(zone, place, expression)
-        self.how = Rules("job", trigger, missed, None, unfinished, overlap, jitter * self.pace, retries=retries)
+        late = None if window is None else window * self.pace
+        self.how = Rules("job", trigger, missed, late, unfinished, overlap, jitter * self.pace, retries=retries)
         self.clocks = [clock * SECOND for clock in clocks]
         self.data, self.version = encode(first(self.how, self.now(0))), 0
         self.start = decode(self.data, "/jobs/x").slot
@@ -116,6 +125,9 @@ class OneLedger(RuleBasedStateMachine):
                 self.write(changed, version)
                 del self.pages[who]
             case Start() as start:
+                due = self.how.due(start.slot)
+                assert due <= self.now(who)
+                assert start.attempt > 1 or self.how.lateness is None or self.now(who) <= due + self.how.lateness
                 mine = claimed(ledger, start, who, str(who), self.now(who))
                 if self.write(mine, version):
                     self.making[who] = start, mine, self.version
@@ -170,7 +182,7 @@ class OneLedger(RuleBasedStateMachine):
 
     @invariant()
     def all_means_all(self) -> None:
-        if not hasattr(self, "how") or self.how.missed != "all":
+        if not hasattr(self, "how") or self.how.missed != "all" or self.how.window is not None:
             return
         firsts = [slot for slot, attempt in self.begun if attempt == 1]
         first_one = bisect_right(self.slots, self.start)

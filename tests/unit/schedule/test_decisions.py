@@ -88,6 +88,16 @@ def test_jitter_puts_off_by_the_same_for_everybody() -> None:
     assert decide(jittery, ledger(), due) == Start(s(10))
 
 
+def test_a_slot_is_late_from_when_its_jitter_has_it_due() -> None:
+    jittery = rules(jitter=8, window=1)
+    due = jittery.due(s(10))
+    assert s(11) < due < s(17), "the case that is meant"
+    assert decide(jittery, ledger(), due + s(1)) == Start(s(10))
+    assert decide(jittery, ledger(), due + s(1) + 1) == Wait(jittery.due(s(20)))
+    everyone = rules(jitter=8, window=1, missed="all")
+    assert decide(everyone, ledger(), due + s(1) + 1) == Wait(jittery.due(s(20)))
+
+
 def test_a_jitter_longer_than_the_interval_starves_nobody() -> None:
     jittery, book, now, ran = rules(jitter=25), ledger(), 0, []
     while now < s(300):
