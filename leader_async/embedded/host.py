@@ -11,7 +11,7 @@ Rules:
 4. A client that has seen more than this host has, or that breaks the protocol, is hung up on without a word.
 5. The end of a session ends its connection.
 6. Who asks for more than it reads is not answered any further: replies of more than `ENOUGH` bytes wait until its owner
-   says, by `go_on`, that there is room for more.
+   says, by `go_on`, that there is room for more. That is a sign of life as well: its pings stand behind what waits.
 7. No step costs more among many sessions or connections than among few.
 
 It does not promise that what it answers to a read is the newest there is, as ZooKeeper does not.
@@ -164,10 +164,11 @@ class Host:
         connection = self._connections.get(number)
         return connection is not None and bool(connection.asked) and not connection.waiting
 
-    def go_on(self, number: int) -> None:
+    def go_on(self, number: int, now: float) -> None:
         """There is room for more replies to this connection."""
         connection = self._connections.get(number)
         if connection is not None:
+            self._touch(connection, now)
             self._serve(number, connection)
 
     def greeted(self, number: int) -> bool:
@@ -198,9 +199,12 @@ class Host:
             return
         xid, request = wire.decode_request(frame)
         connection.asked.append((xid, request))
+        self._touch(connection, now)
+        self._serve(number, connection)
+
+    def _touch(self, connection: _Connection, now: float) -> None:
         if connection.timeout:
             self._quorum.touch(connection.session, connection.timeout, now)
-        self._serve(number, connection)
 
     def _greet(self, number: int, connection: _Connection, hello: wire.Hello, now: float) -> None:
         request = hello.connect

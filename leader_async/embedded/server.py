@@ -205,7 +205,7 @@ class _Client(asyncio.Protocol):
 
     def _go_on(self) -> None:
         if not self._full:
-            self._host.go_on(self._number)
+            self._host.go_on(self._number, clock.now())
             self._server.flush()
 
     def connection_lost(self, exc: Exception | None) -> None:

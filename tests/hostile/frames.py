@@ -34,7 +34,6 @@ SIMPLE: tuple[tuple[m.Request, m.Reply], ...] = (
     (m.Create("/a", stat=True), m.Created("/a", STAT)),
     (m.Delete("/a", 3), m.Deleted()),
     (m.SetData("/a", b"new data", 4), m.DataSet(STAT)),
-    (m.Check("/a", 5), m.Checked()),
     (m.GetData("/a", watch=True), m.Data(b"old data", STAT)),
     (m.GetChildren("/a"), m.Children(("b", "", "\N{SNOWMAN}"))),
     (m.GetChildren("/a", stat=True), m.Children(("b", "c"), STAT)),
@@ -122,7 +121,7 @@ def _replies(frame: bytes) -> None:
 def _requests(frame: bytes) -> None:
     """What a server understands, it understands again when a client says it."""
     understood = _decode(lambda: server.decode_request(frame))
-    if understood is not None and isinstance(understood[1], m.Request) and not isinstance(understood[1], m.Check):
+    if understood is not None and isinstance(understood[1], m.Request):
         try:
             said = wire.encode_request(understood[0], understood[1])
         except UsageError:

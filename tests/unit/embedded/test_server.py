@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 import tracemalloc
 
 import pytest
 
 from leader_async.embedded import EmbeddedServer
+from leader_async.errors import UsageError
 from leader_async.zookeeper import messages as m
 from leader_async.zookeeper import wire
 
@@ -55,6 +57,26 @@ async def test_replies_that_nobody_reads_are_not_made() -> None:
             assert wire.decode_header(frame)[::2] == (xid, 0)
             assert len(frame) > 500_000
         for talker in (greedy, friend):
+            talker.close()
+
+
+async def test_whoever_leaves_its_events_unread_is_hung_up_on() -> None:
+    async with EmbeddedServer(tick=60.0) as server:
+        deaf, friend = Talker(Clock(exact=False), ""), Talker(Clock(exact=False), "")
+        for talker in (deaf, friend):
+            await talker.dial(server.address)
+            await talker.greet()
+        path = "/" + "x" * 200_000
+        await friend.ask(m.Create(path))
+        await deaf.raw(106, struct.pack("!i", len(path)) + path.encode() + struct.pack("!i", 0))
+        for _ in range(400):  # 80 MB of events, far more than what is kept here and in the kernel
+            await friend.ask(m.SetData(path, b"", -1))
+            if not server._alone.host.serving(deaf.session):
+                break
+        with pytest.raises(UsageError, match="is not connected"):
+            server.disconnect(deaf.session)
+        assert deaf.session in server.sessions
+        for talker in (deaf, friend):
             talker.close()
 
 
