@@ -4,11 +4,12 @@ Actions: a server takes the oldest request of a connection; a client takes the o
 made again; time passes by a step. And faults, of which there is a budget: a connection is cut, with the oldest request
 on it executed or not, so that a reply is lost after the effect; a session is expired, at any moment; a server is cut
 off, from when on it serves old reads and its writes wait; a connection is made to such a server; a candidate resigns,
-or hands over by name to the last in the queue; a stranger deletes a candidate's znode. The end of a session ends its
+or hands over by name to the last in the queue; a stranger deletes a candidate's znode. (Of several elections these
+three are about the first.) The end of a session ends its
 connection, but what the server had said before that may still be on its way.
 
 Two states are one if everything that rules look at agrees: times count from now, and only as far as they matter. What
-the walk leaves out: clocks of different rates, more than `passes` steps of time, more than the budget of faults. A
+the walk leaves out: more than `passes` steps of time, more than the budget of faults. A
 server that is not cut off has applied the whole log, though what it has to say may be on its way for as long as wanted.
 """
 
@@ -19,8 +20,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from leader_async.election import card, commands, history, queue, record, standing
+from leader_async.election.candidacy import Candidacy
 from leader_async.embedded import tree
-from leader_async.embedded.tree import Entry
 from leader_async.zookeeper import messages as m
 
 from ..properties import world as worlds
@@ -53,6 +54,8 @@ class Bounds:
         joined: begin with all of them in the queue, the first leading; else nobody has joined yet.
         first: what is done before the walk begins, beyond all budgets.
         leases: of each candidate, in seconds; 3 if there are no more.
+        rates: of each one's clock; 1 if there are no more.
+        elections: how many each takes part in, under one session.
     """
 
     candidates: int
@@ -62,6 +65,8 @@ class Bounds:
     joined: bool = True
     first: tuple[Action, ...] = ()
     leases: tuple[float, ...] = ()
+    rates: tuple[float, ...] = ()
+    elections: int = 1
 
 
 @dataclass(eq=False)
@@ -84,24 +89,18 @@ class State(explore.State):
         return key(self)
 
     def settle(self) -> None:
-        settle(copied(self.world))
+        copied(self.world).heal()
 
 
 def begin(bounds: Bounds) -> State:
     """Where the walk starts."""
-    world = World(bounds.candidates, leases=bounds.leases)
+    world = World(bounds.candidates, leases=bounds.leases, rates=bounds.rates, elections=bounds.elections)
     for process in world.processes:
-        process.connect()
+        process.join()
         if bounds.joined:
-            process.candidacy.join(process.now)
-            process.carry_out()
             world.deliver_to(process)
     if bounds.joined:
         world.deliver()
-    else:
-        for process in world.processes:
-            process.candidacy.join(process.now)
-            process.carry_out()
     _catch_up(world, frozenset())
     state = State(world, dict.fromkeys((*FAULTS, ANEW), 99), 99, 99)
     for action in bounds.first:
@@ -204,8 +203,7 @@ def after(state: State, action: Action) -> State:
             process.carry_out()
         case "delete":
             assert process.candidacy.znode is not None
-            path = f"{PARENT}/{process.candidacy.znode}"
-            world.ensemble.commit(Entry(next(iter(world.ensemble.sessions), 0), m.Delete(path)))
+            world.delete_by_a_stranger(f"{PARENT}/{process.candidacy.znode}")
         case "delete election":
             world.delete_election()
     _catch_up(world, cut_off)
@@ -222,19 +220,6 @@ def _catch_up(world: World, cut_off: frozenset[int]) -> None:
 def walk(bounds: Bounds, *, seconds: float = 1e9, settle_every: int = 200) -> explore.Found:
     """Go through every state within the bounds; see `explore.explore`."""
     return explore.explore(begin(bounds), seconds=seconds, settle_every=settle_every)
-
-
-def settle(world: World) -> None:
-    """Heal everything; then exactly one leads, and all stand in the queue.
-
-    Raises:
-        AssertionError: they do not.
-    """
-    world.settle(wait=45.0)  # an audit finds what a stranger did
-    leaders = [process.name for process in world.processes if process.leads]
-    assert len(leaders) == 1, f"after healing {leaders or 'nobody'} lead"
-    queue = world.queue()
-    assert sorted(queue) == sorted(process.name for process in world.processes), f"after healing the queue is {queue}"
 
 
 def replay(bounds: Bounds, actions: tuple[Action, ...]) -> World:
@@ -265,26 +250,43 @@ def key(state: State) -> Any:
 
 
 def _process_key(process: Process) -> Any:
-    candidacy, now = process.candidacy, process.now
+    now = process.now
+    return (
+        tuple(_candidacy_key(candidacy, now) for candidacy in process.candidacies),
+        tuple(candidacy in process.keeper._staked for candidacy in process.candidacies),
+        round(max(-_lease(process), min(process.keeper._due - now, _lease(process))), 3),
+        process.session,
+        _connection_key(process, now),
+    )
+
+
+def _lease(process: Process) -> float:
+    return process.candidacy.settings.lease
+
+
+def _candidacy_key(candidacy: Candidacy, now: float) -> Any:
     warm = round(min(now - candidacy.warm, candidacy.settings.lease), 3)
     hold, ahead = candidacy.hold, candidacy.queue._ahead
     lease = candidacy.settings.lease
-    view = candidacy.view
     return (
         candidacy.wanted, candidacy.departing, candidacy.uncertain, candidacy.work, candidacy.uuid, candidacy.znode,
         candidacy.behind, candidacy.told_of_joins, candidacy.before, candidacy.named_at, warm, candidacy.appointee,
         candidacy.published, candidacy.session_id, candidacy.listed, candidacy.armed, candidacy.awaited,
-        None if ahead is None else tuple(ahead), view and replace(view, mzxid=0, mtime=0.0),
+        None if ahead is None else tuple(ahead), _view_key(candidacy.view),
         hold and (hold.holder, hold.version, hold.lease, hold.forfeited, hold.how is None),
         hold and (max(-1.0, round(hold.until - now, 3)), bool(hold.over)),
         tuple(sorted((name, round(min(now - at, 1.2 * lease), 3)) for name, at in candidacy.gone.items())),
         candidacy.hold_off and round(candidacy.hold_off - now, 3),
         candidacy.last_lease, candidacy.anew and round(min(now - candidacy.anew[1], 1.2 * lease), 3),
         frozenset(candidacy.pending),
-        tuple(process.keeper._staked) != (), round(max(-lease, min(process.keeper._due - now, lease)), 3),
-        process.session,
-        _connection_key(process, now),
     )  # fmt: skip
+
+
+def _view_key(view: standing.View | None) -> Any:
+    if view is None or view.record is None:
+        return view and view.version, view and view.role
+    # What is told of former terms decides nothing; what it will be in the next record is in the last one's data.
+    return view.version, view.role, replace(view.record, past=())
 
 
 def _connection_key(process: Process, now: float) -> Any:
@@ -306,9 +308,9 @@ def _connection_key(process: Process, now: float) -> Any:
     )
 
 
-def _asked(asked: tuple[Any, float], now: float) -> Any:
-    what, sent = asked
-    purpose = (what.purpose, what.about) if isinstance(what, commands.Send) else ("confirm", what.request)
+def _asked(asked: worlds.Asked, now: float) -> Any:
+    what, sent, number = asked
+    purpose = (what.purpose, what.about, number) if isinstance(what, commands.Send) else ("confirm", what.request)
     return purpose, round(min(now - sent, 4.0), 3)
 
 

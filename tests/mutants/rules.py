@@ -426,6 +426,21 @@ def _keep_armed() -> AbstractContextManager[Any]:
     return instead(Candidacy, "disconnected", disconnected)
 
 
+@mutant("an end is not told, and the next audit, which says nothing, finds it")
+def _audited_only() -> AbstractContextManager[Any]:
+    real = Candidacy.watched
+
+    def watched(own: Candidacy, event: m.Watched, now: float) -> None:
+        if event.change is not m.Change.DELETED:
+            real(own, event, now)
+
+    return _both(
+        instead(Candidacy, "watched", watched),
+        instead(Holding, "take_notice", lambda own, name, now: None),
+        instead(Standing, "heal", lambda own, text: None),
+    )
+
+
 @mutant("the first candidate is watched, not the predecessor")
 def _herd() -> AbstractContextManager[Any]:
     def predecessor(own: q.Queue) -> str | None:

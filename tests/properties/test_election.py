@@ -7,11 +7,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from leader_async.election.standing import Work
-from leader_async.embedded.tree import Entry
+from leader_async.election.candidacy import Candidacy
 from leader_async.zookeeper import messages as m
 
-from .world import PARENT, WHO, Process, World
+from .world import FAST, PARENT, SLOW, WHO, Process, World
 
 pytestmark = pytest.mark.timeout(120)
 index = st.integers(0, 3)
@@ -22,20 +21,22 @@ class Elections(RuleBasedStateMachine):
 
     @initialize(
         count=st.integers(2, 4),
-        rates=st.tuples(*[st.sampled_from([1.0, 1.0, 1.02, 0.98])] * 4),
+        rates=st.tuples(*[st.sampled_from([1.0, 1.0, SLOW, FAST])] * 4),
         joined=st.booleans(),
+        elections=st.sampled_from([1, 2, 3]),
     )
-    def begin(self, count: int, rates: tuple[float, ...], joined: bool) -> None:
-        self.world = World(count, rates=rates)
+    def begin(self, count: int, rates: tuple[float, ...], joined: bool, elections: int) -> None:
+        self.world = World(count, rates=rates, elections=elections)
         for process in self.world.processes:
-            process.connect()
-            process.candidacy.join(process.now)
-            process.carry_out()
+            process.join()
         if joined:
             self.world.settle(wait=1.0)
 
     def pick(self, number: int) -> Process:
         return self.world.processes[number % len(self.world.processes)]
+
+    def one_of(self, process: Process, number: int) -> Candidacy:
+        return process.candidacies[number % len(process.candidacies)]
 
     @rule(number=index, count=st.integers(1, 4))
     def serve(self, number: int, count: int) -> None:
@@ -84,43 +85,43 @@ class Elections(RuleBasedStateMachine):
         """ZooKeeper ends a session whenever it likes, also right behind a confirm."""
         self.world.ensemble.expire(self.pick(number).session)
 
-    @rule(number=index)
-    def delete_by_a_stranger(self, number: int) -> None:
-        ensemble = self.world.ensemble
-        names = ensemble.head.children(PARENT)
-        if not names or not ensemble.sessions:
-            return
-        ensemble.commit(Entry(next(iter(ensemble.sessions)), m.Delete(f"{PARENT}/{names[number % len(names)]}")))
+    @rule(number=index, which=index)
+    def delete_by_a_stranger(self, number: int, which: int) -> None:
+        parent = self.world.parents[which % len(self.world.parents)]
+        names = self.world.ensemble.head.children(parent)
+        if names and self.world.ensemble.sessions:
+            self.world.delete_by_a_stranger(f"{parent}/{names[number % len(names)]}")
 
-    @rule(number=index)
-    def resign(self, number: int) -> None:
+    @rule(number=index, which=index)
+    def resign(self, number: int, which: int) -> None:
         process = self.pick(number)
-        process.candidacy.resign(process.now)
+        self.one_of(process, which).resign(process.now)
         process.carry_out()
 
-    @rule(number=index, to=index)
-    def transfer(self, number: int, to: int) -> None:
+    @rule(number=index, to=index, which=index)
+    def transfer(self, number: int, to: int, which: int) -> None:
         process = self.pick(number)
-        appointee = self.world.appointee(to)
-        if appointee is not None and appointee.znode != process.candidacy.znode:
-            process.candidacy.transfer(appointee, process.now)
+        candidacy = self.one_of(process, which)
+        appointee = self.world.appointee(to, candidacy.settings.parent)
+        if appointee is not None and appointee.znode != candidacy.znode:
+            candidacy.transfer(appointee, process.now)
             process.carry_out()
 
-    @rule(number=index)
-    def leave_and_join(self, number: int) -> None:
+    @rule(number=index, which=index)
+    def leave_and_join(self, number: int, which: int) -> None:
         process = self.pick(number)
-        process.candidacy.leave(process.now)
+        candidacy = self.one_of(process, which)
+        candidacy.leave(process.now)
         process.carry_out()
-        process.candidacy.join(process.now)
+        candidacy.join(process.now)
         process.carry_out()
 
     @rule(number=index, obedient=st.booleans())
     def temper(self, number: int, obedient: bool) -> None:
         process = self.pick(number)
         process.obedient = obedient
-        if obedient and process.candidacy.work is Work.STOPPING:
-            process.candidacy.work_ended(process.now)
-            process.carry_out()
+        if obedient:
+            process.obey()
 
     @rule(seconds=st.sampled_from([0.1, 0.6, 1.0, 3.0, 3.3, 7.0, 30.0]))
     def wait(self, seconds: float) -> None:
@@ -132,53 +133,50 @@ class Elections(RuleBasedStateMachine):
         self.world.check()
 
     def teardown(self) -> None:
-        """After healing exactly one leads, and each other one watches exactly its predecessor."""
+        """After healing one leads within what is promised, and each other one watches exactly its predecessor."""
         if not hasattr(self, "world"):
             return
         for process in self.world.processes:
-            process.obedient = True
-            if process.candidacy.work is Work.STOPPING:
-                process.candidacy.work_ended(process.now)
-                process.carry_out()
-        self.world.settle()
-        assert_settled(self.world)
+            process.obey()
+        self.world.heal()
+        for number in range(len(self.world.parents)):
+            assert_settled(self.world, number)
 
 
 def joined(count: int) -> World:
     """A world whose processes all stand in the queue, and the first leads."""
     world = World(count)
     for process in world.processes:
-        process.connect()
-        process.candidacy.join(process.now)
-        process.carry_out()
+        process.join()
     world.settle(wait=1.0)
     return world
 
 
-def assert_settled(world: World) -> None:
-    queue = world.queue()
+def assert_settled(world: World, number: int = 0) -> None:
+    parent = world.parents[number]
+    queue = world.queue(parent)
     assert sorted(queue) == sorted(process.name for process in world.processes)
-    by_name = {process.name: process for process in world.processes}
-    (leader,) = (process for process in world.processes if process.leads)
+    by_name = {process.name: process.candidacies[number] for process in world.processes}
+    (leader,) = (process for process in world.processes if by_name[process.name].is_leader(process.now))
+    watching = {}
     for process in world.processes:
         assert process.connection is not None
-        watches = process.connection.replica.watches._data
-        notice = process.candidacy.notice
-        assert not notice or process.candidacy.awaited == notice, "an heir awaits notice"
-        assert not notice or WHO in watches[f"{PARENT}/{notice}"]
+        watches = watching[process.name] = process.connection.replica.watches._data
+        candidacy = by_name[process.name]
+        notice = candidacy.notice
+        assert not notice or candidacy.awaited == notice, "an heir awaits notice"
+        assert not notice or WHO in watches[f"{parent}/{notice}"]
         for path in watches:
             # One that a holder might have given that is gone stays until the connection ends: it never comes.
-            there = world.ensemble.head.find(path) is not None or path.startswith(f"{PARENT}/notice:")
+            there = world.ensemble.head.find(path) is not None or "/notice:" in path
             assert there, "no watch waits for what is gone"
     for before, name in zip([None, *queue], queue, strict=False):
-        process = by_name[name]
-        if process is leader:
+        if name == leader.name:
             continue  # it may have got the lead by name, and stand behind others
         # Who is first and does not lead waits for the holder's end.
-        znode = by_name[before].candidacy.znode if before is not None else leader.candidacy.znode
-        assert process.candidacy.armed == znode
-        assert process.connection is not None
-        assert WHO in process.connection.replica.watches._data[f"{PARENT}/{znode}"]
+        znode = by_name[before or leader.name].znode
+        assert by_name[name].armed == znode
+        assert WHO in watching[name][f"{parent}/{znode}"]
 
 
 TestElections = Elections.TestCase

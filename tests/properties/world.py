@@ -2,6 +2,8 @@
 
 The znodes are those of the embedded server's tree, which is held to the real one's in `conformance/`.
 
+Each process has one session and one keeper for as many elections as there are, and tells of terms, as in production.
+
 Enough of ZooKeeper to hold the rules of the election against: writes are ordered and checked where all is known, reads
 are answered by a replica that may lag behind, watches fire as the replica applies what changed, replies and watch
 events reach a client in one order. Connections can be cut between any two steps of a request; sessions can expire at
@@ -20,9 +22,9 @@ from leader_async.election import queue as q
 from leader_async.election import record as r
 from leader_async.election.candidacy import Candidacy
 from leader_async.election.card import decode as decode_card
-from leader_async.election.commands import ConfirmNow, Left, Note, Send, StartWork, StopWork
+from leader_async.election.commands import Command, ConfirmNow, Send, StartWork, StopWork
 from leader_async.election.keeper import Keeper, Round
-from leader_async.election.standing import Appointee, Settings
+from leader_async.election.standing import HOLD_OFF, WAIT_OUT, Appointee, Settings, Work
 from leader_async.embedded.tree import CloseSession, Entry, Happened, OpenSession, Refused, Tree
 from leader_async.embedded.watches import Watches, told
 from leader_async.zookeeper import messages as m
@@ -30,10 +32,16 @@ from leader_async.zookeeper import messages as m
 from ..support.endless import Endless
 
 PARENT = "/ELECTION/x"
+PARENTS = (PARENT, "/ELECTION/y", "/ELECTION/z")
 
+SLOW, FAST = 1.05**-0.5, 1.05**0.5
+"""Rates of clocks as far apart as is assumed."""
 
-Asked: TypeAlias = tuple[Send | Round, float]
-"""What was asked, and when."""
+SETTLING = 0.2
+"""Seconds of a step of `World.settle`."""
+
+Asked: TypeAlias = tuple[Send | Round, float, int]
+"""What was asked, and when, and for which of the elections (a round is for all of them)."""
 
 WHO = 0
 """A replica serves one client, whose watches are all that it keeps."""
@@ -106,20 +114,22 @@ class Connection:
 
 
 class Process:
-    """A candidacy, its keeper, its clock, and its connection."""
+    """A candidacy in each election, their keeper, its clock, and its connection."""
 
     def __init__(self, world: World, index: int, lease: float, rate: float) -> None:
         self.world, self.rate, self.offset = world, rate, 1000.0 * index
         self.name = f"p{index}"
-        settings = Settings(PARENT, self.name, "", lease, 0.0)
-        self.candidacy = Candidacy(settings, self._uuids(index), 0.5)
+        self.candidacies = [
+            Candidacy(Settings(parent, self.name, "", lease, 0.0, history=True), self._uuids(index), 0.5)
+            for parent in world.parents
+        ]
         self.keeper = Keeper()
         self.session = 0
         self.connection: Connection | None = None
         self.seen = 0  # how far a server was whose answer reached this client: none behind it takes it
         self.obedient = True  # its work ends as soon as it is told to
         self.woken = 0
-        self.tokens: list[int] = []
+        self.tokens: list[list[int]] = [[] for _ in world.parents]
 
     @staticmethod
     def _uuids(index: int) -> Iterator[str]:
@@ -127,12 +137,25 @@ class Process:
         return Endless(partial(_uuid, index))
 
     @property
+    def candidacy(self) -> Candidacy:
+        """The one in the first election."""
+        return self.candidacies[0]
+
+    @property
     def now(self) -> float:
         return self.world.time * self.rate + self.offset
 
     @property
     def leads(self) -> bool:
+        """Whether it leads the first election."""
         return self.candidacy.is_leader(self.now)
+
+    def join(self) -> None:
+        """Connect, and be in all queues from now on."""
+        self.connect()
+        for candidacy in self.candidacies:
+            candidacy.join(self.now)
+        self.carry_out()
 
     # -- its connection --------------------------------------------------------------------------------------------
 
@@ -141,7 +164,8 @@ class Process:
         ensemble = self.world.ensemble
         if self.session and self.session not in ensemble.sessions:
             self.session = 0
-            self.candidacy.expired(self.now)
+            for candidacy in self.candidacies:
+                candidacy.expired(self.now)
         if not self.session:
             self.session = self.world.new_session()
         # Another server: it may lag, but never behind what the client has seen; watches stay behind.
@@ -149,7 +173,8 @@ class Process:
         for entry in ensemble.log[: self.seen]:
             replica.apply(entry)
         self.connection = Connection(replica, self.seen)
-        self.candidacy.connected(self.session, 6.0, self.now)
+        for candidacy in self.candidacies:
+            candidacy.connected(self.session, 6.0, self.now)
         self.carry_out()
 
     def cut(self, executed: int) -> None:
@@ -160,7 +185,8 @@ class Process:
             self._execute(connection)
         lost = [entry[1] for entry, _ in connection.down if not isinstance(entry, m.Watched)]
         lost += [asked for _, asked in connection.up]
-        self.candidacy.disconnected(self.now)
+        for candidacy in self.candidacies:
+            candidacy.disconnected(self.now)
         for asked in lost:
             self._answer(asked, m.Lost())
         self.carry_out()
@@ -198,49 +224,63 @@ class Process:
             self.seen = max(self.seen, applied)  # an event tells no zxid
         if isinstance(entry, m.Watched):
             self.woken += 1
-            self.candidacy.watched(entry, self.now)
+            for parent, candidacy in zip(self.world.parents, self.candidacies, strict=True):
+                if entry.path == parent or entry.path.startswith(parent + "/"):
+                    candidacy.watched(entry, self.now)
         else:
             reply, asked = entry
             self._answer(asked, reply)
         self.carry_out()
 
     def _answer(self, asked: Asked, answer: m.Answer) -> None:
-        what, sent = asked
+        what, sent, number = asked
         if isinstance(what, Send):
-            self.candidacy.answered(what, answer, sent, self.now)
+            self.candidacies[number].answered(what, answer, sent, self.now)
         else:
             self.keeper.answered(what, answer, sent, self.now)
 
     # -- its loop --------------------------------------------------------------------------------------------------
 
     def carry_out(self) -> None:
-        while (command := self.candidacy.next_command()) is not None:
-            match command:
-                case Send():
-                    if self.connection is None:
-                        self.candidacy.unsent(command)
-                    else:
-                        self.connection.up.append((command.request, (command, self.now)))
-                case StartWork(hold):
-                    assert self.leads
-                    self.tokens.append(hold.token)
-                case StopWork():
-                    if self.obedient:
-                        self.candidacy.work_ended(self.now)
-                case ConfirmNow():
-                    self.keeper.hurry()
-                case Left() | Note():
-                    pass
+        for number, candidacy in enumerate(self.candidacies):
+            while (command := candidacy.next_command()) is not None:
+                self._do(number, candidacy, command)
         self.confirm()
 
+    def _do(self, number: int, candidacy: Candidacy, command: Command) -> None:
+        match command:
+            case Send():
+                if self.connection is None:
+                    candidacy.unsent(command)
+                else:
+                    self.connection.up.append((command.request, (command, self.now, number)))
+            case StartWork(hold):
+                assert candidacy.is_leader(self.now)
+                self.tokens[number].append(hold.token)
+            case StopWork():
+                if self.obedient:
+                    candidacy.work_ended(self.now)
+            case ConfirmNow():
+                self.keeper.hurry(candidacy)
+
     def confirm(self) -> None:
-        self.keeper.note(self.candidacy)
+        for candidacy in self.candidacies:
+            self.keeper.note(candidacy)
         for due in self.keeper.rounds(self.now) if self.connection is not None else ():
             assert self.connection is not None
-            self.connection.up.append((due.request, (due, self.now)))
+            self.connection.up.append((due.request, (due, self.now, 0)))
 
     def tick(self) -> None:
-        self.candidacy.tick(self.now)
+        for candidacy in self.candidacies:
+            candidacy.tick(self.now)
+        self.carry_out()
+
+    def obey(self) -> None:
+        """Work that was told to stop ends, now and from now on."""
+        self.obedient = True
+        for candidacy in self.candidacies:
+            if candidacy.work is Work.STOPPING:
+                candidacy.work_ended(self.now)
         self.carry_out()
 
 
@@ -252,8 +292,14 @@ class World:
     """Everybody, and the invariants that hold after every step."""
 
     def __init__(
-        self, processes: int, lease: float = 3.0, rates: tuple[float, ...] = (), leases: tuple[float, ...] = ()
+        self,
+        processes: int,
+        lease: float = 3.0,
+        rates: tuple[float, ...] = (),
+        leases: tuple[float, ...] = (),
+        elections: int = 1,
     ) -> None:
+        self.parents = PARENTS[:elections]
         self.time = 1.0
         self.ensemble = Ensemble()
         self._sessions = 0
@@ -266,7 +312,8 @@ class World:
             )
             for index in range(processes)
         ]
-        self.led: dict[int, str] = {}
+        self.led: list[dict[int, str]] = [{} for _ in self.parents]
+        self.strangers = False  # somebody has deleted what is not theirs: audits may have something to heal
 
     def new_session(self) -> int:
         self._sessions += 1
@@ -274,29 +321,40 @@ class World:
         return self._sessions
 
     def check(self) -> None:
-        record = self.ensemble.head.find(PARENT)
-        leaders = [process for process in self.processes if process.leads]
-        assert len(leaders) <= 1, [process.name for process in leaders]
-        for process in leaders:
-            hold = process.candidacy.hold
+        for number, parent in enumerate(self.parents):
+            self._check(number, parent)
+
+    def _check(self, number: int, parent: str) -> None:
+        record, led = self.ensemble.head.find(parent), self.led[number]
+        own = [(process, process.candidacies[number]) for process in self.processes]
+        leaders = [each for each in own if each[1].is_leader(each[0].now)]
+        assert len(leaders) <= 1, [process.name for process, _ in leaders]
+        for process, candidacy in leaders:
+            hold = candidacy.hold
             assert hold is not None
-            assert self.led.setdefault(hold.token, process.name) == process.name, "a token belongs to one process"
-            assert hold.token >= max(self.led), "tokens rise"
+            assert led.setdefault(hold.token, process.name) == process.name, "a token belongs to one process"
+            assert hold.token >= max(led), "tokens rise"
             if record is not None and record.version == hold.version:
                 written = r.decode(record.data, record.version, "/e")
                 told = written.holder, written.term, r.token_of(written, record.mzxid)
                 assert told == (hold.holder, hold.number, hold.token), "a term is what the record says of it"
-        for process in self.processes:
-            assert process.tokens == sorted(process.tokens)
-            hold = process.candidacy.hold
-            if process.candidacy.working and record is not None and hold is not None:
+        for process, candidacy in own:
+            assert process.tokens[number] == sorted(process.tokens[number])
+            assert self.strangers or not candidacy.healed, "an audit has found what an event should have told"
+            hold = candidacy.hold
+            if candidacy.working and record is not None and hold is not None:
                 left = r.decode(record.data, record.version, "/e")
                 given_up = left.state is r.State.LEFT and left.holder == hold.holder
                 assert not given_up, "the place is given up only after the work has ended"
-        uuids = {process.session: process.candidacy.uuid for process in self.processes}
-        for name, owner in self.znodes():
-            own = owner not in uuids or name.startswith(q.prefix(uuids[owner]))
-            assert own, "another join has begun before the last one's znode was gone"
+        uuids = {process.session: candidacy.uuid for process, candidacy in own}
+        for name, owner in self.znodes(parent):
+            theirs = owner not in uuids or name.startswith(q.prefix(uuids[owner]))
+            assert theirs, "another join has begun before the last one's znode was gone"
+
+    def delete_by_a_stranger(self, path: str) -> None:
+        """Somebody deletes this znode."""
+        self.strangers = True
+        self.ensemble.commit(Entry(next(iter(self.ensemble.sessions), 0), m.Delete(path)))
 
     def step(self, seconds: float) -> None:
         self.time += seconds
@@ -312,8 +370,41 @@ class World:
         end = self.time + wait
         while self.time < end:
             self.deliver()
-            self.step(0.2)
+            self.step(SETTLING)
         self.deliver()
+
+    @property
+    def promised(self) -> float:
+        """Seconds in which somebody leads once everything has healed, and works that were told to stop have ended.
+
+        What arrives, arrives at once here, so that a handover takes no time. A holder that is gone, or is learnt to be,
+        is waited out: 1.1 of its lease, by the slowest clock. If a stranger has deleted the znode of who waited, its
+        claim is refused, and it waits once more from its next join on. Who was refused what is never refused holds off
+        for a second. And the time of this world passes in steps. An audit takes six times as long, and is not waited
+        for: whoever needs one has missed an event.
+        """
+        lease = max(process.candidacy.settings.lease for process in self.processes)
+        out = WAIT_OUT * lease / min(process.rate for process in self.processes)
+        return out * (2 if self.strangers else 1) + HOLD_OFF + 2 * SETTLING
+
+    def heal(self) -> None:
+        """Heal everything: then somebody leads soon, and everybody stands in the queue as soon.
+
+        Raises:
+            AssertionError: they do not.
+        """
+        self.settle(wait=self.promised)
+        self._check_healed(everybody=not self.strangers)
+        self.settle(wait=45.0)  # an audit finds what a stranger did
+        self._check_healed(everybody=True)
+
+    def _check_healed(self, *, everybody: bool) -> None:
+        names = sorted(process.name for process in self.processes)
+        for number, parent in enumerate(self.parents):
+            leaders = [each.name for each in self.processes if each.candidacies[number].is_leader(each.now)]
+            assert len(leaders) == 1, f"{parent}: after healing {leaders or 'nobody'} lead"
+            queue = self.queue(parent)
+            assert not everybody or sorted(queue) == names, f"{parent}: after healing the queue is {queue}"
 
     def deliver_to(self, process: Process) -> None:
         """Let everything that is on its way to and from this one arrive."""
@@ -353,31 +444,30 @@ class World:
 
     def delete_election(self) -> None:
         """A stranger deletes the election's znode with all below it."""
-        session = next(iter(self.ensemble.sessions), 0)
         for name, _ in self.znodes():
-            self.ensemble.commit(Entry(session, m.Delete(f"{PARENT}/{name}")))
-        self.ensemble.commit(Entry(session, m.Delete(PARENT)))
+            self.delete_by_a_stranger(f"{PARENT}/{name}")
+        self.delete_by_a_stranger(PARENT)
 
-    def znodes(self) -> list[tuple[str, int]]:
+    def znodes(self, parent: str = PARENT) -> list[tuple[str, int]]:
         """What stands in the queue, first first, and the sessions that it belongs to."""
-        head, prefix = self.ensemble.head, PARENT + "/"
+        head, prefix = self.ensemble.head, parent + "/"
         found = [(path[len(prefix) :], node.owner) for path, node in head.walk() if path.startswith(prefix)]
         return sorted(found, key=lambda each: each[0].rpartition("-n_")[2])
 
-    def appointee(self, number: int) -> Appointee | None:
+    def appointee(self, number: int, parent: str = PARENT) -> Appointee | None:
         """Whoever stands at this place of the queue, and how to tell it that it leads; None without a queue."""
-        names = [name for name, _ in self.znodes()]
+        names = [name for name, _ in self.znodes(parent)]
         if not names:
             return None
         place = number % len(names)
         if place == 0:
             return Appointee(names[0])
         through = names[place - 1]
-        node = self.ensemble.head.find(f"{PARENT}/{through}")
+        node = self.ensemble.head.find(f"{parent}/{through}")
         assert node is not None
         return Appointee(names[place], through, decode_card(node.data))
 
-    def queue(self) -> list[str]:
+    def queue(self, parent: str = PARENT) -> list[str]:
         """The names of the processes whose znodes stand in the queue, first first."""
         owners = {process.session: process.name for process in self.processes}
-        return [owners.get(owner, "?") for _, owner in self.znodes()]
+        return [owners.get(owner, "?") for _, owner in self.znodes(parent)]

@@ -114,8 +114,8 @@ class Ensemble:
 
     def set_quorum(self, quorum: bool) -> None:
         """Without a quorum nothing is committed; with one again, what waited is."""
-        self.quorum = quorum
-        if quorum:
+        before, self.quorum = self.quorum, quorum
+        if quorum and not before:
             # Who orders has no memory of when it last heard of whom: ZooKeeper's new leader grants all a whole timeout.
             for session, opened in self.tree.sessions.items():
                 if session != FOREIGN:

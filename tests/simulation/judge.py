@@ -1,21 +1,92 @@
-"""Holds a run against the promises, after every step."""
+"""Holds a run against the promises, after every step.
+
+*How long nobody may lead* follows from what is promised (deploy/GUARANTEES.md), T being the session timeout, L the
+longest lease, and all of it by the slowest clock. `WITHOUT_LEADER` says it for each kind of fault alone:
+
+- a handover (resign, transfer, cancel, terminate) is one write and one event: `HANDOVER`;
+- a cut connection, one server's trouble, a wall clock that jumps change no leader: no time at all;
+- a session that ended early, a znode that was deleted: 1.1 L;
+- a process that is gone, frozen, or unheard (there is no guardian here): T, two ticks and 1.1 L;
+- no quorum: for as long as there is none, and until its servers are dialled again.
+
+`healed_within` says it for when everything has healed, after any number of them at once: T and two ticks until the
+sessions of the dead have ended, 1.1 L for the last holder (once more if a stranger has deleted the znode of who
+waited), work that does not listen, one pause of a second, and one between two rounds of dialling. An audit takes 4 to
+6 T, so who has missed an event is late. Only who has lost its znode to a stranger is told by nobody, and may queue that
+late.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from leader_async import Term
 from leader_async.election import queue as q
 from leader_async.election import record as r
+from leader_async.election.standing import HOLD_OFF
+from leader_async.zookeeper import dialling
 from leader_async.zookeeper import messages as m
 
-from .process import FLOOD, PARENT, Process
+from .ensemble import TICK
+from .others import Others
+from .plan import ARMED, Plan
+from .process import PARENT, Process
 
 if TYPE_CHECKING:
     from .ensemble import Ensemble
+
+
+FASTEST = 1.05
+"""Seconds of one clock in a second of another, at most."""
+
+HANDOVER = 0.25
+"""Seconds for a handover's write and event, on this network: a few hops, and an heir that is just being told that it
+is one."""
+
+
+def _lease(plan: Plan) -> float:
+    return 1.1 * FASTEST * plan.lease
+
+
+def _dialling(away: float) -> float:
+    return 0.1 + dialling.STAGGER + min(dialling.BACKOFF_CAP, max(dialling.BACKOFF_FLOOR, away / 8)) * FASTEST
+
+
+def _no_time(plan: Plan, seconds: float) -> float:
+    return HANDOVER
+
+
+def _early(plan: Plan, seconds: float) -> float:
+    return _lease(plan) + HANDOVER
+
+
+def _expiry(plan: Plan, seconds: float) -> float:
+    return plan.timeout + 2 * TICK + _lease(plan) + HANDOVER
+
+
+WITHOUT_LEADER: dict[str, Callable[[Plan, float], float]] = {
+    **dict.fromkeys(("resign", "transfer", "cancel", "terminate", "wall clock jumps"), _no_time),
+    **dict.fromkeys(("cut", "server lags", "server frozen", "server down", "server cut off"), _no_time),
+    **{kind: _no_time for kind in ARMED if kind.startswith("cut")},
+    **dict.fromkeys(("expire session", "delete znode"), _early),
+    **{kind: _early for kind in ARMED if kind.startswith("expire")},
+    **dict.fromkeys(("kill", "stop", "blackhole", "deaf", "mute", "server denies"), _expiry),
+    "no quorum": lambda plan, seconds: seconds + _dialling(seconds) + plan.timeout / 3 * FASTEST,
+}
+"""Seconds in which nobody may lead, by the kind of the only fault and how long that lasts."""
+
+
+def healed_within(plan: Plan, *, strangers: bool) -> tuple[float, float]:
+    """Seconds after healing in which somebody leads, and in which all else is as it should be."""
+    works = {kind for works in plan.works for kind in works}
+    stubborn = 2 * plan.lease * FASTEST if works & {"stubborn", "blocking"} else 0.0
+    ends = 4 * plan.lease * FASTEST if works - {"steady"} else 0.0  # of its own accord
+    led = plan.timeout + 2 * TICK + _lease(plan) * (2 if strangers else 1) + stubborn
+    led += HOLD_OFF * FASTEST + _dialling(10.0) + plan.timeout / 3 * FASTEST
+    return led, led + ends + 1.0 + (6 * plan.timeout * FASTEST if strangers else 0.0)
 
 
 class Violation(AssertionError):
@@ -41,6 +112,10 @@ class Judge:
         self.strangers = False
         self._seen = 0
         self._record: tuple[int, str, int, int] | None = None
+        self.others = Others(processes)
+        self._led_at = float("inf")  # when somebody last led; nobody is late before the first
+        self.longest = 0.0
+        """Seconds without a leader at most, once there had been one."""
         self.terms = 0
         self.violation = ""
 
@@ -101,6 +176,10 @@ class Judge:
 
     def _look(self) -> None:
         leaders = self.leaders()
+        now = self._ensemble.timeline.now
+        self.longest = max(self.longest, now - self._led_at)
+        if leaders:
+            self._led_at = now
         if len(leaders) > 1:
             raise Violation(f"two leaders: {', '.join(process.name for process in leaders)}")
         for process in leaders:
@@ -120,7 +199,7 @@ class Judge:
             # Jobs that catch up have many.
             if (
                 process.kind != "jobs"
-                and len(process.requests) == FLOOD
+                and len(process.requests) == process.requests.maxlen
                 and process.requests[-1] - process.requests[0] < 1.0
             ):
                 raise Violation(f"{process.name} floods the server with requests")
@@ -130,6 +209,8 @@ class Judge:
                 raise Violation(f"{process.name} has died of {process.election._died!r}")
             if process.election is not None and process.election.candidacy.healed and not self.strangers:
                 raise Violation(f"{process.name} found by looking what an event should have told it")
+        if (broken := self.others.broken(strangers=self.strangers)) is not None:
+            raise Violation(broken)
         if len(self._ensemble.log) != self._seen:
             self._seen = len(self._ensemble.log)
             self._look_at_record()
@@ -205,4 +286,4 @@ class Judge:
             return f"znodes without an owner: {sorted(strangers)}"
         if len(owners) != len(self._processes):
             return "two share a znode"
-        return None
+        return self.others.problem()

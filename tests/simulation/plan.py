@@ -61,6 +61,8 @@ class Plan:
         faults: what goes wrong, in the order of time.
         latency: seconds that answers take at most until everything heals, in leases.
         night: the name of the night that the run crosses, see `nights`; "" for none.
+        sides: how many elections each process takes part in besides, under the same session.
+        parts: how many partitions each takes a share of, under the same session.
     """
 
     seed: int
@@ -72,6 +74,8 @@ class Plan:
     faults: tuple[Fault, ...]
     latency: float = 0.0
     night: str = ""
+    sides: int = 0
+    parts: int = 0
 
 
 def draw(integer: Callable[[int, int], int], choice: Callable[[Sequence[Any]], Any], seed: int) -> Plan:
@@ -95,7 +99,9 @@ def draw(integer: Callable[[int, int], int], choice: Callable[[Sequence[Any]], A
         kind = choice(kinds)
         target = choice((LEADER, LEADER, HEIR, *range(processes)))
         faults.append(Fault(kind, round(at, 2), target, integer(1, 60) / 10))
-    return Plan(seed, processes, timeout, lease, shorter, works, tuple(faults), choice((0.0, 0.0, 0.1, 0.18)))
+    latency = choice((0.0, 0.0, 0.1, 0.18))
+    sides, parts = choice((0, 0, 1, 2)), choice((0, 0, 0, 3))
+    return Plan(seed, processes, timeout, lease, shorter, works, tuple(faults), latency, sides=sides, parts=parts)
 
 
 def of_seed(seed: int) -> Plan:
@@ -114,5 +120,6 @@ def program(plan: Plan) -> str:
         f"        seed={plan.seed},\n        processes={plan.processes},\n        timeout={plan.timeout},\n"
         f"        lease={plan.lease},\n        shorter={plan.shorter},\n        works={plan.works!r},\n"
         f"        faults=(\n{faults}        ),\n"
-        f"        latency={plan.latency},\n        night={plan.night!r},\n    )\n)\n"
+        f"        latency={plan.latency},\n        night={plan.night!r},\n"
+        f"        sides={plan.sides},\n        parts={plan.parts},\n    )\n)\n"
     )

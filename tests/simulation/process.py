@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from leader_async import Election, JobRun, LeaderAsyncError, Term, connect
+from leader_async import Election, JobRun, LeaderAsyncError, Term, connect, partitions
 
 from .jobs import schedule
 from .loop import Loop
@@ -28,7 +28,16 @@ loop from running for a while, longer than the lease."""
 
 
 FLOOD = 60
-"""Requests in a second that no process has a reason to send."""
+"""Requests in a second that no process has a reason to send for one election."""
+
+SIDE = "side"
+"""The elections that a process takes part in besides: `side-0`, `side-1`, …"""
+PARTS = "parts"
+"""The name of its partitions."""
+
+
+async def _steady(term: Term) -> None:
+    await asyncio.get_running_loop().create_future()
 
 
 class Failure(Exception):
@@ -42,6 +51,8 @@ class Process:
         name: who it is; a process that is started again has another name.
         rate: of its clock.
         works: the kinds of work, one a term, the last one for all further terms.
+        sides: how many elections it takes part in besides, under the same session.
+        parts: how many partitions it takes a share of, under the same session.
         began, ended: told of each start and end of work.
         ran: told of each start and end of a job's run.
         night: the night that its jobs cross, if any.
@@ -58,6 +69,8 @@ class Process:
         timeout: float,
         lease: float,
         works: Sequence[str],
+        sides: int,
+        parts: int,
         began: Callable[[Process, Term], None],
         ended: Callable[[Process, Term], None],
         ran: Callable[[Process, JobRun, bool], None],
@@ -70,7 +83,10 @@ class Process:
         self._offset = rng.uniform(0, 1e6)
         self._works, self._began, self._ended, self._ran = list(works), began, ended, ran
         self._night = night
+        self._sides, self._parts = sides, parts
         self.election: Election | None = None
+        self.others: list[Election] = []
+        """Its further elections: those of its partitions come last."""
         self.run_task: asyncio.Task[Any] | None = None
         self.main_task: asyncio.Task[Any] | None = None
         self.connections: list[Connection] = []
@@ -80,7 +96,8 @@ class Process:
         self.over = False
         self.cast_off = False
         self.kind = ""  # of its latest work
-        self.requests: deque[float] = deque(maxlen=FLOOD)  # when the latest left
+        # When the latest left; partitions have members and an assignment besides.
+        self.requests: deque[float] = deque(maxlen=FLOOD * (1 + sides + 2 * parts))
 
     # -- its life ------------------------------------------------------------------------------------------------------
 
@@ -158,24 +175,42 @@ class Process:
     async def _main(self) -> None:
         servers = ",".join(f"{host}:{port}" for host, port in (server.address for server in self.ensemble.servers))
         async with connect(servers, timeout=self.timeout) as zk:
-            # Without a history, which decides nothing, and whose requests would only take up the runs' steps.
-            self.election = zk.election(ELECTION, identity=self.name, lease=self.lease, history=False)
+            self.election = zk.election(ELECTION, identity=self.name, lease=self.lease)
+            parts = (
+                partitions(zk, PARTS, count=self._parts, identity=self.name, lease=self.lease) if self._parts else None
+            )
+            self.others = [
+                zk.election(f"{SIDE}-{number}", identity=self.name, lease=self.lease) for number in range(self._sides)
+            ] + [parts.election(place) for place in range(self._parts) if parts is not None]
             self._jobs = schedule(
                 self.election, self.rng, lambda run, begins: self._ran(self, run, begins), self._night
             )
-            while not self.stopping:
-                self.run_task = self.loop.create_task(self.election.run(self._work))
-                try:
-                    await asyncio.shield(self.run_task)
-                except Failure:
-                    pass
-                except asyncio.CancelledError:
-                    if not self.run_task.done():  # it is this that was cancelled
-                        await self.election.favour_newest()  # as `serve` does
-                        self.run_task.cancel()
-                        await asyncio.wait([self.run_task])
-                        raise
-                await asyncio.sleep(self.rng.uniform(0, 0.5))
+            besides = [self.loop.create_task(side.run(_steady)) for side in self.others[: self._sides]]
+            if parts is not None:
+                besides.append(self.loop.create_task(parts.run(lambda place, term: _steady(term))))
+            try:
+                await self._run()
+            finally:
+                for task in besides:
+                    task.cancel()
+                if besides:
+                    await asyncio.wait(besides)
+
+    async def _run(self) -> None:
+        assert self.election is not None
+        while not self.stopping:
+            self.run_task = self.loop.create_task(self.election.run(self._work))
+            try:
+                await asyncio.shield(self.run_task)
+            except Failure:
+                pass
+            except asyncio.CancelledError:
+                if not self.run_task.done():  # it is this that was cancelled
+                    await self.election.favour_newest()  # as `serve` does
+                    self.run_task.cancel()
+                    await asyncio.wait([self.run_task])
+                    raise
+            await asyncio.sleep(self.rng.uniform(0, 0.5))
 
     # -- its work ------------------------------------------------------------------------------------------------------
 

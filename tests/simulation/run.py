@@ -26,10 +26,11 @@ from leader_async.embedded.tree import Entry
 from leader_async.zookeeper import dialling
 from leader_async.zookeeper import messages as m
 
+from ..properties.world import FAST, SLOW
 from . import nights
 from .ensemble import FOREIGN, TICK, Ensemble, Ordered, Server
 from .jobs import Slots
-from .judge import Judge, Violation
+from .judge import Judge, Violation, healed_within
 from .loop import Loop
 from .network import LATENCY, Connection
 from .plan import HEIR, LEADER, Fault, Plan, program
@@ -50,6 +51,7 @@ class Report:
         terms: how many times work began.
         faults: how often each kind of fault happened, by the state of the process that it hit.
         jobs: how many attempts at jobs were made.
+        longest: seconds in which nobody led at most, once somebody had.
         trace: a digest of everything that happened.
         lines: what happened, in words, if it was wanted.
     """
@@ -59,6 +61,7 @@ class Report:
     terms: int = 0
     faults: Counter[tuple[str, str]] = field(default_factory=Counter)
     jobs: int = 0
+    longest: float = 0.0
     trace: str = ""
     lines: list[str] = field(default_factory=list)
 
@@ -77,6 +80,7 @@ def run(plan: Plan, *, verbose: bool = False) -> Report:
                 world.tell(f"VIOLATION: {world.report.violation}")
             world.report.steps, world.report.terms = world.timeline.steps, world.judge.terms
             world.report.jobs = world.slots.runs
+            world.report.longest = world.judge.longest
             world.report.trace = world.digest.hexdigest()
             world.wind_up()
     return world.report
@@ -148,14 +152,16 @@ class World:
 
     def _settle(self) -> None:
         """After healing exactly one leads within a bound, and goes on to lead."""
-        plan = self.plan
-        # The session's end, and what it leaves to wait out; work that is stubborn or blocks; looking and dialling anew.
-        bound = 6 * plan.timeout + 2 * TICK + 1.1 * 1.05 * plan.lease + 4 * plan.lease + 4.0
-        end = self.timeline.now + bound
-        while (problem := self.judge.problem()) is not None and self.timeline.now < end:
+        plan, healed = self.plan, self.timeline.now
+        led, settled = healed_within(plan, strangers=self.judge.strangers)
+        while not self.judge.leaders() and self.timeline.now < healed + led:
+            self.timeline.run_until(self.timeline.now + 0.1)
+        if not self.judge.leaders():
+            raise Violation(f"{led:.1f} s after healing nobody leads: {self.judge.problem()}")
+        while (problem := self.judge.problem()) is not None and self.timeline.now < healed + settled:
             self.timeline.run_until(self.timeline.now + 0.1)
         if problem is not None:
-            raise Violation(f"{bound:.1f} s after healing: {problem}")
+            raise Violation(f"{settled:.1f} s after healing: {problem}")
         leader = self.judge.leaders()[0].name
         self.timeline.run_until(self.timeline.now + 3 * plan.lease)
         leaders = [process.name for process in self.judge.leaders()]
@@ -198,10 +204,12 @@ class World:
             self.timeline,
             rng,
             self.ensemble,
-            rate=rng.uniform(1 / 1.0246, 1.0246),  # any two within a factor of 1.05
+            rate=rng.choice((SLOW, FAST, rng.uniform(SLOW, FAST))),  # any two within what is assumed, often just so
             timeout=self.plan.timeout,
             lease=self.plan.lease * (self.plan.shorter if slot % 2 else 1.0),
             works=works,
+            sides=self.plan.sides,
+            parts=self.plan.parts,
             began=self._began,
             ended=self._ended,
             ran=self._ran,
