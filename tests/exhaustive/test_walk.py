@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ..properties.world import FAST, SLOW
 from ..support.reporting import measured
 from .walk import ANEW, FAULTS, Bounds, replay, walk
 
@@ -17,11 +18,12 @@ pytestmark = pytest.mark.timeout(240)
     [
         Bounds(2, {}, 0, 0, joined=False),
         Bounds(2, EACH, 1, 0),
-        Bounds(2, {"expire": 1}, 1, 1),
+        Bounds(2, {"expire": 1}, 1, 1, rates=(SLOW, FAST)),
         Bounds(2, {ANEW: 1}, 1, 0),
+        Bounds(2, {"expire": 1, "resign": 1}, 1, 0, elections=2),
         Bounds(3, FEW, 1, 0),
     ],
-    ids=["2 join", "2 and a fault", "2, an expiry and time", "2, and the election is deleted", "3 and a fault"],
+    ids=["2 join", "2 and a fault", "2, expiry, time", "2, the election deleted", "2 in 2 elections", "3 and a fault"],
 )
 def test_every_interleaving_keeps_the_promises(bounds: Bounds) -> None:
     found = walk(bounds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..properties.world import FAST, SLOW
 from . import sessions, walk
 from .explore import Action, Found
 
@@ -81,6 +82,13 @@ WAYS: dict[str, walk.Bounds | sessions.Bounds] = {
     ),
     "2 in the queue, the election deleted, 3 steps": walk.Bounds(2, {walk.ANEW: 1}, 1, 3),
     "2 in the queue, the election deleted, a fault": walk.Bounds(2, {**EACH, walk.ANEW: 1}, 2, 0),
+    "2 in 2 elections each, any 1 fault": walk.Bounds(2, EACH, 1, 0, elections=2),
+    "2 in the queue, a session expires, 2 steps, the first clock slow": walk.Bounds(
+        2, {"expire": 1}, 1, 2, rates=(SLOW, FAST)
+    ),
+    "2 in the queue, a session expires, 2 steps, the first clock fast": walk.Bounds(
+        2, {"expire": 1}, 1, 2, rates=(FAST, SLOW)
+    ),
     "3 in the queue, any 1 fault, 1 step of time": walk.Bounds(3, EACH, 1, 1),
     "3 in the queue, any 2 faults": walk.Bounds(3, EACH, 2, 0),
     "4 in the queue, any 1 fault": walk.Bounds(4, EACH, 1, 0),
