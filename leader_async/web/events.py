@@ -2,7 +2,7 @@
 
     status   what this replica knows of itself and its session, when that changes
     lease    the leader's lease, renewed: only from the replica that leads, and not more often than `LEAST`
-    queue    who leads and who stands in the queue, as ZooKeeper has it
+    queue    who leads and who stands in the queue, as ZooKeeper has it; and who is missing there, see `missing`
     terms    the latest terms and why they ended
     jobs     the jobs, their last runs and next slots
     beat     nothing has changed; every `BEAT` seconds
@@ -41,6 +41,7 @@ from ..schedule.views import JobStatus
 from . import answers
 from .broadcast import Broadcast, Data, Publish
 from .callers import stream_began
+from .missing import Missing
 from .papers import Papers
 from .service import SERVICE, Service
 
@@ -73,16 +74,38 @@ class Feed:
     """
 
     def __init__(self, service: Service) -> None:
-        self._service = service
+        self._service, self._missing = service, Missing()
+        self._queue: Data = {}
+        self._told: Data = {}
 
     async def run(self, publish: Publish) -> None:
         """Publish what happens, until cancelled or until the connection is closed."""
         self._publish: Publish = lambda name, data: publish(name, exact(data))
+        self._queue, self._told = {}, {}
         election = self._service.election
-        with Papers(election.client, election.parent) as self._papers:
-            async with asyncio.TaskGroup() as group:
-                parts = [group.create_task(part()) for part in (self._renewals, self._read, self._beats)]
-                group.create_task(self._follow(parts))
+        try:
+            with Papers(election.client, election.parent) as self._papers:
+                async with asyncio.TaskGroup() as group:
+                    parts = [group.create_task(part()) for part in (self._renewals, self._read, self._beats)]
+                    group.create_task(self._follow(parts))
+        finally:
+            self._missing.unknown(time.time())
+
+    def _seen(self, change: Change, problem: str) -> None:
+        """Tell who stands in the queue now."""
+        if change.connected and not problem:
+            self._missing.stands(((one.identity, one.address) for one in change.queue), time.time())
+        else:
+            self._missing.unknown(time.time())
+        self._queue = _queue(change, problem)
+        self._tell_queue()
+
+    def _tell_queue(self) -> None:
+        """Tell the queue and who is missing there, if either is not known yet."""
+        told = {**self._queue, "missing": [asdict(one) for one in self._missing.now(time.time())]}
+        if self._queue and told != self._told:
+            self._told = told
+            self._publish("queue", told)
 
     def status(self) -> tuple[str, Data]:
         """What this replica knows now, as an event's name and data."""
@@ -100,7 +123,7 @@ class Feed:
                     async for change in changes:
                         self._publish(*self.status())
                         if set(change.what) - {"status"}:
-                            self._publish("queue", _queue(change, change.problem))
+                            self._seen(change, change.problem)
             except SessionClosed:
                 for other in others:
                     other.cancel()
@@ -113,7 +136,7 @@ class Feed:
                     extra={"event": "cannot_read", "election": election.name},
                 )
                 away = Change((), None, (), election.status(), election.client.connected)
-                self._publish("queue", _queue(away, "the election cannot be read; the log of this replica says more"))
+                self._seen(away, "the election cannot be read; the log of this replica says more")
                 await asyncio.sleep(AGAIN)
 
     async def _renewals(self) -> None:
@@ -132,6 +155,8 @@ class Feed:
             try:
                 if (terms := await self._papers.terms()) is not None:
                     self._publish("terms", {"terms": [*_told(terms)][-TERMS:]})
+                    self._missing.told(terms)
+                    self._tell_queue()
                 if (jobs := await self._papers.jobs()) is not None:
                     self._publish("jobs", {"jobs": [_job(job) for job in jobs]})
             except LeaderAsyncError as problem:
@@ -146,6 +171,7 @@ class Feed:
         while True:
             await asyncio.sleep(BEAT)
             self._publish("beat", {"connected": self._service.connection.client.connected})
+            self._tell_queue()
 
 
 def exact(data: Any) -> Any:

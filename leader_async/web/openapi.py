@@ -76,6 +76,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         at=NUMBER, connected=YES_NO, problem=TEXT,
         leader={"anyOf": [{"$ref": "#/components/schemas/Candidate"}, {"type": "null"}]},
         queue={"type": "array", "items": {"$ref": "#/components/schemas/Candidate"}},
+        missing={"type": "array", "items": _object(identity=TEXT, address=TEXT, since=NUMBER)},
     ),
     "TermsEvent": _object(at=NUMBER, terms={"type": "array", "items": _object(**TERM, explained=TEXT)}),
     "JobsEvent": _object(at=NUMBER, jobs={"type": "array", "items": {"$ref": "#/components/schemas/Job"}}),

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -14,7 +15,8 @@ import pytest
 from aiohttp import web
 
 from deploy import servers
-from leader_async import JobRun, Schedule, connect
+from leader_async import JobRun, Schedule, Term, connect
+from leader_async.election import moves
 from leader_async.testing import ZooKeeper, zookeeper
 from leader_async.web import create_app
 
@@ -27,6 +29,7 @@ __all__ = ["zookeeper"]
 pytestmark = pytest.mark.timeout(120)
 TOKEN = "a token that is long enough"
 NOBODY = "document.getElementById('lead').dataset.sure === 'no'"
+THERE = "document.querySelectorAll('#queue li:not([data-missing])').length"
 WIDTH = "document.documentElement.scrollWidth"
 
 
@@ -73,6 +76,10 @@ async def replica(zookeeper: ZooKeeper) -> AsyncIterator[str]:
         await asyncio.wait(ends)
 
 
+async def hold(term: Term) -> None:
+    await asyncio.get_running_loop().create_future()
+
+
 def leads(name: str) -> str:
     return f"document.getElementById('leader')?.innerText === {name!r}"
 
@@ -105,6 +112,46 @@ async def test_the_page_is_whole_in_light_dark_and_on_a_phone(chromium: Chromium
         await page.screenshot(name)
         assert (page.problems, page.failed) == ([], [])
         await page.close()
+
+
+async def test_who_leaves_is_shown_as_missing_and_jobs_have_the_reader_s_zone(
+    chromium: Chromium, replica: str, zookeeper: ZooKeeper
+) -> None:
+    rows = "[...document.querySelectorAll('#queue li')].map((one) => one.innerText.split('\\n').filter(Boolean))"
+    page, phone = await chromium.open(replica), await chromium.open(replica, width=360, height=740, still=True)
+    async with connect(zookeeper.address, timeout=2.0) as zk:
+        standing = asyncio.create_task(zk.election("reports", identity="replica-3", lease=3.0).run(hold))
+        for one in (page, phone):
+            await live(one, "replica-1")
+            await one.until("document.querySelectorAll('#queue li').length === 3")
+        standing.cancel()
+        await asyncio.wait([standing])
+    for name, one in (("missing", page), ("missing-phone", phone)):
+        await one.until("document.querySelectorAll('#queue li[data-missing]').length === 1")
+        place, who, state, note = (await one.js(rows))[2]
+        assert (place, who, state) == ("\N{EN DASH}", "replica-3", "missing")
+        assert re.fullmatch(r"since \d\d:\d\d:\d\d, for [\d.]+ m?s", note)
+        assert await one.text("queue-count") == "· 2, 1 missing"
+        await one.until("document.querySelectorAll('#jobs .note').length >= 4")
+        assert await one.js(WIDTH) <= await one.js("window.innerWidth"), "nothing to scroll sideways"
+        await one.screenshot(name)
+    parts = "new Intl.DateTimeFormat([], {timeZoneName: 'short'}).formatToParts()"
+    zone = await page.js(f"{parts}.find((one) => one.type === 'timeZoneName').value")
+    told = await page.js("[...document.querySelectorAll('#jobs .next, #jobs .note')].map((one) => one.innerText)")
+    assert sum(line.startswith("next ") and line.endswith(f" {zone}") for line in told) == 2
+    assert sum(f" {zone}, replica-1, took " in line for line in told) == 2
+    # The page and the commands say lengths of time in the same words.
+    lengths = [0.004, 0.25, 0.999, 1, 9.94, 15.072, 89, 91, 5399, 5401, 100_000, 259_200]
+    assert await page.js(f"{lengths}.map(span)") == [*map(moves.span, lengths)]
+    async with connect(zookeeper.address, timeout=2.0) as zk:
+        standing = asyncio.create_task(zk.election("reports", identity="replica-3", lease=3.0).run(hold))
+        await page.until("document.querySelectorAll('#queue li').length === 3")
+        await page.until("document.querySelectorAll('#queue li[data-missing]').length === 0")
+        standing.cancel()
+        await asyncio.wait([standing])
+    assert (page.problems, phone.problems) == ([], [])
+    await page.close()
+    await phone.close()
 
 
 async def test_handing_over_by_keyboard(chromium: Chromium, replica: str) -> None:
@@ -171,7 +218,7 @@ def process(cluster: Launcher, name: str) -> int:
 
 async def test_the_page_outlives_what_the_cluster_does(chromium: Chromium, cluster: Launcher) -> None:
     page = await chromium.open(f"http://127.0.0.1:{cluster.port}/")
-    await page.until("document.querySelectorAll('#queue li').length === 3")
+    await page.until(f"{THERE} === 3")
     first = await page.text("leader")
     await live(page, first)
     assert await page.js("told.status.status.identity") == first, "it listens to the leader itself"
@@ -184,7 +231,9 @@ async def test_the_page_outlives_what_the_cluster_does(chromium: Chromium, clust
     second = await page.text("leader")
     await live(page, second)
     await page.until("document.getElementById('why').innerText.includes('its process died, and its guardian saw that')")
-    await page.until("document.querySelectorAll('#queue li').length === 2")
+    await page.until(f"{THERE} === 2")
+    missing = "[...document.querySelectorAll('#queue li[data-missing] .who')].map((one) => one.innerText)"
+    assert await page.js(missing) == [first], "though the replica that is listened to now has not seen it go"
     await page.screenshot("after-a-failover")
 
     zookeeper = process(cluster, "zookeeper")
@@ -199,7 +248,7 @@ async def test_the_page_outlives_what_the_cluster_does(chromium: Chromium, clust
     await page.screenshot("zookeeper-lost-dark")
     await page.prefer()
     await asyncio.to_thread(cluster.done, "up", "3")
-    await page.until("document.getElementById('notice').hidden && document.querySelectorAll('#queue li').length === 3")
+    await page.until(f"document.getElementById('notice').hidden && {THERE} === 3")
     third = await page.text("leader")
     await live(page, third)
 
@@ -208,7 +257,7 @@ async def test_the_page_outlives_what_the_cluster_does(chromium: Chromium, clust
     os.kill(process(cluster, listened), signal.SIGTERM)
     await page.until(f"stream && told.status.status.identity !== {listened!r}")
     await page.until("document.getElementById('notice').hidden")
-    await page.until("document.querySelectorAll('#queue li').length === 2")
+    await page.until(f"{THERE} === 2")
     fourth = await page.text("leader")
     await live(page, fourth)
 
@@ -218,7 +267,7 @@ async def test_the_page_outlives_what_the_cluster_does(chromium: Chromium, clust
     await page.until("/is \\d+ s old/.test(document.getElementById('notice').innerText)")
     await page.screenshot("everything-lost")
     await asyncio.to_thread(cluster.done, "up", "3")
-    await page.until("document.getElementById('notice').hidden && document.querySelectorAll('#queue li').length === 3")
+    await page.until(f"document.getElementById('notice').hidden && {THERE} === 3")
     assert page.problems == []
     assert all("/events" in one for one in page.failed), page.failed
     await page.close()

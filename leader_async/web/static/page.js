@@ -116,6 +116,13 @@ function time(seconds) {
   return today ? clock(seconds) : `${at.toLocaleDateString([], { day: "numeric", month: "short" })}, ${clock(seconds)}`;
 }
 
+// With the time zone's name: a job has a zone of its own, which need not be this reader's.
+function zoned(seconds) {
+  if (!seconds) return "?";
+  const parts = new Intl.DateTimeFormat([], { timeZoneName: "short" }).formatToParts(new Date(seconds * 1000));
+  return `${time(seconds)} ${parts.find((part) => part.type === "timeZoneName").value}`;
+}
+
 // A sentence of the replica's, its times in this reader's time zone.
 const local = (text) => text.replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/g, (at) => time(Date.parse(at) / 1000));
 
@@ -193,6 +200,7 @@ function drawQueue() {
   const mine = told.status?.status;
   if (!queue) return;
   const certain = sure();
+  const absent = told.queue.missing || []; // a replica of an older version does not tell
   $("queue").replaceChildren(...queue.map((one, index) => {
     const own = mine && one.identity === mine.identity && one.address === mine.address;
     let state = one.is_leader ? "leads" : one === heir(queue) ? "next" : "waits";
@@ -208,8 +216,15 @@ function drawQueue() {
     if (one.is_leader) row.dataset.leads = "";
     row.dataset.sure = certain ? "yes" : "no";
     return row;
+  }), ...absent.map((one) => {
+    const row = make("li", "", make("span", "place", "–"), make("span", "who", who(one.identity, one.address)),
+      make("span", "state", "missing"),
+      make("span", "note", `since ${time(one.since)}, for ${span(wall() - one.since)}`));
+    row.dataset.missing = "";
+    return row;
   }));
-  put("queue-count", queue.length ? `· ${queue.length}` : "");
+  const count = [`${queue.length}`, absent.length ? `${absent.length} missing` : ""].filter(Boolean).join(", ");
+  put("queue-count", queue.length || absent.length ? `· ${count}` : "");
   $("queue-empty").hidden = queue.length > 0;
   put("queue-empty", told.queue.problem || (told.queue.connected ? "Nobody stands in the queue." : "Not known yet."));
 }
@@ -259,11 +274,11 @@ function drawJobs() {
   $("jobs").replaceChildren(...jobs.map((job) => {
     const last = job.past[job.past.length - 1];
     const next = job.problem || (job.next_slot === null ? "no further slot"
-      : job.next_slot > wall() ? `next ${time(job.next_slot)}` : `due since ${time(job.next_slot)}`);
+      : job.next_slot > wall() ? `next ${zoned(job.next_slot)}` : `due since ${zoned(job.next_slot)}`);
     const row = make("li", "", make("span", "name", job.name), make("span", "next", next), make("span", "note", job.trigger));
-    if (job.current) row.append(make("span", "note", `${job.current.outcome} since ${time(job.current.began)}, ${job.current.identity}`));
+    if (job.current) row.append(make("span", "note", `${job.current.outcome} since ${zoned(job.current.began)}, ${job.current.identity}`));
     if (last) {
-      const text = `${last.outcome} ${time(last.ended)}, ${last.identity}, took ${span(last.ended - last.began)}`;
+      const text = `${last.outcome} ${zoned(last.ended)}, ${last.identity}, took ${span(last.ended - last.began)}`;
       const bad = last.outcome !== "done";
       row.append(make("span", bad ? "note failed" : "note", bad && last.error ? `${text}: ${last.error}` : text));
     }

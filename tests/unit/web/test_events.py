@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
@@ -18,6 +19,7 @@ from aiohttp import web
 from leader_async import Connection, Election, JobRun, Schedule, Term, connect
 from leader_async.testing import ZooKeeper, zookeeper
 from leader_async.web import broadcast, create_app, events
+from leader_async.web import missing as forgetting
 from leader_async.web.openapi import SCHEMAS
 from leader_async.zookeeper import messages as m
 
@@ -27,7 +29,7 @@ from ...support.waiting import until
 __all__ = ["zookeeper"]
 pytestmark = pytest.mark.timeout(60)
 LEASE = 30.0
-EMPTY: dict[str, object] = {"connected": True, "leader": None, "queue": []}
+EMPTY: dict[str, object] = {"connected": True, "leader": None, "queue": [], "missing": []}
 TOKEN = "a token that is long enough"
 
 
@@ -438,3 +440,35 @@ async def test_who_has_most_makes_room_for_who_has_less(monkeypatch: pytest.Monk
         assert come("10.0.0.5") is None, "nobody has two any more"
         streams.close()
         assert come("10.0.0.5") is None
+
+
+async def test_who_leaves_the_queue_is_missing_until_it_is_back(
+    zookeeper: ZooKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "BEAT", 0.05)
+
+    def missing(*names: str) -> Callable[[dict[str, Any]], bool]:
+        return lambda data: [one["identity"] for one in data["missing"]] == [*names]
+
+    async with replica(zookeeper.address, "a") as one:
+        async with one.stream() as listener:
+            async with connect(zookeeper.address) as other:
+                election = other.election("x", identity="b", address="http://b")
+                standing = asyncio.create_task(election.run(idle))
+                await listener.until("queue", lambda data: len(data["queue"]) == 2 and not data["missing"])
+                began = time.time()
+                standing.cancel()
+                await asyncio.wait([standing])
+                told = await listener.until("queue", missing("b"))
+                (gone,) = told["missing"]
+                assert gone["address"] == "http://b"
+                assert began - 0.001 <= gone["since"] <= time.time()
+                async with one.stream() as newcomer:
+                    assert await newcomer.until("queue") == told
+                standing = asyncio.create_task(election.run(idle))
+                await listener.until("queue", lambda data: len(data["queue"]) == 2 and missing()(data))
+                standing.cancel()
+                await asyncio.wait([standing])
+            await listener.until("queue", missing("b"))
+            monkeypatch.setattr(forgetting, "FORGET", 0.0)
+            await listener.until("queue", missing())
