@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from ..election.connection import Connection as AsyncConnection
 from ..election.connection import connect as async_connect
-from ..errors import UsageError
+from ..election.names import ROOT
 from ..watchdog import Action
 from ..zookeeper.identity import Digest
 from ..zookeeper.tls import TLS
@@ -125,23 +125,27 @@ class Connection:
         name: str,
         *,
         identity: str | None = None,
-        address: str = "",
-        lease: float = 3.0,
-        root: str = "/ELECTION",
+        address: str | None = None,
+        lease: float | None = None,
+        root: str = ROOT,
     ) -> Election:
-        """The election of this name; nothing is sent before it is used.
+        """The election of this name; nothing is sent before it is used. Asked for again it is the same object.
 
         Args:
             name, identity, address, lease, root: see `leader_async.Connection.election`.
 
         Raises:
-            UsageError: an argument cannot be used, or this connection has an election of this name already.
+            UsageError: an argument cannot be used, or is another one than before.
             SessionClosed: the connection was closed.
         """
         options = {"identity": identity, "address": address, "lease": lease, "root": root}
 
         def make() -> Election:
-            return Election(self._zk, self._door, self.start, name, options)
+            known = self._elections.get(f"{root}/{name}")
+            if known is None:
+                return Election(self._zk, self._door, self.start, name, options)
+            known.bind(self._zk, options)
+            return known
 
         with self._lock:
             # In the loop, once there is one: nothing of the async API may be touched from elsewhere.
@@ -162,17 +166,15 @@ class Connection:
             name, options: see `election`.
 
         Raises:
-            UsageError: an argument cannot be used.
+            UsageError: an argument cannot be used, or is another one than before.
         """
         with self._lock:
-            election = self._elections.get(f"{options.get('root', '/ELECTION')}/{name}")
-            if election is None:
-                election = self.election(name, **options)
+            known = self._elections.get(f"{options.get('root', ROOT)}/{name}")
+            election = self.election(name, **options)
+            if known is None:
                 self._joining.append(election)
                 if self._door.open:
                     election.join()
-            elif options.keys() - {"root"}:
-                raise UsageError(f"this connection has an election {name} already: use its leader_only")
         return election.leader_only
 
     def measure(self) -> list[Metric]:

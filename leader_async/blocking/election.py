@@ -42,13 +42,18 @@ class Election:
         self._running: Running[None] | None = None
         self._background: Running[None] | None = None  # the same, if it is that of `join`
 
-    def bind(self, zk: AsyncConnection) -> None:
+    def bind(self, zk: AsyncConnection, options: Any = None) -> None:
         """Be an election of this connection.
 
         Args:
-            zk: the connection beneath, once it has begun.
+            zk: the connection beneath.
+            options: those that are given now; None for those with which this was made.
+
+        Raises:
+            UsageError: they cannot be used, or are others than before.
         """
-        self._election: election.election.Election = zk.election(self.name, **self._options)
+        options = self._options if options is None else options
+        self._election: election.election.Election = zk.election(self.name, **options)
 
     @property
     def asynchronous(self) -> election.election.Election:

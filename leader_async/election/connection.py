@@ -26,11 +26,17 @@ from .commands import Hold
 from .election import Election
 from .historian import Historian
 from .keeper import Keeper, Round
+from .names import ROOT, Names
 from .standing import CONFIRMS, WAIT_OUT
 from .tally import ConfirmTally
 from .window import Window
 
 log = logging.getLogger("leader_async")
+
+LEASE = 3.0
+"""Seconds of a lease, unless another one is given."""
+
+CLOSED = "this connection was closed; open another one with leader_async.connect()"
 
 _forks = 0
 
@@ -103,6 +109,7 @@ class Connection:
         self._tie = Tie(self.client) if guardian else None
         if self._tie is not None:
             self.client.listen("the guardian", self._tie)
+        self.names = Names(client.ensemble.chroot)
         self._elections: dict[str, Election] = {}
         self.historian = Historian(self.client)
         self._watchdog = Watchdog(self._elections.values, overdue)
@@ -113,7 +120,7 @@ class Connection:
         self._sent = 0  # rounds of confirms
         # Who waits for a confirm of this term, and how many rounds had been sent before it asked.
         self._waiting: list[tuple[Hold, int, asyncio.Future[None]]] = []
-        self._forks = _forks
+        self._process = _forks, os.getpid()
         self._long_leases: set[float] = set()
         self._closed = False
 
@@ -127,14 +134,24 @@ class Connection:
         await self.close()
 
     def start(self) -> None:
-        """Begin to dial, in the background; `async with` does this."""
+        """Begin to dial, in the background; `async with` does this.
+
+        Raises:
+            SessionClosed: the connection was closed: it is used once.
+            UsageError: it has begun already.
+        """
+        if self._closed:
+            raise SessionClosed(CLOSED)
         self.client.start()
+        self._process = _forks, os.getpid()
         self._watchdog.start()
 
     @property
     def own_process(self) -> bool:
-        """False in a child that was forked off: it has no session and must connect by itself."""
-        return self._forks == _forks
+        """False in a child that was forked off, be it by C code: it has no session and must connect by itself."""
+        # Python tells of its own forks only, and in another PID namespace a child may have its parent's number.
+        forks, number = self._process
+        return forks == _forks and number == os.getpid()
 
     @property
     def guardian(self) -> str:
@@ -170,36 +187,56 @@ class Connection:
         name: str,
         *,
         identity: str | None = None,
-        address: str = "",
-        lease: float = 3.0,
-        root: str = "/ELECTION",
-        history: bool = True,
+        address: str | None = None,
+        lease: float | None = None,
+        root: str = ROOT,
+        history: bool | None = None,
     ) -> Election:
         """The election of this name; nothing is sent before it is used.
+
+        Asked for again it is the same object; what is given then must be as it was, and may be left out.
 
         Args:
             name: the election's name, a znode below `root`.
             identity: who this process is, for people; the host's name and the process's number if None, as `web1-4711`.
-            address: where this process is reached, for people.
-            lease: how long a confirmed leader leads without another confirm, in seconds. All candidates of an election
-                may differ: the holder's counts.
+            address: where this process is reached, for people; "" if None.
+            lease: how long a confirmed leader leads without another confirm, in seconds; 3 if None. All candidates of
+                an election may differ: the holder's counts.
             root: the znode below which elections live (itself below the connect string's chroot).
             history: write down in ZooKeeper who led and why that ended, one small write a term, some time after it has
-                begun; see `Election.history`.
+                begun; see `Election.history`. True if None.
 
         Raises:
-            UsageError: an argument cannot be used, or this connection has an election of this name already.
+            UsageError: an argument cannot be used, or is another one than before.
+            SessionClosed: the connection was closed.
         """
         if self._closed:
-            raise SessionClosed("this connection was closed; open another one with leader_async.connect()")
+            raise SessionClosed(CLOSED)
         arguments.name("an election's name", name)
-        parent = hosts.check_path(f"{self.client.ensemble.chroot}{hosts.check_path(root)}/{name}")
-        if parent in self._elections:
-            raise UsageError(f"this connection has an election at {parent} already: use that object")
-        lease = arguments.seconds("lease=", lease, "half the session timeout is usual")
+        lease = None if lease is None else arguments.seconds("lease=", lease, "half the session timeout is usual")
+        known = self.find(name, root)
+        if known is not None:
+            known.agree(identity=identity, address=address, lease=lease, history=history)
+            return known
         identity = default_identity() if identity is None else arguments.line("identity=", identity)
-        arguments.line("address=", address, empty=True)
-        election = Election(self, parent, identity, address, lease, history=history)
+        address = "" if address is None else arguments.line("address=", address, empty=True)
+        election = Election(
+            self, self.names.take(name, root), identity, address,
+            LEASE if lease is None else lease, history=history is not False,
+        )  # fmt: skip
+        self._listen(election)
+        return election
+
+    def find(self, name: str, root: str = ROOT) -> Election | None:
+        """The election of this name, None if `election` was not asked for it.
+
+        Args:
+            name, root: see `election`.
+        """
+        return self._elections.get(self.names.path(name, root))
+
+    def _listen(self, election: Election) -> None:
+        parent, lease, name = election.parent, election.lease, election.name
         self._elections[parent] = election
         self.client.listen(parent, election)
         if self._tie is not None:
@@ -219,11 +256,10 @@ class Connection:
                 WAIT_OUT * lease,
                 extra={"event": "long_lease", "election": name},
             )
-        return election
 
     async def close(self) -> None:
         """Leave all elections (their work is stopped and awaited first), then end the session."""
-        if self._closed:
+        if self._closed or not self.own_process:  # a child must not end its parent's session
             return
         self._closed = True
         try:

@@ -85,7 +85,7 @@ class Election(Observer):
     @property
     def is_leader(self) -> bool:
         """Whether this process leads now: computed from the lease's deadline at each call, from any thread."""
-        return self._died is None and self._connection.own_process and self.candidacy.is_leader(clock.now())
+        return self._died is None and self.candidacy.is_leader(clock.now()) and self._connection.own_process
 
     @property
     def term(self) -> Term | None:
@@ -127,6 +127,23 @@ class Election(Observer):
             alive=self._died is None and self._client.died is None,
             problem="" if candidacy.unreadable is None else str(candidacy.unreadable),
         )
+
+    def agree(self, **given: object) -> None:
+        """Return if the options that were given are those that this election has.
+
+        Args:
+            given: by their names; None for one that was not given.
+
+        Raises:
+            UsageError: one is another.
+        """
+        has = {"identity": self.identity, "address": self.address, "lease": self.lease, "history": self._history}
+        for option, value in given.items():
+            if value is not None and value != has[option]:
+                raise UsageError(
+                    f"this connection has an election {self.name} already, with {option}={has[option]!r} and not "
+                    f"{value!r}: give the same, or leave it out"
+                )
 
     # -- taking part ---------------------------------------------------------------------------------------------------
 

@@ -83,6 +83,9 @@ class Record:
     past: tuple[Row, ...] = ()
 
 
+NOTICE = "notice:"
+"""How the name of a notice begins; see `notice`."""
+
 PROCESS_DIED = "the process died"
 """What a guardian writes: why a term ended that could not say so itself."""
 
@@ -189,7 +192,7 @@ def notice(holder: str, version: int, term: int, token: int, lease: float) -> st
         token: its term's token.
         lease: the lease of that term, in seconds.
     """
-    return f"notice:{holder}:{version}:{term}:{token}:{lease!r}"
+    return f"{NOTICE}{holder}:{version}:{term}:{token}:{lease!r}"
 
 
 def claim(parent: str, record: Record, version: int) -> Multi:

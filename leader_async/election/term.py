@@ -46,7 +46,7 @@ class Term:
     @property
     def valid_until(self) -> float:
         """Reading of `leader_async.clock.now` at which the lease ends unless it is renewed; -inf once it is over."""
-        return float("-inf") if self._hold.over else self._hold.until
+        return float("-inf") if self._hold.over or not self._connection.own_process else self._hold.until
 
     @property
     def over(self) -> bool:
@@ -66,7 +66,7 @@ class Term:
     @property
     def is_current(self) -> bool:
         """Whether this process leads under this term now."""
-        return self._connection.own_process and self._hold.leads(clock.now())
+        return self._hold.leads(clock.now()) and self._connection.own_process
 
     async def confirm(self) -> None:
         """Prove by a quorum write, begun after this call, that this term still stands.

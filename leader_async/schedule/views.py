@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from ..election.names import JOBS
 from ..errors import LedgerError, NoNode, UsageError
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
@@ -68,7 +69,7 @@ class JobStatus:
 
 def folder(parent: str) -> str:
     """Where the ledgers of an election's jobs are."""
-    return f"{parent}/jobs"
+    return f"{parent}/{JOBS}"
 
 
 def ledger_of(parent: str, name: str) -> str:

@@ -22,6 +22,7 @@ from typing import TypeAlias
 from .. import arguments, clock
 from ..election.connection import Connection
 from ..election.election import Election
+from ..election.names import MEMBERS
 from ..election.term import Term
 from ..errors import ConnectionLost, LeaderAsyncError, NoAuth, NotConnected, ServerError, SessionClosed, UsageError
 from ..work import awaited, check_async
@@ -77,6 +78,9 @@ def partitions(
         raise UsageError(f"{count!r} partitions: give 1 to {PARTITIONS}")
     arguments.name("a name", name)
     base = f"{root.rstrip('/')}/{name}"
+    if connection.find(f"{name}-0000", base) is not None:
+        raise UsageError(f"this connection has partitions {name} below {root} already: use that object")
+    connection.names.take(name, root)
     elections = [
         connection.election(
             f"{name}-{place:04}", identity=identity, address=address, lease=lease, root=base, history=False
@@ -95,7 +99,7 @@ class Partitions:
         self._elections = elections
         self._client = connection.client
         self._changed = connection.changed
-        self._parent = f"{self._client.ensemble.chroot}{base}/members"
+        self._parent = f"{self._client.ensemble.chroot}{base}/{MEMBERS}"
         card = Card(self.identity, elections[0].address)
         self._members = Membership(self._client, self._parent, self.count, card, self._changed, self._end_all)
         self._tasks: dict[int, asyncio.Task[None]] = {}

@@ -9,13 +9,17 @@ Rules:
 - A session that was handed over (`resume`) is never followed by another one: with its end the client is over.
 - A server with which TLS fails costs the others nothing; why it did is told, and it is tried again.
 
-It does not queue requests while disconnected and does not resend any.
+- A process that was forked off with a client in it neither asks through it nor ends its session.
+
+It does not queue requests while disconnected and does not resend any. Only `request` waits, and only before the first
+connection: for as long as a session lasts, as a server that is there answers sooner.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 import ssl
 import time
@@ -24,7 +28,7 @@ from itertools import chain
 from typing import Protocol, TypeAlias
 
 from .. import clock
-from ..errors import AuthFailed, ConnectionLost, SessionClosed, UsageError
+from ..errors import AuthFailed, ConnectionLost, NotConnected, SessionClosed, UsageError
 from ..waking import Alarm, Pulse
 from . import dialling, hosts
 from . import messages as m
@@ -85,6 +89,7 @@ class Client:
         self._session = Session(timeout, resume=resume, identity=auth)
         self._resolver = dialling.Resolver(ensemble.servers)
         self._answers: dict[int, OnAnswer] = {}
+        self._process = os.getpid()
         self._listeners: dict[str, list[Listener]] = {}
         self._link: Link | None = None
         self.tally = SessionTally()
@@ -102,13 +107,20 @@ class Client:
     # -- life ----------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to dial, in the background."""
+        """Begin to dial, in the background.
+
+        Raises:
+            UsageError: it dials already.
+        """
+        if self._task is not None:
+            raise UsageError("this connection has begun already; enter it once, and share it")
+        self._process = os.getpid()
         self._task = asyncio.get_running_loop().create_task(self._keep_connected(), name="zookeeper")
         self._task.add_done_callback(self._report)
 
     async def close(self) -> None:
         """End the session and forget it; bounded by a third of `tolerance`."""
-        if self._task is None or self._closing:
+        if self._task is None or self._closing or self._foreign:
             return
         self._closing = True
         self._session.close(clock.now())
@@ -171,6 +183,10 @@ class Client:
         return self._session.credentials
 
     @property
+    def _foreign(self) -> bool:
+        return self._process != os.getpid()
+
+    @property
     def _over(self) -> bool:
         return self._closing or self._session.phase is Phase.OVER
 
@@ -220,7 +236,13 @@ class Client:
 
         Raises:
             NotConnected: nothing was sent.
+            UsageError: this process is a child of the one whose session it is; or the request cannot be encoded.
         """
+        if self._foreign:
+            raise UsageError(
+                "this connection was in use when the process was forked, and its session stays with the parent; "
+                "connect after the fork, in the child"
+            )
         sent = clock.now()
         xid = self._session.send(request, sent, within)
         self._answers[xid] = on_answer
@@ -229,13 +251,16 @@ class Client:
         return sent
 
     async def request(self, request: m.Request) -> m.Reply:
-        """Send a request and await its answer.
+        """Send a request and await its answer. Before the first connection it waits for that, for a session timeout.
 
         Raises:
             NotConnected: nothing was sent.
+            UsageError, AuthFailed, SessionClosed: see `check_open`.
             ConnectionLost: it may have happened.
             ServerError: the server refused it.
         """
+        if self._granted is None:
+            await self._wait_first()
         answer: asyncio.Future[m.Answer] = asyncio.get_running_loop().create_future()
         self.send(request, lambda reply: None if answer.done() else answer.set_result(reply))
         reply = await answer
@@ -246,6 +271,19 @@ class Client:
                 raise m.refusal(code, request)
             case _:
                 return reply
+
+    async def _wait_first(self) -> None:
+        limit = self._session.timeout_asked
+        try:
+            async with asyncio.timeout(limit):
+                await self.wait_connected()
+        except TimeoutError:
+            names = ",".join(map(str, self.ensemble.servers))
+            raise NotConnected(
+                f"no ZooKeeper server of {names} has served within the session timeout of {limit:g} s "
+                f"({self._last_error or 'none has answered'}); see that they run and can be reached, or wait longer: "
+                "await zk.wait_connected()"
+            ) from None
 
     # -- carrying out --------------------------------------------------------------------------------------------------
 

@@ -465,8 +465,9 @@ async def test_a_connection_that_was_not_entered_says_so() -> None:
 
 async def test_misuse_is_told_at_once(near: Connection, name: str) -> None:
     election = near.election(name)
+    assert near.election(name) is election
     with pytest.raises(UsageError, match="already"):
-        near.election(name)
+        near.election(name, identity="another one")
     async with running(election):
         with pytest.raises(UsageError, match="being run already"):
             await election.run(idle)

@@ -224,7 +224,8 @@ async def test_a_server_that_comes_late_is_found_soon(
         election = zk.election(name)
         async with running():
             with pytest.raises(NotConnected):
-                await election.candidates()
+                zk.client.send(m.Exists("/"), lambda answer: None)
+            assert election.status().state == "idle"
             assert zk.client.status().since > 0
             await asyncio.sleep(8 * longest + 0.5)  # by then the pauses have grown to their longest
             assert "takes a connection" in zk.client.status().last_error

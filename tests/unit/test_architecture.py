@@ -83,6 +83,7 @@ LAYERS |= {
     "embedded/host": PURE_EMBEDDED | {"zookeeper/wire", "embedded/watches", "embedded/reading"},
     "embedded/alone": {"embedded/expiry", "embedded/host", "embedded/tree"},
 }
+LAYERS["election/names"] = {"errors", "zookeeper/hosts", "election/history", "election/queue", "election/record"}
 LAYERS["election/holding"] = LAYERS["election/standing"] | {"election/standing"}
 PURE_ELECTION = LAYERS["election/holding"] | {"election/holding"}
 LAYERS["election/answers"] = PURE_ELECTION

@@ -58,7 +58,7 @@ def test_some_lines_may_be_empty() -> None:
         ({"lease": "3"}, "lease='3' is not a number"),
         ({"identity": ""}, "identity='' is empty"),
         ({"identity": 7}, "identity=7 is not a text"),
-        ({"address": None}, "address=None is not a text"),
+        ({"address": 7}, "address=7 is not a text"),
     ],
 )
 async def test_an_election_refuses_what_it_cannot_use(options: dict[str, Any], complaint: str) -> None:

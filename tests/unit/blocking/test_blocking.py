@@ -272,8 +272,9 @@ def test_one_at_a_time_and_nobody_waits_for_himself(zk: blocking.Connection) -> 
         with pytest.raises(UsageError, match="transfer"):
             election.transfer("two")
         assert election.is_leader
-    with pytest.raises(UsageError, match="has an election"):
-        zk.election("x")
+    assert zk.election("x") is election
+    with pytest.raises(UsageError, match=r"with lease=3\.0 and not 4.0: give the same, or leave it out"):
+        zk.leader("x", lease=4)
     with pytest.raises(UsageError, match="timeout=0 cannot be used"):
         blocking.connect("127.0.0.1:1", timeout=0)
 
@@ -403,7 +404,7 @@ def test_only_the_leader_runs_the_function(zk: blocking.Connection, other: block
         """Adds."""
         return "one", a + b
 
-    with pytest.raises(UsageError, match="use its leader_only"):
+    with pytest.raises(UsageError, match="has an election x already"):
         zk.leader("x", identity="another")
     there = other.election("x", identity="two").leader_only(lambda: "two")
     assert here.__doc__ == "Adds."
