@@ -14,6 +14,7 @@ Pure: the time is part of an entry, chance is not needed. It keeps no watches an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -28,6 +29,10 @@ LAST_NUMBER = 2**31 - 1
 
 OWN = ("/", "/zookeeper", "/zookeeper/config", "/zookeeper/quota")
 """What is there from the beginning, and stays."""
+
+
+_FORBIDDEN = re.compile("[\0-\x1f\x7f-\x9f\ud800-\uf8ff\ufff0-\uffff]")
+"""Characters that no path has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -413,14 +418,5 @@ def _check_path(path: str) -> None:
     """ZooKeeper's `PathUtils.validatePath`."""
     parts = path.split("/")
     absolute = path == "/" or (parts[0] == "" and len(parts) > 1 and all(parts[1:]))
-    if not absolute or "." in parts or ".." in parts or any(_forbidden(character) for character in path):
+    if not absolute or "." in parts or ".." in parts or _FORBIDDEN.search(path):
         raise Refused(BAD_ARGUMENTS)
-
-
-def _forbidden(character: str) -> bool:
-    return (
-        character <= "\u001f"
-        or "\u007f" <= character <= "\u009f"
-        or "\ud800" <= character <= "\uf8ff"
-        or "\ufff0" <= character <= "\uffff"
-    )
