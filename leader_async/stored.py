@@ -17,7 +17,7 @@ It does not promise that what is read is true.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Container
 from typing import Any, TypeAlias
 
 from . import arguments
@@ -189,7 +189,7 @@ def as_name(value: object, field: str, default: str | None = None) -> str:
     return value
 
 
-def scalars(row: object, names: Iterable[str]) -> dict[str, Scalar] | None:
+def scalars(row: object, names: Container[str]) -> dict[str, Scalar] | None:
     """Of a row that is kept for somebody else the fields that can be kept, None if it is no row.
 
     Args:
@@ -199,10 +199,13 @@ def scalars(row: object, names: Iterable[str]) -> dict[str, Scalar] | None:
     if not isinstance(row, dict):
         return None
     kept: dict[str, Scalar] = {}
-    for name in names:
-        value = row.get(name)
-        if type(value) is str and len(value) <= LINE:
-            kept[name] = line(value)
-        elif (type(value) is int or type(value) is float) and abs(value) <= LONG:
+    for name, value in row.items():  # a loop over what is there: this is on the way of every handover
+        kind = type(value)
+        if name not in names:
+            continue
+        if kind is str:
+            if len(value) <= LINE:
+                kept[name] = value if value.isprintable() else line(value)
+        elif (kind is int or kind is float) and -LONG <= value <= LONG:
             kept[name] = value
     return kept

@@ -99,6 +99,7 @@ def first_line(text: str) -> str:
     return line if len(line) <= WHY_LIMIT else line[: WHY_LIMIT - 1] + "…"
 
 
+_ROW = frozenset(ROW)
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _STATES = {state.value: state for state in State}
 _FIELDS = tuple(field.name for field in fields(Record))
@@ -148,7 +149,7 @@ def _read(said: stored.Fields) -> Record:
         list(map(queue.order, names))
     except ValueError as error:
         raise Garbage(str(error)) from error
-    rows = (stored.scalars(row, ROW) for row in said.rows("past", [])[-ROWS:])
+    rows = (stored.scalars(row, _ROW) for row in said.rows("past", [])[-ROWS:])
     return Record(
         term=said.whole("term", 1, stored.WHOLE),
         holder=names[0],
