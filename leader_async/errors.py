@@ -103,7 +103,7 @@ class LedgerError(StoredError):
     """A job's znode holds no ledger, so nobody can tell what was run."""
 
     what = "a job's ledger"
-    remedy = "this job does not run until that znode is deleted; then it begins anew"
+    remedy = "this job does not run until `leader-async jobs NAME --reset` has begun it anew"
 
 
 class SlotTaken(LeaderAsyncError):

@@ -46,6 +46,10 @@ async def _reset(target: Target, name: str) -> dict[str, Any]:
     return asdict(found)
 
 
+NEXT = {"given": "when it is given", "unknown": "known as soon as its leader has looked"}
+"""What is said of the next slot of a trigger that tells none."""
+
+
 def _summary(job: dict[str, Any]) -> str:
     if job.get("problem"):
         return f"{job['name']}  cannot be read: {job['problem']}"
@@ -57,7 +61,7 @@ def _summary(job: dict[str, Any]) -> str:
         state = f"{last['outcome']} at {clock_time(last['ended'])} by {last['identity']}"
     else:
         state = "has not run yet"
-    nothing = "when it is given" if job["trigger"] == "given" else "never"
+    nothing = NEXT.get(job["trigger"], "never")
     following = nothing if job["next_slot"] is None else clock_time(job["next_slot"])
     return f"{job['name']}  ({job['trigger']})  {state}; next: {following}{_ahead(job)}"
 

@@ -25,6 +25,8 @@ AHEAD = 10_000
 KEPT = 20
 LIMIT = 256 * 1024
 """Bytes of the largest ledger that is read. The largest that is written has less, whatever it says."""
+UNKNOWN = "unknown"
+"""The specification in a ledger that was begun anew by who does not know the trigger: the leader puts it right."""
 SPEC_LENGTH = 4096
 """Characters of a trigger's specification."""
 ATTEMPTS = 1_000_000

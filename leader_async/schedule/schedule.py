@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 from ..election.election import Election
 from ..election.term import Term
-from ..errors import BadVersion, NoNode, TermEnded, UsageError
+from ..errors import BadVersion, LedgerError, NoNode, TermEnded, UsageError
 from ..waking import Pulse
 from ..work import check
 from ..zookeeper import hosts
@@ -28,7 +28,7 @@ from ..zookeeper import messages as m
 from .clocks import Clocks
 from .decisions import Missed, Overlap, Rules, Unfinished
 from .job import Job
-from .ledger import decode, encode, reset
+from .ledger import UNKNOWN, Ledger, decode, encode, reset
 from .run import JobWork
 from .triggers import Cron, Every, Trigger
 from .views import JobStatus, ledger_of, read_job, read_jobs, view
@@ -271,9 +271,9 @@ class Schedule:
     async def reset(self, name: str) -> JobStatus | None:
         """Have a job go on with its first slot after now; anybody may.
 
-        This is for a ledger that a clock which was ahead has left in the future: the job does not run until then.
-        Slots that were missed are passed over, and what has been run is not run again. The leader goes by it within
-        half a minute.
+        This is for a ledger that a clock which was ahead has left in the future, or that somebody else has written:
+        the job does not run until then. Slots that were missed are passed over, and what has been run is not run again.
+        What a ledger that cannot be read told is lost. The leader goes by it within half a minute.
 
         Args:
             name: the job's, in its ledger.
@@ -283,7 +283,6 @@ class Schedule:
 
         Raises:
             ZooKeeperError: ZooKeeper cannot be asked.
-            LedgerError: the ledger is not this library's.
         """
         path = ledger_of(self._parent, name)
         while True:
@@ -291,7 +290,11 @@ class Schedule:
                 data = await self._client.request(m.GetData(path))
                 await self._clocks.compare(None)
                 assert isinstance(data, m.Data)
-                ledger = reset(decode(data.data, path), self._clocks.now())
+                now = self._clocks.now()
+                try:
+                    ledger = reset(decode(data.data, path), now)
+                except LedgerError:
+                    ledger = Ledger(UNKNOWN, now)
                 await self._client.request(m.SetData(path, encode(ledger), data.stat.version))
             except NoNode:
                 return None

@@ -281,8 +281,11 @@ async def test_a_ledger(place: Place, caplog: pytest.LogCaptureFixture) -> None:
     before, lines = place.runs["bad"], caplog.text.count("bad cannot be run")
     await place.works()
     assert (place.runs["bad"], caplog.text.count("bad cannot be run")) == (before, lines)
-    await place.stranger.client.request(m.Delete(path))
+    reset = await Schedule(place.stranger.election("x", identity="s")).reset("bad")
+    assert reset is not None
     await until(lambda: place.runs["bad"] > before)  # it begins anew
+    shown = await told(place.events, "jobs", lambda told: not any(job["problem"] for job in told["jobs"]))
+    assert {job["trigger"] for job in shown["jobs"]} <= {"every 0.1 s", "unknown"}
 
 
 async def test_the_assignment(place: Place) -> None:
