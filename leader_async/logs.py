@@ -19,10 +19,18 @@ import select
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Literal, TextIO, TypeAlias, get_args
 
 Format: TypeAlias = Literal["text", "json"]
 FORMATS: tuple[Format, ...] = get_args(Format)
+
+TEXT = "%(asctime)s %(levelname)-8s %(name)s: %(message)s"
+_STYLES: dict[type, Literal["%", "{", "$"]] = {
+    logging.PercentStyle: "%",
+    logging.StrFormatStyle: "{",
+    logging.StringTemplateStyle: "$",
+}
 
 PATIENCE = 0.05
 """Seconds that a reader has to take a line which does not fit, until one was dropped."""
@@ -100,23 +108,69 @@ class Dropping(logging.StreamHandler[TextIO]):
         return True
 
 
-def to_stderr(level: str | int, form: Format = "text") -> None:
+def to_stderr(level: str | int, form: str = "text") -> None:
     """Log there, in this form, what is at least as severe as `level`.
 
     Args:
         level: its name or number.
-        form: for people or for machines.
+        form: for people, for machines, or what `form_here` says of another process.
     """
     handler = Dropping(sys.stderr)
-    text = OneLine("%(asctime)s %(levelname)-8s %(name)s: %(message)s")
-    handler.setFormatter(Json() if form == "json" else text)
+    handler.setFormatter(_formatter(form))
     logging.basicConfig(level=level.upper() if isinstance(level, str) else level, handlers=[handler])
     logging.getLogger("aiozk").setLevel(logging.WARNING)
 
 
-def form_here() -> Format:
-    """The form in which this process logs, for a process that it starts."""
-    return "json" if any(isinstance(handler.formatter, Json) for handler in logging.root.handlers) else "text"
+def _formatter(form: str) -> logging.Formatter:
+    if form == "json":
+        return Json()
+    if form != "text":
+        # The format may want fields that only the application's records have.
+        with suppress(ValueError, TypeError, KeyError):
+            text, dates, style = json.loads(form)
+            made = OneLine(text, dates, style)
+            made.format(_sample())
+            return made
+    return OneLine(TEXT)
+
+
+def form_here() -> str:
+    """The form in which this process logs, for a process that it starts and that writes to the same stderr.
+
+    Returns:
+        `json` if its lines are JSON, whoever makes them; else the format of its lines as far as that can be handed on.
+    """
+    formatter = _formatter_here()
+    if formatter is None or (isinstance(formatter, OneLine) and formatter._fmt == TEXT):
+        return "text"
+    if isinstance(formatter, Json) or _makes_json(formatter):
+        return "json"
+    # The module `logging` has no other names for these.
+    style = _STYLES.get(type(getattr(formatter, "_style", None)))
+    return "text" if style is None else json.dumps([formatter._fmt, formatter.datefmt, style])
+
+
+def _formatter_here() -> logging.Formatter | None:
+    """How a line of ours is formatted, None if nobody has said."""
+    logger: logging.Logger | None = logging.getLogger("leader_async")
+    while logger is not None:
+        for handler in logger.handlers:
+            if handler.formatter is not None:
+                return handler.formatter
+        logger = logger.parent if logger.propagate else None
+    return None
+
+
+def _makes_json(formatter: logging.Formatter) -> bool:
+    try:
+        return isinstance(json.loads(formatter.format(_sample())), dict)
+    except Exception:  # it is the application's, and what it raises is its own affair
+        return False
+
+
+def _sample() -> logging.LogRecord:
+    fields = {"name": "leader_async.guardian", "levelno": logging.INFO, "levelname": "INFO", "msg": "a sample"}
+    return logging.makeLogRecord(fields)
 
 
 def _lines_dropped(number: int) -> logging.LogRecord:

@@ -19,7 +19,7 @@ from .supervisor import Supervisor
 
 def main(descriptor: str, leader: str, lease: str, stop_timeout: str, level: str, form: str, *command: str) -> None:
     """Supervise the command for the leader at the other end of this descriptor."""
-    logs.to_stderr(int(level), "json" if form == "json" else "text")
+    logs.to_stderr(int(level), form)
     logging.raiseExceptions = False  # the leader may have closed its stderr, or nobody reads it any more
     linux.adopt_orphans()
     sock, pidfd = socket.socket(fileno=int(descriptor)), None

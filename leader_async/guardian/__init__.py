@@ -25,5 +25,6 @@ Rules:
 
 It does not promise to survive whatever ends the process: a whole container or machine that goes takes it along. Nor
 does it wait for other processes that the application had started, whose work goes on; the token is for those. Its log
-is the application's stderr: whoever waits for an end of file there may have to wait for the guardian's end.
+is the application's stderr, in the application's own form as far as that can be handed on (`logs.form_here`): whoever
+waits for an end of file there may have to wait for the guardian's end.
 """

@@ -18,7 +18,7 @@ from .ending import hush
 from .watch import Watch
 
 
-def main(descriptor: str, level: str, form: logs.Format = "text") -> None:
+def main(descriptor: str, level: str, form: str = "text") -> None:
     """Guard the application at the other end of this descriptor."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
@@ -35,4 +35,4 @@ async def _watch(sock: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], "json" if sys.argv[3:] == ["json"] else "text")
+    main(*sys.argv[1:])

@@ -88,6 +88,63 @@ def test_a_process_that_is_started_logs_as_this_one_does(form: logs.Format) -> N
         assert logs.form_here() == form
 
 
+class ToJson(logging.Formatter):
+    """Somebody else's."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return json.dumps({"text": record.getMessage()})
+
+
+class Raising(logging.Formatter):
+    """A careless one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        raise AttributeError("this record has no request")
+
+
+@pytest.mark.parametrize(
+    ("formatter", "line"),
+    [
+        (logging.Formatter("APP|%(levelname)s|%(message)s"), r"APP|INFO|a\nb"),
+        (logging.Formatter("{asctime} {message}", "%Y", style="{"), r"1970 a\nb"),
+        (logging.Formatter("$name: $message", style="$"), r"leader_async: a\nb"),
+        (OneLine(logs.TEXT), None),
+        (logging.Formatter("%(request)s %(message)s"), None),
+        (Raising("%(levelname)s %(message)s"), r"INFO a\nb"),
+    ],
+)
+@pytest.mark.parametrize("place", ["", "leader_async"])
+def test_a_process_that_is_started_follows_the_form_of_an_application(
+    place: str, formatter: logging.Formatter, line: str | None
+) -> None:
+    said = logging.makeLogRecord(
+        {"name": "leader_async", "levelname": "INFO", "msg": "a\nb", "created": 86400.0, "msecs": 0.0}
+    )
+    expected = line or OneLine(logs.TEXT).format(said)
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter)
+    logger = logging.getLogger(place)
+    with no_handlers():
+        logger.addHandler(handler)
+        form = logs.form_here()
+        logger.removeHandler(handler)
+        logs.to_stderr("info", form)
+        (made,) = logging.root.handlers
+        assert made.format(said) == expected
+
+
+def test_whoever_makes_json_a_process_that_is_started_makes_json() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(ToJson())
+    with no_handlers():
+        logging.root.addHandler(logging.NullHandler())
+        logging.root.addHandler(handler)
+        assert logs.form_here() == "json"
+        logging.getLogger("leader_async").propagate = False
+        assert logs.form_here() == "text"
+        logging.getLogger("leader_async").propagate = True
+
+
 def test_the_command_line_logs_json() -> None:
     command = [sys.executable, "-m", "leader_async", "guard", "--log-format", "json", "--", "/no/such/command"]
     told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=15).stderr
