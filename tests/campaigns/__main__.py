@@ -1,7 +1,7 @@
 """`python -m tests.campaigns --minutes 20`: faults against a real ensemble, judged. Needs root for its namespaces.
 
-Writes build/chaos.json, a report and a picture of each kind of fault. Exit code 1 if leader_async broke a promise, 2 if
-a campaign cannot be had here.
+Writes build/chaos.json, a report and a picture of each kind of fault, and keeps the logs of servers and replicas if a
+promise was broken. Exit code 1 if leader_async broke one, 2 if a campaign cannot be had here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from ..support.reporting import say
-from .campaign import campaign
+from .campaign import campaign, keep_logs
 from .field import SYSTEMS, problem
 from .nemesis import Nemesis
 from .report import as_json, markdown, picture
@@ -49,7 +49,9 @@ def main() -> int:
             words = [word for word in arguments.faults.split(",") if word]
             kinds = _chosen(words, arguments.minutes) if words else None
             done.append(asyncio.run(campaign(Path(folder), system, arguments.minutes, arguments.seed, say, kinds)))
-        verdict = done[-1].verdict
+            verdict = done[-1].verdict
+            if not verdict.clean or done[-1].orphans:
+                keep_logs(Path(folder), arguments.out / f"logs-{system}")
         say(f"two leaders {verdict.overlap:.3f} s, work done twice {verdict.doubled}, too late {len(verdict.late)}")
     arguments.out.mkdir(parents=True, exist_ok=True)
     command = f"python -m tests.campaigns --minutes {arguments.minutes:g} --seed {arguments.seed}"

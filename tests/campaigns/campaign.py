@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from .checker import Trouble, Verdict, judge
 from .field import ELECTION, TICK, TIMEOUT, Field
 from .history import History, read
 from .nemesis import Nemesis
+from .writers import write
 
 
 @dataclass(slots=True)
@@ -51,22 +55,44 @@ async def campaign(
         tell: gets a line for each fault.
         kinds: faults to inflict in this order, instead of drawing.
     """
-    field = Field(folder, system)
+    field, history = Field(folder, system), History()
     nemesis = Nemesis(field, seed)
     began = time.monotonic()
     try:
         await field.open()
-        await afflict(nemesis, minutes, tell, kinds)
+        async with observed(field, history):
+            await afflict(nemesis, minutes, tell, kinds)
         await field.retire()
         orphans = await left_behind(field)
     finally:
         field.close()
-    history = History()
     for path in sorted((folder / "observed").iterdir()):
         with path.open() as lines:
             read(path.name, lines, history)
     verdict = judge(history, nemesis.troubles)
     return Campaign(system, (time.monotonic() - began) / 60, seed, history, nemesis.troubles, verdict, orphans)
+
+
+@asynccontextmanager
+async def observed(field: Field, history: History) -> AsyncIterator[None]:
+    """Have writers write beside the replicas."""
+    assert field.ensemble is not None
+    writing = asyncio.create_task(write([server.address for server in field.ensemble.servers], history.answered))
+    try:
+        yield
+    finally:
+        writing.cancel()
+        await asyncio.wait([writing])
+    assert writing.cancelled(), writing
+
+
+def keep_logs(folder: Path, into: Path) -> None:
+    """Copy what servers and replicas have logged."""
+    logs = [*folder.glob("*.log"), *(folder / "zk").glob("*/log")]
+    into.mkdir(parents=True, exist_ok=True)
+    for log in logs:
+        name = log.name if log.suffix else f"zookeeper-{log.parent.name}.log"
+        shutil.copyfile(log, into / name)
 
 
 async def afflict(nemesis: Nemesis, minutes: float, tell: Callable[[str], None], kinds: list[str] | None) -> None:

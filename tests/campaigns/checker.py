@@ -1,13 +1,21 @@
-"""The judge: holds a history against what an election promises. Pure; knows replicas, tokens and times only."""
+"""The judge: holds a history against what an election promises. Pure; knows replicas, tokens and times only.
+
+Nobody can lead while ZooKeeper has no quorum. When it had one the writers beside the replicas have seen, so lateness
+counts from the end of the last outage that they saw, if that was later than the end of the fault.
+"""
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .history import History, Stretch
+
+QUIET = 2.0
+"""Seconds without any answer that are an outage: three writers ask ten times a second each, and give a server one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +26,7 @@ class Trouble:
         kind: which.
         begin: when it was inflicted.
         healed: when it was undone.
-        bound: seconds after `healed` by which somebody must lead, and for as long as nobody need have led before.
+        bound: seconds in which somebody must lead, from when `healed`, or from when a quorum answered again.
         end: when the next one began.
     """
 
@@ -40,7 +48,8 @@ class Verdict:
         disorder: how often a leader's token was lower than one that had led before.
         refused: how many units the token kept from being done late: not a fault, what tokens are for.
         leaderless: for each kind of fault, the seconds without a leader in each of its cases.
-        late: faults after which nobody led in time.
+        unanswered: for each kind of fault, the seconds in each of its cases in which no quorum answered.
+        late: faults after which nobody led in time, and the seconds that it took.
     """
 
     overlap: float = 0.0
@@ -49,6 +58,7 @@ class Verdict:
     disorder: int = 0
     refused: int = 0
     leaderless: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    unanswered: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     late: list[tuple[Trouble, float]] = field(default_factory=list)
 
     @property
@@ -69,14 +79,29 @@ def judge(history: History, troubles: Sequence[Trouble]) -> Verdict:
         elif unit.number in done:
             verdict.doubled += 1
         done |= set() if unit.refused else {unit.number}
+    outages = outages_between(history.answered)
     for trouble in troubles:
         gaps = gaps_between(history.stretches, trouble.begin, trouble.end)
         verdict.leaderless[trouble.kind].append(sum(end - begin for begin, end in gaps))
-        # Nobody need lead while the fault lasts; afterwards somebody must, and stay.
-        after = [end for begin, end in gaps if end > trouble.healed + trouble.bound]
+        unanswered = [(max(begin, trouble.begin), min(end, trouble.end)) for begin, end in outages]
+        verdict.unanswered[trouble.kind].append(sum(max(0.0, end - begin) for begin, end in unanswered))
+        # Nobody need lead while the fault lasts, or no quorum answers; afterwards somebody must, and stay.
+        after = []
+        for _, until in gaps:
+            since = max([trouble.healed, *(min(end, until) for begin, end in outages if begin < until)])
+            if until - since > trouble.bound:
+                after.append(until - since)
         if after:
-            verdict.late.append((trouble, max(after) - trouble.healed))
+            verdict.late.append((trouble, max(after)))
     return verdict
+
+
+def outages_between(answered: Sequence[float]) -> list[tuple[float, float]]:
+    """The times in which no quorum answered; the last one may not have ended."""
+    instants = sorted(answered)
+    if not instants:
+        return []
+    return [(one, other) for one, other in itertools.pairwise([*instants, math.inf]) if other - one > QUIET]
 
 
 def _overlaps(stretches: Sequence[Stretch], verdict: Verdict) -> None:

@@ -41,10 +41,17 @@ class Unit:
 
 @dataclass(slots=True)
 class History:
-    """All that was observed."""
+    """All that was observed.
+
+    Attributes:
+        stretches: who led when.
+        units: the work that was done.
+        answered: when a write of the writers beside the replicas was answered, so that a quorum had committed it.
+    """
 
     stretches: list[Stretch] = field(default_factory=list)
     units: list[Unit] = field(default_factory=list)
+    answered: list[float] = field(default_factory=list)
 
 
 def read(replica: str, lines: Iterable[str], into: History) -> None:

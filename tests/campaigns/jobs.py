@@ -28,7 +28,7 @@ from leader_async.zookeeper.client import Client
 from ..support.postgres import Postgres, programs
 from ..support.reporting import say
 from ..support.waiting import until
-from .campaign import afflict, left_behind
+from .campaign import afflict, left_behind, observed
 from .checker import Trouble, Verdict
 from .checker import judge as judge_leaders
 from .field import ELECTION, TIMEOUT, Field, problem
@@ -77,11 +77,11 @@ async def campaign(
     began, history = time.monotonic(), JobsHistory(wall=time.time() - now())
     with Postgres() as postgres:
         await _execute(postgres.dsn, f"{fence.CREATE_TABLE}; {WRITES}")
-        field = Field(folder, "jobs", postgres.dsn)
+        field, leaders = Field(folder, "jobs", postgres.dsn), History()
         nemesis = Nemesis(field, seed)
         try:
             await field.open()
-            async with asyncio.TaskGroup() as group:
+            async with asyncio.TaskGroup() as group, observed(field, leaders):
                 assert field.ensemble is not None
                 observers = [group.create_task(_observe(server.address, history)) for server in field.ensemble.servers]
                 await afflict(nemesis, minutes, tell, kinds)
@@ -98,7 +98,6 @@ async def campaign(
         finally:
             field.close()
         history.rows = await _rows(postgres.dsn)
-    leaders = History()
     for path in sorted((folder / "observed").iterdir()):
         lines = path.read_text().splitlines(keepends=True)
         read_stretches(path.name, lines, leaders)

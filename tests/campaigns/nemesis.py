@@ -1,8 +1,8 @@
 """The nemesis: the faults, how each is inflicted and undone, and how long nobody may lead afterwards.
 
-A replica is meant to lead again within `AFTER_REPLICA` of the begin of a fault that hit a replica, and within
-`AFTER_ENSEMBLE` of the end of one that hit the ensemble: the session's end with its two ticks, what is left to wait
-out, and for ZooKeeper the election of its own leader; then a margin, because the machine is shared.
+A replica is meant to lead again within `BOUND` of the begin of a fault that hit a replica, of the end of one that hit
+the ensemble, and of when a quorum answers again (which `writers` see): the session's end with its two ticks, what is
+left to wait out; then a margin, because the machine is shared.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from .checker import Trouble
 from .field import LEASE, TICK, TIMEOUT, Field
 
 MARGIN = 4.0
-AFTER_REPLICA = TIMEOUT + 2 * TICK + 1.1 * LEASE + MARGIN
-AFTER_ENSEMBLE = AFTER_REPLICA + 10.0
+BOUND = TIMEOUT + 2 * TICK + 1.1 * LEASE + MARGIN
+PATIENCE = BOUND + 40.0
+"""Seconds to wait for a leader before the next fault: ZooKeeper's initLimit, and the same again."""
 ISOLATED = 12.0
 """Seconds: longer than a follower goes on serving, so that its clients see all of it."""
 
@@ -39,23 +40,23 @@ class Nemesis:
         seed: what it draws by.
     """
 
-    KINDS: ClassVar[dict[str, tuple[str, float, float]]] = {
-        # the method; seconds that it lasts; seconds by which somebody must lead, after its begin or end: see above
-        "leading replica killed": ("_kill", 0.0, AFTER_REPLICA),
-        "leading replica stopped (SIGSTOP)": ("_stop", 7.0, AFTER_REPLICA),
-        "leading replica told to end (SIGTERM)": ("_terminate", 0.0, AFTER_REPLICA),
-        "leading replica cut off": ("_blackhole", 8.0, AFTER_REPLICA),
-        "other replicas come and go": ("_burst", 2.0, AFTER_REPLICA),
-        "all connections cut": ("_cut_all", 0.5, AFTER_ENSEMBLE),
-        "ZooKeeper server killed": ("_kill_server", 2.0, AFTER_ENSEMBLE),
-        "ZooKeeper leader killed": ("_kill_leader", 3.0, AFTER_ENSEMBLE),
-        "ZooKeeper leader stopped (SIGSTOP)": ("_stop_leader", 6.0, AFTER_ENSEMBLE),
-        "leader's ZooKeeper server isolated": ("_isolate", ISOLATED, AFTER_ENSEMBLE),
-        "leader's ZooKeeper server hears nobody": ("_deafen", ISOLATED, AFTER_ENSEMBLE),
-        "leader's ZooKeeper server is not heard": ("_mute", ISOLATED, AFTER_ENSEMBLE),
-        "ZooKeeper leader isolated": ("_isolate_leader", ISOLATED, AFTER_ENSEMBLE),
-        "ensemble restarted one by one": ("_roll", 0.0, AFTER_ENSEMBLE),
-        "ensemble restarted at once": ("_restart", 1.0, AFTER_ENSEMBLE),
+    KINDS: ClassVar[dict[str, tuple[str, float, bool]]] = {
+        # the method; seconds that it lasts; whether somebody must lead although it lasts
+        "leading replica killed": ("_kill", 0.0, True),
+        "leading replica stopped (SIGSTOP)": ("_stop", 7.0, True),
+        "leading replica told to end (SIGTERM)": ("_terminate", 0.0, True),
+        "leading replica cut off": ("_blackhole", 8.0, True),
+        "other replicas come and go": ("_burst", 2.0, True),
+        "all connections cut": ("_cut_all", 0.5, False),
+        "ZooKeeper server killed": ("_kill_server", 2.0, False),
+        "ZooKeeper leader killed": ("_kill_leader", 3.0, False),
+        "ZooKeeper leader stopped (SIGSTOP)": ("_stop_leader", 6.0, False),
+        "leader's ZooKeeper server isolated": ("_isolate", ISOLATED, False),
+        "leader's ZooKeeper server hears nobody": ("_deafen", ISOLATED, False),
+        "leader's ZooKeeper server is not heard": ("_mute", ISOLATED, False),
+        "ZooKeeper leader isolated": ("_isolate_leader", ISOLATED, False),
+        "ensemble restarted one by one": ("_roll", 0.0, False),
+        "ensemble restarted at once": ("_restart", 1.0, False),
     }
 
     def __init__(self, field: Field, seed: int) -> None:
@@ -70,17 +71,17 @@ class Nemesis:
 
     async def inflict(self, kind: str) -> Trouble:
         """Do it, undo it, and wait until somebody leads again, or should."""
-        method, lasts, bound = self.KINDS[kind]
-        await self._led(AFTER_ENSEMBLE)
+        method, lasts, others_lead = self.KINDS[kind]
+        await self._led(PATIENCE)
         begin = now()
         how: Callable[[], AbstractAsyncContextManager[None]] = getattr(self, method)
         async with how():
             await asyncio.sleep(lasts)
         # Who was hit need not come back for another one to lead.
-        healed = begin if bound == AFTER_REPLICA else now()
-        await self._led(bound)
+        healed = begin if others_lead else now()
+        await self._led(PATIENCE)
         await asyncio.sleep(1.0)
-        trouble = Trouble(kind, begin, healed, bound, now())
+        trouble = Trouble(kind, begin, healed, BOUND, now())
         self.troubles.append(trouble)
         return trouble
 
@@ -102,7 +103,7 @@ class Nemesis:
         process.kill()
         process.wait()
         yield
-        await self._led(AFTER_REPLICA)
+        await self._led(BOUND)
         self.field.start(name)
 
     @asynccontextmanager
@@ -111,7 +112,7 @@ class Nemesis:
         process = self.field.replicas[name]
         process.terminate()
         yield
-        await self._led(AFTER_REPLICA)
+        await self._led(BOUND)
         await asyncio.to_thread(process.wait, 20)
         self.field.start(name)
 

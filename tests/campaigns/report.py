@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
 from .campaign import Campaign
-from .checker import Trouble
+from .checker import QUIET, Trouble
 from .field import LEASE, SYNC_LIMIT, TICK, TIMEOUT
 
 ROW, LEFT, WIDTH = 18, 210, 900
@@ -30,10 +30,8 @@ def as_json(campaigns: Sequence[Campaign]) -> list[dict[str, Any]]:
             "units_of_work": sum(not unit.refused for unit in one.history.units),
             "late": [[trouble.kind, round(seconds, 2)] for trouble, seconds in one.verdict.late],
             "orphans": one.orphans,
-            "leaderless_seconds": {
-                kind: {"n": len(seconds), "median": round(statistics.median(seconds), 2), "max": round(max(seconds), 2)}
-                for kind, seconds in sorted(one.verdict.leaderless.items())
-            },
+            "leaderless_seconds": _by_kind(one.verdict.leaderless),
+            "unanswered_seconds": _by_kind(one.verdict.unanswered),
             "overlap_seconds_by_fault": {
                 kind: round(sum(_overlap(one, trouble) for trouble in one.troubles if trouble.kind == kind), 3)
                 for kind in sorted({trouble.kind for trouble in one.troubles})
@@ -41,6 +39,13 @@ def as_json(campaigns: Sequence[Campaign]) -> list[dict[str, Any]]:
         }
         for one in campaigns
     ]
+
+
+def _by_kind(seconds: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:
+    return {
+        kind: {"n": len(each), "median": round(statistics.median(each), 2), "max": round(max(each), 2)}
+        for kind, each in sorted(seconds.items())
+    }
 
 
 def _overlap(one: Campaign, trouble: Trouble) -> float:
@@ -76,7 +81,9 @@ def markdown(campaigns: Sequence[Campaign], command: str, date: str, cores: int)
     lines.append("| znodes left behind | " + " | ".join(str(len(fact["orphans"])) for fact in facts) + " |")
     lines += [
         "",
-        "Seconds without a leader, median and worst (times); seconds with two leaders in bold where there were any:",
+        "Seconds without a leader, median and worst (times), then, if there were any, the most seconds in which no "
+        "quorum answered a writer beside the replicas; seconds with two leaders in bold. Who leads too late is late "
+        "from the end of the fault, or from when a quorum answered again:",
         "",
         "| fault | " + " | ".join(fact["system"] for fact in facts) + " |",
         "|---|" + "---|" * len(facts),
@@ -86,8 +93,10 @@ def markdown(campaigns: Sequence[Campaign], command: str, date: str, cores: int)
         for fact in facts:
             seconds = fact["leaderless_seconds"].get(kind)
             two = fact["overlap_seconds_by_fault"].get(kind, 0)
+            unanswered = fact["unanswered_seconds"].get(kind, {"max": 0.0})["max"]
             cells.append(
                 (f"{seconds['median']:.1f}, {seconds['max']:.1f} ({seconds['n']})" if seconds else "-")
+                + (f"; no quorum {unanswered:.1f}" if unanswered > QUIET else "")
                 + (f" **two: {two:.1f} s**" if two else "")
             )
         lines.append(f"| {kind} | " + " | ".join(cells) + " |")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .checker import Trouble, Verdict, gaps_between, judge
+import math
+
+from .checker import Trouble, Verdict, gaps_between, judge, outages_between
 from .history import History, Stretch, Unit, read
 
 GOOD = History([Stretch("a", 0, 5, 7), Stretch("b", 5.2, 9, 9), Stretch("a", 9.3, 12, 12)])
@@ -57,6 +59,34 @@ def test_nobody_leading_in_time_is_seen() -> None:
 
 def test_nobody_need_lead_while_the_fault_lasts() -> None:
     assert of(Stretch("a", 0, 5, 7), Stretch("a", 31, 40, 7), troubles=(Trouble("all down", 5, 30, 5, 40),)).clean
+
+
+def test_lateness_counts_from_when_a_quorum_answers() -> None:
+    led = Stretch("a", 0, 5, 7), Stretch("b", 28, 40, 9)
+    trouble = Trouble("hears nobody", 5, 17, 8, 40)
+    writes = [tenth / 10 for tenth in range(200)] + [22 + tenth / 10 for tenth in range(181)]
+
+    def late(answered: list[float]) -> list[float]:
+        return [seconds for _, seconds in judge(History([*led], [], answered), [trouble]).late]
+
+    assert late([]) == [11], "nobody was asked"
+    assert late([tenth / 10 for tenth in range(400)]) == [11], "a quorum answered all the time"
+    assert late(writes) == [], "none answered for 2.1 s, until 22: 6 s are in time"
+    assert late([at for at in writes if at < 19.9]) == [], "none answers any more"
+    verdict = judge(History([*led], [], writes), [trouble])
+    assert [round(seconds, 6) for seconds in verdict.unanswered["hears nobody"]] == [2.1]
+
+
+def test_an_outage_that_is_long_over_excuses_nobody() -> None:
+    writes = [tenth / 10 for tenth in range(60)] + [9 + tenth / 10 for tenth in range(400)]
+    trouble = Trouble("kill", 5, 6, 5, 40)
+    verdict = judge(History([Stretch("a", 0, 5, 7), Stretch("b", 30, 40, 9)], [], writes), [trouble])
+    assert [seconds for _, seconds in verdict.late] == [21]
+
+
+def test_outages() -> None:
+    assert outages_between([]) == []
+    assert outages_between([3.0, 1.0, 2.0, 9.0]) == [(3.0, 9.0), (9.0, math.inf)]
 
 
 def test_gaps() -> None:

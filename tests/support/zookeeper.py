@@ -117,6 +117,8 @@ class Server:
                     "-XX:+UseSerialGC",
                     "-XX:TieredStopAtLevel=1",
                     "-Dzookeeper.forceSync=no",
+                    "-Dorg.slf4j.simpleLogger.showDateTime=true",  # Debian's way of logging has no times by itself
+                    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd HH:mm:ss,SSS",
                     "-cp",
                     classes,
                     "org.apache.zookeeper.server.quorum.QuorumPeerMain",

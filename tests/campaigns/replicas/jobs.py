@@ -11,7 +11,7 @@ import time
 import asyncpg
 
 import leader_async
-from leader_async import Election, JobRun, Schedule, StaleToken, fence
+from leader_async import Election, JobRun, Schedule, StaleToken, fence, logs
 
 from ..jobs_history import AHEAD, JOBS
 from .diary import PERIOD, Notebook, now
@@ -73,4 +73,5 @@ async def observe(election: Election, notebook: Notebook) -> None:
 
 
 if __name__ == "__main__":
+    logs.to_stderr("INFO")
     asyncio.run(main(*sys.argv[1:]))

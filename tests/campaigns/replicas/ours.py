@@ -8,7 +8,7 @@ import signal
 import sys
 
 import leader_async
-from leader_async import Election, Term
+from leader_async import Election, Term, logs
 
 from .diary import PERIOD, Diary, now
 
@@ -46,4 +46,5 @@ async def observe(election: Election, diary: Diary) -> None:
 
 
 if __name__ == "__main__":
+    logs.to_stderr("INFO")
     asyncio.run(main(*sys.argv[1:]))
