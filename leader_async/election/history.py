@@ -196,6 +196,8 @@ def predecessor(number: int, how: Succession) -> TermEntry | None:
         return _given_up(entry, before, how.before_at)
     # Its znode was gone, and then its lease was waited out: it led for one lease more at the most.
     surely = how.began - max(0.0, how.waited - before.lease)
+    if before.why and before.identity:  # no claim says why, and no appointment who: it was put right
+        return ended(entry, before.why, surely, Teller.SUCCESSOR)
     return replace(ended(entry, "", surely, Teller.SUCCESSOR), why=Why.LOST.value)
 
 

@@ -33,7 +33,8 @@ from . import record as r
 from .standing import WAIT_OUT
 from .views import read_card
 
-IDENTITY = "nobody (the record was put right)"
+IDENTITY, WHY = "nobody", "the record could not be read, and was put right"
+"""For the history: who held the lead then, and why that ended."""
 TERMS = stored.INT
 """Terms beyond this are not believed: each costs a version of the record, and those end there."""
 
@@ -108,7 +109,8 @@ async def plan(client: Client, parent: str, lease: float) -> Repair:
             leases.append(read.card.lease)
     term = max(term for term in terms if term < TERMS) + 1
     holder = f"{q.prefix(uuid.uuid4().hex)}{0:010}"
-    return Repair(parent, why, data.stat.version, r.Record(term, holder, r.State.HELD, max(leases), IDENTITY))
+    record = r.Record(term, holder, r.State.HELD, max(leases), IDENTITY, why=WHY)
+    return Repair(parent, why, data.stat.version, record)
 
 
 def _known(said: stored.Fields, name: str) -> Iterator[int]:

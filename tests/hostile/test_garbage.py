@@ -139,6 +139,8 @@ class Place:
             async with self.web.http.get(f"http://127.0.0.1:{self.web.port}{page}") as answer:
                 json.loads(await answer.text(), parse_constant=refuse_constant)
                 assert answer.status == 200 or page == "/leader" or page in refused, page
+        async with self.web.http.get(f"http://127.0.0.1:{self.web.port}/metrics") as answer:
+            assert answer.status == 200
         assert not self.events.answer.content.at_eof()
 
     async def works(self, *, partitions: bool = True) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from leader_async.election import history as h
 from leader_async.election import record as r
+from leader_async.election import repair
 from leader_async.election.history import Succession, Teller, TermEntry
 
 LEFT = r.Record(7, "u-n_1", r.State.LEFT, 3.0, "alice", "http://alice", why="resigned")
@@ -90,6 +91,13 @@ def test_who_only_found_a_znode_gone_knows_the_latest_instant() -> None:
     assert entry is not None
     assert (entry.ended, entry.told_by) == (999.6, "successor"), "0.4 s less than nobody can have led"
     assert entry.why == "session expired or machine lost"
+
+
+def test_a_record_that_was_put_right_says_so() -> None:
+    right = replace(HELD, identity=repair.IDENTITY, why=repair.WHY)
+    entry = h.predecessor(8, replace(PLAIN, before=right, waited=3.3))
+    assert entry is not None
+    assert (entry.identity, entry.why, entry.detail, entry.told_by) == ("nobody", "other", repair.WHY, "successor")
 
 
 def test_what_was_not_read_is_not_known() -> None:
