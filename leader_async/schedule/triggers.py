@@ -10,7 +10,7 @@ Rules:
     not at all at times that are left out. `0 */6 * * *` is due at 06:00 by the clock, whatever happened before.
   - Any other asks for *fixed times*, and is due once for each: at the first of two, and for one that is left out at the
     first instant after the gap. Times that become due at one instant are one slot.
-  So it is in Debian's cron, for every change of the clock and not only for those of an hour.
+  Debian's cron has these rules for changes of less than three hours; here they hold for each.
 - Nothing is due before 1970 or after the year 9889.
 
 Why no library reads the expressions: those that know of time zones at all go by naive local times and mend the result.

@@ -78,7 +78,7 @@ NOT_RUN = {
     'ZOOKEEPER_HOME=build/zookeeper-3.9 make test ARGS="tests/conformance tests/integration"': "the tests themselves",
     "make test ARGS='-m \"not campaign\"'": "the tests themselves",
     "python -m tests.bench.units": "measures for minutes",
-    "python -m tests.exhaustive.cron": "walks for an hour; a sample is tests/exhaustive/test_cron.py",
+    "python -m tests.exhaustive.cron": "walks for twenty minutes; a sample is tests/exhaustive/test_cron.py",
     "python -m tests.hostile.fuzz": "goes on until it is stopped",
     "chmod 600": "the system's, and half a command",
     "ulimit -Hn": "the system's",

@@ -151,6 +151,7 @@ def test_each_interval_has_a_specification_of_its_own(one: int, other: int) -> N
     assert every.means(every.spec)
     assert every.means(f"every {one / 1000:g} s"), "as it was written once"
     assert not every.means(f"every {one / 500:g} s")
+    assert parse(f"every {one / 1000:g} s").spec.startswith("every "), "and it can be read"
 
 
 def test_a_cron_trigger_means_what_it_says() -> None:
