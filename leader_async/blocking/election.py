@@ -296,10 +296,12 @@ class Election:
         if self._door.foreign:
             return
         running.cancel()
-        wait([running.result])
-        with self._news:
-            if self._running is running:
-                self._running = None
+        try:
+            wait([running.result])
+        finally:  # who is interrupted here does not wait, and may take part again
+            with self._news:
+                if self._running is running:
+                    self._running = None
 
 
 def _refuse_async(work: object) -> None:

@@ -313,10 +313,12 @@ class Connection:
 
     def confirm_due(self) -> None:
         """Send a confirm if it is time, and see to it that the next one is sent in time."""
-        if self.client.connected:
-            for due_round in self._keeper.rounds(clock.now()):
-                self._send(due_round)
-        self._set_alarm()
+        try:
+            if self.client.connected:
+                for due_round in self._keeper.rounds(clock.now()):
+                    self._send(due_round)
+        finally:  # an error costs a round, and not the alarm for the next one
+            self._set_alarm()
 
     def _set_alarm(self) -> None:
         # While no server is connected nothing can be sent; the next connection begins with a confirm.

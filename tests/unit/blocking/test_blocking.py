@@ -495,3 +495,22 @@ def test_metrics_are_those_of_the_elections_while_the_connection_lives(zookeeper
     with zk, election.lead(LIMIT):
         assert registry.get_sample_value("leader_async_is_leader", {"election": "x"}) == 1
     assert registry.get_sample_value("leader_async_session_connected") is None, "it is closed"
+
+
+def test_who_is_interrupted_while_the_place_is_given_up_may_take_part_again(
+    zk: blocking.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    election = zk.election("x")
+    leading = election.lead()
+    leading.__enter__()
+
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("leader_async.blocking.election.wait", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            leading.__exit__(None, None, None)
+    until(lambda: not election.candidates())
+    with election.lead() as term:
+        assert term.number == 2

@@ -9,6 +9,7 @@ import pytest
 
 from leader_async import Connection, Election, Term, TermEnded, connect
 from leader_async.election.candidacy import Candidacy
+from leader_async.election.keeper import Round
 from leader_async.health import unwell
 from leader_async.testing import ZooKeeper, zookeeper
 
@@ -155,3 +156,33 @@ async def test_the_cleanup_of_work_that_was_cancelled_twice_ends_no_later_run(zk
     assert not second.done()
     clean_up.set()
     assert await second == 2
+
+
+async def test_a_round_that_cannot_be_sent_does_not_end_the_confirms(
+    zk: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error beside the candidacies: the loop's handler hears of it, and the next round is sent in time."""
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context["exception"]))
+    election = zk.election("x", lease=LEASE)
+
+    async def idle(term: Term) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    running = asyncio.create_task(election.run(idle))
+    await until(lambda: election.is_leader)
+    term, real = election.term, zk._send
+    assert term is not None
+
+    def send(due_round: Round) -> None:
+        if not told:
+            raise Bug("while sending")
+        real(due_round)
+
+    monkeypatch.setattr(zk, "_send", send)
+    await until(lambda: told)
+    until_then = term.valid_until
+    await until(lambda: term.valid_until > until_then)
+    assert [type(error) for error in told] == [Bug]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
