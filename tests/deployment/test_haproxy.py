@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ from ..support.zookeeper import classpath, free_ports
 from .launching import ROOT, SHORT, Launcher, eventually, free_base, hosts, polls
 
 CONFIG = ROOT / "deploy" / "haproxy.cfg"
+LISTENERS = 100
+"""Streams that one address may have; the configuration says so."""
 HANDOVER, FAILOVER = 2.0, 3.0
 """Seconds: generous for 0.1, of which HAProxy's checks are most."""
 
@@ -117,6 +120,22 @@ def test_one_port_has_all_replicas_and_the_other_the_leader(balanced: Balanced) 
     leader = balanced.leader()
     assert dict(polls(balanced.leader_only, 6)) == {leader: True}
     assert get(balanced.replicas, "/loadbalancer/healthz", limit=1) is not None
+
+
+def test_one_client_has_a_bound_of_streams_over_both_ports(balanced: Balanced) -> None:
+    with contextlib.ExitStack() as stack:
+
+        def begins(port: int) -> bool:
+            sock = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            sock.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
+            return b" 200 OK\r\n" in sock.recv(4096)
+
+        ports = [balanced.replicas, balanced.leader_only]
+        assert all(begins(ports[number % 2]) for number in range(LISTENERS))
+        assert not any(map(begins, ports))
+        assert len(polls(balanced.replicas, 3)) == 3, "all else goes on"
+        stack.close()
+        eventually(lambda: begins(balanced.replicas), 10, "there is room again")
 
 
 @pytest.mark.parametrize(
