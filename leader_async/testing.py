@@ -70,7 +70,7 @@ class ZooKeeper:
         if self._thread is not None:
             raise UsageError("this ZooKeeper runs already")
         ready: Future[None] = Future()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(ready)), name="zookeeper", daemon=True)
+        self._thread = threading.Thread(target=self._live, args=(ready,), name="zookeeper", daemon=True)
         self._thread.start()
         try:
             ready.result()
@@ -78,15 +78,20 @@ class ZooKeeper:
             self._thread = None
             raise
 
-    async def _serve(self, ready: Future[None]) -> None:
+    def _live(self, ready: Future[None]) -> None:
         try:
-            async with EmbeddedServer(port=self._port, tick=self._tick) as server:
-                self._loop, self._server, self._port = asyncio.get_running_loop(), server, server.port
-                self._stopping = asyncio.Event()
-                ready.set_result(None)
-                await self._stopping.wait()
-        except OSError as error:
-            ready.set_exception(error)
+            asyncio.run(self._serve(ready))
+        except BaseException as error:
+            if ready.done():
+                raise
+            ready.set_exception(error)  # whoever waits for it would do so for ever
+
+    async def _serve(self, ready: Future[None]) -> None:
+        async with EmbeddedServer(port=self._port, tick=self._tick) as server:
+            self._loop, self._server, self._port = asyncio.get_running_loop(), server, server.port
+            self._stopping = asyncio.Event()
+            ready.set_result(None)
+            await self._stopping.wait()
 
     def stop(self) -> None:
         """Hang up on everybody and forget everything. Nothing happens if it does not run."""

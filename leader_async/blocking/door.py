@@ -99,7 +99,11 @@ class Door:
         raise UsageError("this would block the event loop of this thread; use leader_async.connect() in async code")
 
     def start(self) -> None:
-        """Start the loop."""
+        """Start the loop.
+
+        Raises:
+            OSError: it cannot be had: no descriptor is left, for one.
+        """
         ready: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, args=(ready,), name="leader_async", daemon=True)
         self._thread.start()
@@ -107,7 +111,12 @@ class Door:
         self._pid = os.getpid()
 
     def _run(self, ready: Future[None]) -> None:
-        asyncio.run(self._live(ready))
+        try:
+            asyncio.run(self._live(ready))
+        except BaseException as error:
+            if ready.done():
+                raise
+            ready.set_exception(error)  # whoever waits for it would do so for ever
         with self._lock:
             self._ended = True
             left = [*self._running]

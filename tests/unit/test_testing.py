@@ -118,3 +118,18 @@ def test_it_needs_no_event_loop() -> None:
     with pytest.raises(UsageError, match="does not run"):
         _ = server.sessions
     server.stop()
+
+
+@pytest.mark.parametrize("start", ["testing.ZooKeeper().start()", "blocking.connect('127.0.0.1:1').wait_connected()"])
+def test_a_thread_that_cannot_begin_is_told_and_not_waited_for(start: str) -> None:
+    script = f"""
+import resource
+from leader_async import blocking, testing
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))  # an event loop needs more
+try:
+    {start}
+except OSError as error:
+    print(error.strerror)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.stdout, done.returncode) == ("Too many open files\n", 0), done.stderr
