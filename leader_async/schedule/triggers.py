@@ -11,7 +11,7 @@ Rules:
   - Any other asks for *fixed times*, and is due once for each: at the first of two, and for one that is left out at the
     first instant after the gap. Times that become due at one instant are one slot.
   Debian's cron has these rules for changes of less than three hours; here they hold for each.
-- Nothing is due before 1970 or after the year 9889.
+- Nothing is due before 1970, and nothing is looked for after the year 9891.
 
 Why no library reads the expressions: those that know of time zones at all go by naive local times and mend the result.
 """
