@@ -324,6 +324,7 @@ def test_nothing_is_heard_of_a_connection_that_is_down(session: Session) -> None
     session.drop("cut")
     events(session)
     session.drop("again")
+    session.receive_data(DELETED, 1.0)
     assert events(session) == []
 
 
