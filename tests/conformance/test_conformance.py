@@ -17,7 +17,7 @@ from leader_async.zookeeper import messages as m
 from ..conftest import need
 from ..support import reporting
 from ..support.zookeeper import NEWER, Ensemble, Server, classpath, free_ports, version
-from .raw import EVERYWHERE, SINCE_3_9
+from .raw import EVERYWHERE, SINCE_3_9, unreadable
 from .scenarios import SCENARIOS, Stage
 from .talking import Clock, Talker
 
@@ -117,7 +117,8 @@ async def test_a_server_of_3_9_says_the_same(scenario: Scenario, newer: str) -> 
     assert embedded == await perform(scenario, newer, exact=True)
 
 
-@pytest.mark.parametrize("scenario", HERE, ids=lambda scenario: scenario.__name__)
+# An ensemble of 3.9 answers nobody any more after a write that cannot be read.
+@pytest.mark.parametrize("scenario", [one for one in HERE if one is not unreadable], ids=lambda each: each.__name__)
 async def test_an_ensemble_says_the_same(scenario: Scenario, ensemble: str) -> None:
     async with EmbeddedServer(tick=TICK) as server:
         embedded = await perform(scenario, server.address, exact=False)
