@@ -82,7 +82,7 @@ def test_a_frozen_leaders_command_does_not_outlive_its_lease(services: Services,
     services.serve("unguarded")
     os.kill(first.process.pid, signal.SIGSTOP)
     server.expire(server.sessions[0])  # sooner than by itself
-    processes.eventually(lambda: len(first.relatives()) == 2, 3.0)  # the leader and the supervisor
+    eventually(lambda: len(first.relatives()) == 2)  # the leader and the supervisor
     eventually(lambda: services.running(2))
     os.kill(first.process.pid, signal.SIGCONT)
     services.judge()
