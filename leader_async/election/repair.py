@@ -10,9 +10,10 @@ Rules:
 3. The lease is the longest that is known: the one that was asked for, and all that are found in cards and in what is
    left of the record. So whoever led before has stopped when the next one claims: its last confirm that was answered
    was sent before the record was spoilt, hence before anybody could read what is written here.
-4. The term is one more than the highest that is known, so that terms go on rising. Tokens do so by themselves.
+4. The term is one more than the highest that is known. Tokens rise by themselves.
 
-It does not promise anything if a lease was longer than every one that is known: so `--lease` asks for it.
+It does not promise anything if a lease was longer than every one that is known: so `--lease` asks for it. Where neither
+history nor card tells of the last term, a number comes twice, under other tokens.
 """
 
 from __future__ import annotations

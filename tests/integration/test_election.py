@@ -20,6 +20,7 @@ from leader_async import (
     clock,
     connect,
 )
+from leader_async.election import repair
 from leader_async.election.views import LATEST
 from leader_async.zookeeper import messages as m
 
@@ -570,3 +571,22 @@ async def test_a_list_of_more_than_1_mib_is_read(near: Connection, far: Connecti
             assert await first.resign()
             await leads(second)
         await asyncio.gather(*(near.client.request(m.Delete(one)) for one in names))
+
+
+@pytest.mark.parametrize("data", [b"", b"[" * 99_999, b"\xff", b'{"lease":1e308}'])
+async def test_a_record_that_cannot_be_read_is_waited_for_and_put_right(
+    near: Connection, far: Connection, name: str, data: bytes
+) -> None:
+    first, second = near.election(name, lease=1.0), far.election(name, lease=1.0)
+    async with running(first):
+        term = await leads(first)
+        async with running(second):
+            await until(lambda: second.status().state == "queued")
+            await near.client.request(m.SetData(first.parent, data, m.ANY_VERSION))
+            await until(lambda: "blocked" in (first.status().state, second.status().state))
+            assert [first.is_leader, second.is_leader] == [False, False]
+            assert await repair.carry_out(near.client, await repair.plan(near.client, first.parent, 1.0))
+            await until(lambda: first.is_leader or second.is_leader)
+            after = first.term or second.term
+            assert after is not None
+            assert after.token > term.token
