@@ -270,13 +270,17 @@ async def test_a_server_that_serves_only_who_proves_who_they_are(tmp_path: Path,
                 await leads(election)
         async with connect(server.address, timeout=4.0) as zk:
             parts = leader_async.partitions(zk, "shares", count=1)
+
+            async def share(partition: int, term: Term) -> None:
+                await idle(term)
+
             with pytest.raises(AuthFailed, match="serves only who proves who they are"):
                 await zk.election(name).run(idle)
             for _ in range(2):
                 with pytest.raises(AuthFailed, match="check auth=, --zookeeper-auth-file"):
                     await zk.wait_connected()
             with pytest.raises(AuthFailed):
-                await parts.run(idle)  # type: ignore[arg-type]
+                await parts.run(share)
             with pytest.raises(AuthFailed):
                 await zk.election("another").wait_for_leader()
     finally:
