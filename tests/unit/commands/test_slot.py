@@ -40,7 +40,13 @@ class Hosts(Place):
         return (self.folder / "ran").read_text().splitlines() if (self.folder / "ran").exists() else []
 
     def jobs(self) -> str:
-        ask = [sys.executable, *PROGRAM, "jobs", "--zookeeper", self.address, "--election", "beat"]
+        return self._asked("jobs")
+
+    def candidates(self) -> str:
+        return self._asked("candidates")
+
+    def _asked(self, command: str) -> str:
+        ask = [sys.executable, *PROGRAM, command, "--zookeeper", self.address, "--election", "beat"]
         return subprocess.run(ask, cwd=ROOT, capture_output=True, text=True, timeout=30, check=True).stdout
 
 
@@ -116,6 +122,8 @@ def test_a_host_that_dies(hosts: Hosts, unfinished: str, ran: list[str]) -> None
     eventually(lambda: not first.relatives())
     go.touch()
     if unfinished == "leave":
+        # While its place stands, whoever comes says that it is being run, and ends.
+        eventually(lambda: "host-a" not in hosts.candidates())
         second = hosts.host("host-b", *flags)
     assert second.process.wait(30) == 0
     assert ("was begun by host-a, and left unfinished" in second.log()) == (unfinished == "leave")
