@@ -93,10 +93,16 @@ class OneSlot:
             if ended:
                 running.result()
                 return found
-            if not self._leads and (found.over or (not found.claimed and clock.now() > deadline)):
+            if not self._leads and self._may_leave(found, late=clock.now() > deadline):
                 return found
             changes: list[asyncio.Future[None]] = [running, self._election.changes.next()]
             await asyncio.wait(changes, timeout=LOOK, return_when=asyncio.FIRST_COMPLETED)
+
+    def _may_leave(self, found: Fate, *, late: bool) -> bool:
+        if late and not (found.claimed and not found.over):
+            return True
+        # Who runs it stands in the queue. If nobody stands before us, it has died, and we are about to write that down.
+        return found.over and not (found.running and self._election.status().position == 0)
 
     async def _look(self) -> Fate | None:
         """What has become of it, None if that cannot be told now."""

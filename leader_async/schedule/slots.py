@@ -124,11 +124,13 @@ class Fate:
         over: there is nothing left to do about it.
         claimed: somebody has begun it.
         words: the same for people, behind "slot … ".
+        running: nobody has written down how that ended: it is being run, or whoever ran it has died.
     """
 
     over: bool
     claimed: bool
     words: str
+    running: bool = False
 
 
 def fate(once: Once, rules: Rules, ledger: Ledger | None) -> Fate:
@@ -143,7 +145,7 @@ def fate(once: Once, rules: Rules, ledger: Ledger | None) -> Fate:
         return Fate(False, False, "has not been run")
     open_one = ledger.open
     if open_one is not None and open_one.slot == once.slot and not open_one.manual:
-        return Fate(rules.unfinished == "leave", True, f"is being run by {open_one.identity}")
+        return Fate(rules.unfinished == "leave", True, f"is being run by {open_one.identity}", running=True)
     for past in reversed(ledger.past):
         if past.slot == once.slot and not past.manual:
             how = {
