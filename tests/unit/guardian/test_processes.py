@@ -49,7 +49,7 @@ async def heir(server: ZooKeeper) -> AsyncIterator[Election]:
         running = asyncio.create_task(election.run(work))
         try:
             async with asyncio.timeout(10):
-                while election.status().position != 1:
+                while election.status().position is None:  # 0 if who led has gone already
                     await asyncio.sleep(0.005)
             yield election
         finally:
