@@ -71,9 +71,10 @@ class Command:
 
 
 def shape(shown: str) -> str:
-    """What is shown, as a pattern: other numbers, and the other answer to a poll, are as good."""
+    """What is shown, as a pattern: other numbers, another time zone, and the other answer to a poll are as good."""
     text = re.escape(shown.rstrip("\n")).replace("\\-", "-").replace("\\ ", " ")
     text = re.sub(r"\d+", r"\\d+", text)
+    text = re.sub(r"\bCET\b", r"(?:[A-Z]+|[+-]\\d+)", text)
     text = re.sub(r"\b(True|False)\b", "(True|False)", text)
     return re.sub(r"^…$", r"(?:.*\\n)*.*", text.replace("\\\n", "\n"), flags=re.MULTILINE)
 
