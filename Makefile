@@ -55,7 +55,7 @@ chaos-jobs: deps  ## MINUTES=2 of the same on replicas that run jobs (root, Post
 	.venv/bin/python -m tests.campaigns.jobs --minutes $(or $(MINUTES),2) $(ARGS)
 
 bench: deps  ## measure against kazoo, aiozk, Curator and bare sockets; QUICK=1 takes three minutes and keeps to build/
-	.venv/bin/python -m tests.bench $(if $(QUICK),--quick,--report deploy/evidence/benchmark.md --readme README.md) $(ARGS)
+	.venv/bin/python -m tests.bench $(if $(QUICK),--quick,--report deploy/evidence/benchmark.md --page deploy/docs/benchmark.md) $(ARGS)
 
 lint: deps  ## check style and formatting
 	.venv/bin/ruff check $(CODE) && .venv/bin/ruff format --check $(CODE)

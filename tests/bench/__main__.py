@@ -19,7 +19,7 @@ from .bench import Bench
 from .cases.catalogue import CASES, TIMELESS
 from .figures import Figure, compare
 from .pictures import pictures
-from .report import markdown, put_into_readme
+from .report import markdown, put_into_page
 from .systems import LIMIT, OURS, ROOT, SYSTEMS, problem
 
 CASE_LIMIT = 1200.0
@@ -53,9 +53,9 @@ def main() -> int:
     arguments.report.write_text(text)
     for name, svg in pictures(figures).items():
         (arguments.report.parent / name).write_text(svg)
-    if arguments.readme is not None:
+    if arguments.page is not None:
         date = time.strftime("%Y-%m-%d") + (", a quick run: few measurements" if arguments.quick else "")
-        put_into_readme(arguments.readme, figures, date)
+        put_into_page(arguments.page, figures, date)
     say()
     say(text)
     return 1 if any(one.failed and one.system in (OURS, LIMIT, "all") for one in figures) else 0
@@ -105,7 +105,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--report", type=Path, default=ROOT / "build/bench/report.md", help="the report, pictures beside it"
     )
-    parser.add_argument("--readme", type=Path, help="put the short table between this file's markers")
+    parser.add_argument("--page", type=Path, help="put the short table between this page's markers")
     arguments = parser.parse_args()
     unknown = set(arguments.systems) - set(SYSTEMS)
     if unknown:

@@ -1,4 +1,4 @@
-"""What was measured, as Markdown: the whole report, and the short table of the README."""
+"""What was measured, as Markdown: the whole report, and the short table of the page How fast."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def markdown(figures: Sequence[Figure], command: str, date: str, missing: Mappin
 
 
 def short(figures: Sequence[Figure], date: str) -> str:
-    """The handful of lines that matter, for the README."""
+    """The handful of lines that matter, for the page How fast."""
     by = {(one.case, one.system): one for one in figures}
     systems = [system for system in SYSTEMS if any(one.system == system for one in figures)]
     lines = _head("", systems)
@@ -99,7 +99,7 @@ def short(figures: Sequence[Figure], date: str) -> str:
     return "\n".join([about, "", *lines, "", *tail]).rstrip() + "\n"
 
 
-def put_into_readme(path: Path, figures: Sequence[Figure], date: str) -> None:
+def put_into_page(path: Path, figures: Sequence[Figure], date: str) -> None:
     """Replace what stands between the markers."""
     before, found, rest = path.read_text().partition(BEGIN)
     _, also, after = rest.partition(END)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,7 +16,7 @@ from .bench import Bench
 from .cases.handover import handovers
 from .figures import Figure, compare
 from .pictures import draw, pictures
-from .report import BEGIN, END, markdown, put_into_readme
+from .report import BEGIN, END, markdown, put_into_page
 from .systems import LIMIT, OURS
 
 CASE = "handover, 5 candidates, 1 server"
@@ -68,15 +69,22 @@ def test_pictures_are_well_formed_and_readable_on_both_backgrounds() -> None:
         assert "prefers-color-scheme:dark" in svg
 
 
-def test_the_readme_gets_the_short_table_between_its_markers(tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    put_into_readme(readme, figures(), "2026-01-01")
-    text = readme.read_text()
+def test_the_page_gets_the_short_table_between_its_markers(tmp_path: Path) -> None:
+    page = tmp_path / "benchmark.md"
+    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    put_into_page(page, figures(), "2026-01-01")
+    text = page.read_text()
     assert text.startswith(f"before\n{BEGIN}\nMedians")
     assert text.endswith(f"{END}\nafter\n")
     assert "\nold\n" not in text
     assert "| 3 ms (1.5) | failed | 2 ms |" in text
-    readme.write_text("no markers")
+    page.write_text("no markers")
     with pytest.raises(ValueError, match="has no lines"):
-        put_into_readme(readme, figures(), "2026-01-01")
+        put_into_page(page, figures(), "2026-01-01")
+
+
+def test_make_bench_writes_into_a_page_that_has_the_markers() -> None:
+    root = Path(__file__).parents[2]
+    (page,) = re.findall(r"--page (\S+\.md)", (root / "Makefile").read_text())
+    _, _, rest = (root / page).read_text().partition(f"\n{BEGIN}\n")
+    assert f"\n{END}\n" in rest

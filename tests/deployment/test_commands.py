@@ -24,12 +24,11 @@ from deploy.servers import DEBIAN_JARS
 from ..conftest import need
 from ..support import world
 from ..support.certificates import Authority
-from ..support.readme import PAGES, README, ROOT, Command, Taken, begins, examples, section
+from ..support.readme import PAGES, ROOT, Command, Taken, begins, examples, section
 from ..support.world import INSTALLED, World
 from .launching import eventually
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("on_linux")]
-OPERATING, MIGRATING = ROOT / "deploy/README.md", ROOT / "deploy/MIGRATING.md"
 TOKEN = "a token of sixteen or more"
 
 ELSEWHERE = {
@@ -86,14 +85,14 @@ NOT_RUN = {
 """What no test can run, and why."""
 
 PAGE = Taken([*PAGES, ROOT / "tests/README.md"])
-TWO, WALK = PAGE.block(README, "Two commands"), PAGE.block(README, "A walk through it")
-JOBS, ANY = PAGE.block(README, "Jobs"), PAGE.block(README, "A command in one place at a time")
+TWO, WALK = PAGE.block("Two commands"), PAGE.block("A walk through it")
+JOBS, ANY = PAGE.block("Jobs"), PAGE.block("A command in one place at a time")
 STATUS, DOCTOR = PAGE.one("leader-async status"), PAGE.one("leader-async doctor")
-WHY = PAGE.block(README, "Why did leadership move?")
-ASKING = PAGE.block(OPERATING, "Who leads, and why")
-SIZING = PAGE.block(OPERATING, "Sizing")
-SYSTEMD = PAGE.block(OPERATING, "systemd")
-POLL = PAGE.block(MIGRATING, "From a service that is polled")
+WHY = PAGE.block("Why did leadership move?")
+ASKING = PAGE.block("Who leads, and why")
+SIZING = PAGE.block("Sizing")
+SYSTEMD = PAGE.block("systemd")
+POLL = PAGE.block("From a service that is polled")
 LEADER_STATUS = PAGE.one("curl localhost:5001/leader/status")
 LISTING, JAVA = PAGE.one("zkCli.sh ls"), PAGE.one("leader-async run --election reports -- java")
 ZOOKEEPER, GUARD = PAGE.one("leader-async zookeeper"), PAGE.one("leader-async guard")
@@ -197,7 +196,7 @@ async def main():
 
 asyncio.run(main())
 """
-"""The two jobs of the README: one has run since somebody asked for it, the other has done its work once, and failed."""
+"""The two jobs of the page Jobs: one has run since somebody asked for it, the other has done its work, and failed."""
 
 
 # -- typed -------------------------------------------------------------------------------------------------------------
@@ -270,7 +269,7 @@ def test_who_is_polled_dies_and_why_is_told(here: World) -> None:
     assert here.run(poll.text) == poll.shown.rstrip()
 
     image = (ROOT / "deploy/Dockerfile").read_text()
-    (entry,) = examples(section(README, "The guardian"), "dockerfile")
+    (entry,) = examples(section("The guardian"), "dockerfile")
     assert entry in image
     guard = shlex.join(word for words in re.findall(r" (\[.*\])", entry) for word in json.loads(words))
     assert guard.startswith(GUARD)

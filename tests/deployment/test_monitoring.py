@@ -22,7 +22,7 @@ from leader_async.web import create_app
 
 from ..conftest import need
 from ..support.prometheus import REMEDY, ROOT, program
-from ..support.readme import README
+from ..support.readme import section
 
 RULES = ROOT / "deploy" / "prometheus" / "alerts.yml"
 CONFIG = ROOT / "deploy" / "prometheus" / "prometheus.yml"
@@ -106,8 +106,7 @@ def test_labels_take_few_values(scrape: str) -> None:
 
 
 def test_every_metric_is_documented_and_nothing_else_is(scrape: str) -> None:
-    section = README.read_text().partition("\n## Metrics\n")[2].partition("\n## ")[0]
-    rows = set(re.findall(r"^\| `(\w+)", section, re.MULTILINE))
+    rows = set(re.findall(r"^\| `(\w+)", section("Metrics"), re.MULTILINE))
     assert rows == {name.removeprefix("leader_async_") for name in families(scrape)}
 
 

@@ -22,7 +22,7 @@ from leader_async.web import require_token
 
 from ..conftest import need
 from ..support.postgres import Postgres, programs
-from ..support.readme import README, example
+from ..support.readme import example
 
 __all__ = ["zookeeper"]
 
@@ -514,10 +514,10 @@ async def test_who_waits_too_long_for_another_process_is_told_to_come_back(postg
     assert await history(postgres) == [5, 6]
 
 
-async def test_the_readme_s_example_runs(postgres: Postgres, zookeeper: ZooKeeper) -> None:
+async def test_the_pages_example_runs(postgres: Postgres, zookeeper: ZooKeeper) -> None:
     names: dict[str, Any] = {}
-    code = example("Writes that a late leader cannot make").replace("postgresql://db/reports", postgres.dsn)
-    exec(compile(code, README, "exec"), names)
+    code = example("Fencing").replace("postgresql://db/reports", postgres.dsn)
+    exec(compile(code, "deploy/docs/fencing.md", "exec"), names)
     connection = await asyncpg.connect(postgres.dsn)
     await connection.execute("DROP TABLE IF EXISTS reports; CREATE TABLE reports (made_by bigint)")
     await connection.execute("INSERT INTO reports VALUES (0)")

@@ -55,7 +55,7 @@ async def test_an_election_over_tls(secured: Secured, name: str) -> None:
                 assert str(zk.client.status().encryption).startswith("TLSv1.")
 
 
-async def test_the_example_of_the_readme(secured: Secured, name: str, tmp_path: Path) -> None:
+async def test_the_example_of_the_page(secured: Secured, name: str, tmp_path: Path) -> None:
     (tmp_path / "zookeeper").write_text("geheim-7391\n")
     code = example("Credentials and TLS").replace("zk1:2281,zk2:2281,zk3:2281", f"localhost:{secured.secure}")
     for page, here in {

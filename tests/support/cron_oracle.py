@@ -1,7 +1,7 @@
 """When cron expressions are due, found by looking at the clock: an oracle that knows nothing of `leader_async`.
 
 It goes through a stretch of time minute by minute (or second by second) and asks what the clock shows, by zoneinfo, and
-whether the expression asks for that. Rules, as README has them:
+whether the expression asks for that. Rules, as deploy/docs/jobs.md has them:
 
 - If the minute or the hour begins with `*`, or there are seconds, it is due whenever the clock shows what is asked for.
 - Else it is due once for each time that is asked for: when the clock first shows it, or first shows a later one.

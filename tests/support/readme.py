@@ -1,4 +1,7 @@
-"""The README's and the pages' examples and commands, to be run as they stand there."""
+"""The pages: README.md and all below deploy/, their sections, and their examples and commands, to be run as they stand.
+
+A section is named by its heading alone, whichever page has it. A page's title is the heading of the whole page.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,9 @@ from pathlib import Path
 import leader_async
 
 ROOT = Path(leader_async.__file__).parent.parent
-README = ROOT / "README.md"
-PAGES = (README, *sorted(ROOT.glob("deploy/*.md")))
+README, INDEX = ROOT / "README.md", ROOT / "deploy/docs/README.md"
+DOCS = tuple(sorted(ROOT.glob("deploy/docs/**/*.md")))
+PAGES = (README, *sorted(ROOT.glob("deploy/*.md")), *DOCS)
 SERVERS = "zk1:2181,zk2:2181,zk3:2181"
 
 CONSOLE = "console|sh|bash|shell"
@@ -22,16 +26,47 @@ PROGRAM = re.compile(
 """How a command begins that stands in the text or in a table."""
 
 
+def name(page: Path) -> str:
+    """What a page is called: its path in the repository."""
+    return page.relative_to(ROOT).as_posix()
+
+
 def example(heading: str, servers: str = SERVERS) -> str:
-    """The first Python example below a heading of the README, to be run against these ZooKeeper servers."""
-    found = examples(section(README, heading), "python")
+    """The first Python example below a heading, to be run against these ZooKeeper servers."""
+    found = examples(section(heading), "python")
     assert found, f"no example below {heading!r}"
     return found[0].replace(SERVERS, servers)
 
 
-def section(page: Path, heading: str) -> str:
-    """What stands below a heading of a page."""
-    return page.read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+def sections(text: str) -> list[tuple[int, str, str]]:
+    """A page's headings: how deep each is, its words, and what stands below it until the next one of any depth."""
+    found: list[tuple[int, str, str]] = []
+    for part in re.split(r"(^```.*?^```)", text, flags=re.DOTALL | re.MULTILINE):
+        pieces = [part] if part.startswith("```") else re.split(r"^(?=#+ )", part, flags=re.MULTILINE)
+        for piece in pieces:
+            if head := re.match(r"(#+) (.*)\n?", piece):
+                found.append((len(head[1]), head[2], piece[head.end() :]))
+            elif found:
+                depth, heading, below = found[-1]
+                found[-1] = (depth, heading, below + piece)
+    return found
+
+
+def section(heading: str, pages: Iterable[Path] = PAGES) -> str:
+    """What stands below the one heading of these words, deeper headings included."""
+    found: list[str] = []
+    for page in pages:
+        inside = 0  # how deep the section is that is being read
+        for depth, words, below in sections(page.read_text()):
+            if inside and depth > inside:
+                found[-1] += f"{'#' * depth} {words}\n{below}"
+            elif words == heading:
+                inside = depth
+                found.append(below)
+            else:
+                inside = 0
+    assert len(found) == 1, f"{len(found)} sections are called {heading!r}"
+    return found[0]
 
 
 def examples(text: str, language: str) -> list[str]:
@@ -46,8 +81,7 @@ def prose(text: str) -> str:
 
 def anchors(text: str) -> set[str]:
     """What a link may point to: each heading in lower case, without punctuation, with hyphens for spaces."""
-    headings = re.findall(r"^#+ (.*)$", prose(text), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for _, heading, _ in sections(text)}
 
 
 # -- commands ----------------------------------------------------------------------------------------------------------
@@ -111,9 +145,9 @@ class Taken:
         """What nobody took, nor anything that begins with it."""
         return {one.text for one in self.all if not begins(one.text, self._taken)}
 
-    def block(self, page: Path, heading: str) -> list[Command]:
+    def block(self, heading: str) -> list[Command]:
         """Take the console's commands below a heading."""
-        found = console(section(page, heading))
+        found = console(section(heading, self._pages))
         assert found, f"no commands below {heading!r}"
         self._taken |= {one.text for one in found}
         return found

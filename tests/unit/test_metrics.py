@@ -191,7 +191,7 @@ async def test_several_applications_in_one_process_do_not_meet() -> None:
             assert (await client.get("/leader/metrics")).status == 404, "metrics are of a replica"
 
 
-def test_the_example_of_the_readme(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_example_of_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
     registry = CollectorRegistry()
     monkeypatch.setattr(prometheus_client, "REGISTRY", registry)
     zk = connect("127.0.0.1:1")

@@ -83,8 +83,8 @@ def test_it_runs_once_in_all_and_the_others_end_at_once(hosts: Hosts) -> None:
     assert "beat  (every 86400 s)  done at " in hosts.jobs()
 
 
-def test_the_readmes_crontab_on_three_hosts(hosts: Hosts) -> None:
-    (line,) = readme.examples(readme.section(readme.README, "A command once for each slot"), "crontab")
+def test_the_pages_crontab_on_three_hosts(hosts: Hosts) -> None:
+    (line,) = readme.examples(readme.section("A command once for each slot"), "crontab")
     program, *arguments = shlex.split(line)[5:]
     assert program == "leader-async"
     script = hosts.folder / arguments[-1]

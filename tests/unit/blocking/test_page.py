@@ -1,4 +1,4 @@
-"""The README's example, as it stands there."""
+"""The example of the page Code that blocks, as it stands there."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import pytest
 
 from leader_async.testing import ZooKeeper, zookeeper
 
-from ...support.readme import README, example
+from ...support.readme import example
 
 __all__ = ["zookeeper"]
 
 
 def test_the_example_runs(zookeeper: ZooKeeper, capsys: pytest.CaptureFixture[str]) -> None:
-    code = example("In code that blocks", servers=zookeeper.address)
-    exec(compile(code, README, "exec"), {})
+    code = example("Code that blocks", servers=zookeeper.address)
+    exec(compile(code, "deploy/docs/blocking.md", "exec"), {})
     printed = capsys.readouterr().out
     assert re.fullmatch(r"making the daily report, token (\d+)\nmaking the weekly report, token \1\n", printed)
     assert not zookeeper.sessions
