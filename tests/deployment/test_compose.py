@@ -102,13 +102,15 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         "LEADER_ASYNC_LEASE": "2",
         "LEADER_ASYNC_RESIGN_TOKEN": TOKEN,
     }
+    forward = os.environ.get("LEADER_ASYNC_TEST_FORWARD")
+    if forward:  # the engine's loopback interface is another one than ours, and nothing leads there
+        variables["ADDRESS"] = "0.0.0.0"
     launcher = Launcher(tmp_path_factory.mktemp("docker"), free_base(), variables)
     one = Project(launcher)
     try:
         began = time.monotonic()
         one.up(5)
         measured("docker compose up --build --wait, 9 containers", time.monotonic() - began)
-        forward = os.environ.get("LEADER_ASYNC_TEST_FORWARD")
         if forward:
             command = [word.replace("{port}", str(one.port)) for word in shlex.split(forward)]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=30)
