@@ -92,6 +92,25 @@ async def awaited(work: Callable[..., Awaitable[T]], *arguments: object) -> T:
     return await returned
 
 
+async def finished(returned: Awaitable[object], work: object) -> None:
+    """Await what a job's function has returned.
+
+    `sys.exit()` in it fails the job, as it does in a function for a thread. In a task it would end the event loop, and
+    with it the lead and every other job.
+
+    Args:
+        returned: what a call of it has returned.
+        work: what was called.
+
+    Raises:
+        RuntimeError: it has called `sys.exit()`.
+    """
+    try:
+        await returned
+    except SystemExit as error:
+        raise RuntimeError(f"{_name(work)} raised {told(error)}") from error
+
+
 def refuse_unrun(returned: object, work: object) -> None:
     """Make sure that what the work returned is no coroutine or generator, of which nothing has run.
 

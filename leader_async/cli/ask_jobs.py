@@ -33,7 +33,9 @@ async def _run_now(target: Target, name: str, token: str) -> dict[str, Any]:
     status, body = await fetch(target, f"/leader/jobs/{name}/run", method="POST", token=token)
     if status == 202:
         return dict(body)
-    raise (Refused if status in (401, 403, 404, 409) else Away)(f"{status}: {body.get('error', body)}")
+    if status in (401, 403, 404, 409) or "is_leader" in body:
+        raise asking.refusal(target, status, body)
+    raise Away(f"{target.url} answers {status}: {body.get('error', 'nothing that is understood')}")
 
 
 async def _reset(target: Target, name: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from . import asking
-from .asking import Refused, Target, ask, fetch, in_time, page, say, token_for
+from .asking import Target, ask, fetch, in_time, page, say, token_for
 from .exits import Exit, complain
 
 
@@ -148,7 +148,5 @@ def resign(resign_token_file: str | None, **options: Any) -> None:
 async def _resign(target: Target, token: str) -> tuple[Any, str]:
     code, body = await fetch(target, "/leader/resign", method="POST", token=token)
     if code != 200:
-        leader = body.get("leader_address") or body.get("leader") if code == 503 else None
-        hint = f"; {leader} leads, ask that one" if leader else ""
-        raise Refused(f"{target.url} answers {code}: {body.get('error', 'it does not lead')}{hint}")
+        raise asking.refusal(target, code, body)
     return body, f"{body['identity']} has resigned from term {body['term']}"

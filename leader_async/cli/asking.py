@@ -201,6 +201,19 @@ async def fetch(target: Target, path: str, *, method: str = "GET", token: str | 
         raise Away(f"{url} cannot be asked: {error or 'no answer in time'}") from error
 
 
+def refusal(target: Target, code: int, body: dict[str, Any]) -> Refused:
+    """Why a replica does not do what only the leader can; and who leads, if it knows.
+
+    Args:
+        target: whom we asked.
+        code: the status of its answer.
+        body: the rest of it.
+    """
+    leader = body.get("leader_address") or body.get("leader") if code == 503 else None
+    hint = f"; {leader} leads, ask that one" if leader else ""
+    return Refused(f"{target.url} answers {code}: {body.get('error', 'it does not lead')}{hint}")
+
+
 async def events(target: Target) -> AsyncIterator[tuple[str, Any]]:
     """What a replica tells from now on: names and data of its events, for ever.
 

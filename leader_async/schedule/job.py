@@ -27,6 +27,7 @@ from ..election.election import Election
 from ..election.term import Term
 from ..errors import (
     BadVersion,
+    CommandFailed,
     ConnectionLost,
     LedgerError,
     NodeExists,
@@ -267,9 +268,11 @@ class Job:
         self.tally.ended(ending.outcome, clock.now() - began)
         if ending.finished:
             if ending.error is not None:
+                # A command's status says it all: whoever gets the log by mail each night wants no traceback of ours.
+                where = None if isinstance(ending.cause, CommandFailed) else ending.cause
                 log.error(
                     "%s: attempt %d at %s failed: %s",
-                    rules.name, run.attempt, slot.isoformat(), ending.error, exc_info=ending.cause,
+                    rules.name, run.attempt, slot.isoformat(), ending.error, exc_info=where,
                     extra=self._fields("job_failed", run),
                 )  # fmt: skip
             self._unclosed = start, ending.error

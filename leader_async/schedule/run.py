@@ -22,7 +22,7 @@ from typing import TypeAlias
 from ..commands.command import carry_out
 from ..election.term import Term
 from ..errors import CommandFailed, TermEnded
-from ..work import called, is_async, refuse_unrun, told
+from ..work import called, finished, is_async, refuse_unrun, told
 from .ledger import Outcome
 
 JobWork: TypeAlias = Callable[["JobRun"], Awaitable[object] | object]
@@ -168,7 +168,7 @@ async def attempt(work: JobWork, run: JobRun, timeout: float | None, threads: Ex
 async def _carry_out(work: JobWork, run: JobRun, threads: Executor) -> None:
     returned = _begin(work, run) if is_async(work) else await _in_thread(work, run, threads)
     if inspect.isawaitable(returned):
-        await returned
+        await finished(returned, work)
     else:
         refuse_unrun(returned, work)
 

@@ -94,7 +94,9 @@ class Feed:
     def _seen(self, change: Change, problem: str) -> None:
         """Tell who stands in the queue now."""
         if change.connected and not problem:
-            self._missing.stands(((one.identity, one.address) for one in change.queue), time.time())
+            # A ghost is no replica: nobody misses it.
+            there = ((one.identity, one.address) for one in change.queue if not one.ghost)
+            self._missing.stands(there, time.time())
         else:
             self._missing.unknown(time.time())
         self._queue = _queue(change, problem)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from leader_async import UsageError
-from leader_async.work import awaited, called, check, check_async, is_async, refuse_unrun, told
+from leader_async.work import awaited, called, check, check_async, finished, is_async, refuse_unrun, told
 
 
 async def coroutine(run: object) -> str:
@@ -182,3 +182,11 @@ def test_a_failure_reads_whatever_its_own_methods_do() -> None:
 
     assert told(ValueError("so")) == "ValueError: so"
     assert told(Silent()) == "Silent: its text cannot be had (KeyError)"
+
+
+async def test_a_job_that_exits_ends_no_event_loop() -> None:
+    async def leaves() -> None:
+        raise SystemExit(4)
+
+    with pytest.raises(RuntimeError, match="leaves raised SystemExit: 4"):
+        await finished(leaves(), leaves)

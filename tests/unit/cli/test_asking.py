@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from leader_async import Connection, Election, Term, UsageError, connect
+from leader_async import Connection, Election, Schedule, Term, UsageError, connect
 from leader_async.cli import instants
 from leader_async.cli.ask_status import in_words
 from leader_async.cli.exits import Exit
@@ -159,8 +159,10 @@ async def test_watch_tells_each_change(zookeeper: ZooKeeper, leader: tuple[Conne
 
 
 @asynccontextmanager
-async def replica(zk: Connection, election: Election, port: int = 0) -> AsyncIterator[int]:
-    runner = web.AppRunner(create_app(election, zk))
+async def replica(
+    zk: Connection, election: Election, port: int = 0, *, token: str | None = None, schedule: Schedule | None = None
+) -> AsyncIterator[int]:
+    runner = web.AppRunner(create_app(election, zk, resign_token=token, schedule=schedule))
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", port).start()
@@ -213,6 +215,24 @@ async def test_nobody_there_is_told_in_time() -> None:
     assert "does not answer within 0.5 s" in answers[0][2]
     assert "cannot be asked" in answers[3][2]
     assert all(err.count("\n") == 1 for _, _, err in answers), "one line"
+
+
+async def test_a_replica_that_does_not_lead_names_who_does(
+    zookeeper: ZooKeeper, leader: tuple[Connection, Election]
+) -> None:
+    async with connect(zookeeper.address) as zk:
+        election = zk.election("leader", identity="b", lease=0.5)
+        jobs = Schedule(election)
+        jobs.every(3600, name="nightly")(lambda run: None)
+        running = asyncio.create_task(jobs.run())
+        await until(lambda: election.status().leader == "a")
+        async with replica(zk, election, token=TOKEN, schedule=jobs) as port:
+            code, out, err = await command("jobs", "nightly", "--now", "--url", f"http://127.0.0.1:{port}",
+                                           RESIGN_TOKEN=TOKEN)  # fmt: skip
+        running.cancel()
+        await asyncio.wait([running])
+    assert (code, out) == (1, "")
+    assert "answers 503: it does not lead; http://a leads, ask that one" in err
 
 
 async def test_a_replica_without_zookeeper_does_not_say_who_leads() -> None:

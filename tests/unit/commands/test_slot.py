@@ -102,6 +102,7 @@ def test_the_pages_crontab_on_three_hosts(hosts: Hosts) -> None:
 def test_it_ends_as_its_command_does_and_those_who_come_late_by_0(hosts: Hosts) -> None:
     first = hosts.host("host-a", "--cron", "0 3 * * *", "--tz", "Europe/Berlin", script="exit 7")
     assert first.process.wait(30) == 7
+    assert "Traceback" not in first.log(), "the status says it all"
     late = hosts.host("host-b", "--cron", "0 3 * * *", "--tz", "Europe/Berlin")
     assert late.process.wait(30) == 0
     assert "was run by host-a, and has failed: CommandFailed: sh ended with status 7" in late.log()

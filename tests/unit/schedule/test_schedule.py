@@ -48,11 +48,11 @@ async def running(jobs: Schedule) -> AsyncIterator[asyncio.Task[None]]:
         await asyncio.wait([task])
 
 
-async def status(jobs: Schedule, wanted: Callable[[JobStatus], object]) -> JobStatus:
+async def status(jobs: Schedule, wanted: Callable[[JobStatus], object], name: str = "job") -> JobStatus:
     """The job's status once it is as wanted."""
     async with asyncio.timeout(10):
         while True:
-            found = await jobs.job("job")
+            found = await jobs.job(name)
             if found is not None and wanted(found):
                 return found
             await asyncio.sleep(0.002)
@@ -639,6 +639,24 @@ async def test_whatever_a_function_raises_has_failed(zookeeper: ZooKeeper, error
             found = await status(jobs, lambda job: len(job.past) >= 2)
         assert not election.is_leader
     assert (found.past[0].outcome, found.past[0].error) == ("failed", told)
+
+
+async def test_a_job_that_exits_has_failed_and_the_others_go_on(zookeeper: ZooKeeper) -> None:
+    async with connected(zookeeper) as (_, election):
+        jobs = Schedule(election)
+
+        @jobs.every(0.1)
+        async def exits(run: JobRun) -> None:
+            raise SystemExit(4)
+
+        @jobs.every(0.1)
+        async def goes_on(run: JobRun) -> None: ...
+
+        async with running(jobs):
+            found = await status(jobs, lambda job: len(job.past) >= 2, "exits")
+            await status(jobs, lambda job: len(job.past) >= 2, "goes_on")
+            assert election.is_leader
+    assert (found.past[0].outcome, found.past[0].error) == ("failed", "RuntimeError: exits raised SystemExit: 4")
 
 
 async def test_what_a_function_returns_is_awaited(zookeeper: ZooKeeper) -> None:

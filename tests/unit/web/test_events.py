@@ -467,6 +467,11 @@ async def test_who_leaves_the_queue_is_missing_until_it_is_back(
                     assert await newcomer.until("queue") == told
                 standing = asyncio.create_task(election.run(idle))
                 await listener.until("queue", lambda data: len(data["queue"]) == 2 and missing()(data))
+                # Nobody misses a ghost that was evicted.
+                await other.client.request(m.Create("/ELECTION/x/ghost-n_0000000009"))
+                await listener.until("queue", lambda data: len(data["queue"]) == 3)
+                await other.client.request(m.Delete("/ELECTION/x/ghost-n_0000000009"))
+                await listener.until("queue", lambda data: len(data["queue"]) == 2 and missing()(data))
                 standing.cancel()
                 await asyncio.wait([standing])
             await listener.until("queue", missing("b"))
