@@ -29,7 +29,8 @@ T = TypeVar("T")
 
 EXITS = """\b
 Exit codes: 0 done, 1 the answer is no (nobody leads, nothing was found, it cannot be read, refused), 2 wrong usage,
-6 ZooKeeper or the replica did not answer within --timeout, 77 ZooKeeper does not let us look.
+6 ZooKeeper or the replica did not answer within --timeout, or the replica has lost ZooKeeper,
+77 ZooKeeper does not let us look.
 """
 SETTINGS = {"auto_envvar_prefix": "LEADER_ASYNC", "max_content_width": 100, "help_option_names": ["-h", "--help"]}
 
