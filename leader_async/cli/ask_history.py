@@ -17,22 +17,27 @@ from .instants import instant
 
 
 async def _entries(target: Target) -> tuple[list[TermEntry], str]:
-    """The terms, and why nobody can tell who leads now."""
+    """The terms, and why nobody can tell who leads now, or why nobody does."""
     if target.url is not None:
         rows, known = await page(target, "/history"), await page(target, "/status")
-        return [TermEntry(**row) for row in rows], known.get("problem", "")
-    from ..election.views import read_queue
+        problem = known.get("problem")
+        return [TermEntry(**row) for row in rows], f"nobody can tell who leads now: {problem}" if problem else ""
+    from ..election.views import read_queue, waited_out
 
     async with asking.election_of(target) as (zk, election):
         found: list[TermEntry] = await in_time(target, election.history())
-        _, problem = await in_time(target, read_queue(zk.client, election.parent, all_candidates=False))
-        return found, str(problem or "")
+        queue = await in_time(target, read_queue(zk.client, election.parent, all_candidates=False))
+        if queue.lost is not None and queue.lost.put_right:
+            return found, f"nobody leads now: {waited_out(queue.lost)}"
+        return found, f"nobody can tell who leads now: {queue.problem}" if queue.problem else ""
 
 
 def _line(entry: TermEntry) -> str:
     gap = "" if entry.leaderless_ms is None else f"; nobody led for {span(entry.leaderless_ms / 1000)}"
     gap += " or longer" if entry.at_least else ""
     why = f"{entry.why}{': ' + entry.detail if entry.detail else ''}{gap}" if entry.why else ""
+    if entry.put_right:
+        why = f"{entry.detail}; a lease {'was' if entry.why else 'is'} waited out"
     who = entry.identity or "?"
     ended = clock_time(entry.ended) if entry.why else ""
     return f"{entry.term:>4}  {clock_time(entry.began):<23}  {ended:<23}  {who}  {why}".rstrip()
@@ -67,7 +72,7 @@ def why(at: str | None, **options: Any) -> None:
 
 def _warn(problem: str) -> None:
     if problem:
-        complain(f"nobody can tell who leads now: {problem}")
+        complain(problem)
 
 
 async def _why(target: Target, wanted: float | None) -> None:

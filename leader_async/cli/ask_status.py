@@ -20,15 +20,15 @@ def _line(one: dict[str, Any]) -> str:
     return f"{one['position'] + 1:>3}  {one['identity']}  {one['address'] or '-'}{leads}{ghost}"
 
 
-async def queue_of(target: Target) -> tuple[list[dict[str, Any]], str]:
-    """The candidates in the order of the queue, and why nobody can tell which of them leads."""
+async def queue_of(target: Target) -> tuple[list[dict[str, Any]], str, str]:
+    """The candidates in the order of the queue, why nobody can tell which of them leads, and what is waited for."""
     if target.url is not None:
-        return await page(target, "/candidates"), (await page(target, "/status")).get("problem", "")
-    from ..election.views import read_queue
+        return await page(target, "/candidates"), (await page(target, "/status")).get("problem", ""), ""
+    from ..election.views import read_queue, waited_out
 
     async with asking.election_of(target) as (zk, election):
-        queue, problem = await in_time(target, read_queue(zk.client, election.parent))
-        return [asdict(one) for one in queue], str(problem or "")
+        queue, problem, lost = await in_time(target, read_queue(zk.client, election.parent))
+        return [asdict(one) for one in queue], str(problem or ""), waited_out(lost) if lost else ""
 
 
 @click.command(epilog=asking.EXITS, context_settings=asking.SETTINGS)
@@ -41,13 +41,14 @@ def status(**options: Any) -> None:
         text, code = in_words(known, time.time())
         say(target, known, text)
         raise SystemExit(code)
-    queue, problem = ask(queue_of(target))
+    queue, problem, waiting = ask(queue_of(target))
     leader = next((one for one in queue if one["is_leader"]), None)
     who = f"nobody leads {target.election}"
     if leader is not None:
         who = f"{leader['identity']} leads {target.election}, term {leader['term']}, token {leader['token']}"
     data = {"election": target.election, "leader": leader, "candidates": len(queue), "problem": problem}
-    say(target, data, f"{who}; {len(queue)} in the queue" + (f"; {problem}" if problem else ""))
+    data["waiting"] = waiting
+    say(target, data, "; ".join(filter(None, [who, f"{len(queue)} in the queue", problem, waiting])))
     if leader is None:
         raise SystemExit(Exit.NO)
 
@@ -82,7 +83,7 @@ def in_words(known: dict[str, Any], now: float) -> tuple[str, Exit]:
 def candidates(**options: Any) -> None:
     """The queue, first first."""
     target = Target(**options)
-    queue, problem = ask(queue_of(target))
+    queue, problem, _ = ask(queue_of(target))
     say(target, queue, *(map(_line, queue) if queue else [f"nobody stands in the queue of {target.election}"]))
     if problem:
         complain(f"nobody can tell who of them leads: {problem}")

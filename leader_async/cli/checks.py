@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from ..election.history import NAME
 from ..election.queue import in_order
-from ..election.views import Candidate
+from ..election.record import Record, State
+from ..election.views import Candidate, waited_out
 from ..zookeeper.messages import Access, Permission
 from ..zookeeper.wire import FRAME_LIMIT, REQUEST_LIMIT
 
@@ -128,18 +129,18 @@ def server(name: str, answer: str | None, granted: float) -> list[Finding]:
     return [Finding(OK, about, f"a tick of {tick:g} s" + (f", cut off for {limit:g} s at most" if limit else ""))]
 
 
-def queue(candidates: Sequence[Candidate], holder: str | None) -> list[Finding]:
+def queue(candidates: Sequence[Candidate], record: Record) -> list[Finding]:
     """The queue: who leads, and what stands in it that should not.
 
     Args:
         candidates: in the order of the queue.
-        holder: znode that the record names as the holder, None if nobody holds.
+        record: the election's.
     """
     names = {one.znode for one in candidates}
     found = []
-    if holder is not None and holder not in names:
-        text = f"the record is held by {holder}, which is gone: somebody waits its lease out; ask again in some seconds"
-        found.append(Finding(WARN if candidates else FAIL, "record", text if candidates else text + ", or start one"))
+    if record.state is State.HELD and record.holder not in names:
+        level, remedy = (WARN, "") if candidates else (FAIL, "; start a replica")
+        found.append(Finding(level, "record", waited_out(record) + remedy))
     for one in candidates:
         if one.ghost:
             text = f"{one.znode} belongs to no session and will never go; who stands behind it never leads: "

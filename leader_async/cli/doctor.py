@@ -12,6 +12,7 @@ import click
 
 from .. import clock
 from . import asking, checks
+from . import options as options_of
 from .asking import Refused, Target, ask, clock_time, in_time
 from .checks import FAIL, OK, WARN, Finding
 from .exits import Exit, tell
@@ -25,15 +26,19 @@ CONFIRMS = 5
 @asking.flags
 @click.option(
     "--lease",
-    default=3.0,
-    show_default=True,
+    default=None,
     type=click.FloatRange(0.1, 86400),
     metavar="SECONDS",
-    help="The lease that the replicas are given; with --repair the longest that one of them was given.",
+    help="The lease that the replicas are given; with --repair the longest that one of them was given, whatever what "
+    "is left of the record says.  [default: 3]",
 )
-@click.option("--repair", is_flag=True, help="Put right a record that cannot be read, after asking.")
+@click.option(
+    "--repair",
+    is_flag=True,
+    help="Put right a record that cannot be read, after asking. With --lease also one that an earlier --repair wrote.",
+)
 @click.option("--yes", is_flag=True, help="With --repair: do not ask.")  # fmt: skip
-def doctor(lease: float, repair: bool, yes: bool, **options: Any) -> None:
+def doctor(lease: float | None, repair: bool, yes: bool, **options: Any) -> None:
     """Check a deployment: timeouts, servers, queue, clock, delays, who leads. Exit code 1 if something fails.
 
     With --repair nothing is checked: an election's record that cannot be read, so that nobody leads, is put right.
@@ -44,7 +49,7 @@ def doctor(lease: float, repair: bool, yes: bool, **options: Any) -> None:
     if repair:
         _repair(target, lease, yes=yes)
         return
-    findings = ask(_findings(target, lease))
+    findings = ask(_findings(target, options_of.DEFAULTS.lease if lease is None else lease))
     asking.say(
         target,
         [asdict(one) for one in findings],
@@ -116,7 +121,6 @@ async def _queue(zk: Any, election: Any) -> list[Finding]:
         record = r.decode(data.data, data.stat.version, parent)
     except RecordError as error:
         found.append(Finding(FAIL, "record", str(error)))
-    holder = record.holder if record.state is r.State.HELD else None
     leader = next((one for one in candidates if one.is_leader), None)
     if leader is None:
         found.append(Finding(WARN if candidates else FAIL, "leader", "nobody leads" if candidates else
@@ -124,7 +128,7 @@ async def _queue(zk: Any, election: Any) -> list[Finding]:
     else:
         text = f"{leader.identity} leads, term {leader.term}, since {clock_time(data.stat.mtime)}"
         found.append(Finding(OK, "leader", text))
-    return [*found, *checks.queue(candidates, holder)]
+    return [*found, *checks.queue(candidates, record)]
 
 
 async def _listing(zk: Any, parent: str, count: int) -> list[Finding]:
@@ -140,12 +144,12 @@ async def _listing(zk: Any, parent: str, count: int) -> list[Finding]:
         return checks.listing(parent, count, None)
 
 
-def _repair(target: Target, lease: float, *, yes: bool) -> None:
+def _repair(target: Target, lease: float | None, *, yes: bool) -> None:
     todo = ask(_planned(target, lease))
     tell(
-        f"{todo.parent} is not an election's record: {todo.why}.",
+        f"{todo.why}.",
         f"It is to say that a znode which does not exist holds term {todo.record.term}, with a lease of "
-        f"{todo.record.lease:g} s, the longest that is known.",
+        f"{todo.record.lease:g} s, the longest that is known: {todo.source}.",
         f"So whoever is first in the queue waits {todo.waits:g} s from then on, and leads term {todo.record.term + 1}.",
         "If a replica was given a longer lease, begin again with --lease.",
         err=True,
@@ -157,7 +161,7 @@ def _repair(target: Target, lease: float, *, yes: bool) -> None:
     asking.say(target, data, f"the record of {todo.parent} is put right; somebody leads in about {todo.waits:g} s")
 
 
-async def _planned(target: Target, lease: float) -> Any:
+async def _planned(target: Target, lease: float | None) -> Any:
     from ..election import repair
     from ..errors import UsageError
 

@@ -151,6 +151,11 @@ class TermEntry:
     leaderless_ms: int | None = None
     at_least: bool = False
 
+    @property
+    def put_right(self) -> bool:
+        """Nobody led: the record was put right, and a lease was waited out."""
+        return (self.identity, self.detail) == (r.NOBODY, r.PUT_RIGHT)
+
 
 def reason(text: str) -> tuple[Why, str]:
     """A reason, as the rules give it, as a word and what there is to say besides."""
@@ -196,7 +201,7 @@ def predecessor(number: int, how: Succession) -> TermEntry | None:
         return _given_up(entry, before, how.before_at)
     # Its znode was gone, and then its lease was waited out: it led for one lease more at the most.
     surely = how.began - max(0.0, how.waited - before.lease)
-    if before.why and before.identity:  # no claim says why, and no appointment who: it was put right
+    if before.put_right:
         return ended(entry, before.why, surely, Teller.SUCCESSOR)
     return replace(ended(entry, "", surely, Teller.SUCCESSOR), why=Why.LOST.value)
 
@@ -234,7 +239,8 @@ def in_record(record: r.Record, token: int, written: float, identity: str = "", 
         terms[ends] = replace(terms[ends], ended=round(written, 3), why=Why.LOST.value)
     if record.state is r.State.HELD:
         who = record.identity or identity, record.address or address
-        terms[record.term] = TermEntry(record.term, token, *who, round(written, 3))
+        detail = record.why if record.put_right else ""
+        terms[record.term] = TermEntry(record.term, token, *who, round(written, 3), detail=detail)
     return merged(terms.values(), ())
 
 

@@ -69,15 +69,37 @@ def explained(
     text = ""
     if wanted is not None and abs((before.ended or 0.0) - wanted) > NEAR:
         text = f"Leadership did not move at {clock_time(wanted)}; the nearest move: "
+    if before.put_right:
+        text += f"The record could not be read. It was put right at {clock_time(before.began)}, as term {before.term}: "
+        text += "nobody led, and a lease was waited out."
+        return text + _next(before, after, clock_time, since=before.began)
     who = before.identity or "a leader whose name was not written down"
     why = _WORDS.get(before.why, "it ended")
     if before.detail:
         why += f" ({before.detail})"
     by = "by" if before.told_by in ("", "successor") else "at"
     text += f"{who}, term {before.term}, had stopped leading {by} {clock_time(before.ended)}: {why}."
+    return text + _next(before, after, clock_time)
+
+
+def _next(
+    before: TermEntry, after: TermEntry | None, clock_time: Callable[[float | None], str], since: float = 0.0
+) -> str:
+    """Who leads then.
+
+    Args:
+        before, after, clock_time: see `explained`.
+        since: when the record was put right, 0.0 if it was not: from then on nobody led.
+    """
     if after is None:
-        return text + " Nobody has led since, as far as is written down."
-    text += f" {after.identity or 'Somebody'} leads from {clock_time(after.began)} on, term {after.term}"
+        return " Nobody has led since, as far as is written down."
+    if after.put_right:
+        text = " Then the record could not be read. It was put right at "
+        text += f"{clock_time(after.began)}, as term {after.term}: "
+        return text + "nobody leads from then on until a lease is waited out."
+    text = f" {after.identity or 'Somebody'} leads from {clock_time(after.began)} on, term {after.term}"
+    if since and after.began:
+        return text + f"; nobody led for at least {span(max(0.0, after.began - since))}."
     if before.leaderless_ms is None:
         return text + "; how long nobody led is not known."
     least = "at least " if before.at_least else ""

@@ -53,7 +53,7 @@ class Observer(ABC):
             ZooKeeperError: ZooKeeper cannot be asked.
             RecordError: the record is not this library's.
         """
-        holder, problem = await read_queue(self._client, self._parent, all_candidates=False)
+        holder, problem, _ = await read_queue(self._client, self._parent, all_candidates=False)
         if problem is not None:
             raise problem
         return next((candidate for candidate in holder if candidate.is_leader), None)
@@ -66,7 +66,7 @@ class Observer(ABC):
         Raises:
             ZooKeeperError: ZooKeeper cannot be asked.
         """
-        queue, _ = await read_queue(self._client, self._parent)
+        queue, _, _ = await read_queue(self._client, self._parent)
         return queue
 
     async def wait_for_leader(self, timeout: float | None = None) -> Candidate:
@@ -88,7 +88,7 @@ class Observer(ABC):
                 news = self._news.next()
                 try:
                     await watch_record(self._client, self._parent)
-                    holder, _ = await read_queue(self._client, self._parent, all_candidates=False)
+                    holder, _, _ = await read_queue(self._client, self._parent, all_candidates=False)
                     if holder and holder[0].is_leader:
                         return holder[0]
                     await asyncio.shield(news)

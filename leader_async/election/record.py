@@ -82,12 +82,20 @@ class Record:
     token: int = 0
     past: tuple[Row, ...] = ()
 
+    @property
+    def put_right(self) -> bool:
+        """Whether `repair` wrote it: then nobody holds, and a lease is waited out."""
+        return self.state is State.HELD and (self.identity, self.why) == (NOBODY, PUT_RIGHT)
+
 
 NOTICE = "notice:"
 """How the name of a notice begins; see `notice`."""
 
 PROCESS_DIED = "the process died"
 """What a guardian writes: why a term ended that could not say so itself."""
+
+NOBODY, PUT_RIGHT = "nobody", "the record could not be read, and was put right"
+"""What `repair` writes: who holds the lead, and why. No claim says why, so a candidate of that name is told from it."""
 
 WHY_LIMIT = 200
 """Characters of `why`: the record is read by everybody, and an error's text may be long."""

@@ -5,10 +5,14 @@ what it does about every holder that was lost: it waits 1.1 of the lease that th
 
 Rules:
 1. Only a record that cannot be read is written over, and only at the version at which it was read. A record that can be
-   read has a holder that may live, or needs no help.
+   read has a holder that may live, or needs no help. But one that was written here may be written anew with another
+   lease: as long as it stands nobody has claimed, and its holder's znode does not exist. The new one names another
+   holder, so whoever waits begins anew: 1.1 of the new lease from learning that this one is gone. A claim that rests
+   on the former one, and this write, both check its version: only one of the two is done.
 2. It is written once at an odd version and twice at an even one, in one transaction: `held` stands at even versions.
-3. The lease is the longest that is known: the one that was asked for, and all that are found in cards and in what is
-   left of the record. So whoever led before has stopped when the next one claims: its last confirm that was answered
+3. The lease is the longest that is known: the one that was asked for, and all that are found in cards of candidates. If
+   none was asked for, then also the one in what is left of the record: anybody may have written that, so the word of
+   who asks counts more. So whoever led before has stopped when the next one claims: its last confirm that was answered
    was sent before the record was spoilt, hence before anybody could read what is written here.
 4. The term is one more than the highest that is known. Tokens rise by themselves.
 
@@ -31,11 +35,10 @@ from ..zookeeper.client import Client
 from . import historian
 from . import queue as q
 from . import record as r
+from .connection import LEASE
 from .standing import WAIT_OUT
 from .views import read_card
 
-IDENTITY, WHY = "nobody", "the record could not be read, and was put right"
-"""For the history: who held the lead then, and why that ended."""
 TERMS = stored.INT
 """Terms beyond this are not believed: each costs a version of the record, and those end there."""
 
@@ -46,15 +49,17 @@ class Repair:
 
     Attributes:
         parent: path of the election's znode.
-        why: why its record cannot be read.
+        why: what is wrong with its record.
         version: the record's version that is written over.
         record: what is written.
+        source: who says that its lease is the longest.
     """
 
     parent: str
     why: str
     version: int
     record: r.Record
+    source: str
 
     @property
     def waits(self) -> float:
@@ -67,13 +72,14 @@ class Repair:
         return m.Multi(r.held(self.parent, self.record, self.version))
 
 
-async def plan(client: Client, parent: str, lease: float) -> Repair:
+async def plan(client: Client, parent: str, lease: float | None = None) -> Repair:
     """Find out what to do about an election's record.
 
     Args:
         client: through whom to read.
         parent: path of the election's znode.
-        lease: the longest lease that the replicas were given, in seconds, as far as it is known.
+        lease: the longest lease that the replicas were given, in seconds, whatever what is left of the record says.
+            None: what is left of the record is believed.
 
     Raises:
         UsageError: there is nothing to put right.
@@ -85,33 +91,69 @@ async def plan(client: Client, parent: str, lease: float) -> Repair:
     except NoNode as error:
         raise UsageError(f"there is no election {parent}, so nothing to put right; look at --election") from error
     assert isinstance(data, m.Data)
+    terms, stands = [0], None
+    leases = {"what replicas are given by default": LEASE} if lease is None else {"--lease says so": lease}
     try:
-        record = r.decode(data.data, data.stat.version, parent)
+        stands = await _written_here(client, parent, r.decode(data.data, data.stat.version, parent), lease)
+        why = f"{parent} was put right before, with a lease of {stands.lease:g} s"
+        terms.append(stands.term - 1)  # nobody has led it
     except RecordError as error:
-        why = error.why
-    else:
-        who = f": {record.state}, term {record.term}" if record.term else ""
-        raise UsageError(f"the record of {parent} can be read{who}; there is nothing to put right")
-    terms, leases = [0], [lease]
-    with suppress(Garbage):
-        left = stored.Fields(stored.parse(data.data, r.LIMIT))
-        terms += _known(left, "term")
-        leases += _leases(left)
-        for row in left.rows("past", []):
-            terms += _known(stored.Fields(row), "term")
+        why = f"{parent} is not an election's record: {error.why}"
+        left, said = _left(data.data)
+        terms += left
+        if lease is None and said:
+            leases["the spoilt record says so; give --lease if no replica was given that"] = said
     entries, _ = await historian.read(client, parent)
     terms += [entry.term for entry in entries]
+    await _cards(client, parent, terms, leases)
+    source = max(leases, key=lambda one: leases[one])
+    if stands is not None and stands.lease == leases[source]:
+        raise UsageError(f"{why}, and that is the longest that is known ({source}); there is nothing to put right")
+    term = max(term for term in terms if term < TERMS) + 1
+    holder = f"{q.prefix(uuid.uuid4().hex)}{0:010}"
+    record = r.Record(term, holder, r.State.HELD, leases[source], r.NOBODY, why=r.PUT_RIGHT)
+    return Repair(parent, why, data.stat.version, record, source)
+
+
+async def _written_here(client: Client, parent: str, record: r.Record, lease: float | None) -> r.Record:
+    """The record that can be read, if it may be written anew all the same (rule 1).
+
+    Raises:
+        UsageError: it may not.
+    """
+    if not record.put_right or await read_card(client, parent, record.holder) is not None:
+        who = f": {record.state}, term {record.term}" if record.term else ""
+        raise UsageError(f"the record of {parent} can be read{who}; there is nothing to put right")
+    if lease is None:
+        raise UsageError(
+            f"the record of {parent} was put right already, and a lease of {record.lease:g} s is waited out; "
+            "give --lease, the longest that a replica was given, to have another one waited out"
+        )
+    return record
+
+
+async def _cards(client: Client, parent: str, terms: list[int], leases: dict[str, float]) -> None:
+    """Add what the cards of those say that stand in the queue."""
     children = await client.request(m.GetChildren(parent))
     assert isinstance(children, m.Children)
     for name in q.in_order(children.names):
         read = await read_card(client, parent, name)
         if read is not None:
             terms.append(read.card.term)
-            leases.append(read.card.lease)
-    term = max(term for term in terms if term < TERMS) + 1
-    holder = f"{q.prefix(uuid.uuid4().hex)}{0:010}"
-    record = r.Record(term, holder, r.State.HELD, max(leases), IDENTITY, why=WHY)
-    return Repair(parent, why, data.stat.version, record)
+            leases[f"the card of {read.card.identity} ({name}) says so"] = read.card.lease
+
+
+def _left(data: bytes) -> tuple[list[int], float]:
+    """Terms that are in what is left of a record, and its lease, 0.0 if there is none."""
+    terms: list[int] = []
+    lease = 0.0
+    with suppress(Garbage):
+        said = stored.Fields(stored.parse(data, r.LIMIT))
+        terms += _known(said, "term")
+        lease = max(_leases(said), default=0.0)
+        for row in said.rows("past", []):
+            terms += _known(stored.Fields(row), "term")
+    return terms, lease
 
 
 def _known(said: stored.Fields, name: str) -> Iterator[int]:

@@ -116,10 +116,33 @@ class Status:
     problem: str = ""
 
 
-async def read_queue(
-    client: Client, parent: str, *, all_candidates: bool = True
-) -> tuple[list[Candidate], RecordError | None]:
-    """The candidates in the order of the queue, or the one that holds the lead; and why nobody can tell who does.
+class Queue(NamedTuple):
+    """An election, as ZooKeeper has it.
+
+    Attributes:
+        candidates: in the order of the queue, or only the one that holds the lead.
+        problem: why nobody can tell who does.
+        lost: the record, if it is held by a znode that is gone: its lease is waited out.
+    """
+
+    candidates: list[Candidate]
+    problem: RecordError | None
+    lost: r.Record | None
+
+
+def waited_out(lost: r.Record) -> str:
+    """What is waited for while the record is held by a znode that is gone, for people."""
+    lease = f"whoever is first in the queue waits out a lease of {lost.lease:g} s"
+    if not lost.put_right:
+        return f"the record is held by {lost.holder}, which is gone: {lease}"
+    remedy = (
+        "if no replica was given one that long, `leader-async doctor --repair --lease SECONDS` writes a shorter one"
+    )
+    return f"the record was put right: {lease}; {remedy}"
+
+
+async def read_queue(client: Client, parent: str, *, all_candidates: bool = True) -> Queue:
+    """The queue, all of it or only who holds the lead.
 
     Raises:
         ZooKeeperError: ZooKeeper cannot be asked.
@@ -127,7 +150,7 @@ async def read_queue(
     try:
         children, data = await asyncio.gather(client.request(m.GetChildren(parent)), client.request(m.GetData(parent)))
     except NoNode:
-        return [], None
+        return Queue([], None, None)
     assert isinstance(children, m.Children)
     assert isinstance(data, m.Data)
     record, problem = r.Record(), None
@@ -140,7 +163,8 @@ async def read_queue(
     wanted = [name for name in names if all_candidates or name == holder]
     cards = await asyncio.gather(*(read_card(client, parent, name) for name in wanted))
     known = {name: read for name, read in zip(wanted, cards, strict=True) if read is not None}
-    return in_queue(names, known, record, r.token_of(record, data.stat.mzxid)), problem
+    lost = record if holder is not None and holder not in names else None
+    return Queue(in_queue(names, known, record, r.token_of(record, data.stat.mzxid)), problem, lost)
 
 
 def in_queue(names: list[str], known: Mapping[str, Read], record: r.Record, token: int) -> list[Candidate]:

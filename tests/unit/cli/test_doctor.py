@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from leader_async import Candidate, connect
 from leader_async.cli import checks
 from leader_async.cli.checks import FAIL, OK, WARN, Finding
 from leader_async.cli.doctor import _listing
+from leader_async.election import record as r
 from leader_async.testing import ZooKeeper, zookeeper
 from leader_async.zookeeper import messages as m
 from leader_async.zookeeper.messages import OPEN, Access
@@ -77,12 +79,17 @@ def test_encryption_and_access_lists() -> None:
 
 def test_ghosts_in_the_queue() -> None:
     a, b = candidate("u-n_1", "a"), candidate("v-n_2", "b")
-    assert levels(checks.queue([a, b], "u-n_1")) == [OK]
-    assert levels(checks.queue([b], "u-n_1")) == [WARN], "held by a missing znode"
-    assert levels(checks.queue([], "u-n_1")) == [FAIL], "and nobody is there to wait"
-    (found,) = checks.queue([a, candidate("w-n_3", "c", ghost=True)], None)
+    held, none = r.Record(1, "u-n_1", r.State.HELD, 86400.0, "a"), r.Record()
+    assert levels(checks.queue([a, b], held)) == [OK]
+    (found,) = checks.queue([b], held)
+    lease = "whoever is first in the queue waits out a lease of 86400 s"
+    assert (found.level, found.text) == (WARN, f"the record is held by u-n_1, which is gone: {lease}")
+    (found,) = checks.queue([b], replace(held, identity=r.NOBODY, why=r.PUT_RIGHT))
+    assert found.text.startswith(f"the record was put right: {lease}; if no replica was given one that long, ")
+    assert levels(checks.queue([], held)) == [FAIL], "and nobody is there to wait"
+    (found,) = checks.queue([a, candidate("w-n_3", "c", ghost=True)], none)
     assert (found.level, found.text[-24:]) == (FAIL, "leader-async evict w-n_3")
-    assert levels(checks.queue([a, candidate("v-n_2", "a")], None)) == [WARN], "two of one name"
+    assert levels(checks.queue([a, candidate("v-n_2", "a")], none)) == [WARN], "two of one name"
 
 
 def test_what_stands_below_an_election() -> None:
@@ -181,5 +188,42 @@ async def test_a_record_that_cannot_be_read_is_told_of_and_put_right(zookeeper: 
         assert "a lease of 0.2 s, the longest that is known" in err
         await until(lambda: election.is_leader)
         assert election.status().problem == ""
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def test_a_lease_that_a_stranger_s_record_names_need_not_be_waited_out(zookeeper: ZooKeeper) -> None:
+    there = ("--zookeeper", zookeeper.address, "--session-timeout", "1")
+    async with connect(zookeeper.address) as zk:
+        await zk.wait_connected()
+        for path in ("/ELECTION", "/ELECTION/leader"):
+            await zk.client.request(m.Create(path))
+        await zk.client.request(m.SetData("/ELECTION/leader", b'{"lease":86400}', -1))
+        code, out, err = await command("doctor", *there, "--repair", "--yes")
+        assert (code, "somebody leads in about 95040 s" in out) == (0, True)
+        assert "the spoilt record says so; give --lease if no replica was given that" in err
+        election = zk.election("leader", identity="a", lease=0.5)
+        running = asyncio.create_task(election.run(idle))
+        await until(lambda: election.status().state == "waiting out")
+        waits = "the record was put right: whoever is first in the queue waits out a lease of 86400 s"
+        names = ("doctor", "status", "history", "why")
+        answers = await asyncio.gather(*(command(name, *there) for name in names))
+        told = dict(zip(names, (out + err for _, out, err in answers), strict=True))
+        assert f"warn  record: {waits}" in told["doctor"]
+        assert told["status"].startswith(f"nobody leads leader; 1 in the queue; {waits}")
+        assert "the record could not be read, and was put right; a lease is waited out" in told["history"]
+        assert f"nobody leads now: {waits}" in told["why"]
+        assert "nobody leads from" not in told["why"]
+        code, _, err = await command("doctor", *there, "--repair", "--yes")
+        assert (code, "a lease of 86400 s is waited out; give --lease" in err) == (1, True)
+        code, out, err = await command("doctor", *there, "--repair", "--yes", "--lease", "0.5")
+        assert (code, "somebody leads in about 0.55 s" in out) == (0, True)
+        assert "was put right before, with a lease of 86400 s" in err
+        await until(lambda: election.is_leader)
+        while len(await election.history()) < 2:
+            await asyncio.sleep(0.02)
+        (_, history, _), (_, why, _) = await asyncio.gather(command("history", *there), command("why", *there))
+        assert "put right; a lease was waited out" in history
+        assert "nobody led, and a lease was waited out. a leads from" in why
         running.cancel()
         await asyncio.wait([running])

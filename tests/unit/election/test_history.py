@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from leader_async.election import history as h
 from leader_async.election import record as r
-from leader_async.election import repair
 from leader_async.election.history import Succession, Teller, TermEntry
 
 LEFT = r.Record(7, "u-n_1", r.State.LEFT, 3.0, "alice", "http://alice", why="resigned")
@@ -94,10 +93,14 @@ def test_who_only_found_a_znode_gone_knows_the_latest_instant() -> None:
 
 
 def test_a_record_that_was_put_right_says_so() -> None:
-    right = replace(HELD, identity=repair.IDENTITY, why=repair.WHY)
+    right = replace(HELD, identity=r.NOBODY, why=r.PUT_RIGHT)
     entry = h.predecessor(8, replace(PLAIN, before=right, waited=3.3))
     assert entry is not None
-    assert (entry.identity, entry.why, entry.detail, entry.told_by) == ("nobody", "other", repair.WHY, "successor")
+    assert (entry.identity, entry.why, entry.detail, entry.told_by) == ("nobody", "other", r.PUT_RIGHT, "successor")
+    (stands,) = h.in_record(right, 70, 1000.0)
+    assert (stands.ended, stands.why, stands.put_right, entry.put_right) == (None, "", True, True)
+    assert h.decode(h.encode([stands])) == [stands]
+    assert not h.in_record(replace(right, why=""), 70, 1000.0)[0].put_right, "a candidate of that name"
 
 
 def test_what_was_not_read_is_not_known() -> None:

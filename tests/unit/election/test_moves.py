@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from leader_async import TermEntry
 from leader_async.election import moves
+from leader_async.election import record as r
 
 
 def test_the_nearest_move_is_found_and_bounds_are_called_bounds() -> None:
@@ -28,6 +31,21 @@ def test_the_nearest_move_is_found_and_bounds_are_called_bounds() -> None:
     assert told.endswith("nobody led for at least 300 ms.")
     assert moves.explained(one, None, None, str).endswith("Nobody has led since, as far as is written down.")
     assert moves.explained(TermEntry(1, ended=2.0, why="?"), three, None, str).endswith("is not known.")
+
+
+def test_a_record_that_was_put_right_is_no_leader() -> None:
+    one = TermEntry(1, 10, "a", "", 100.0, 200.0, "work failed", "", "holder", 100_000)
+    right = TermEntry(2, 20, r.NOBODY, "", 300.0, detail=r.PUT_RIGHT)
+    say = "@{:g}".format
+    assert moves.explained(one, right, None, lambda at: say(at or 0)) == (
+        "a, term 1, had stopped leading at @200: its work failed. Then the record could not be read. "
+        "It was put right at @300, as term 2: nobody leads from then on until a lease is waited out."
+    )
+    over, after = replace(right, ended=303.0, why="other"), TermEntry(3, 30, "b", "", 303.3)
+    assert moves.explained(over, after, None, lambda at: say(at or 0)) == (
+        "The record could not be read. It was put right at @300, as term 2: nobody led, and a lease was waited out. "
+        "b leads from @303.3 on, term 3; nobody led for at least 3.3 s."
+    )
 
 
 @pytest.mark.parametrize(

@@ -59,11 +59,12 @@ async def test_the_longest_lease_and_the_highest_term_that_are_known(zookeeper: 
     async with connect(zookeeper.address) as zk:
         await make(zk, json.dumps(spoilt).encode())
 
-        async def planned(lease: float) -> tuple[int, float]:
+        async def planned(lease: float | None) -> tuple[int, float]:
             todo = await repair.plan(zk.client, PARENT, lease)
             return todo.record.term, todo.record.lease
 
-        assert await planned(0.5) == (6, 7.0)
+        assert await planned(None) == (6, 7.0)
+        assert await planned(0.5) == (6, 0.5), "what the operator says counts more than what anybody may have written"
         await zk.client.request(m.Create(f"{PARENT}/history", history.encode([history.TermEntry(8)])))
         assert await planned(8.0) == (9, 8.0)
         own = card.encode(card.Card("a", term=11, version=4, lease=60.0))
@@ -86,6 +87,78 @@ async def test_what_can_be_read_is_left_alone(zookeeper: ZooKeeper) -> None:
         await zk.client.request(m.SetData(PARENT, r.encode(r.Record(3, "a-n_1", r.State.HELD, 3.0)), -1))
         with pytest.raises(UsageError, match="can be read: held, term 3; there is nothing"):
             await repair.plan(zk.client, PARENT, 3.0)
+
+
+async def test_who_says_that_a_lease_is_the_longest_is_told(zookeeper: ZooKeeper) -> None:
+    async with connect(zookeeper.address) as zk:
+        await make(zk, b"?")
+        todo = await repair.plan(zk.client, PARENT)
+        assert (todo.record.lease, todo.source) == (3.0, "what replicas are given by default")
+        await zk.client.request(m.SetData(PARENT, json.dumps({"lease": 86400}).encode(), -1))
+        todo = await repair.plan(zk.client, PARENT)
+        assert (todo.record.lease, todo.source[:54]) == (
+            86400,
+            "the spoilt record says so; give --lease if no replica ",
+        )
+        todo = await repair.plan(zk.client, PARENT, 0.5)
+        assert (todo.record.lease, todo.source) == (0.5, "--lease says so")
+        own = card.encode(card.Card("a", lease=60.0))
+        await zk.client.request(m.Create(f"{PARENT}/a-n_", own, ephemeral=True, sequential=True))
+        todo = await repair.plan(zk.client, PARENT, 0.5)
+        assert (todo.record.lease, todo.source) == (60.0, "the card of a (a-n_0000000000) says so")
+
+
+@pytest.mark.parametrize("writes", [(b"?",), (b"?", b"?")])
+async def test_what_was_put_right_is_written_anew_with_another_lease(
+    zookeeper: ZooKeeper, writes: tuple[bytes, ...]
+) -> None:
+    async with connect(zookeeper.address) as zk:
+        await make(zk, *writes)
+        first = await repair.plan(zk.client, PARENT, 60.0)
+        assert await repair.carry_out(zk.client, first)
+        version = (await stands(zk))[1]
+        with pytest.raises(UsageError, match="put right already, and a lease of 60 s is waited out; give --lease"):
+            await repair.plan(zk.client, PARENT)
+        with pytest.raises(UsageError, match=r"the longest that is known \(--lease says so\); there is nothing"):
+            await repair.plan(zk.client, PARENT, 60.0)
+        for number, lease in enumerate((0.5, 90.0), 1):
+            todo = await repair.plan(zk.client, PARENT, lease)
+            assert await repair.carry_out(zk.client, todo)
+            record, now = await stands(zk)
+            assert (record, record.term, record.lease, now) == (todo.record, 1, lease, version + 2 * number)
+            assert record.holder != first.record.holder, "whoever waits begins anew"
+        assert not await repair.carry_out(zk.client, first)
+        await zk.client.request(m.Create(f"{PARENT}/{record.holder}"))
+        with pytest.raises(UsageError, match="can be read: held, term 1; there is nothing"):
+            await repair.plan(zk.client, PARENT, 0.5)
+
+
+async def test_a_candidate_called_nobody_is_left_alone(zookeeper: ZooKeeper) -> None:
+    async with connect(zookeeper.address) as zk:
+        await make(zk, b"?")
+        held = r.Record(3, "a-n_0000000001", r.State.HELD, 3.0, r.NOBODY)
+        await zk.client.request(m.SetData(PARENT, r.encode(held), -1))
+        with pytest.raises(UsageError, match="can be read: held, term 3; there is nothing"):
+            await repair.plan(zk.client, PARENT, 0.5)
+
+
+async def test_who_waits_begins_anew_with_the_new_lease(zookeeper: ZooKeeper) -> None:
+    async def lead(term: Term) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    async with connect(zookeeper.address) as one, connect(zookeeper.address) as zk:
+        await make(zk, b"?")
+        assert await repair.carry_out(zk.client, await repair.plan(zk.client, PARENT, 3000.0))
+        election = one.election("x", identity="a", lease=0.5)
+        running = asyncio.create_task(election.run(lead))
+        await until(lambda: election.status().state == "waiting out" and election.candidacy.wait_out_end() is not None)
+        assert election.status().leader is None, "nobody is no candidate"
+        begun = clock.now()
+        assert await repair.carry_out(zk.client, await repair.plan(zk.client, PARENT, 0.8))
+        await until(lambda: election.is_leader)
+        assert clock.now() - begun >= 1.1 * 0.8
+        running.cancel()
+        await asyncio.wait([running])
 
 
 async def test_what_was_written_meanwhile_is_left_alone(zookeeper: ZooKeeper) -> None:
