@@ -1,6 +1,8 @@
 """The line to a supervisor: what it is told and what is heard of it, and what `run` does when its own is gone.
 
 Rules:
+- What the supervisor has said is read before it is judged (`patience`): an event loop that was frozen runs its timers
+  before it reads.
 - A supervisor that is late with its SIGKILL is killed itself. What that of `run` had becomes the children of `run`, and
   is ended there; children that were there before it are left alone, and reaped like all others.
 - What is told to a supervisor that does not listen may be lost; it is late then.
@@ -22,16 +24,11 @@ from ..election.term import Term
 from ..signals import listen
 from ..waking import Pulse
 from . import linux
+from .patience import Patience
 from .supervision import Supervision, Why
 from .talk import hear, say
 
 log = logging.getLogger("leader_async.run")
-
-LATE = 0.02
-"""Of the lease: how long after its end the supervisor may begin to kill."""
-
-PATIENCE = 0.5
-"""Seconds that it may be late if it is not the lease that ends."""
 
 
 class SupervisorDied(Exception):
@@ -79,7 +76,8 @@ class Line:
 
     def start(self, run: Supervision, variables: dict[str, str | None]) -> None:
         """Start the command with these variables (None: without); `run` is kept up to date from now on."""
-        self._run, self._killing, self.ended = run, False, None
+        self._run, self._patience = run, Patience(run)
+        self._killing, self.ended = False, None
         say(self._sock, "start", until=run.until, variables=variables)
 
     def renew(self, until: float) -> None:
@@ -102,15 +100,6 @@ class Line:
         """Pass a signal on to the command."""
         say(self._sock, "signal", number=int(number))
 
-    @property
-    def patience(self) -> float:
-        """Seconds until the supervisor is late; negative if it is."""
-        if self._killing:
-            return float("inf")
-        run, now = self._run, clock.now()
-        run.tick(now)
-        return min(run.until + LATE * run.lease, run.kill_at + PATIENCE) - now
-
     async def until_ended(
         self, term: Term, renewed: Pulse, stopping: Callable[[], bool] = lambda: False
     ) -> tuple[Ended, bool]:
@@ -128,20 +117,25 @@ class Line:
             SupervisorDied: the supervisor is gone, or late.
         """
         over = False
-        while (ended := self.ended) is None:
+        while (ended := self._heard()) is None:
             if over or stopping():
                 self.stop(Why.LEASE if over else Why.STOPPED)
             self.renew(term.valid_until)
-            patience = self.patience
-            if self.died or patience <= 0:
+            limit = self._run.lease if self._killing else self._patience.wait(clock.now())
+            if self.died or limit <= 0:
                 raise SupervisorDied
             changes: list[asyncio.Future[Any]] = [self.news.next(), renewed.next()]
             try:
-                limit = min(patience, self._run.lease)
                 await asyncio.wait(changes, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
             except asyncio.CancelledError:
                 over = True
         return ended, over
+
+    def _heard(self) -> Ended | None:
+        """What came of the run by all that was said until now."""
+        if not self.died:
+            self._hear()
+        return self.ended
 
     def _hear(self) -> None:
         if not hear(self._sock, self._take):

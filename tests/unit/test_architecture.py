@@ -171,6 +171,7 @@ LAYERS |= {
     "schedule/decisions": {"errors", "schedule/ledger", "schedule/triggers"},
     "commands/supervision": set(),
     "commands/decisions": {"commands/supervision"},
+    "commands/patience": {"commands/supervision"},
     "commands/linux": {"reaping"},
     "commands/talk": set(),
     "fence/statements": {"errors"},
@@ -190,7 +191,7 @@ LAYERS |= {
         "commands",
     },
 }
-PURE |= {"guardian/protocol", "commands/supervision", "commands/decisions"}
+PURE |= {"guardian/protocol", "commands/supervision", "commands/decisions", "commands/patience"}
 PURE |= {"schedule/expression", "schedule/ledger", "schedule/tally", "schedule/decisions"}
 LAYERS["web/mailbox"] = set()
 LAYERS["web/missing"] = {"election/history"}

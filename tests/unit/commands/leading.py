@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sys
 
-from leader_async import JobRun, Schedule, connect
+from leader_async import CommandFailed, JobRun, Schedule, connect
 
 from .place import BEATING, LEASE
 
@@ -17,7 +17,11 @@ async def main(address: str, beats: str, guardian: str) -> None:
 
         @jobs.every(0.1)
         async def beat(run: JobRun) -> None:
-            await run.command([sys.executable, BEATING, beats])
+            try:
+                await run.command([sys.executable, BEATING, beats])
+            except CommandFailed as error:  # a schedule says nothing of work that fails after its lease has ended
+                logging.error("%s", error)
+                raise
 
         await jobs.run()
 

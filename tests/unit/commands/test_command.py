@@ -88,6 +88,26 @@ def test_a_frozen_leaders_command_does_not_outlive_its_lease(services: Services,
     services.judge()
 
 
+@pytest.mark.parametrize("paused", ["leader", "machine"])
+def test_a_leader_that_was_frozen_takes_its_next_turn(services: Services, server: ZooKeeper, paused: str) -> None:
+    first = services.serve("unguarded")
+    eventually(lambda: services.running(1))
+    second = services.serve("unguarded")
+    frozen = [first.process.pid]
+    if paused == "machine":
+        frozen += [pid for pid in first.relatives() if pid != first.process.pid]
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    server.expire(server.sessions[0])  # sooner than by itself
+    eventually(lambda: services.running(2))  # after the end of the first's lease
+    for pid in reversed(frozen):
+        os.kill(pid, signal.SIGCONT)
+    eventually(lambda: "1 before it" in first.log())  # it waits, and its work of that term has ended
+    assert "status 71" not in first.log(), first.log()
+    second.process.kill()
+    eventually(lambda: services.running(3))
+
+
 def test_a_killed_supervisor_takes_the_command_along_and_the_attempt_has_failed(services: Services) -> None:
     first = services.serve()
     eventually(lambda: services.running(1))

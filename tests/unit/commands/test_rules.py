@@ -1,4 +1,4 @@
-"""The pure rules: which signal when, and what next."""
+"""The pure rules: which signal when, when a supervisor is late with it, and what next."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leader_async.commands.decisions import LONGEST_PAUSE, Next, OnExit, OnLoss, after, pause
+from leader_async.commands.patience import LATE, PATIENCE, Patience
 from leader_async.commands.supervision import Signal, Supervision, Why
 
 
@@ -53,6 +54,51 @@ def test_a_signal_is_never_taken_back_and_nothing_outlives_the_lease(
             return
         assert due >= seen
         seen = due
+
+
+def patience() -> Patience:
+    return Patience(Supervision(until=10.0, lease=3.0, stop_timeout=5.0))
+
+
+def test_a_supervisor_that_hangs_is_late_soon_after_the_leases_end() -> None:
+    one = patience()
+    assert [one.wait(7.0), one.wait(9.0)] == pytest.approx([3.0, 1.0])  # it ends at 10
+    assert one.wait(10.001) == pytest.approx(LATE * 3.0 - 0.001)
+    assert one.wait(10.0 + LATE * 3.0) <= 0
+
+
+def test_a_look_that_is_only_a_little_late_gives_no_more_time() -> None:
+    one = patience()
+    assert one.wait(10.05) == pytest.approx(LATE * 3.0 - 0.05)
+
+
+def test_a_supervisor_that_hangs_in_a_graceful_stop_is_late_after_its_patience() -> None:
+    one = patience()
+    one.run.stop(2.0, Why.STOPPED)
+    assert one.wait(2.0) == 3.0  # no longer than a lease
+    assert one.wait(7.0) == pytest.approx(PATIENCE)
+    assert one.wait(7.0 + PATIENCE) <= 0
+
+
+@pytest.mark.parametrize(("woke", "more"), [(10.1, 0.1), (15.0, PATIENCE), (1e6, PATIENCE)])
+def test_who_was_frozen_gives_a_supervisor_that_may_wake_now_time_but_once(woke: float, more: float) -> None:
+    one = patience()
+    one.wait(8.0)
+    assert one.wait(woke) == pytest.approx(more)
+    assert one.wait(woke + more / 2) == pytest.approx(more / 2)
+    assert one.wait(woke + more + 100.0) <= 0
+
+
+def test_who_was_frozen_right_after_the_start_judges_no_sooner() -> None:
+    assert patience().wait(20.0) == PATIENCE
+
+
+def test_a_lease_that_goes_on_begins_anew() -> None:
+    one = patience()
+    assert one.wait(10.0) > 0
+    one.run.renew(13.0)
+    assert one.wait(10.1) == pytest.approx(2.9)
+    assert one.wait(20.0) == PATIENCE
 
 
 @pytest.mark.parametrize(
