@@ -41,7 +41,9 @@ def test_a_name_is_one_part_of_a_path(value: Any) -> None:
         arguments.name("an election's name", value)
 
 
-@pytest.mark.parametrize(("value", "complaint"), [("", "is empty"), ("a\nb", "one line"), (7, "not a text")])
+@pytest.mark.parametrize(
+    ("value", "complaint"), [("", "is empty"), ("a\nb", "one line"), (7, "not a text"), ("a" * 257, "give 256 at most")]
+)
 def test_a_line_can_be_shown(value: Any, complaint: str) -> None:
     with pytest.raises(UsageError, match=complaint):
         arguments.line("identity=", value)

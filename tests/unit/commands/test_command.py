@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from leader_async import CommandFailed, Election, JobRun, JobStatus, Schedule, UsageError, connect
+from leader_async import Election, JobRun, JobStatus, Schedule, UsageError, connect
 from leader_async.testing import ZooKeeper
 
 from ...support.waiting import until
@@ -208,8 +208,3 @@ async def test_wrong_use_is_told(server: ZooKeeper) -> None:
     async with leading(server, 0.5, "short") as election:
         found = await ended(election, lambda run: run.command(["true"]))
         assert "give at least 1 second" in found.past[-1].error
-
-
-def test_the_error_tells_the_command_and_its_status() -> None:
-    error = CommandFailed(["a", "b"], 3)
-    assert (error.command, error.status, error.definite) == (("a", "b"), 3, False)

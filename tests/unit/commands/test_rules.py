@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leader_async import CommandFailed
 from leader_async.commands.decisions import LONGEST_PAUSE, Next, OnExit, OnLoss, after, pause
 from leader_async.commands.patience import LATE, PATIENCE, Patience
 from leader_async.commands.supervision import Signal, Supervision, Why
@@ -119,3 +120,8 @@ def test_what_next(why: Why, on_exit: OnExit, on_loss: OnLoss, started: bool, st
 
 def test_a_command_that_keeps_ending_is_started_less_often() -> None:
     assert [pause(0.0, 0.1), pause(1.0, 0.1), pause(50.0, 0.1), pause(50.0, LONGEST_PAUSE)] == [1.0, 2.0, 60.0, 1.0]
+
+
+def test_the_error_tells_the_command_and_its_status() -> None:
+    error = CommandFailed(["a", "b"], 3)
+    assert (error.command, error.status, error.definite) == (("a", "b"), 3, False)
