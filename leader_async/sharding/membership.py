@@ -322,7 +322,8 @@ class Membership:
             if isinstance(answer, m.Children) and self._abandoned:
                 for name in answer.names:
                     if name.startswith(queue.prefix(self._uuid)):
-                        self._client.send(m.Delete(f"{self._parent}/{name}"), lambda answer: None)
+                        with contextlib.suppress(NotConnected):  # closing: it goes with the session
+                            self._client.send(m.Delete(f"{self._parent}/{name}"), lambda answer: None)
 
         with contextlib.suppress(NotConnected):  # the next connection begins with this
             self._client.send(m.Sync(self._parent), lambda answer: None)
