@@ -32,8 +32,8 @@ from ..election.election import Election
 from ..election.term import Term
 from ..errors import AuthFailed, NoAuth
 from ..web import create_app
-from ..web.callers import Callers, bound
-from ..web.site import Site, allow_files
+from ..web.callers import Callers, allow_files, bound
+from ..web.site import Site
 from .config import Config, authority
 from .exits import CannotListen, Exit
 from .systemd import Notify, report

@@ -62,6 +62,16 @@ LIMITS: dict[str, Any] = {
 Answer = Callable[[BaseRequest], Awaitable[web.StreamResponse]]
 
 
+def allow_files() -> None:
+    """Let this process open as many files as `CONNECTIONS` need, if it may: the usual limit leaves room for few."""
+    if resource is None:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * CONNECTIONS if hard == resource.RLIM_INFINITY else min(2 * CONNECTIONS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def bound() -> int:
     """How many connections stay open: half of the descriptors of this process, `CONNECTIONS` at most."""
     if resource is None:

@@ -17,12 +17,7 @@ from contextlib import suppress
 
 from aiohttp import web
 
-from .callers import CONNECTIONS, Caller, Callers
-
-try:
-    import resource
-except ImportError:  # not Unix
-    resource = None  # type: ignore[assignment]
+from .callers import Caller, Callers
 
 log = logging.getLogger("leader_async.web")
 
@@ -31,16 +26,6 @@ HANDSHAKE = 10.0
 PAUSE = 0.1
 SETTLE = 0.01
 """Seconds for connections that were accepted right before the end to begin."""
-
-
-def allow_files() -> None:
-    """Let this process open as many files as `CONNECTIONS` need, if it may: the usual limit leaves room for few."""
-    if resource is None:
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * CONNECTIONS if hard == resource.RLIM_INFINITY else min(2 * CONNECTIONS, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class Site(web.BaseSite):

@@ -18,9 +18,8 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
 from leader_async.web import callers as connections
-from leader_async.web import site as listening
-from leader_async.web.callers import UNHEARD, Callers, bound, stream_began
-from leader_async.web.site import Site, allow_files
+from leader_async.web.callers import UNHEARD, Callers, allow_files, bound, stream_began
+from leader_async.web.site import Site
 from leader_async.web.turns import PASSED, Turnstile
 
 from ...support.certificates import Authority
@@ -307,7 +306,7 @@ def test_as_many_files_as_connections_need_are_allowed_if_that_may_be(monkeypatc
         monkeypatch.setattr(resource, "getrlimit", lambda which, limits=limits: limits)
         allow_files()
     assert set_to == [(4096, 65536), (2048, 2048), (4096, resource.RLIM_INFINITY)]
-    monkeypatch.setattr(listening, "resource", None)
+    monkeypatch.setattr(connections, "resource", None)
     allow_files()
 
 
