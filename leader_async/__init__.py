@@ -19,12 +19,12 @@ shares over all replicas. Errors are in `errors`.
 
 from typing import TYPE_CHECKING
 
-from .election.connection import Connection, connect
+from .connection import Connection, connect
 from .election.election import Election
-from .election.history import TermEntry
+from .election.rules.history import TermEntry
+from .election.status import Candidate, Change, Status
 from .election.term import Term
 from .election.transaction import Transaction
-from .election.views import Candidate, Change, Status
 from .errors import (
     AssignmentError,
     AuthFailed,
@@ -55,7 +55,7 @@ from .zookeeper.tls import TLS
 if TYPE_CHECKING:
     from .schedule import JobRun, JobStatus, Schedule
     from .sharding.shares import Partitions, partitions
-    from .sharding.views import Member, PartitionsStatus
+    from .sharding.status import Member, PartitionsStatus
 
 __all__ = (
     "TLS",
@@ -104,9 +104,9 @@ __all__ = (
 _LATER = {
     "JobRun": "schedule",
     "JobStatus": "schedule",
-    "Member": "sharding.views",
+    "Member": "sharding.status",
     "Partitions": "sharding.shares",
-    "PartitionsStatus": "sharding.views",
+    "PartitionsStatus": "sharding.status",
     "Schedule": "schedule",
     "partitions": "sharding.shares",
 }

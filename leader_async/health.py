@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .election.views import Status
+    from .election.status import Status
 
 GRACE = 1.0
 """Seconds that work may run past the end of its lease before that calls for a restart."""

@@ -28,13 +28,13 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector as Base
 
-from .counting import Histogram
-from .election.connection import Connection
+from .connection import Connection
 from .election.election import Election
-from .election.tally import ENDS, Change
-from .election.views import STATES, Status
+from .election.stats import ENDS, Change
+from .election.status import STATES, Status
 from .errors import UsageError
-from .guardian.tie import STATES as GUARDIAN_STATES
+from .guardian.client import STATES as GUARDIAN_STATES
+from .histogram import Histogram
 from .schedule import Schedule
 from .schedule.ledger import Outcome
 from .version import version
@@ -101,38 +101,38 @@ def _of_elections(known: Mapping[Election, Status]) -> Iterator[Metric]:
     yield _gauge("queue_length", "Candidates in the queue when this replica last listed it.", label,
                  {(election.name,): election.candidacy.queue_length for election in known})  # fmt: skip
     yield _counter("terms", "Terms of this replica that have begun.", label,
-                   {(election.name,): election.telling.tally.terms for election in known})  # fmt: skip
+                   {(election.name,): election.reporter.stats.terms for election in known})  # fmt: skip
     yield _counter("term_ends", "Terms of this replica that are over, by why, in the words of /history.",
                    [*label, "why"],
-                   {(election.name, why.value): election.telling.tally.ended[why]
+                   {(election.name, why.value): election.reporter.stats.ended[why]
                     for election in known for why in ENDS})  # fmt: skip
     yield _counter("suspensions", "Leases of this replica that ran out; such a term may have gone on.", label,
-                   {(election.name,): election.telling.tally.suspended for election in known})  # fmt: skip
+                   {(election.name,): election.reporter.stats.suspended for election in known})  # fmt: skip
     yield _counter("healed", "What a periodic look found although no event had told of it.", label,
                    {(one.election,): one.healed for one in known.values()})  # fmt: skip
     yield _histogram("handover_seconds", "From leading no more until the lead was given up: work ends, one write.",
-                     label, {(election.name,): election.telling.tally.handovers for election in known})  # fmt: skip
+                     label, {(election.name,): election.reporter.stats.handovers for election in known})  # fmt: skip
     yield _histogram("takeover_seconds", "From learning that the former leader was gone until leading, by how it went.",
                      [*label, "change"],
-                     {(election.name, change.value): election.telling.tally.takeovers[change]
+                     {(election.name, change.value): election.reporter.stats.takeovers[change]
                       for election in known for change in Change})  # fmt: skip
 
 
 def _of_the_session(connection: Connection) -> Iterator[Metric]:
-    session, tally, confirms = connection.client.status(), connection.client.tally, connection.tally
+    session, stats, confirms = connection.client.status(), connection.client.stats, connection.stats
     yield _gauge("session_connected", "Whether a ZooKeeper server serves the session.", [], {(): session.connected})
     yield _gauge("session_changed_timestamp_seconds", "When that last changed.", [], {(): session.since})
     yield _gauge("session_timeout_seconds", "The session timeout that the server granted.", [], {(): session.timeout})
     yield _counter("connections", "Connections on which a server began, or resumed, the session.", ["session"],
-                   {("begun",): tally.begun, ("resumed",): tally.resumed})  # fmt: skip
+                   {("begun",): stats.begun, ("resumed",): stats.resumed})  # fmt: skip
     yield _counter("connection_ends", "Connections that ended or did not come about, by cause.", ["cause"],
-                   {(cause.value,): tally.ended[cause] for cause in Cause if cause is not Cause.CLOSED})  # fmt: skip
-    yield _counter("session_expirations", "Sessions that a server said were over.", [], {(): tally.expired})
+                   {(cause.value,): stats.ended[cause] for cause in Cause if cause is not Cause.CLOSED})  # fmt: skip
+    yield _counter("session_expirations", "Sessions that a server said were over.", [], {(): stats.expired})
     yield _histogram("confirm_seconds", "How long ZooKeeper took to confirm.", [], {(): confirms.seconds})
     yield _counter("confirm_failures", "Confirms that were refused, or whose answer was lost.", ["outcome"],
                    {("refused",): confirms.refused, ("lost",): confirms.lost})  # fmt: skip
     yield _histogram("event_loop_lag_seconds", "How late the event loop rang the timers of the session.", [],
-                     {(): tally.lag})  # fmt: skip
+                     {(): stats.lag})  # fmt: skip
     yield _gauge("guardian_state", "What has become of the guardian.", ["state"],
                  {(state,): state == connection.guardian for state in GUARDIAN_STATES})  # fmt: skip
 
@@ -141,14 +141,14 @@ def _of_jobs(schedules: Iterable[Schedule]) -> Iterator[Metric]:
     label = ["election", "job_name"]  # not `job`: Prometheus has that label for itself
     jobs = {(one.election.name, name): job for one in schedules for name, job in one.counted()}
     yield _counter("job_runs", "Attempts of jobs in this replica, by outcome.", [*label, "outcome"],
-                   {(*key, outcome.value): job.tally.runs[outcome]
+                   {(*key, outcome.value): job.stats.runs[outcome]
                     for key, job in jobs.items() for outcome in Outcome})  # fmt: skip
     yield _gauge("job_running", "Whether an attempt is being made in this replica.", label,
                  {key: job.running for key, job in jobs.items()})  # fmt: skip
     yield _histogram("job_lateness_seconds", "From when a slot was due until its first attempt began.", label,
-                     {key: job.tally.lateness for key, job in jobs.items()})  # fmt: skip
+                     {key: job.stats.lateness for key, job in jobs.items()})  # fmt: skip
     yield _histogram("job_duration_seconds", "How long attempts took.", label,
-                     {key: job.tally.seconds for key, job in jobs.items()})  # fmt: skip
+                     {key: job.stats.seconds for key, job in jobs.items()})  # fmt: skip
     yield _gauge("job_last_done_timestamp_seconds", "When an attempt last succeeded, in whichever replica. "
                  "The leader tells it.", label, {key: job.done_at for key, job in jobs.items()})  # fmt: skip
     yield _gauge("job_due_timestamp_seconds", "When the next attempt is due; in the past if it should have begun. "

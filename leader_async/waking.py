@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 
 from . import clock
-from .counting import Histogram
+from .histogram import Histogram
 
 EARLY = 0.001
 """Seconds by which a loop's timer may ring too soon: uvloop counts in milliseconds."""

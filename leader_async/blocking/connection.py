@@ -16,14 +16,14 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from ..election.connection import Connection as AsyncConnection
-from ..election.connection import connect as async_connect
+from ..connection import Connection as AsyncConnection
+from ..connection import connect as async_connect
 from ..election.names import ROOT
 from ..watchdog import Action
 from ..zookeeper.identity import Digest
 from ..zookeeper.tls import TLS
-from .door import Door
 from .election import Election
+from .portal import Portal
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -66,7 +66,7 @@ class Connection:
     def __init__(self, make: Callable[[], AsyncConnection]) -> None:
         self._make = make
         self._zk = make()
-        self._door = Door()
+        self._portal = Portal()
         self._lock = threading.RLock()
         self._elections: dict[str, Election] = {}
         self._joining: list[Election] = []
@@ -87,16 +87,16 @@ class Connection:
             UsageError: there is an event loop in this thread, or this process was forked off after the first use.
             SessionClosed: the connection was closed.
         """
-        self._door.check()
+        self._portal.check()
         with self._lock:
-            if self._door.open:
+            if self._portal.open:
                 return
             if not self._zk.own_process:  # made before a fork
                 self._zk = self._make()
                 for election in self._elections.values():
                     election.bind(self._zk)
-            self._door.start()
-            self._door.do(self._zk.start)
+            self._portal.start()
+            self._portal.do(self._zk.start)
             atexit.register(self._at_exit)
             for election in self._joining:
                 election.join()
@@ -118,7 +118,7 @@ class Connection:
             AuthFailed: the servers do not accept the credentials.
         """
         self.start()
-        self._door.call(self._zk.wait_connected(), timeout)
+        self._portal.call(self._zk.wait_connected(), timeout)
 
     def election(
         self,
@@ -143,14 +143,14 @@ class Connection:
         def make() -> Election:
             known = self._elections.get(f"{root}/{name}")
             if known is None:
-                return Election(self._zk, self._door, self.start, name, options)
+                return Election(self._zk, self._portal, self.start, name, options)
             known.bind(self._zk, options)
             return known
 
         with self._lock:
             # In the loop, once there is one: nothing of the async API may be touched from elsewhere.
-            self._door.check()
-            election = self._door.do(make) if self._door.open else make()
+            self._portal.check()
+            election = self._portal.do(make) if self._portal.open else make()
             self._elections[f"{root}/{name}"] = election
             return election
 
@@ -173,7 +173,7 @@ class Connection:
             election = self.election(name, **options)
             if known is None:
                 self._joining.append(election)
-                if self._door.open:
+                if self._portal.open:
                     election.join()
         return election.leader_only
 
@@ -181,10 +181,10 @@ class Connection:
         """What `blocking.metrics.Collector` shows; nothing while this connection does not live in this process."""
         from ..metrics import Collector  # which loads prometheus_client
 
-        if not self._door.open or self._door.foreign or self._door.closed:
+        if not self._portal.open or self._portal.foreign or self._portal.closed:
             return []
         elections = [election.asynchronous for election in self._elections.values()]
-        return self._door.do(lambda: [*Collector(self._zk, elections).collect()])
+        return self._portal.do(lambda: [*Collector(self._zk, elections).collect()])
 
     def close(self, timeout: float | None = None) -> None:
         """Leave all elections (their work is told, and its end awaited, first), then end the session.
@@ -196,28 +196,28 @@ class Connection:
             UsageError: this thread does the work whose end would be waited for.
             TimeoutError: the work has not ended in time.
         """
-        if self._door.foreign or self._door.closed:
+        if self._portal.foreign or self._portal.closed:
             return
         for election in self._elections.values():
             election.refuse_inside("close()")
         with self._lock:
-            if not self._door.open:
-                self._door.closed = True
+            if not self._portal.open:
+                self._portal.closed = True
                 return
-            self._door.check()
-            self._door.closed = True
+            self._portal.check()
+            self._portal.closed = True
         atexit.unregister(self._at_exit)
-        closing = self._door.spawn(self._close())
+        closing = self._portal.spawn(self._close())
         if not wait([closing.result], timeout).done:
             raise TimeoutError(f"the work has not ended within {timeout:g} s; its place is kept until it has")
-        self._door.join()
+        self._portal.join()
         closing.result.result()
 
     async def _close(self) -> None:
         try:
             await self._zk.close()
         finally:
-            self._door.stop()
+            self._portal.stop()
 
     def _at_exit(self) -> None:
         try:

@@ -19,11 +19,11 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from .. import election
-from ..election.connection import Connection as AsyncConnection
-from ..election.views import Candidate, Status
+from ..callables import check, is_async, refuse_unrun
+from ..connection import Connection as AsyncConnection
+from ..election.status import Candidate, Status
 from ..errors import TermEnded, UsageError
-from ..work import check, is_async, refuse_unrun
-from .door import Door, Running
+from .portal import Portal, Running
 from .term import Term
 
 P = ParamSpec("P")
@@ -33,9 +33,9 @@ T = TypeVar("T")
 class Election:
     """One election on one connection. Made by `Connection.election`; the methods may be called from any thread."""
 
-    def __init__(self, zk: AsyncConnection, door: Door, begin: Callable[[], None], name: str, options: Any) -> None:
+    def __init__(self, zk: AsyncConnection, portal: Portal, begin: Callable[[], None], name: str, options: Any) -> None:
         self.name = name
-        self._door, self._start, self._options = door, begin, options
+        self._portal, self._start, self._options = portal, begin, options
         self.bind(zk)
         self._news = threading.Condition()
         self._term: Term | None = None
@@ -57,7 +57,7 @@ class Election:
 
     @property
     def asynchronous(self) -> election.election.Election:
-        """The election that this is a door to; nothing of it may be touched outside of its event loop."""
+        """The election that this is a portal to; nothing of it may be touched outside of its event loop."""
         return self._election
 
     # -- asking --------------------------------------------------------------------------------------------------------
@@ -81,22 +81,22 @@ class Election:
     def status(self) -> Status:
         """What this process knows of itself, from memory."""
         self._begin()
-        return self._door.do(self._election.status)
+        return self._portal.do(self._election.status)
 
     def leader(self) -> Candidate | None:
         """Who holds the lead, read from ZooKeeper; see `leader_async.Election.leader`."""
         self._begin()
-        return self._door.call(self._election.leader())
+        return self._portal.call(self._election.leader())
 
     def candidates(self) -> list[Candidate]:
         """All candidates in the order of the queue, read from ZooKeeper; see `leader_async.Election.candidates`."""
         self._begin()
-        return self._door.call(self._election.candidates())
+        return self._portal.call(self._election.candidates())
 
     def wait_for_leader(self, timeout: float | None = None) -> Candidate:
         """Return as soon as somebody leads; see `leader_async.Election.wait_for_leader`."""
         self._begin()
-        return self._door.call(self._election.wait_for_leader(timeout))
+        return self._portal.call(self._election.wait_for_leader(timeout))
 
     # -- taking part ---------------------------------------------------------------------------------------------------
 
@@ -220,7 +220,7 @@ class Election:
         """
         self._begin()
         self.refuse_inside("resign()")
-        return self._door.call(self._election.resign(timeout))
+        return self._portal.call(self._election.resign(timeout))
 
     def transfer(self, to: str, timeout: float | None = None) -> bool:
         """Give the lead to the candidate of this identity; see `leader_async.Election.transfer`.
@@ -230,7 +230,7 @@ class Election:
         """
         self._begin()
         self.refuse_inside("transfer()")
-        return self._door.call(self._election.transfer(to, timeout))
+        return self._portal.call(self._election.transfer(to, timeout))
 
     def favour_newest(self, timeout: float = 0.5) -> bool:
         """Have the lead go to the candidate that started last; see `leader_async.Election.favour_newest`.
@@ -238,7 +238,7 @@ class Election:
         For the work of a process that is about to end, as the last that it does.
         """
         self._begin()
-        return self._door.call(self._election.favour_newest(timeout))
+        return self._portal.call(self._election.favour_newest(timeout))
 
     def refuse_inside(self, what: str) -> None:
         """Make sure that this thread does not do the work that it would wait for.
@@ -256,10 +256,10 @@ class Election:
 
     def _begin(self) -> None:
         self._start()
-        self._door.check()
+        self._portal.check()
 
     async def _hold(self, term: election.term.Term) -> None:
-        offered = Term(self._door, term)
+        offered = Term(self._portal, term)
         self._tell(offered)
         try:
             await asyncio.get_running_loop().create_future()
@@ -278,7 +278,7 @@ class Election:
                 raise UsageError(
                     f"this process takes part in {self.name} already; one lead(), run() or join() at a time"
                 )
-            self._running = running = self._door.spawn(self._election.run(self._hold))
+            self._running = running = self._portal.spawn(self._election.run(self._hold))
         running.result.add_done_callback(lambda result: self._tell())
         return running
 
@@ -293,7 +293,7 @@ class Election:
             return self._term
 
     def _retire(self, running: Running[None]) -> None:
-        if self._door.foreign:
+        if self._portal.foreign:
             return
         running.cancel()
         try:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from .. import election
 from ..election.transaction import Result
 from ..errors import TermEnded
-from .door import Door
+from .portal import Portal
 
 
 class Term:
@@ -24,9 +24,9 @@ class Term:
         lost: set when this process leads no more; `term.lost.wait(60)` sleeps for a minute, or until then.
     """
 
-    def __init__(self, door: Door, term: election.term.Term) -> None:
+    def __init__(self, portal: Portal, term: election.term.Term) -> None:
         self.lost = threading.Event()
-        self._door, self._term = door, term
+        self._portal, self._term = portal, term
         self._lock = threading.Lock()
         self._inside: list[int] = []  # threads
         self._loop = asyncio.get_running_loop()
@@ -69,8 +69,8 @@ class Term:
             NotConnected: no server is connected; nothing is known.
             ConnectionLost: the answer was lost; nothing is known.
         """
-        self._door.check()
-        self._door.call(self._term.confirm())
+        self._portal.check()
+        self._portal.call(self._term.confirm())
         self.check()
 
     def transaction(self) -> election.transaction.Transaction:
@@ -79,8 +79,8 @@ class Term:
 
     def commit(self, writes: election.transaction.Transaction) -> tuple[Result, ...]:
         """Do all of a transaction, or nothing; see `leader_async.Transaction.commit`."""
-        self._door.check()
-        return self._door.call(writes.commit())
+        self._portal.check()
+        return self._portal.call(writes.commit())
 
     def __repr__(self) -> str:
         return (
@@ -99,7 +99,7 @@ class Term:
 
     def leave(self) -> None:
         """The work in this thread has ended."""
-        if self._door.foreign:
+        if self._portal.foreign:
             return  # a child inherits the stack of its parent's work, not the work
         with self._lock:
             # A context manager may be left in another thread than it was entered in.

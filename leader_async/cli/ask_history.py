@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from ..election.history import TermEntry
-from ..election.moves import explained, nearest, span
+from ..election.rules.explain import explained, nearest, span
+from ..election.rules.history import TermEntry
 from ..errors import UsageError
 from . import asking
 from .asking import Refused, Target, ask, clock_time, in_time, page, say
@@ -22,7 +22,7 @@ async def _entries(target: Target) -> tuple[list[TermEntry], str]:
         rows, known = await page(target, "/history"), await page(target, "/status")
         problem = known.get("problem")
         return [TermEntry(**row) for row in rows], f"nobody can tell who leads now: {problem}" if problem else ""
-    from ..election.views import read_queue, waited_out
+    from ..election.status import read_queue, waited_out
 
     async with asking.election_of(target) as (zk, election):
         found: list[TermEntry] = await in_time(target, election.history())

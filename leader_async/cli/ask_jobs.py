@@ -16,7 +16,7 @@ async def _all(target: Target) -> list[dict[str, Any]]:
     if target.url is not None:
         found: list[dict[str, Any]] = await page(target, "/jobs")
         return found
-    from ..schedule.views import read_jobs
+    from ..schedule.status import read_jobs
 
     async with asking.election_of(target) as (zk, election):
         return [asdict(job) for job in await in_time(target, read_jobs(zk.client, election.parent))]

@@ -153,7 +153,7 @@ async def election_of(target: Target) -> AsyncIterator[tuple[Any, Any]]:
     Raises:
         Away: none does in time.
     """
-    from ..election.connection import connect
+    from ..connection import connect
 
     async with connect(target.zookeeper, timeout=target.session_timeout, auth=target.auth, tls=target.tls) as zk:
         election = zk.election(target.election, root=target.root)

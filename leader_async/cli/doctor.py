@@ -102,7 +102,7 @@ async def _access(zk: Any, election: Any, target: Target) -> list[Finding]:
 
 
 async def _queue(zk: Any, election: Any) -> list[Finding]:
-    from ..election import record as r
+    from ..election.rules import record as r
     from ..errors import NoAuth, NoNode, RecordError
     from ..zookeeper import messages as m
 

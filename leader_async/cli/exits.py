@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 
 import click
 
-from ..commands import decisions
 from ..logs import one_line
+from ..supervise import decisions
 from ..watchdog import EXIT_CODE
 
 

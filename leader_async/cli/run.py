@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import logs
-from ..commands.decisions import ON_EXIT, ON_LOSS, OnExit, OnLoss
-from ..commands.supervision import LEAST_LEASE
 from ..errors import AuthFailed, NoAuth, UsageError
+from ..supervise.decisions import ON_EXIT, ON_LOSS, OnExit, OnLoss
+from ..supervise.supervision import LEAST_LEASE
 from . import options, slot
 from .config import LOG_LEVELS, Config
 from .exits import Exit, carry_out, complain, end
@@ -21,7 +21,7 @@ from .options import DEFAULTS
 from .systemd import Notify, report
 
 if TYPE_CHECKING:
-    from ..commands.line import ParentLine
+    from ..supervise.line import ParentLine
 
 log = logging.getLogger("leader_async.run")
 
@@ -76,7 +76,7 @@ def run(command: tuple[str, ...], on_loss: OnLoss, on_exit: OnExit, identity: st
     has started are ended before another one may begin: SIGTERM when a tenth of the lease is left, SIGKILL at its end.
     SIGTERM and SIGINT stop it gracefully, a second one kills it; other signals are passed on, SIGTSTP as SIGSTOP.
     """
-    from ..commands import linux
+    from ..supervise import linux
 
     try:
         wanted = slot.plan(**{name: rest.pop(name) for name in ("every", "cron", "slot", "tz", "unfinished", "wait")})
@@ -107,8 +107,8 @@ def _slotted(config: Config, command: tuple[str, ...], wanted: slot.Plan) -> int
 
 
 def _supervised(config: Config, command: tuple[str, ...], on_loss: OnLoss, on_exit: OnExit) -> int:
-    from ..commands import supervisor
-    from ..commands.line import SupervisorDied
+    from ..supervise import supervisor
+    from ..supervise.line import SupervisorDied
 
     notify = Notify.take(os.environ)
     try:
@@ -124,8 +124,8 @@ def _supervised(config: Config, command: tuple[str, ...], on_loss: OnLoss, on_ex
 
 
 async def _run(config: Config, line: ParentLine, on_loss: OnLoss, on_exit: OnExit, notify: Notify) -> int:
-    from ..commands.runner import Runner
-    from ..election.connection import connect
+    from ..connection import connect
+    from ..supervise.runner import Runner
 
     connection = connect(
         config.zookeeper, timeout=config.session_timeout, auth=config.auth, tls=config.tls, guardian=config.guardian

@@ -27,7 +27,7 @@ from types import FrameType
 from aiohttp import web
 
 from .. import signals
-from ..election.connection import Connection, connect
+from ..connection import Connection, connect
 from ..election.election import Election
 from ..election.term import Term
 from ..errors import AuthFailed, NoAuth

@@ -92,7 +92,7 @@ def plan(
 
 async def run(config: Config, command: tuple[str, ...], wanted: Plan) -> int:
     """Have the command run for its slot, here or elsewhere; the code to end with."""
-    from ..election.connection import connect
+    from ..connection import connect
     from ..schedule.once import OneSlot
 
     statuses: list[int] = []

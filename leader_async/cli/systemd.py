@@ -1,4 +1,4 @@
-"""Telling systemd, or whoever else speaks sd_notify(3), how this process is.
+"""Reporter systemd, or whoever else speaks sd_notify(3), how this process is.
 
     READY=1       once it is in the queue, so that a `systemctl restart` that has returned has a candidate again
     STATUS=       who leads
@@ -7,7 +7,7 @@
 
 Rules:
 - Whom to tell is taken out of the environment at once: neither a guardian nor a command of ours may speak for us.
-- Telling never waits; what is not taken is lost.
+- Reporter never waits; what is not taken is lost.
 
 It does not promise that a replica becomes ready: ZooKeeper may be away for long. Then the status says so.
 """
@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING
 from ..health import unready, unwell
 
 if TYPE_CHECKING:
-    from ..election.connection import Connection
+    from ..connection import Connection
     from ..election.election import Election
-    from ..election.views import Status
+    from ..election.status import Status
 
 log = logging.getLogger("leader_async.systemd")
 

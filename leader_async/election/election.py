@@ -26,24 +26,24 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from .. import clock
+from ..callables import check_async
 from ..errors import SessionClosed, UsageError, ZooKeeperError
 from ..waking import Alarm
-from ..work import check_async
 from ..zookeeper import messages as m
-from . import record as r
-from .candidacy import Candidacy
-from .commands import ConfirmNow, Denied, Hold, Left, Note, Send, StartWork, StopWork
-from .historian import why_no_confirm
-from .jobs import Call, Handout, Job
+from .history_writer import why_no_confirm
 from .observer import Observer
 from .remains import clear_away
-from .standing import Settings
-from .telling import Telling
+from .reporting import Reporter
+from .rules import record as r
+from .rules.candidacy import Candidacy
+from .rules.effects import ConfirmNow, Denied, Hold, Left, Note, Send, StartWork, StopWork
+from .rules.state import Settings
+from .status import Status, find_appointee, find_newest
 from .term import Term
-from .views import Status, find_appointee, find_newest
+from .work import Call, Handout, Job
 
 if TYPE_CHECKING:
-    from .connection import Connection
+    from ..connection import Connection
 
 log = logging.getLogger("leader_async.election")
 T = TypeVar("T")
@@ -62,7 +62,7 @@ class Election(Observer):
         self.candidacy = Candidacy(settings, _uuids(), random.random())
         self._connection = connection
         self._history = history
-        self.telling = Telling(self.name, self.candidacy)
+        self.reporter = Reporter(self.name, self.candidacy)
         self._alarm = Alarm(self._tick)
         self._job: Job | None = None
         self._working: Job | None = None  # whose work was started, and has not ended
@@ -404,7 +404,7 @@ class Election(Observer):
             tell()
         if not self._shut:
             self._note_state()
-        self.telling.speak()
+        self.reporter.speak()
 
     def _do(self, command: object) -> None:
         match command:
@@ -426,17 +426,17 @@ class Election(Observer):
                     self._later.append(partial(self._tell_over, self._hold, self._stopped_at, clock.now()))
                 self._news.fire()
             case Denied(error):
-                self.telling.denied(error)
+                self.reporter.denied(error)
                 if self._job is not None:
                     self._job.fail(error)
             case Note() as note:
-                self.telling.note(note)
+                self.reporter.note(note)
 
     def _send(self, command: Send, unsent: Callable[[], None]) -> None:
         def taken(answer: m.Answer, sent: float) -> None:
             self._feed(lambda now: self.candidacy.answered(command, answer, sent, now))
 
-        self._connection.window.send(command.request, taken, unsent, command.within)
+        self._connection.inflight.send(command.request, taken, unsent, command.within)
 
     def _send_behind(self, command: Send) -> None:
         def unsent() -> None:
@@ -463,9 +463,9 @@ class Election(Observer):
             working.stop()
 
     def _tell_begun(self, hold: Hold, at: float, *, resumed: bool) -> None:
-        self.telling.began(hold, at, resumed=resumed)
+        self.reporter.began(hold, at, resumed=resumed)
         if self._history:
-            self._connection.historian.began(self.candidacy, hold)
+            self._connection.history_writer.began(self.candidacy, hold)
 
     def _telling_why(self, hold: Hold | None, reason: str) -> Callable[[], None]:
         """What will tell why the work was stopped; more about it if the lease ran out."""
@@ -477,14 +477,14 @@ class Election(Observer):
         def tell() -> None:
             self._connection.term_over()
             if ran_out:
-                self._connection.historian.broke_off(self.candidacy, until, reason)
-            self.telling.stopped(hold, reason, ran_out=ran_out)
+                self._connection.history_writer.broke_off(self.candidacy, until, reason)
+            self.reporter.stopped(hold, reason, ran_out=ran_out)
 
         return tell
 
     def _tell_over(self, hold: Hold, stopped_at: float, at: float) -> None:
-        self.telling.over(hold, stopped_at, at)
-        self._connection.historian.over(self.candidacy, hold, stopped_at)
+        self.reporter.over(hold, stopped_at, at)
+        self._connection.history_writer.over(self.candidacy, hold, stopped_at)
 
     def _ended(self, job: Job, *, final: bool, reason: str) -> None:
         if self.is_leader:  # by itself, and not because it was stopped
@@ -501,7 +501,7 @@ class Election(Observer):
     def _note_state(self) -> None:
         state = self.candidacy.state(clock.now())
         if state != self._was:
-            self.telling.state(state)
+            self.reporter.state(state)
             self._was, self._since = state, time.time()
             self._connection.changed.fire()
         if self.candidacy.idle:

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from ..errors import BadVersion, NoNode, UsageError
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
-from . import queue as q
-from .card import decode as decode_card
+from .rules import queue as q
+from .rules.candidate_data import decode as decode_card
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,9 @@ from dataclasses import replace
 from ..errors import NoNode, RecordError
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
-from . import queue as q
-from . import record as r
-from .views import Candidate, Change, Read, Status, in_queue, read_card
+from .rules import queue as q
+from .rules import record as r
+from .status import Candidate, Change, Read, Status, in_queue, read_card
 
 
 class Following:

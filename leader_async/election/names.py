@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from ..errors import UsageError
 from ..zookeeper import hosts
-from . import history
-from . import queue as q
-from .record import NOTICE
+from .rules import history
+from .rules import queue as q
+from .rules.record import NOTICE
 
 JOBS, MEMBERS = "jobs", "members"
 

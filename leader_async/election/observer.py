@@ -11,10 +11,10 @@ from ..errors import ConnectionLost, NotConnected
 from ..waking import Pulse
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
-from . import historian
+from . import history_writer as historian
 from .following import Following
-from .history import TermEntry
-from .views import Candidate, Change, Status, read_queue, watch_record
+from .rules.history import TermEntry
+from .status import Candidate, Change, Status, read_queue, watch_record
 
 
 class Observer(ABC):

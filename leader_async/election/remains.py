@@ -15,7 +15,7 @@ from contextlib import suppress
 from ..errors import ConnectionLost, NoNode, NotConnected
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
-from . import queue as q
+from .rules import queue as q
 
 
 async def clear_away(client: Client, parent: str, uuid: str) -> None:

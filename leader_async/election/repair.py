@@ -28,16 +28,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from .. import stored
+from ..connection import LEASE
 from ..errors import BadVersion, NoNode, RecordError, UsageError
 from ..stored import Garbage
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
-from . import historian
-from . import queue as q
-from . import record as r
-from .connection import LEASE
-from .standing import WAIT_OUT
-from .views import read_card
+from . import history_writer as historian
+from .rules import queue as q
+from .rules import record as r
+from .rules.state import WAIT_OUT
+from .status import read_card
 
 TERMS = stored.INT
 """Terms beyond this are not believed: each costs a version of the record, and those end there."""

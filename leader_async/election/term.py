@@ -14,8 +14,8 @@ from .. import clock
 from .transaction import Transaction
 
 if TYPE_CHECKING:
-    from .commands import Hold
-    from .connection import Connection
+    from ..connection import Connection
+    from .rules.effects import Hold
 
 
 class Term:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, TypeAlias
 from ..errors import TermEnded
 from ..zookeeper import hosts
 from ..zookeeper import messages as m
-from . import record as r
+from .rules import record as r
 
 if TYPE_CHECKING:
     from ..zookeeper.client import Client
-    from .commands import Hold
+    from .rules.effects import Hold
 
 Result: TypeAlias = str | int | None
 """Of `create` the path of the new znode, of `set_data` the znode's new version, of the others None."""

@@ -18,9 +18,9 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..election import history
-from ..election import record as r
-from ..election.card import decode as decode_card
+from ..election.rules import history
+from ..election.rules import record as r
+from ..election.rules.candidate_data import decode as decode_card
 from ..errors import AuthFailed, ConnectionLost, NotConnected, RecordError, ServerError, SessionClosed
 from ..zookeeper import hosts
 from ..zookeeper import messages as m

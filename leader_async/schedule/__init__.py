@@ -2,6 +2,6 @@
 
 from .run import JobRun
 from .schedule import Schedule
-from .views import Attempt, JobStatus
+from .status import Attempt, JobStatus
 
 __all__ = ("Attempt", "JobRun", "JobStatus", "Schedule")

@@ -17,7 +17,7 @@ from ..election.election import Election
 from ..election.term import Term
 from ..errors import NodeExists, NoNode
 from ..zookeeper import messages as m
-from .views import folder
+from .status import folder
 
 log = logging.getLogger("leader_async.schedule")
 

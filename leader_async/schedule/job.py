@@ -44,8 +44,8 @@ from .clocks import Clocks
 from .decisions import Rewrite, Rules, Start, Wait, claimed, decide, due, ended, first
 from .ledger import Ledger, Open, decode, encode
 from .run import JobRun, JobWork, attempt
-from .tally import JobTally
-from .views import ledger_of
+from .stats import JobStats
+from .status import ledger_of
 
 log = logging.getLogger("leader_async.schedule")
 
@@ -77,7 +77,7 @@ class Job:
         rules: as above.
         rests: nothing is ever due again, as its ledger stands.
         running: an attempt is being made here.
-        tally: what became of its attempts here.
+        stats: what became of its attempts here.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Job:
         self.rests = asyncio.Event()
         self._opened = opened or (lambda ledger: first(rules, clocks.now()) if ledger is None else ledger)
         self.running = False
-        self.tally = JobTally()
+        self.stats = JobStats()
         self._election, self._client, self._clocks, self._work = election, election.client, clocks, work
         self._threads = ThreadPoolExecutor(1, f"job {rules.name}")  # where it runs if it is no coroutine
         self._path = ledger_of(election.parent, rules.name)
@@ -260,12 +260,12 @@ class Job:
         )  # fmt: skip
         self.running, began = True, clock.now()
         if run.attempt == 1 and not run.manual:
-            self.tally.lateness.observe(max(0.0, (self._clocks.now() - rules.due(start.slot)) / 1000))
+            self.stats.lateness.observe(max(0.0, (self._clocks.now() - rules.due(start.slot)) / 1000))
         try:
             ending = await attempt(self._work, run, rules.timeout, self._threads)
         finally:
             self.running = False
-        self.tally.ended(ending.outcome, clock.now() - began)
+        self.stats.ended(ending.outcome, clock.now() - began)
         if ending.finished:
             if ending.error is not None:
                 # A command's status says it all: whoever gets the log by mail each night wants no traceback of ours.

@@ -28,7 +28,7 @@ from .job import Job
 from .ledger import Ledger, decode
 from .run import JobRun
 from .slots import Fate, Once, fate, opened
-from .views import ledger_of
+from .status import ledger_of
 
 log = logging.getLogger("leader_async.schedule")
 

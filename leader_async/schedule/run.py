@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
-from ..commands.command import carry_out
+from ..callables import called, finished, is_async, refuse_unrun, told
 from ..election.term import Term
 from ..errors import CommandFailed, TermEnded
-from ..work import called, finished, is_async, refuse_unrun, told
+from ..supervise.command import carry_out
 from .ledger import Outcome
 
 JobWork: TypeAlias = Callable[["JobRun"], Awaitable[object] | object]

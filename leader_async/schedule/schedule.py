@@ -18,11 +18,11 @@ from typing import TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 from zoneinfo import ZoneInfo
 
+from ..callables import check
 from ..election.election import Election
 from ..election.term import Term
 from ..errors import BadVersion, LedgerError, NoNode, TermEnded, UsageError
 from ..waking import Pulse
-from ..work import check
 from ..zookeeper import hosts
 from ..zookeeper import messages as m
 from .clocks import Clocks
@@ -30,8 +30,8 @@ from .decisions import Missed, Overlap, Rules, Unfinished
 from .job import Job
 from .ledger import UNKNOWN, Ledger, decode, encode, reset
 from .run import JobWork
+from .status import JobStatus, ledger_of, read_job, read_jobs, view
 from .triggers import Cron, Every, Trigger
-from .views import JobStatus, ledger_of, read_job, read_jobs, view
 
 log = logging.getLogger("leader_async.schedule")
 W = TypeVar("W", bound=JobWork)

@@ -22,13 +22,13 @@ import logging
 import uuid
 from collections.abc import Callable, Iterable
 
-from ..election import queue
+from ..election.rules import queue
 from ..errors import AssignmentError, BadVersion, NoAuth, NodeExists, NoNode, NotConnected, UsageError
 from ..waking import Pulse
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
 from .assignment import NOBODY, decode, encode, moves, rebalance
-from .card import NOTHING, Card
+from .member_data import NOTHING, Card
 
 log = logging.getLogger("leader_async.sharding")
 

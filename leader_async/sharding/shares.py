@@ -20,17 +20,17 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from .. import arguments, clock
-from ..election.connection import Connection
+from ..callables import awaited, check_async
+from ..connection import Connection
 from ..election.election import Election
 from ..election.names import MEMBERS
 from ..election.term import Term
 from ..errors import ConnectionLost, LeaderAsyncError, NoAuth, NotConnected, ServerError, SessionClosed, UsageError
-from ..work import awaited, check_async
 from .assignment import PARTITIONS
-from .card import Card
 from .decisions import Decision, Situation, decide
+from .member_data import Card
 from .membership import Membership
-from .views import Member, PartitionsStatus, read_members
+from .status import Member, PartitionsStatus, read_members
 
 log = logging.getLogger("leader_async.sharding")
 

@@ -14,8 +14,8 @@ from http import HTTPStatus
 from aiohttp import web
 from multidict import CIMultiDict
 
-from ..election.history import TermEntry
-from ..election.views import Candidate, Status
+from ..election.rules.history import TermEntry
+from ..election.status import Candidate, Status
 from ..version import version
 from ..zookeeper.status import SessionStatus
 

@@ -38,16 +38,16 @@ import logging
 
 from aiohttp import web
 
-from ..election.connection import Connection
+from ..connection import Connection
 from ..election.election import Election
 from ..errors import LeaderAsyncError
 from ..health import unready, unwell
 from ..schedule import Schedule
 from . import answers, events, jobs, metrics, openapi, page
-from .accept import prefers_json
 from .leading import Handler
 from .leading import follower as not_leading
 from .leading import leader_only as only_leader_of
+from .negotiation import prefers_json
 from .service import SERVICE, Service, Trouble, forbidden, read
 
 log = logging.getLogger("leader_async.web")

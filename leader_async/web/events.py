@@ -33,11 +33,11 @@ from typing import Any
 
 from aiohttp import web
 
-from ..election.history import TermEntry
-from ..election.moves import explained
-from ..election.views import Change
+from ..election.rules.explain import explained
+from ..election.rules.history import TermEntry
+from ..election.status import Change
 from ..errors import LeaderAsyncError, SessionClosed
-from ..schedule.views import JobStatus
+from ..schedule.status import JobStatus
 from . import answers
 from .broadcast import Broadcast, Data, Publish
 from .callers import stream_began

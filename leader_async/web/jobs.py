@@ -9,7 +9,7 @@ from dataclasses import asdict
 from aiohttp import web
 
 from ..errors import LedgerError, TermEnded, UsageError
-from ..schedule.views import JobStatus, read_job, read_jobs
+from ..schedule.status import JobStatus, read_job, read_jobs
 from . import answers
 from .service import ASK_LIMIT, SERVICE, forbidden, read
 

@@ -12,7 +12,7 @@ import time
 from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
-from ..election.connection import Connection
+from ..connection import Connection
 from ..election.election import Election
 from ..metrics import Collector
 from ..schedule import Schedule

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..election.history import TermEntry, Why
+from ..election.rules.history import TermEntry, Why
 
 FORGET = 900.0
 MOST = 20

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from ..election.views import STATES
+from ..election.status import STATES
 from ..version import version
 from . import answers
 from .page import ASSETS

@@ -12,8 +12,8 @@ from importlib import resources
 from aiohttp import web
 
 from . import answers
-from .accept import prefers_html
 from .leading import Handler
+from .negotiation import prefers_html
 from .service import SERVICE
 
 ASSETS = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 from typing import Self
 
-from ..election import historian, history
-from ..election.history import TermEntry
+from ..election import history_writer as historian
+from ..election.rules import history
+from ..election.rules.history import TermEntry
 from ..errors import NoNode
-from ..schedule.views import JobStatus, folder, ledger_of, read
+from ..schedule.status import JobStatus, folder, ledger_of, read
 from ..waking import Pulse
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client

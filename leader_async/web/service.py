@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from aiohttp import web
 
-from ..election.connection import Connection
+from ..connection import Connection
 from ..election.election import Election
 from ..errors import LeaderAsyncError, LedgerError, RecordError
 from ..schedule import Schedule

@@ -35,8 +35,8 @@ from . import messages as m
 from .identity import Digest
 from .link import Link
 from .session import CLOSED, Credentials, Phase, Session
+from .stats import SessionStats
 from .status import SessionStatus
-from .tally import SessionTally
 from .tls import TLS, explain
 
 log = logging.getLogger("leader_async.zookeeper")
@@ -92,8 +92,8 @@ class Client:
         self._process = os.getpid()
         self._listeners: dict[str, list[Listener]] = {}
         self._link: Link | None = None
-        self.tally = SessionTally()
-        self._alarm = Alarm(self._tick, self.tally.lag)
+        self.stats = SessionStats()
+        self._alarm = Alarm(self._tick, self.stats.lag)
         self._busy = False
         self._changed = Pulse()
         self._task: asyncio.Task[None] | None = None
@@ -324,7 +324,7 @@ class Client:
         match event:
             case m.Connected(session_id, granted, resumed):
                 self._served, self._since = True, time.time()
-                self.tally.connected(resumed=resumed)
+                self.stats.connected(resumed=resumed)
                 if granted != self._granted and granted != self._session.timeout_asked:
                     log.warning(
                         "the server granted a session timeout of %g s, not the %g s asked for (its limits are "
@@ -342,7 +342,7 @@ class Client:
                 again = not self._served and reason == self._last_error  # said once, as in `_trouble`
                 if self._served:  # else it was a handshake, one of many perhaps while no server serves
                     self._served, self._since = False, time.time()
-                self.tally.disconnected(cause)
+                self.stats.disconnected(cause)
                 self._last_error = reason
                 if self._link is not None:
                     ours = self._closing or cause is m.Cause.CLOSED
@@ -362,7 +362,7 @@ class Client:
                     self._link.abort()
                     self._link = None
             case m.Expired(session_id):
-                self.tally.expired += 1
+                self.stats.expired += 1
                 fields = {"event": "session_expired", "session": f"0x{session_id:x}"}
                 log.warning("session 0x%x expired", session_id, extra=fields)
             case m.Ended(refused=refused) if refused:
@@ -425,7 +425,7 @@ class Client:
                 break
         if failures:
             for _, cause in failures:
-                self.tally.disconnected(cause)
+                self.stats.disconnected(cause)
             self._trouble("; ".join(sorted(text for text, _ in failures)))
         return self._link is not None
 

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from deploy import servers
 from leader_async import JobRun, Schedule, Term, connect
-from leader_async.election import moves
+from leader_async.election.rules import explain as moves
 from leader_async.testing import ZooKeeper, zookeeper
 from leader_async.web import create_app
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from leader_async.election import record as r
-from leader_async.election.keeper import Keeper
+from leader_async.election.rules import record as r
+from leader_async.election.rules.confirm_rounds import ConfirmRounds
 from leader_async.embedded.tree import Entry
 from leader_async.zookeeper import messages as m
 
@@ -179,7 +179,7 @@ def test_a_failed_check_in_a_shared_confirm_belongs_to_one_election_only() -> No
     first, second = in_order(one)[0].candidacy, in_order(two)[0].candidacy
     assert first.hold is not None
     assert second.hold is not None
-    shared, now = Keeper(), in_order(one)[0].now
+    shared, now = ConfirmRounds(), in_order(one)[0].now
     shared.note(first)
     shared.note(second)
     shared.hurry()

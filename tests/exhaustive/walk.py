@@ -19,8 +19,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from leader_async.election import card, commands, history, queue, record, standing
-from leader_async.election.candidacy import Candidacy
+from leader_async.election.rules import candidate_data as card
+from leader_async.election.rules import effects as commands
+from leader_async.election.rules import history, queue, record
+from leader_async.election.rules import state as standing
+from leader_async.election.rules.candidacy import Candidacy
 from leader_async.embedded import tree
 from leader_async.zookeeper import messages as m
 

@@ -18,8 +18,10 @@ from typing import Any
 import pytest
 
 from leader_async import Connection, Election, JobRun, Partitions, Schedule, connect, partitions
-from leader_async.election import card, history, record, repair
-from leader_async.sharding.card import Card
+from leader_async.election import repair
+from leader_async.election.rules import candidate_data as card
+from leader_async.election.rules import history, record
+from leader_async.sharding.member_data import Card
 from leader_async.testing import ZooKeeper
 from leader_async.zookeeper import messages as m
 

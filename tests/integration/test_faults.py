@@ -243,7 +243,7 @@ def found_soon(zk: Connection, pauses: list[Pause], began: float, back: float) -
     assert pauses
     assert all(pause.short and pause.away <= pause.began - began for pause in pauses)
     # One dial may have met the server in the moment before; and a busy machine may not answer in time.
-    assert sum(pause.began > back for pause in pauses) <= 1 + zk.client.tally.ended[Cause.NO_ANSWER]
+    assert sum(pause.began > back for pause in pauses) <= 1 + zk.client.stats.ended[Cause.NO_ANSWER]
 
 
 async def test_blocked_four_letter_words_make_no_difference(tmp_path: Path, name: str) -> None:

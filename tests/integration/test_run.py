@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from ..support.zookeeper import Server
-from ..unit.commands.place import Place
 from ..unit.guardian.processes import Application, eventually
+from ..unit.supervise.place import Place
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("on_linux")]
 TIMES = 3

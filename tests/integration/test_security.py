@@ -13,7 +13,7 @@ import pytest
 
 import leader_async
 from leader_async import TLS, AuthFailed, Connection, Digest, NoAuth, Term, connect
-from leader_async.election.historian import write
+from leader_async.election.history_writer import write
 from leader_async.zookeeper import messages as m
 from leader_async.zookeeper.client import Client
 

@@ -8,13 +8,16 @@ from dataclasses import replace
 from typing import Any
 from unittest import mock
 
-from leader_async.election import answers, candidacy, keeper, record, standing
-from leader_async.election import queue as q
-from leader_async.election.candidacy import Candidacy
-from leader_async.election.commands import Hold, Purpose, Send, Stake
-from leader_async.election.connection import Connection
-from leader_async.election.holding import Holding
-from leader_async.election.standing import Role, Standing, View, Work
+from leader_async.connection import Connection
+from leader_async.election.rules import candidacy, record
+from leader_async.election.rules import confirm_rounds as keeper
+from leader_async.election.rules import place as answers
+from leader_async.election.rules import queue as q
+from leader_async.election.rules import state as standing
+from leader_async.election.rules.candidacy import Candidacy
+from leader_async.election.rules.effects import Hold, Purpose, Send, Stake
+from leader_async.election.rules.lead import Holding
+from leader_async.election.rules.state import Role, Standing, View, Work
 from leader_async.election.transaction import Transaction
 from leader_async.zookeeper import messages as m
 from leader_async.zookeeper import session
@@ -90,14 +93,14 @@ def _refused() -> AbstractContextManager[Any]:
 
 @mutant("answers of a dropped connection count: a lost confirm renews")
 def _lost_counts() -> AbstractContextManager[Any]:
-    real = keeper.Keeper.answered
+    real = keeper.ConfirmRounds.answered
 
     def answered(own: Any, sent_round: Any, answer: m.Answer, sent: float, now: float) -> None:
         if isinstance(answer, m.Lost):
             answer = m.Transacted(())
         real(own, sent_round, answer, sent, now)
 
-    return instead(keeper.Keeper, "answered", answered)
+    return instead(keeper.ConfirmRounds, "answered", answered)
 
 
 @mutant("a suspended term is revived by an answer that came after its end")

@@ -9,10 +9,10 @@ import itertools
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
-from leader_async.election.candidacy import Candidacy
-from leader_async.election.commands import ConfirmNow, Send, StartWork, StopWork
-from leader_async.election.keeper import Keeper, Round
-from leader_async.election.standing import Settings
+from leader_async.election.rules.candidacy import Candidacy
+from leader_async.election.rules.confirm_rounds import ConfirmRounds, Round
+from leader_async.election.rules.effects import ConfirmNow, Send, StartWork, StopWork
+from leader_async.election.rules.state import Settings
 from leader_async.embedded.tree import CloseSession, Entry, OpenSession, Refused, Tree
 from leader_async.embedded.watches import Watches, told
 from leader_async.zookeeper import messages as m
@@ -27,7 +27,7 @@ class Member:
 
     session: int
     candidacy: Candidacy
-    keeper: Keeper = field(default_factory=Keeper)
+    keeper: ConfirmRounds = field(default_factory=ConfirmRounds)
 
 
 class Crowd:

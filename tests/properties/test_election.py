@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from leader_async.election.candidacy import Candidacy
+from leader_async.election.rules.candidacy import Candidacy
 from leader_async.zookeeper import messages as m
 
 from .world import FAST, PARENT, SLOW, WHO, Process, World

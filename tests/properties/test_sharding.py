@@ -13,8 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from leader_async.errors import AssignmentError
 from leader_async.sharding.assignment import NOBODY, decode, encode, moves, rebalance
-from leader_async.sharding.card import Card
 from leader_async.sharding.decisions import Decision, Situation, decide
+from leader_async.sharding.member_data import Card
 
 pytestmark = pytest.mark.timeout(120)
 counts = st.integers(1, 300)

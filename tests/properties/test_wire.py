@@ -14,7 +14,7 @@ from leader_async.errors import ProtocolError
 from leader_async.zookeeper import messages as m
 from leader_async.zookeeper import wire
 from leader_async.zookeeper.session import Session
-from leader_async.zookeeper.wire.parts import part_of
+from leader_async.zookeeper.wire.codecs import part_of
 
 int32, int64 = st.integers(-(2**31), 2**31 - 1), st.integers(-(2**63), 2**63 - 1)
 names = st.text(max_size=20)

@@ -18,13 +18,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias
 
-from leader_async.election import queue as q
-from leader_async.election import record as r
-from leader_async.election.candidacy import Candidacy
-from leader_async.election.card import decode as decode_card
-from leader_async.election.commands import Command, ConfirmNow, Send, StartWork, StopWork
-from leader_async.election.keeper import Keeper, Round
-from leader_async.election.standing import HOLD_OFF, WAIT_OUT, Appointee, Settings, Work
+from leader_async.election.rules import queue as q
+from leader_async.election.rules import record as r
+from leader_async.election.rules.candidacy import Candidacy
+from leader_async.election.rules.candidate_data import decode as decode_card
+from leader_async.election.rules.confirm_rounds import ConfirmRounds, Round
+from leader_async.election.rules.effects import Command, ConfirmNow, Send, StartWork, StopWork
+from leader_async.election.rules.state import HOLD_OFF, WAIT_OUT, Appointee, Settings, Work
 from leader_async.embedded.tree import CloseSession, Entry, Happened, OpenSession, Refused, Tree
 from leader_async.embedded.watches import Watches, told
 from leader_async.zookeeper import messages as m
@@ -123,7 +123,7 @@ class Process:
             Candidacy(Settings(parent, self.name, "", lease, 0.0, history=True), self._uuids(index), 0.5)
             for parent in world.parents
         ]
-        self.keeper = Keeper()
+        self.keeper = ConfirmRounds()
         self.session = 0
         self.connection: Connection | None = None
         self.seen = 0  # how far a server was whose answer reached this client: none behind it takes it

@@ -24,9 +24,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from leader_async import Term
-from leader_async.election import queue as q
-from leader_async.election import record as r
-from leader_async.election.standing import HOLD_OFF
+from leader_async.election.rules import queue as q
+from leader_async.election.rules import record as r
+from leader_async.election.rules.state import HOLD_OFF
 from leader_async.zookeeper import dialling
 from leader_async.zookeeper import messages as m
 

@@ -22,15 +22,15 @@ LAYERS: dict[str, set[str]] = {
     "arguments": {"errors"},
     "stored": {"arguments"},
     "clock": set(),
-    "counting": set(),
+    "histogram": set(),
     "version": set(),
-    "work": {"errors"},
-    "waking": {"clock", "counting"},
+    "callables": {"errors"},
+    "waking": {"clock", "histogram"},
     "zookeeper/messages": {"errors"},
     "zookeeper/hosts": {"errors"},
     "zookeeper/wire/frames": {"errors"},
-    "zookeeper/wire/parts": {"zookeeper/messages"},
-    "zookeeper/wire/swift": {"errors", "zookeeper/messages", "zookeeper/wire/frames", "zookeeper/wire/parts"},
+    "zookeeper/wire/codecs": {"zookeeper/messages"},
+    "zookeeper/wire/packed": {"errors", "zookeeper/messages", "zookeeper/wire/frames", "zookeeper/wire/codecs"},
     "zookeeper/wire/client": {"errors", "zookeeper/messages", "zookeeper/wire"},
     "zookeeper/foreign": {"zookeeper/messages"},
     "zookeeper/wire/asked": {"errors", "zookeeper/messages", "zookeeper/foreign", "zookeeper/wire"},
@@ -42,7 +42,7 @@ LAYERS: dict[str, set[str]] = {
     "zookeeper/dialling": {"zookeeper/hosts"},
     "zookeeper/link": {"zookeeper/hosts"},
     "zookeeper/status": set(),
-    "zookeeper/tally": {"counting", "zookeeper/messages"},
+    "zookeeper/stats": {"histogram", "zookeeper/messages"},
     "zookeeper/client": {
         "errors",
         "clock",
@@ -55,22 +55,22 @@ LAYERS: dict[str, set[str]] = {
         "zookeeper/link",
         "zookeeper/session",
         "zookeeper/status",
-        "zookeeper/tally",
+        "zookeeper/stats",
     },
-    "election/queue": {"errors"},
-    "election/record": {"errors", "stored", "zookeeper/messages", "election/queue"},
-    "election/commands": {"errors", "zookeeper/messages", "election/history"},
-    "election/card": {"stored"},
-    "election/history": {"stored", "election/record"},
-    "election/moves": {"election/history"},
-    "election/standing": {
+    "election/rules/queue": {"errors"},
+    "election/rules/record": {"errors", "stored", "zookeeper/messages", "election/rules/queue"},
+    "election/rules/effects": {"errors", "zookeeper/messages", "election/rules/history"},
+    "election/rules/candidate_data": {"stored"},
+    "election/rules/history": {"stored", "election/rules/record"},
+    "election/rules/explain": {"election/rules/history"},
+    "election/rules/state": {
         "errors",
         "zookeeper/messages",
-        "election/queue",
-        "election/record",
-        "election/card",
-        "election/commands",
-        "election/history",
+        "election/rules/queue",
+        "election/rules/record",
+        "election/rules/candidate_data",
+        "election/rules/effects",
+        "election/rules/history",
     },
 }
 PURE_EMBEDDED = {"errors", "zookeeper/messages", "zookeeper/foreign", "embedded/access", "embedded/tree"}
@@ -83,25 +83,31 @@ LAYERS |= {
     "embedded/host": PURE_EMBEDDED | {"zookeeper/wire", "embedded/watches", "embedded/reading"},
     "embedded/alone": {"embedded/expiry", "embedded/host", "embedded/tree"},
 }
-LAYERS["election/names"] = {"errors", "zookeeper/hosts", "election/history", "election/queue", "election/record"}
-LAYERS["election/holding"] = LAYERS["election/standing"] | {"election/standing"}
-PURE_ELECTION = LAYERS["election/holding"] | {"election/holding"}
-LAYERS["election/answers"] = PURE_ELECTION
-LAYERS["election/tally"] = PURE_ELECTION | {"counting"}
-LAYERS["election/candidacy"] = PURE_ELECTION | {"election/answers"}
-LAYERS["election/keeper"] = PURE_ELECTION | {"election/candidacy"}
+LAYERS["election/names"] = {
+    "errors",
+    "zookeeper/hosts",
+    "election/rules/history",
+    "election/rules/queue",
+    "election/rules/record",
+}
+LAYERS["election/rules/lead"] = LAYERS["election/rules/state"] | {"election/rules/state"}
+PURE_ELECTION = LAYERS["election/rules/lead"] | {"election/rules/lead"}
+LAYERS["election/rules/place"] = PURE_ELECTION
+LAYERS["election/stats"] = PURE_ELECTION | {"histogram"}
+LAYERS["election/rules/candidacy"] = PURE_ELECTION | {"election/rules/place"}
+LAYERS["election/rules/confirm_rounds"] = PURE_ELECTION | {"election/rules/candidacy"}
 LAYERS |= {
     "sharding/assignment": {"errors", "stored"},
-    "sharding/card": {"stored", "sharding/assignment"},
+    "sharding/member_data": {"stored", "sharding/assignment"},
     "sharding/decisions": {"sharding/assignment"},
     "sharding/membership": {
         "errors",
         "waking",
         "zookeeper/messages",
         "zookeeper/client",
-        "election/queue",
+        "election/rules/queue",
         "sharding/assignment",
-        "sharding/card",
+        "sharding/member_data",
     },
 }
 PURE = {
@@ -121,9 +127,9 @@ PURE = {
     )
 }
 LAYERS["election"] = PURE_ELECTION | {
-    "work",
-    "election/candidacy",
-    "election/keeper",
+    "callables",
+    "election/rules/candidacy",
+    "election/rules/confirm_rounds",
     "zookeeper/hosts",
     "zookeeper/client",
     "zookeeper/identity",
@@ -141,7 +147,7 @@ LAYERS |= {
     "guardian": set(),
     "guardian/protocol": {"stored", "zookeeper/identity", "zookeeper/session", "zookeeper/tls"},
     "guardian/finding": {"logs"},
-    "guardian/tie": {
+    "guardian/client": {
         "zookeeper/messages",
         "zookeeper/client",
         "zookeeper/tls",
@@ -151,9 +157,9 @@ LAYERS |= {
     "guardian/ending": {
         "errors",
         "zookeeper",
-        "election/record",
-        "election/card",
-        "election/history",
+        "election/rules/record",
+        "election/rules/candidate_data",
+        "election/rules/history",
         "guardian/protocol",
     },
     "guardian/helpers": set(),
@@ -166,19 +172,19 @@ LAYERS |= {
     "schedule/wall_clock": set(),
     "schedule/triggers": {"errors", "schedule/expression", "schedule/wall_clock"},
     "schedule/ledger": {"errors", "stored"},
-    "schedule/tally": {"counting", "schedule/ledger"},
+    "schedule/stats": {"histogram", "schedule/ledger"},
     "schedule/slots": {"errors", "schedule/decisions", "schedule/ledger", "schedule/triggers"},
     "schedule/decisions": {"errors", "schedule/ledger", "schedule/triggers"},
-    "commands/supervision": set(),
-    "commands/decisions": {"commands/supervision"},
-    "commands/patience": {"commands/supervision"},
-    "commands/linux": {"reaping"},
-    "commands/talk": set(),
+    "supervise/supervision": set(),
+    "supervise/decisions": {"supervise/supervision"},
+    "supervise/patience": {"supervise/supervision"},
+    "supervise/linux": {"reaping"},
+    "supervise/talk": set(),
     "fence/statements": {"errors"},
     "fence/header": {"errors", "fence/statements"},
     "fence/gate": {"errors"},
     "fence": {"errors", "fence"},  # no driver, no ZooKeeper: a token is a number
-    "commands": {
+    "supervise": {
         "errors",
         "logs",
         "clock",
@@ -188,21 +194,22 @@ LAYERS |= {
         "signals",
         "guardian/finding",
         "guardian/watch",
-        "commands",
+        "supervise",
     },
 }
-PURE |= {"guardian/protocol", "commands/supervision", "commands/decisions", "commands/patience"}
-PURE |= {"schedule/expression", "schedule/ledger", "schedule/tally", "schedule/decisions"}
+PURE |= {"guardian/protocol", "supervise/supervision", "supervise/decisions", "supervise/patience"}
+PURE |= {"schedule/expression", "schedule/ledger", "schedule/stats", "schedule/decisions"}
 LAYERS["web/mailbox"] = set()
-LAYERS["web/missing"] = {"election/history"}
+LAYERS["web/missing"] = {"election/rules/history"}
 PURE |= {"web/mailbox", "web/missing"}
 PURE |= {"fence/statements", "fence/header", "fence/gate"}
-LAYERS["election"] |= {"arguments", "stored", "guardian/tie", "watchdog"}
+LAYERS["connection"] = LAYERS["election"] | {"arguments", "stored", "guardian/client", "watchdog"}
+LAYERS["election"] |= {"arguments", "stored"}
 LAYERS["sharding"] = {
-    "arguments", "errors", "clock", "work", "election", "zookeeper/messages", "zookeeper/client", "sharding",
+    "arguments", "errors", "clock", "callables", "election", "zookeeper/messages", "zookeeper/client", "sharding",
 }  # fmt: skip
 LAYERS["schedule"] = {
-    "commands", "errors", "clock", "waking", "work",
+    "supervise", "errors", "clock", "waking", "callables",
     "election", "zookeeper/hosts", "zookeeper/messages", "zookeeper/client", "schedule",
 }  # fmt: skip
 LAYERS["embedded"] = {"errors", "clock", "waking", "embedded"}
@@ -210,7 +217,8 @@ LAYERS["testing"] = {"embedded", "errors"}
 LAYERS["health"] = set()
 PURE |= {"health", "arguments", "stored"}
 LAYERS["metrics"] = {
-    "errors", "version", "counting", "zookeeper/messages", "zookeeper/tally", "election", "guardian/tie", "schedule",
+    "errors", "version", "histogram", "zookeeper/messages", "zookeeper/stats", "connection", "election",
+    "guardian/client", "schedule",
 }  # fmt: skip
 LAYERS["web"] = {
     "metrics", "version", "health",
@@ -218,11 +226,11 @@ LAYERS["web"] = {
     "fence", "web", "",
 }  # fmt: skip
 LAYERS["blocking"] = {
-    "election", "errors", "work", "watchdog", "metrics", "zookeeper/identity", "zookeeper/tls", "blocking",
+    "election", "errors", "callables", "watchdog", "metrics", "zookeeper/identity", "zookeeper/tls", "blocking",
 }  # fmt: skip
 LAYERS["cli"] = LAYERS["web"] | {
     "arguments",
-    "commands/decisions",
+    "supervise/decisions",
     "zookeeper",
     "embedded",
     "cli",
@@ -230,13 +238,15 @@ LAYERS["cli"] = LAYERS["web"] | {
     "signals",
     "watchdog",
 }
-LAYERS["cli/run"] = LAYERS["cli"] | {"commands"}
+LAYERS["cli/run"] = LAYERS["cli"] | {"supervise"}
 LAYERS["cli/main"] = LAYERS["cli"] | {"guardian/container"}
-LAYERS[""] = {"election", "schedule", "sharding", "errors", "zookeeper", "cli"}
+LAYERS[""] = {"connection", "election", "schedule", "sharding", "errors", "zookeeper", "cli"}
+for place in ("election", "sharding", "web", "blocking", "supervise", "cli", "cli/run", "cli/main"):
+    LAYERS[place] |= {"connection"}
 IMPURE = {"asyncio", "socket", "time", "random", "threading", "datetime", "uuid", "selectors", "os"}
 
 
-AIOZK = {f"zookeeper/wire/{module}.py" for module in ("parts", "swift", "client", "server")}
+AIOZK = {f"zookeeper/wire/{module}.py" for module in ("codecs", "packed", "client", "server")}
 
 
 def place_of(path: Path) -> str:

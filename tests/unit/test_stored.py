@@ -14,12 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leader_async import stored
-from leader_async.election import card, history, record
+from leader_async.election.rules import candidate_data as card
+from leader_async.election.rules import history, record
 from leader_async.errors import LeaderAsyncError
 from leader_async.guardian import protocol
 from leader_async.schedule import ledger
 from leader_async.sharding import assignment
-from leader_async.sharding.card import Card
+from leader_async.sharding.member_data import Card
 from leader_async.stored import Fields, Garbage
 
 from ..support.garbage import GARBAGE, spoilt

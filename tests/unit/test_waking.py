@@ -10,7 +10,7 @@ import pytest
 import uvloop
 
 from leader_async import clock
-from leader_async.counting import Histogram
+from leader_async.histogram import Histogram
 from leader_async.waking import Alarm
 
 Run: TypeAlias = Callable[[Coroutine[None, None, None]], None]

@@ -22,8 +22,8 @@ from .client import (
     encode_connect,
     encode_request,
 )
+from .codecs import AUTH_XID, PING_XID, SET_WATCHES_XID, WATCH_XID
 from .frames import FRAME_LIMIT, REQUEST_LIMIT, FrameReader
-from .parts import AUTH_XID, PING_XID, SET_WATCHES_XID, WATCH_XID
 
 __all__ = [
     "AUTH_XID",

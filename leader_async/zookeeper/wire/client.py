@@ -10,9 +10,9 @@ from aiozk import protocol as zk
 
 from ...errors import ProtocolError, UsageError
 from .. import messages as m
-from . import swift
+from . import packed as swift
+from .codecs import ERROR, codec_of, part_of, take_access, take_stat
 from .frames import REQUEST_LIMIT, at_end, frame_of, parse, vector
-from .parts import ERROR, codec_of, part_of, take_access, take_stat
 
 REPLY_HEADER = struct.Struct("!iqi")
 _CHANGES = {change.value: change for change in m.Change}

@@ -15,8 +15,8 @@ from .. import foreign
 from .. import messages as m
 from .asked import decode_request
 from .client import REPLY_HEADER
+from .codecs import ERROR, WATCH_XID, MultiHeader, pack_access, pack_stat
 from .frames import INT, at_end, frame_of, parse
-from .parts import ERROR, WATCH_XID, MultiHeader, pack_access, pack_stat
 
 __all__ = ["Hello", "decode_connect", "decode_request", "encode_accepted", "encode_reply", "encode_watched"]
 

@@ -450,7 +450,7 @@ def test_what_ends_a_background_candidacy_is_raised(zk: blocking.Connection) -> 
     work = election.leader_only(lambda: "done")
     election.join()
     until(work)
-    zk._door.do(lambda: election._election.die(ZeroDivisionError("a bug")))  # nothing short of a bug does it
+    zk._portal.do(lambda: election._election.die(ZeroDivisionError("a bug")))  # nothing short of a bug does it
     assert not election.is_leader
     with pytest.raises(ZeroDivisionError):
         until(work)
@@ -477,9 +477,9 @@ def test_nothing_makes_the_loop_give_the_place_up_before_the_body_has_ended(
         found = [task for task in asyncio.all_tasks() if task.get_name() == "term 1"]
         return sum(task.cancel() for task in found)
 
-    assert zk._door.do(cancel) == 1
+    assert zk._portal.do(cancel) == 1
     assert term.lost.wait(LIMIT)
-    assert zk._door.do(cancel) == zk._door.do(cancel) == 1
+    assert zk._portal.do(cancel) == zk._portal.do(cancel) == 1
     other.wait_connected(LIMIT)
     assert len(other.election("x").candidates()) == 1
     leading.finish()

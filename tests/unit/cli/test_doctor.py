@@ -12,7 +12,7 @@ from leader_async import Candidate, connect
 from leader_async.cli import checks
 from leader_async.cli.checks import FAIL, OK, WARN, Finding
 from leader_async.cli.doctor import _listing
-from leader_async.election import record as r
+from leader_async.election.rules import record as r
 from leader_async.testing import ZooKeeper, zookeeper
 from leader_async.zookeeper import messages as m
 from leader_async.zookeeper.messages import OPEN, Access

@@ -43,7 +43,7 @@ async def run(self, work):
 Election.run = run
 """
 BROKEN = """
-from leader_async.election.candidacy import Candidacy
+from leader_async.election.rules.candidacy import Candidacy
 
 def join(self, now):
     raise RuntimeError("broken on purpose")

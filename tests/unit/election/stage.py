@@ -5,12 +5,22 @@ from __future__ import annotations
 import itertools
 from typing import TypeVar
 
-from leader_async.election import record as r
-from leader_async.election.candidacy import Candidacy
-from leader_async.election.card import Card
-from leader_async.election.card import encode as encode_card
-from leader_async.election.commands import Command, ConfirmNow, Left, Note, Purpose, Send, Stake, StartWork, StopWork
-from leader_async.election.standing import Settings
+from leader_async.election.rules import record as r
+from leader_async.election.rules.candidacy import Candidacy
+from leader_async.election.rules.candidate_data import Card
+from leader_async.election.rules.candidate_data import encode as encode_card
+from leader_async.election.rules.effects import (
+    Command,
+    ConfirmNow,
+    Left,
+    Note,
+    Purpose,
+    Send,
+    Stake,
+    StartWork,
+    StopWork,
+)
+from leader_async.election.rules.state import Settings
 from leader_async.errors import NoNode
 from leader_async.zookeeper import messages as m
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from leader_async.election import record as r
-from leader_async.election.card import Card, decode
-from leader_async.election.commands import ConfirmNow, Left, Purpose, Send, StartWork
-from leader_async.election.standing import Appointee, Role
+from leader_async.election.rules import record as r
+from leader_async.election.rules.candidate_data import Card, decode
+from leader_async.election.rules.effects import ConfirmNow, Left, Purpose, Send, StartWork
+from leader_async.election.rules.state import Appointee, Role
 from leader_async.errors import BadVersion, NoAuth
 from leader_async.zookeeper import messages as m
 

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from leader_async import Connection, Election, Term, TermEnded, connect
-from leader_async.election.candidacy import Candidacy
-from leader_async.election.keeper import Round
+from leader_async.election.rules.candidacy import Candidacy
+from leader_async.election.rules.confirm_rounds import Round
 from leader_async.health import unwell
 from leader_async.testing import ZooKeeper, zookeeper
 

@@ -6,10 +6,10 @@ import logging
 
 import pytest
 
-from leader_async.election import record as r
-from leader_async.election.card import Card
-from leader_async.election.commands import ConfirmNow, Denied, Left, Note, Purpose, Send, StartWork, StopWork
-from leader_async.election.standing import HOLD_OFF, Role, Standing
+from leader_async.election.rules import record as r
+from leader_async.election.rules.candidate_data import Card
+from leader_async.election.rules.effects import ConfirmNow, Denied, Left, Note, Purpose, Send, StartWork, StopWork
+from leader_async.election.rules.state import HOLD_OFF, Role, Standing
 from leader_async.errors import BadVersion, NoAuth, NodeExists
 from leader_async.zookeeper import messages as m
 

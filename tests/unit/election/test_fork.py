@@ -13,7 +13,7 @@ __all__ = ["zookeeper"]
 SCRIPT = """
 import asyncio, ctypes, os
 from leader_async import clock, connect
-from leader_async.election.commands import Hold
+from leader_async.election.rules.effects import Hold
 from leader_async.election.term import Term
 
 connection = connect("127.0.0.1:1")
@@ -75,7 +75,7 @@ async def main():
             os._exit(0)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         assert await zk.election("x").leader() is None
-        assert zk.client.session_id == session and zk.client.tally.resumed == 0
+        assert zk.client.session_id == session and zk.client.stats.resumed == 0
 
 asyncio.run(main())
 """

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leader_async.election import history as h
-from leader_async.election import record as r
-from leader_async.election.history import Succession, Teller, TermEntry
+from leader_async.election.rules import history as h
+from leader_async.election.rules import record as r
+from leader_async.election.rules.history import Succession, Teller, TermEntry
 
 LEFT = r.Record(7, "u-n_1", r.State.LEFT, 3.0, "alice", "http://alice", why="resigned")
 HELD = r.Record(7, "u-n_1", r.State.HELD, 3.0, "alice", "http://alice")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from leader_async.election import queue as q
+from leader_async.election.rules import queue as q
 from leader_async.errors import UsageError
 
 

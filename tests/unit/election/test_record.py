@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from leader_async.election import record as r
+from leader_async.election.rules import record as r
 from leader_async.errors import RecordError
 from leader_async.zookeeper import messages as m
 

@@ -8,8 +8,10 @@ import json
 import pytest
 
 from leader_async import Connection, Election, Term, UsageError, clock, connect
-from leader_async.election import card, history, repair
-from leader_async.election import record as r
+from leader_async.election import repair
+from leader_async.election.rules import candidate_data as card
+from leader_async.election.rules import history
+from leader_async.election.rules import record as r
 from leader_async.errors import NoAuth
 from leader_async.testing import ZooKeeper, zookeeper
 from leader_async.zookeeper import messages as m
@@ -201,7 +203,7 @@ async def test_whoever_led_has_stopped_when_the_next_one_leads(
         running += [asyncio.create_task(new.run(lead)), *(asyncio.create_task(note(one)) for one in (old, new))]
         await until(lambda: new.status().leader == "old")  # so the old one's card is published, which names its lease
         await zk.wait_connected()
-        monkeypatch.setattr(near._keeper, "rounds", lambda now: ())  # no confirm tells it of what happens next
+        monkeypatch.setattr(near._rounds, "rounds", lambda now: ())  # no confirm tells it of what happens next
         await zk.client.request(m.SetData(PARENT, b"?", -1))
         assert old.is_leader
         # It leaves the queue only when its work has ended, so its znode is taken away: a session that expired early.

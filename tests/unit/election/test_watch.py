@@ -9,9 +9,9 @@ from contextlib import aclosing, asynccontextmanager
 import pytest
 
 from leader_async import Change, Election, SessionClosed, Term, connect
-from leader_async.election import record as r
-from leader_async.election.card import Card
-from leader_async.election.card import encode as encode_card
+from leader_async.election.rules import record as r
+from leader_async.election.rules.candidate_data import Card
+from leader_async.election.rules.candidate_data import encode as encode_card
 from leader_async.testing import ZooKeeper, zookeeper
 from leader_async.zookeeper import messages as m
 

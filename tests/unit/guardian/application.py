@@ -107,9 +107,9 @@ async def perform(how: str, zk: Connection, term: Term) -> None:
         case "fork":
             fork()
         case "close":
-            assert zk._tie is not None
-            assert zk._tie._sock is not None
-            os.close(zk._tie._sock.detach())
+            assert zk._guardian is not None
+            assert zk._guardian._sock is not None
+            os.close(zk._guardian._sock.detach())
             tell("done")
         case "closerange":
             close_all(term)

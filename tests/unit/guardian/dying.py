@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from leader_async.election import record as r
+from leader_async.election.rules import record as r
 from leader_async.guardian.protocol import Begun
 from leader_async.zookeeper import hosts
 from leader_async.zookeeper import messages as m

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from leader_async.election import record as r
+from leader_async.election.rules import record as r
 from leader_async.errors import ConnectionLost
 from leader_async.guardian import ending
 from leader_async.guardian.ending import end_session

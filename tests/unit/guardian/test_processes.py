@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from leader_async import Election, Term, clock, connect
-from leader_async.election.record import State
+from leader_async.election.rules.record import State
 from leader_async.guardian import finding
 from leader_async.testing import ZooKeeper
 

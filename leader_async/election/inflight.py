@@ -1,0 +1,74 @@
+"""The window: how many requests of all elections of one session may be unanswered at a time.
+
+Thousands of elections that join, or look again after a reconnect, would otherwise ask for more than a server answers
+within the time that each request has, and the connection would be given up as dead. Confirms do not pass through here:
+they must never wait.
+
+Rules: first come, first served; the instant of sending is read when a request leaves, not when it begins to wait; what
+waits when the connection ends was never sent.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ..errors import NotConnected
+from ..zookeeper.client import Client
+from ..zookeeper.messages import Answer, Request
+
+WIDTH = 256
+"""Requests: enough to keep a server busy, few enough to be answered well within a fifth of a lease."""
+
+OnAnswer = Callable[[Answer, float], None]
+
+
+class _Waiting(NamedTuple):
+    request: Request
+    taken: OnAnswer
+    unsent: Callable[[], None]
+    within: float | None
+
+
+class Inflight:
+    """See the module's docstring.
+
+    Args:
+        client: through whom requests go.
+        width: how many may be unanswered.
+    """
+
+    def __init__(self, client: Client, width: int = WIDTH) -> None:
+        self._client, self._width = client, width
+        self._unanswered = 0
+        self._waiting: deque[_Waiting] = deque()
+
+    def send(self, request: Request, taken: OnAnswer, unsent: Callable[[], None], within: float | None) -> None:
+        """Send a request as soon as there is room.
+
+        Args:
+            request: what to ask.
+            taken: gets the answer, and the clock's reading before the request was encoded.
+            unsent: called instead if it was not sent.
+            within: seconds for the answer, counted from when it leaves; None for the session's rule.
+        """
+        self._waiting.append(_Waiting(request, taken, unsent, within))
+        self._fill()
+
+    def _fill(self) -> None:
+        while self._waiting and self._unanswered < self._width:
+            self._send(self._waiting.popleft())
+
+    def _send(self, waiting: _Waiting) -> None:
+        def taken(answer: Answer) -> None:
+            self._unanswered -= 1
+            waiting.taken(answer, sent)
+            self._fill()
+
+        try:
+            sent = self._client.send(waiting.request, taken, waiting.within)
+        except NotConnected:
+            waiting.unsent()
+        else:
+            self._unanswered += 1

@@ -1,0 +1,120 @@
+"""What an election tells of itself while it goes on: a line in the log for each event, and counts for `metrics`.
+
+Rules:
+- One event is one line, with a word of its own (`event`) and the same fields each time, beside the sentence for people:
+  `election` and `identity`, with a term its `term` and `token`, with its end `why` (a word of the history's), `reason`
+  (the whole sentence), and how many `seconds` a change of leaders took as far as this side has seen it.
+- A change of leaders reads as a story: who led no more and why, that the lead was given up, who has taken it over.
+- Nobody waits for the log: a line has the time of its event, and is written by `speak`, when requests are on their way.
+
+It does not promise a line for what ends with the process; the guardian and the successor tell of that.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from ..errors import ServerError
+from .rules.candidacy import Candidacy
+from .rules.effects import Hold, Note
+from .rules.history import reason as in_a_word
+from .stats import ElectionStats
+
+log = logging.getLogger("leader_async.election")
+
+
+class Reporter:
+    """See the module's docstring.
+
+    Args:
+        name: the election's name.
+        candidacy: whose story it is.
+    """
+
+    def __init__(self, name: str, candidacy: Candidacy) -> None:
+        self.stats = ElectionStats()
+        self._name, self._own = name, candidacy
+        self._identity = candidacy.settings.identity
+        self._unsaid: list[logging.LogRecord] = []
+
+    def speak(self) -> None:
+        """Write the lines that are not written yet."""
+        unsaid, self._unsaid = self._unsaid, []
+        for record in unsaid:
+            log.handle(record)
+
+    def state(self, state: str) -> None:
+        """We stand somewhere else now."""
+        fields = self._fields("state", state=state)
+        if state == "queued":
+            self._say(logging.INFO, fields, "is in the queue, %d before it", self._own.queue.position)
+        elif state == "blocked":
+            self._say(logging.INFO, fields, "is first, and waits until the record can be read again")
+        elif state == "waiting out":
+            self._say(logging.INFO, fields, "is first, and waits the leader's lease out")
+        else:
+            self._say(logging.DEBUG, fields, "is %s", state)
+
+    def began(self, hold: Hold, now: float, *, resumed: bool) -> None:
+        """We lead."""
+        found = self.stats.began(self._own, hold, now)
+        fields = self._term("term_resumed" if resumed else "term_began", hold)
+        if found is None:
+            words = "leads again" if resumed else "leads"
+            self._say(logging.INFO, fields, "%s, term %d, token %d", words, hold.number, hold.token)
+            return
+        change, seconds = found
+        self._say(
+            logging.INFO,
+            {**fields, "change": change.value, "seconds": round(seconds, 4)},
+            "leads, term %d, token %d: a %s, %.0f ms after it knew that the former leader was gone",
+            hold.number, hold.token, change, seconds * 1000,
+        )  # fmt: skip
+
+    def stopped(self, hold: Hold | None, reason: str, *, ran_out: bool) -> None:
+        """We do not lead any more, and the work is being stopped."""
+        if ran_out:
+            self.stats.ran_out()
+        event = "term_suspended" if ran_out else "term_ending"
+        fields = self._fields(event) if hold is None else self._term(event, hold)
+        why = in_a_word(reason)[0].value
+        self._say(logging.INFO, {**fields, "why": why, "reason": reason}, "no longer leads: %s", reason)
+
+    def over(self, hold: Hold, stopped_at: float, now: float) -> None:
+        """Our place is given up, and with it this term."""
+        why = self.stats.over(hold, stopped_at, now)
+        if why is None:
+            return  # told before
+        fields = self._term("term_over", hold, why=why.value, reason=hold.over)
+        if hold.forfeited:
+            self._say(logging.INFO, fields, "has lost the lead of term %d for good: %s", hold.number, hold.over)
+            return
+        seconds = now - stopped_at
+        self._say(
+            logging.INFO,
+            {**fields, "seconds": round(seconds, 4)},
+            "has given the lead up, %.0f ms after it led last, at the end of term %d: %s",
+            seconds * 1000, hold.number, hold.over,
+        )  # fmt: skip
+
+    def denied(self, error: ServerError) -> None:
+        """ZooKeeper does not let us take part."""
+        self._say(logging.ERROR, self._fields("denied"), "cannot take part: %s", error)
+
+    def note(self, note: Note) -> None:
+        """The rules have something to say."""
+        self._write(note.level, self._fields(note.event), "%s: %s", self._name, note.text)
+
+    def _say(self, level: int, fields: dict[str, object], text: str, *arguments: object) -> None:
+        """A sentence that begins with who we are."""
+        self._write(level, fields, "%s: %s " + text, self._name, self._identity, *arguments)
+
+    def _write(self, level: int, fields: dict[str, object], text: str, *arguments: object) -> None:
+        if log.isEnabledFor(level):
+            self._unsaid.append(log.makeRecord(log.name, level, __file__, 0, text, arguments, None, extra=fields))
+
+    def _fields(self, event: str, **more: object) -> dict[str, object]:
+        return {"event": event, "election": self._name, "identity": self._identity, **more}
+
+    def _term(self, event: str, hold: Hold, **more: object) -> dict[str, object]:
+        return self._fields(event, term=hold.number, token=hold.token, **more)

@@ -1,0 +1,138 @@
+"""What a candidate wants done; the shell carries it out, in order."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ...errors import ServerError
+from ...zookeeper.messages import Operation, Request
+from .history import Succession, TermEntry
+
+
+class Purpose(enum.StrEnum):
+    """Why a request is sent, which says what its answer means."""
+
+    PARENT = "make the election's znode"
+    CREATE = "join the queue"
+    SYNC = "catch up before looking"
+    LIST = "read the queue"
+    WATCH = "watch a znode"
+    RECORD = "read the record"
+    HOLDER = "read who holds the lead"
+    CLAIM = "claim"
+    LEAVE = "leave"
+    APPOINT = "hand over by name"
+    NOTICE = "await an appointment"
+    WITHDRAW = "leave the queue"
+    DELETE = "delete a znode"
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send this request, and bring its answer back with it.
+
+    Attributes:
+        about: the znode's name or path that it is about, or the role in which it is asked.
+        within: seconds that the answer may take, None for the session's rule.
+        pause: seconds that it is to wait before it leaves, as if the network were slow.
+    """
+
+    purpose: Purpose
+    request: Request
+    about: str = ""
+    within: float | None = None
+    pause: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class Hold:
+    """A version of the record that is ours, and the lease on it.
+
+    Attributes:
+        holder: name of our znode, as the record names it.
+        version: the record's version that we hold.
+        number: the term's number.
+        token: the term's fencing token, see `record`.
+        lease: L of this term, in seconds, as the record tells.
+        until: reading of the clock at which the lease ends.
+        over: why the term is over for good, "" while it is not.
+        forfeited: the record is, or may be, no longer ours to write.
+        how: how we came to it, for the history; None until the record has been read, if we only got notice of it.
+            Nothing is decided by it.
+        untold: the terms, this one the last, that may not be in the history's znode; None until somebody asks.
+    """
+
+    holder: str
+    version: int
+    number: int
+    token: int
+    lease: float
+    until: float = float("-inf")
+    over: str = ""
+    forfeited: bool = False
+    how: Succession | None = None
+    untold: tuple[TermEntry, ...] | None = None
+
+    def leads(self, now: float) -> bool:
+        """Whether this process leads by it: computed when asked, never stored."""
+        return not self.over and now < self.until
+
+
+@dataclass(frozen=True, slots=True)
+class Stake:
+    """What a candidate wants the next confirm to prove; it changes nothing but, at times, the candidate's own card.
+
+    Attributes:
+        operations: the parts of the transaction; the first one is about the own znode.
+        hold: the term whose lease it renews, None for an heir that is not a leader yet.
+        card: the card that is published with it, b"" for none.
+    """
+
+    operations: tuple[Operation, ...]
+    hold: Hold | None
+    card: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class StartWork:
+    """The work of this term may begin, or begin again after a suspension."""
+
+    hold: Hold
+
+
+@dataclass(frozen=True, slots=True)
+class StopWork:
+    """The work must end; `Candidacy.work_ended` is told when it has."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmNow:
+    """Do not wait for the period's end with the next confirm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """The place in the queue has been given up, and nothing of it is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """ZooKeeper does not let us take part: whoever wanted to is told, and nobody waits for it to change its mind."""
+
+    error: ServerError
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A line for the log; `level` is one of `logging`'s numbers, `event` a word that says what kind of line it is."""
+
+    level: int
+    event: str
+    text: str
+
+
+Command: TypeAlias = Send | StartWork | StopWork | ConfirmNow | Left | Denied | Note

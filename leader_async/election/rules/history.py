@@ -1,0 +1,364 @@
+"""The history: who led, when, and why that ended; kept in ZooKeeper for people, bounded, and decided by nobody.
+
+It is the data of the persistent znode `history` below the election's, a JSON list, oldest term first; and the record
+itself, which whoever takes or gives the lead writes anyway, tells of the latest terms. Pure: what a process can tell of
+a term, how what several tell is merged, and what that means in words. `historian` writes what the record does not tell.
+
+Rules:
+1. Several may tell of one term: its holder, the guardian of its dead process, and its successor. What they tell is
+   merged term by term, and the order in which it arrives does not matter: of two ends the better witness's counts, the
+   holder's before the guardian's before the successor's.
+2. Only what is known is told. A successor that found the holder's znode gone knows when that one had stopped leading at
+   the latest, so what it can tell of the time without a leader is a lower bound.
+3. Times are wall-clock times by ZooKeeper's leader: those of the write that gave the lead and of the write that ended
+   it. A holder whose lease ran out could write nothing then; it says so later, and counts from the beginning of its
+   term by its own clock.
+4. It never grows beyond `TERMS` and `LARGEST`: the oldest terms are forgotten.
+5. Each write of the record passes on what the one before had told, and tells of the term that it ends: a handover costs
+   no request for the history's sake. Once `FULL` terms are passed on, a holder writes them into the znode.
+
+It does not promise to be complete: who claims without reading the record does not know what it told.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from ... import stored
+from ...stored import Garbage
+from . import record as r
+
+NAME = "history"
+"""The znode's name below the election's; no candidate's name looks like it."""
+
+TERMS = 100
+"""Terms that are kept."""
+
+LARGEST = 64 * 1024
+"""Bytes that are kept: far below ZooKeeper's jute limit of 1 MiB."""
+
+FULL = 8
+"""Terms that the record tells of before they are written into the history's znode."""
+
+IN_RECORD = r.ROWS
+"""Terms that the record tells of at most, if nobody may write them there."""
+
+
+class Why(enum.StrEnum):
+    """Why a term ended."""
+
+    RESIGNED = "resigned"
+    TRANSFERRED = "transferred"
+    STOPPED = "stopped"
+    CONNECTION_CLOSED = "connection closed"
+    WORK_DONE = "work done"
+    WORK_FAILED = "work failed"
+    WORK_CANCELLED = "work cancelled"
+    PROCESS_DIED = "process died"
+    LEASE_RAN_OUT = "lease ran out"
+    SESSION_EXPIRED = "session expired"
+    PLACE_LOST = "place lost"
+    LEFT = "left"
+    LOST = "session expired or machine lost"
+    OTHER = "other"
+
+
+_TEXTS = {
+    "resigned": Why.RESIGNED,
+    "handed over by name": Why.TRANSFERRED,
+    "left": Why.STOPPED,
+    "the connection was closed": Why.CONNECTION_CLOSED,
+    "the work is done": Why.WORK_DONE,
+    "the work failed": Why.WORK_FAILED,
+    "the work was cancelled": Why.WORK_CANCELLED,
+    r.PROCESS_DIED: Why.PROCESS_DIED,
+    "the lease ran out": Why.LEASE_RAN_OUT,
+    "the session expired": Why.SESSION_EXPIRED,
+    "a confirm was refused": Why.PLACE_LOST,
+    "our znode was deleted": Why.PLACE_LOST,
+}
+"""How the reasons begin that the rules give; what follows is the detail."""
+
+
+class Teller(enum.IntEnum):
+    """Who tells of a term's end; the highest is believed."""
+
+    NOBODY = 0
+    SUCCESSOR = 1
+    GUARDIAN = 2
+    HOLDER = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Succession:
+    """How a holder came to what it holds, as it saw it.
+
+    Attributes:
+        began: wall-clock time of the write that made it the holder, by ZooKeeper's clock.
+        known_at: the holder's own clock when it knew of that.
+        before: the record that the claim rested on, None if nothing was read; the appointment itself after one.
+        before_at: wall-clock time at which that had been written, by ZooKeeper's clock.
+        before_token: the token of the term that it tells of.
+        appointed: somebody else gave it the lead, by name.
+        waited: seconds between learning that the former holder's znode was gone and claiming; 0.0 if that was not so.
+        predecessor: who held the lead before, as far as it was known.
+    """
+
+    began: float
+    known_at: float
+    before: r.Record | None
+    before_at: float
+    before_token: int
+    appointed: bool
+    waited: float
+    predecessor: r.Record | None
+
+
+@dataclass(frozen=True, slots=True)
+class TermEntry:
+    """One term in the history.
+
+    Attributes:
+        term: its number.
+        token: its fencing token, 0 if it is not known.
+        identity: who led, "" if it is not known.
+        address: where that one was reached.
+        began: wall-clock time at which it was given the lead, by ZooKeeper's clock; 0.0 if it is not known.
+        ended: wall-clock time at which it had stopped leading, by ZooKeeper's clock; at the latest then, if its
+            successor tells. None if it has not, or if it is not known.
+        why: why it ended, one of `Why`; "" if `ended` is None.
+        detail: more about that, in words.
+        told_by: `holder`, `guardian` or `successor`: who said that it had ended; "" if nobody has, and only the next
+            claim shows it.
+        leaderless_ms: milliseconds from its end until the next term began, None if either is not known. Not counted
+            is how long its work took to end before a graceful handover, and the few milliseconds until the next leader
+            knew that it leads.
+        at_least: `leaderless_ms` is a lower bound.
+    """
+
+    term: int
+    token: int = 0
+    identity: str = ""
+    address: str = ""
+    began: float = 0.0
+    ended: float | None = None
+    why: str = ""
+    detail: str = ""
+    told_by: str = ""
+    leaderless_ms: int | None = None
+    at_least: bool = False
+
+    @property
+    def put_right(self) -> bool:
+        """Nobody led: the record was put right, and a lease was waited out."""
+        return (self.identity, self.detail) == (r.NOBODY, r.PUT_RIGHT)
+
+
+def reason(text: str) -> tuple[Why, str]:
+    """A reason, as the rules give it, as a word and what there is to say besides."""
+    for begin, why in _TEXTS.items():
+        if text == begin or text.startswith((begin + " ", begin + ":")):
+            return why, r.first_line(text[len(begin) :].lstrip(": "))
+    return Why.OTHER, r.first_line(text)
+
+
+def ended(entry: TermEntry, text: str, at: float, told_by: Teller) -> TermEntry:
+    """The entry of a term that has ended.
+
+    Args:
+        entry: what was known of it.
+        text: the reason as the rules give it.
+        at: wall-clock time by ZooKeeper's clock.
+        told_by: who says so.
+    """
+    why, detail = reason(text)
+    return replace(entry, ended=round(at, 3), why=why.value, detail=detail, told_by=told_by.name.lower())
+
+
+def predecessor(number: int, how: Succession) -> TermEntry | None:
+    """What a holder can tell of the term before its own, None if there was none.
+
+    Args:
+        number: its own term's number.
+        how: how it came to that.
+    """
+    before = how.before
+    if number <= 1 or (before is not None and before.state is r.State.NONE):
+        return None
+    known = how.predecessor
+    if before is not None and not how.appointed and before.identity:
+        known = before
+    entry = TermEntry(number - 1)
+    if known is not None and known.term == number - 1:
+        entry = replace(entry, identity=known.identity, address=known.address)
+    if before is None:
+        # A claim on v + 1 that was not read: it can only have been a leave, some time before.
+        return replace(ended(entry, "", how.began, Teller.SUCCESSOR), why=Why.LEFT.value)
+    if how.appointed or before.state is r.State.LEFT:
+        return _given_up(entry, before, how.before_at)
+    # Its znode was gone, and then its lease was waited out: it led for one lease more at the most.
+    surely = how.began - max(0.0, how.waited - before.lease)
+    if before.put_right:
+        return ended(entry, before.why, surely, Teller.SUCCESSOR)
+    return replace(ended(entry, "", surely, Teller.SUCCESSOR), why=Why.LOST.value)
+
+
+def _given_up(entry: TermEntry, record: r.Record, at: float) -> TermEntry:
+    """The entry of the term that this write of the record, at this wall-clock time, has ended."""
+    teller = Teller.GUARDIAN if record.why == r.PROCESS_DIED else Teller.HOLDER
+    if record.why:
+        return ended(entry, record.why, at, teller)
+    return replace(ended(entry, "", at, teller), why=Why.LEFT.value)
+
+
+# -- the record --------------------------------------------------------------------------------------------------------
+
+
+def in_record(record: r.Record, token: int, written: float, identity: str = "", address: str = "") -> list[TermEntry]:
+    """What the record tells: of the terms that it passes on, and of its own.
+
+    Args:
+        record: the record.
+        token: the token of its term, if that is held.
+        written: wall-clock time at which it was written.
+        identity: who its holder is, if the record does not say.
+        address: where that one is reached.
+    """
+    terms = {entry.term: entry for row in record.past if (entry := _entry(row)) is not None}
+    if record.state is r.State.NONE:
+        return []
+    appointed = record.state is r.State.HELD and not record.identity
+    ends = record.term - 1 if record.state is r.State.HELD else record.term
+    if record.state is r.State.LEFT or appointed:
+        terms[ends] = _given_up(terms.get(ends, TermEntry(ends)), record, written)
+    elif ends in terms and terms[ends].ended is None:
+        # The claimant had read it as held, and waited it out: it says more when it has time to.
+        terms[ends] = replace(terms[ends], ended=round(written, 3), why=Why.LOST.value)
+    if record.state is r.State.HELD:
+        who = record.identity or identity, record.address or address
+        detail = record.why if record.put_right else ""
+        terms[record.term] = TermEntry(record.term, token, *who, round(written, 3), detail=detail)
+    return merged(terms.values(), ())
+
+
+def of_term(number: int, token: int, identity: str, address: str, how: Succession) -> tuple[TermEntry, ...]:
+    """What the holder of a term can tell, of the terms before and of its own.
+
+    Args:
+        number: its term's number.
+        token: its token.
+        identity: who it is.
+        address: where it is reached.
+        how: how it came to that.
+    """
+    told = in_record(how.before, how.before_token, how.before_at) if how.before is not None else []
+    before, own = predecessor(number, how), TermEntry(number, token, identity, address, round(how.began, 3))
+    return tuple(merged(told, [own] if before is None else [before, own]))
+
+
+def known_by_record(how: Succession) -> bool:
+    """Whether the record tells all that `of_term` does: not the end of one that said nothing, nor what nobody read."""
+    before = how.before
+    return before is not None and (how.appointed or before.state is not r.State.HELD)
+
+
+def rows(entries: Iterable[TermEntry]) -> tuple[r.Row, ...]:
+    """The entries as they are stored in the record: as many of the latest as it passes on."""
+    return tuple(map(_row, [*entries][-IN_RECORD:]))
+
+
+# -- merging -----------------------------------------------------------------------------------------------------------
+
+
+def _rank(entry: TermEntry) -> tuple[int, float, str, str]:
+    teller = Teller[entry.told_by.upper()] if entry.told_by else Teller.NOBODY
+    # Behind the teller only so that the order of arrival never matters.
+    return teller, entry.ended or 0.0, entry.why, entry.detail
+
+
+def _both(one: TermEntry, other: TermEntry) -> TermEntry:
+    """What two tell of one term."""
+    if one.token and other.token and one.token != other.token:
+        return max(one, other, key=lambda entry: entry.token)  # somebody has begun to count anew
+    end = max(one, other, key=_rank)
+    return replace(
+        end,
+        token=max(one.token, other.token),
+        identity=max(one.identity, other.identity),
+        address=max(one.address, other.address),
+        began=max(one.began, other.began),
+    )
+
+
+def merged(known: Iterable[TermEntry], told: Iterable[TermEntry]) -> list[TermEntry]:
+    """All that is known by both, oldest first, bounded."""
+    terms: dict[int, TermEntry] = {}
+    for entry in (*known, *told):
+        plain = replace(entry, leaderless_ms=None, at_least=False)
+        terms[entry.term] = _both(terms[entry.term], plain) if entry.term in terms else plain
+    return [terms[number] for number in sorted(terms)][-TERMS:]
+
+
+def complete(*known: Iterable[TermEntry]) -> list[TermEntry]:
+    """All that is known by all, oldest first, bounded, with the times without a leader."""
+    entries = merged((entry for told in known for entry in told), ())
+    found = []
+    for index, entry in enumerate(entries):
+        after, gap = entries[index + 1] if index + 1 < len(entries) else None, None
+        if entry.ended is not None and after is not None and after.term == entry.term + 1 and after.began:
+            gap = max(0, round((after.began - entry.ended) * 1000))
+        surely = entry.told_by in ("", Teller.SUCCESSOR.name.lower())
+        found.append(replace(entry, leaderless_ms=gap, at_least=gap is not None and surely))
+    return found
+
+
+def encode(entries: Iterable[TermEntry]) -> bytes:
+    """The history as the znode's data: as many of the latest terms as there is room for."""
+    lines: list[str] = []
+    size = 2
+    for entry in reversed([*entries]):
+        line = json.dumps(_row(entry), ensure_ascii=False)
+        size += len(line.encode()) + 2
+        if size > LARGEST or len(lines) == TERMS:
+            break
+        lines.append(line)
+    return ("[" + ",\n".join(reversed(lines)) + "]").encode()
+
+
+def decode(data: bytes) -> list[TermEntry]:
+    """The history that stands in a znode; what cannot be read is left out."""
+    try:
+        rows = stored.parse(data, 2 * LARGEST)
+    except Garbage:
+        return []
+    entries = [entry for row in (rows if isinstance(rows, list) else ()) if (entry := _entry(row)) is not None]
+    return merged(entries, ())
+
+
+def _row(entry: TermEntry) -> r.Row:
+    return {name: value for name in r.ROW if (value := getattr(entry, name))}
+
+
+def _entry(row: object) -> TermEntry | None:
+    try:
+        said = stored.Fields(row)
+        return TermEntry(
+            term=said.whole("term", 1, stored.WHOLE),
+            token=said.whole("token", 0, stored.LONG, 0),
+            identity=said.text("identity", ""),
+            address=said.text("address", ""),
+            began=said.number("began", stored.EARLIEST, stored.LATEST, 0.0),
+            ended=(said.number("ended", stored.EARLIEST, stored.LATEST) or None) if "ended" in said else None,
+            why=said.text("why", ""),
+            detail=said.text("detail", ""),
+            told_by=_told_by(said.text("told_by", "")),
+        )
+    except Garbage:
+        return None
+
+
+def _told_by(name: str) -> str:
+    return name if name.upper() in Teller.__members__ and name != "nobody" else ""

@@ -1,0 +1,179 @@
+"""The application's end: finds a guardian once there is a session, and tells it what it has to know.
+
+    none ──► starting ──► running ──► none         (the session was closed)
+                 └───────────┴──────► lost         (the guardian is gone; the next session looks for another one)
+
+Rules:
+- Nothing here waits or blocks: a guardian is started in a thread, what is told leaves as the socket takes it.
+- In a forked child the descriptors are closed; the parent's end is what the guardian listens to.
+- A guardian that is not there is logged, and nothing else changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import threading
+import weakref
+
+from ..zookeeper import messages as m
+from ..zookeeper.client import Client
+from ..zookeeper.tls import TLS
+from . import finding, protocol
+from .protocol import Begun, Closed, Helper, Joined, Ready
+
+log = logging.getLogger("leader_async.guardian")
+
+STATES = NONE, STARTING, RUNNING, LOST = "none", "starting", "running", "lost"
+
+_sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+
+
+def _close_in_child() -> None:
+    for sock in [*_sockets]:
+        sock.close()
+
+
+os.register_at_fork(after_in_child=_close_in_child)
+
+
+class GuardianClient:
+    """One session's tie to a guardian; a listener of its client.
+
+    Args:
+        client: whose session is to be guarded.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self.state = NONE
+        self._client = client
+        self._parents: list[str] = []
+        self._helpers: set[int] = set()
+        self._sock: socket.socket | None = None
+        self._reader = protocol.Reader()
+        self._unsent = b""
+
+    def add(self, parent: str) -> None:
+        """There is one more election, with its znode at this path."""
+        self._parents.append(parent)
+        if self.state == RUNNING:
+            self._tell(Joined(parent))
+
+    def wait_for(self, pid: int) -> None:
+        """Before the session is ended this process must have ended, too: it ends what we have started."""
+        self._helpers.add(pid)
+        if self.state == RUNNING:
+            self._tell(Helper(pid))
+
+    def forget(self, pid: int) -> None:
+        """It has ended."""
+        self._helpers.discard(pid)
+
+    def watch_event(self, event: m.Watched) -> None:
+        """See `client.Listener`."""
+
+    def session_event(self, event: m.SessionEvent) -> None:
+        """See `client.Listener`."""
+        match event:
+            case m.Connected() if self.state in (NONE, LOST) and not event.resumed:
+                try:
+                    self._start()
+                except (OSError, RuntimeError) as error:  # no descriptor or no thread is to be had
+                    self._part(LOST)
+                    log.warning("the guardian cannot be started: %s", error, extra={"event": "guardian_lost"})
+            case m.Connected() if self.state == RUNNING and not event.resumed:
+                self._tell_session()
+            case m.Ended(confirmed):
+                if self.state == RUNNING:
+                    self._tell(Closed(confirmed))
+                self._part(NONE)
+
+    # -- the guardian --------------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        ours, theirs = socket.socketpair()
+        _sockets.update((ours, theirs))
+        ours.setblocking(False)
+        self._sock, self.state = ours, STARTING
+        self._reader, self._unsent = protocol.Reader(), b""
+        asyncio.get_running_loop().add_reader(ours, self._hear)
+        self._find(theirs)
+
+    def _find(self, theirs: socket.socket) -> None:
+        if finding.hand_over(theirs):
+            theirs.close()
+        elif (problem := finding.problem()) is not None:
+            theirs.close()
+            self._part(NONE)
+            log.warning("no guardian: %s", problem, extra={"event": "no_guardian"})
+        else:
+            try:
+                threading.Thread(target=finding.spawn, args=(theirs,), name="guardian", daemon=True).start()
+            except RuntimeError:
+                theirs.close()
+                raise
+
+    def _hear(self) -> None:
+        assert self._sock is not None
+        try:
+            data = self._sock.recv(4096)
+            for message in self._reader.feed(data):
+                if message == Ready() and self.state == STARTING:
+                    self.state = RUNNING
+                    self._tell_session()
+        except BlockingIOError:
+            return
+        except (OSError, ValueError) as error:
+            log.debug("%s", error)
+            data = b""
+        if not data:
+            self._lose()
+
+    def _lose(self) -> None:
+        if self._sock is not None:
+            self._part(LOST)
+            text = "the guardian is gone: if this process crashes, its session lives on until its timeout"
+            log.warning(text, extra={"event": "guardian_lost"})
+
+    def _part(self, state: str) -> None:
+        self.state = state
+        sock, self._sock = self._sock, None
+        if sock is not None:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(sock)
+            loop.remove_writer(sock)
+            sock.close()
+
+    # -- telling -------------------------------------------------------------------------------------------------------
+
+    def _tell_session(self) -> None:
+        credentials = self._client.credentials
+        if credentials is None:
+            return  # it has just ended; the next one will be told
+        tls = self._client.tls
+        assert isinstance(tls, TLS | None), "connect refuses any other with a guardian"
+        begun = Begun(str(self._client.ensemble), credentials, self._client.auth, tls)
+        self._tell(begun, *map(Joined, self._parents), *map(Helper, self._helpers))
+
+    def _tell(self, *told: protocol.Message) -> None:
+        waiting = bool(self._unsent)
+        self._unsent += b"".join(map(protocol.encode, told))
+        if not waiting:
+            self._send()
+
+    def _send(self) -> None:
+        if self._sock is None:
+            return
+        loop = asyncio.get_running_loop()
+        try:
+            while self._unsent:
+                self._unsent = self._unsent[self._sock.send(self._unsent) :]
+        except BlockingIOError:
+            loop.add_writer(self._sock, self._send)
+        except OSError as error:
+            log.debug("%s", error)
+            self._lose()
+        else:
+            loop.remove_writer(self._sock)
