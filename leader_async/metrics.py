@@ -30,7 +30,7 @@ from prometheus_client.registry import Collector as Base
 
 from .connection import Connection
 from .election.election import Election
-from .election.stats import ENDS, Change
+from .election.stats import ENDS, Changeover
 from .election.status import STATES, Status
 from .errors import UsageError
 from .guardian.client import STATES as GUARDIAN_STATES
@@ -115,7 +115,7 @@ def _of_elections(known: Mapping[Election, Status]) -> Iterator[Metric]:
     yield _histogram("takeover_seconds", "From learning that the former leader was gone until leading, by how it went.",
                      [*label, "change"],
                      {(election.name, change.value): election.reporter.stats.takeovers[change]
-                      for election in known for change in Change})  # fmt: skip
+                      for election in known for change in Changeover})  # fmt: skip
 
 
 def _of_the_session(connection: Connection) -> Iterator[Metric]:

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from ..logs import one_line
-from ..supervise import decisions
+from ..supervise import policy
 from ..watchdog import EXIT_CODE
 
 
@@ -34,10 +34,10 @@ class Exit(enum.IntEnum):
     AWAY = 6
     BUG = 70
     DENIED = 77
-    SUPERVISOR_DIED = decisions.SUPERVISOR_DIED
-    LOST = decisions.LOST
-    NOT_RUN = decisions.NOT_RUN
-    NOT_FOUND = decisions.NOT_FOUND
+    SUPERVISOR_DIED = policy.SUPERVISOR_DIED
+    LOST = policy.LOST
+    NOT_RUN = policy.NOT_RUN
+    NOT_FOUND = policy.NOT_FOUND
 
 
 class CannotListen(Exception):

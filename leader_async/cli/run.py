@@ -12,7 +12,7 @@ import click
 
 from .. import logs
 from ..errors import AuthFailed, NoAuth, UsageError
-from ..supervise.decisions import ON_EXIT, ON_LOSS, OnExit, OnLoss
+from ..supervise.policy import ON_EXIT, ON_LOSS, OnExit, OnLoss
 from ..supervise.supervision import LEAST_LEASE
 from . import options, slot
 from .config import LOG_LEVELS, Config

@@ -19,7 +19,7 @@ from .exits import Exit, end
 
 if TYPE_CHECKING:
     from ..schedule.run import JobRun
-    from ..schedule.slots import Fate, Once
+    from ..schedule.slots import Once, SlotStatus
 
 log = logging.getLogger("leader_async.run")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -136,7 +136,7 @@ async def run(config: Config, command: tuple[str, ...], wanted: Plan) -> int:
     return _code(found, one.slot, statuses, begun=one.begun)
 
 
-def _code(found: Fate, slot: Once | None, statuses: list[int], *, begun: bool) -> int:
+def _code(found: SlotStatus, slot: Once | None, statuses: list[int], *, begun: bool) -> int:
     cut_short = begun and not statuses
     words = "was begun here and left unfinished, because the lead was lost" if cut_short else found.words
     level = logging.INFO if found.over and not cut_short else logging.ERROR

@@ -44,8 +44,8 @@ class Following:
         if not isinstance(event, m.Watched):
             self._record_due = self._queue_due = True  # the watches of a connection end with it
         elif event.path == self._parent:
-            self._record_due |= event.change is not m.Change.CHILDREN
-            self._queue_due |= event.change is not m.Change.DATA
+            self._record_due |= event.change is not m.EventType.CHILDREN
+            self._queue_due |= event.change is not m.EventType.DATA
 
     async def look(self) -> None:
         """Read again what has changed.

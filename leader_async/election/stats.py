@@ -23,7 +23,7 @@ from .rules.history import Why, reason
 from .rules.lead import Holding
 
 
-class Change(enum.StrEnum):
+class Changeover(enum.StrEnum):
     """How the lead had become free."""
 
     HANDOVER = "handover"
@@ -50,11 +50,13 @@ class ElectionStats:
     ended: Counter[Why] = field(default_factory=Counter)
     suspended: int = 0
     handovers: Histogram = field(default_factory=lambda: Histogram(CHANGEOVERS))
-    takeovers: dict[Change, Histogram] = field(default_factory=lambda: {one: Histogram(CHANGEOVERS) for one in Change})
+    takeovers: dict[Changeover, Histogram] = field(
+        default_factory=lambda: {one: Histogram(CHANGEOVERS) for one in Changeover}
+    )
     _hold: Hold | None = None
     _ran_out: bool = False
 
-    def began(self, own: Holding, hold: Hold, now: float) -> tuple[Change, float] | None:
+    def began(self, own: Holding, hold: Hold, now: float) -> tuple[Changeover, float] | None:
         """Work begins under this term, or begins again.
 
         Returns:
@@ -97,19 +99,19 @@ class ElectionStats:
         return why
 
 
-def free_since(own: Holding, hold: Hold) -> tuple[Change, float] | None:
+def free_since(own: Holding, hold: Hold) -> tuple[Changeover, float] | None:
     """How the lead that we have just got had become free, and when we had learnt of that; None if we never did."""
     how = hold.how
     if how is None or how.appointed:  # by a notice, or as the record says
         # Who handed over to its heir stood right before it, and its end was the last one that the heir has learnt of.
-        return None if own.queue.position or not own.gone else (Change.HANDOVER, max(own.gone.values()))
+        return None if own.queue.position or not own.gone else (Changeover.HANDOVER, max(own.gone.values()))
     before = how.before
     former = before or how.predecessor
     since = own.gone.get(former.holder) if former is not None else None
     if since is None:
         return None
     crashed = before is not None and (before.state is r.State.HELD or before.why == r.PROCESS_DIED)
-    return Change.FAILOVER if crashed else Change.HANDOVER, since
+    return Changeover.FAILOVER if crashed else Changeover.HANDOVER, since
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ Proofs: TypeAlias = tuple[tuple[str, str], ...]
 """Who a client has shown to be: pairs of scheme and id."""
 
 
-class Unreadable(Exception):
+class NullField(Exception):
     """Null stands where something must be."""
 
 
@@ -31,12 +31,12 @@ def settle(access: tuple[Access, ...], proofs: Proofs) -> tuple[Access, ...] | N
     """The list to store: `auth` stands for all that the client has proved. None if it cannot be stored.
 
     Raises:
-        Unreadable: an id is null.
+        NullField: an id is null.
     """
     settled: list[Access] = []
     for entry in access:
         if entry.scheme in ("world", "digest", "ip") and is_null(entry.id):
-            raise Unreadable
+            raise NullField
         match entry.scheme:
             case "world":
                 if entry.id != "anyone":

@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeAlias
 from ..errors import NoNode
 from ..zookeeper import foreign
 from ..zookeeper import messages as m
-from .access import Proofs, Unreadable
+from .access import NullField, Proofs
 from .tree import Happened, Refused, Tree
 from .watches import Watches
 
@@ -53,7 +53,7 @@ class Reader:
             return self._answer(asker, request)
         except Refused as refused:
             return m.Failed(refused.code)
-        except Unreadable:
+        except NullField:
             return m.Failed(foreign.UNREADABLE)
 
     def set_again(self, asker: Asker, request: m.SetWatches | foreign.SetEveryWatch) -> Iterator[Happened]:
@@ -115,7 +115,7 @@ class Reader:
             answers.append(answer)
             room -= len(answer.data) if isinstance(answer, m.Data) else sum(map(len, answer.names))
             if room < 0:
-                raise Unreadable
+                raise NullField
         return foreign.ManyRead(tuple(answers))
 
     def _set_once(self, connection: int, request: m.SetWatches) -> Iterator[Happened]:
@@ -123,22 +123,22 @@ class Reader:
         for path in request.data:
             node = find(path)
             if node is None:
-                yield Happened(m.Change.DELETED, path)
+                yield Happened(m.EventType.DELETED, path)
             elif node.mzxid > request.zxid:
-                yield Happened(m.Change.DATA, path, node.access)
+                yield Happened(m.EventType.DATA, path, node.access)
             else:
                 self._watches.on_data(path, connection)
         for path in request.exists:
             if (node := find(path)) is not None:
-                yield Happened(m.Change.CREATED, path, node.access)
+                yield Happened(m.EventType.CREATED, path, node.access)
             else:
                 self._watches.on_data(path, connection)
         for path in request.children:
             node = find(path)
             if node is None:
-                yield Happened(m.Change.DELETED, path)
+                yield Happened(m.EventType.DELETED, path)
             elif node.pzxid > request.zxid:
-                yield Happened(m.Change.CHILDREN, path, node.access)
+                yield Happened(m.EventType.CHILDREN, path, node.access)
             else:
                 self._watches.on_children(path, connection)
 

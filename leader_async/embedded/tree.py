@@ -22,7 +22,7 @@ from typing import TypeAlias
 from ..errors import BadVersion, NoAuth, NoChildrenForEphemerals, NodeExists, NoNode, NotEmpty, SessionExpired
 from ..zookeeper import messages as m
 from ..zookeeper.foreign import BAD_ARGUMENTS, INVALID_ACCESS, UNREADABLE, Impossible
-from .access import Proofs, Unreadable, allows, masked, settle
+from .access import NullField, Proofs, allows, masked, settle
 
 LAST_NUMBER = 2**31 - 1
 """Where a parent's counter stays."""
@@ -89,7 +89,7 @@ class Entry:
 class Happened:
     """What a watch may have waited for; `access` is the list that says who may be told."""
 
-    change: m.Change
+    change: m.EventType
     path: str
     access: tuple[m.Access, ...] = m.OPEN
 
@@ -168,7 +168,7 @@ class Tree:
                     return self._do(doing, write), doing.happened
                 except Refused as refused:
                     return m.Failed(refused.code), []
-                except Unreadable:
+                except NullField:
                     doing.take_back()
                     return m.Failed(UNREADABLE), []
 
@@ -177,7 +177,7 @@ class Tree:
         for index, operation in enumerate(operations):
             try:
                 if m.is_null(getattr(operation, "path", "")):
-                    raise Unreadable
+                    raise NullField
                 result = self._do(doing, operation)
             except Refused as refused:
                 doing.take_back()
@@ -202,7 +202,7 @@ class Tree:
                 entry = doing.entry
                 node = replace(node, data=data, version=node.version + 1, mzxid=self.zxid, mtime=entry.at)
                 self._put(doing, path, node)
-                doing.happened.append(Happened(m.Change.DATA, path, node.access))
+                doing.happened.append(Happened(m.EventType.DATA, path, node.access))
                 return m.DataSet(self._stat(path, node))
             case m.SetAccess(path, access, version):
                 node = self._changeable(doing, path, m.Permission.ADMIN)
@@ -248,7 +248,7 @@ class Tree:
         )
         self._put(doing, above, replace(parent, created=min(parent.created + 1, LAST_NUMBER), pzxid=self.zxid))
         self._put(doing, path, node)
-        doing.happened += [Happened(m.Change.CREATED, path, node.access), _children_changed(above, parent)]
+        doing.happened += [Happened(m.EventType.CREATED, path, node.access), _children_changed(above, parent)]
         return m.Created(path, self._stat(path, node) if request.stat else None)
 
     def _delete(self, doing: _Doing, path: str, version: int) -> m.Deleted:
@@ -276,7 +276,7 @@ class Tree:
 
         Raises:
             Refused: it cannot be answered.
-            Unreadable: the path is null.
+            NullField: the path is null.
         """
         if isinstance(request, m.Exists) and "\0" in request.path:
             raise Refused(BAD_ARGUMENTS)
@@ -301,7 +301,7 @@ class Tree:
         """How many znodes there are below this one.
 
         Raises:
-            Refused, Unreadable: as `read`.
+            Refused, NullField: as `read`.
         """
         _allow(self._node(_read(path)), proofs, m.Permission.READ)
         below = path.rstrip("/") + "/"
@@ -358,7 +358,7 @@ class Tree:
         doing.undo.append(put_back)
         parent = self._nodes[above]
         self._put(doing, above, replace(parent, pzxid=self.zxid))
-        doing.happened += [Happened(m.Change.DELETED, path, node.access), _children_changed(above, parent)]
+        doing.happened += [Happened(m.EventType.DELETED, path, node.access), _children_changed(above, parent)]
 
     def _link(self, path: str, node: Znode) -> None:
         above, _, name = path.rpartition("/")
@@ -396,12 +396,12 @@ class Tree:
 
 def _read(path: str) -> str:
     if m.is_null(path):
-        raise Unreadable
+        raise NullField
     return path
 
 
 def _children_changed(path: str, node: Znode) -> Happened:
-    return Happened(m.Change.CHILDREN, path, node.access)
+    return Happened(m.EventType.CHILDREN, path, node.access)
 
 
 def _expect(version: int, expected: int) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 from ..zookeeper.foreign import Kind
-from ..zookeeper.messages import Change, Watched
+from ..zookeeper.messages import EventType, Watched
 from .tree import Happened
 
 ONCE, PERSISTENT, RECURSIVE = 1, 2, 4
@@ -67,12 +67,12 @@ class Watches:
     def fire(self, happened: Iterable[Happened]) -> Iterator[tuple[int, Happened]]:
         """Who hears of what, in order; those that hear once are used up."""
         for one in happened:
-            if one.change is Change.CHILDREN:
+            if one.change is EventType.CHILDREN:
                 heard = self._heard(self._children, one.path)
             else:
                 heard = self._heard(self._data, one.path)
                 heard |= dict.fromkeys(self._above(one.path))
-                if one.change is Change.DELETED:
+                if one.change is EventType.DELETED:
                     heard |= self._heard(self._children, one.path)
             for connection in heard:
                 yield connection, one

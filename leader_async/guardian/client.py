@@ -52,7 +52,7 @@ class GuardianClient:
         self._parents: list[str] = []
         self._helpers: set[int] = set()
         self._sock: socket.socket | None = None
-        self._reader = protocol.Reader()
+        self._reader = protocol.MessageReader()
         self._unsent = b""
 
     def add(self, parent: str) -> None:
@@ -97,7 +97,7 @@ class GuardianClient:
         _sockets.update((ours, theirs))
         ours.setblocking(False)
         self._sock, self.state = ours, STARTING
-        self._reader, self._unsent = protocol.Reader(), b""
+        self._reader, self._unsent = protocol.MessageReader(), b""
         asyncio.get_running_loop().add_reader(ours, self._hear)
         self._find(theirs)
 

@@ -156,7 +156,7 @@ def _exact(said: stored.Fields, name: str) -> str:
     return text
 
 
-class Reader:
+class MessageReader:
     """Cuts what arrives into messages."""
 
     def __init__(self) -> None:

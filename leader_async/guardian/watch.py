@@ -66,7 +66,7 @@ class Watch:
         self._sock, self._after = sock, after
         sock.setblocking(False)
         self._pidfd = _pidfd(sock)
-        self._reader = protocol.Reader()
+        self._reader = protocol.MessageReader()
         self._session: Begun | None = None
         self._parents: dict[str, None] = {}
         self._helpers = Helpers()

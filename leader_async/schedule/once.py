@@ -27,7 +27,7 @@ from .decisions import Rules, Unfinished
 from .job import Job
 from .ledger import Ledger, decode
 from .run import JobRun
-from .slots import Fate, Once, fate, opened
+from .slots import Once, SlotStatus, fate, opened
 from .status import ledger_of
 
 log = logging.getLogger("leader_async.schedule")
@@ -66,7 +66,7 @@ class OneSlot:
         self._job: Job | None = None
         self._leads = False
 
-    async def run(self, wait: float) -> Fate:
+    async def run(self, wait: float) -> SlotStatus:
         """Have it run, here or elsewhere; what has become of it. Cancel this to leave, after the work has ended.
 
         Args:
@@ -84,8 +84,8 @@ class OneSlot:
             running.cancel()
             await _ended(running)
 
-    async def _follow(self, running: asyncio.Task[None], deadline: float) -> Fate:
-        found = Fate(False, False, "has not been run: nobody could claim it in time")
+    async def _follow(self, running: asyncio.Task[None], deadline: float) -> SlotStatus:
+        found = SlotStatus(False, False, "has not been run: nobody could claim it in time")
         while True:
             ended = running.done()  # whatever has become of it is written down then
             if not self._leads:
@@ -98,13 +98,13 @@ class OneSlot:
             changes: list[asyncio.Future[None]] = [running, self._election.changes.next()]
             await asyncio.wait(changes, timeout=LOOK, return_when=asyncio.FIRST_COMPLETED)
 
-    def _may_leave(self, found: Fate, *, late: bool) -> bool:
+    def _may_leave(self, found: SlotStatus, *, late: bool) -> bool:
         if late and not (found.claimed and not found.over):
             return True
         # Who runs it stands in the queue. If nobody stands before us, it has died, and we are about to write that down.
         return found.over and not (found.running and self._election.status().position == 0)
 
-    async def _look(self) -> Fate | None:
+    async def _look(self) -> SlotStatus | None:
         """What has become of it, None if that cannot be told now."""
         try:
             async with asyncio.timeout(self._client.timeout):

@@ -117,7 +117,7 @@ def opened(once: Once, ledger: Ledger | None) -> Ledger:
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
+class SlotStatus:
     """What has become of a slot.
 
     Attributes:
@@ -133,7 +133,7 @@ class Fate:
     running: bool = False
 
 
-def fate(once: Once, rules: Rules, ledger: Ledger | None) -> Fate:
+def fate(once: Once, rules: Rules, ledger: Ledger | None) -> SlotStatus:
     """What has become of this slot.
 
     Args:
@@ -142,10 +142,10 @@ def fate(once: Once, rules: Rules, ledger: Ledger | None) -> Fate:
         ledger: as it was read, None if there was none.
     """
     if ledger is None or ledger.slot < once.slot:
-        return Fate(False, False, "has not been run")
+        return SlotStatus(False, False, "has not been run")
     open_one = ledger.open
     if open_one is not None and open_one.slot == once.slot and not open_one.manual:
-        return Fate(rules.unfinished == "leave", True, f"is being run by {open_one.identity}", running=True)
+        return SlotStatus(rules.unfinished == "leave", True, f"is being run by {open_one.identity}", running=True)
     for past in reversed(ledger.past):
         if past.slot == once.slot and not past.manual:
             how = {
@@ -153,5 +153,5 @@ def fate(once: Once, rules: Rules, ledger: Ledger | None) -> Fate:
                 Outcome.FAILED: f"was run by {past.identity}, and has failed: {past.error}",
                 Outcome.UNFINISHED: f"was begun by {past.identity}, and left unfinished",
             }
-            return Fate(True, True, how[past.outcome])
-    return Fate(True, True, "is not later than the last one that was run")
+            return SlotStatus(True, True, how[past.outcome])
+    return SlotStatus(True, True, "is not later than the last one that was run")

@@ -20,7 +20,7 @@ _BITS = re.compile(f"[0-9a-f]{{1,{PARTITIONS // 4}}}")
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class MemberData:
     """What a member's znode tells.
 
     Attributes:
@@ -39,7 +39,7 @@ class Card:
         return json.dumps({"identity": self.identity, "address": self.address, "announced": f"{bits:x}"}).encode()
 
     @classmethod
-    def decode(cls, data: bytes) -> Card:
+    def decode(cls, data: bytes) -> MemberData:
         """The card in a znode's data; an empty one if nobody of us wrote it."""
         try:
             said = stored.Fields(stored.parse(data, LIMIT))

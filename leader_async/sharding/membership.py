@@ -28,7 +28,7 @@ from ..waking import Pulse
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
 from .assignment import NOBODY, decode, encode, moves, rebalance
-from .member_data import NOTHING, Card
+from .member_data import NOTHING, MemberData
 
 log = logging.getLogger("leader_async.sharding")
 
@@ -46,7 +46,7 @@ class Membership:
     """
 
     def __init__(
-        self, client: Client, parent: str, count: int, card: Card, changed: Pulse, expired: Callable[[], None]
+        self, client: Client, parent: str, count: int, card: MemberData, changed: Pulse, expired: Callable[[], None]
     ) -> None:
         self.me = NOBODY
         self.names: tuple[str, ...] = ()
@@ -198,7 +198,7 @@ class Membership:
         except NoNode:
             return NOTHING
         assert isinstance(data, m.Data)
-        return Card.decode(data.data).announced
+        return MemberData.decode(data.data).announced
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
@@ -276,7 +276,7 @@ class Membership:
             return
         assert isinstance(data, m.Data)
         if me == self.me:
-            self.announced, self._card_version = Card.decode(data.data).announced, data.stat.version
+            self.announced, self._card_version = MemberData.decode(data.data).announced, data.stat.version
             self._unsure = False
 
     async def announce(self, announced: frozenset[int]) -> None:
@@ -287,7 +287,7 @@ class Membership:
         """
         me = self.me
         self._unsure = True
-        card = Card(self._card.identity, self._card.address, announced)
+        card = MemberData(self._card.identity, self._card.address, announced)
         try:
             written = await self._client.request(m.SetData(self._path, card.encode(), self._card_version))
         except NoNode:

@@ -28,7 +28,7 @@ from ..election.term import Term
 from ..errors import ConnectionLost, LeaderAsyncError, NoAuth, NotConnected, ServerError, SessionClosed, UsageError
 from .assignment import PARTITIONS
 from .decisions import Decision, Situation, decide
-from .member_data import Card
+from .member_data import MemberData
 from .membership import Membership
 from .status import Member, PartitionsStatus, read_members
 
@@ -100,7 +100,7 @@ class Partitions:
         self._client = connection.client
         self._changed = connection.changed
         self._parent = f"{self._client.ensemble.chroot}{base}/{MEMBERS}"
-        card = Card(self.identity, elections[0].address)
+        card = MemberData(self.identity, elections[0].address)
         self._members = Membership(self._client, self._parent, self.count, card, self._changed, self._end_all)
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._ending: set[int] = set()

@@ -9,7 +9,7 @@ from ..election.rules import queue
 from ..errors import NoNode
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
-from .member_data import Card
+from .member_data import MemberData
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,6 @@ async def read_members(client: Client, parent: str) -> list[Member]:
         with contextlib.suppress(NoNode):
             data = await client.request(m.GetData(f"{parent}/{name}"))
             assert isinstance(data, m.Data)
-            card = Card.decode(data.data)
+            card = MemberData.decode(data.data)
             found.append(Member(card.identity, card.address, name, card.announced))
     return found

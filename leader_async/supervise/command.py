@@ -27,10 +27,10 @@ from .. import clock, logs
 from ..election.term import Term
 from ..errors import CommandFailed, TermEnded, UsageError
 from . import linux
-from .decisions import SUPERVISOR_DIED
-from .line import Ended, Line
+from .line import Exit, Line
 from .line import SupervisorDied as Died
-from .supervision import LEAST, LEAST_LEASE, Supervision, Why
+from .policy import SUPERVISOR_DIED
+from .supervision import LEAST, LEAST_LEASE, StopReason, Supervision
 
 log = logging.getLogger("leader_async.run")
 
@@ -91,10 +91,10 @@ async def _until_ready(line: Line, term: Term, name: str) -> None:
         await term.connection.confirmed.wait()
 
 
-def _judged(ended: Ended, over: bool, name: str) -> int:
+def _judged(ended: Exit, over: bool, name: str) -> int:
     if over:
         raise asyncio.CancelledError
-    if ended.why is Why.LEASE:
+    if ended.why is StopReason.LEASE:
         raise TermEnded(f"the lease ended while {name} ran")
     return ended.status
 

@@ -25,7 +25,7 @@ from ..signals import listen
 from ..waking import Pulse
 from . import linux
 from .patience import Patience
-from .supervision import Supervision, Why
+from .supervision import StopReason, Supervision
 from .talk import hear, say
 
 log = logging.getLogger("leader_async.run")
@@ -36,11 +36,11 @@ class SupervisorDied(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class Exit:
     """What came of one run: the command's status, why it was ended, and whether it could be started."""
 
     status: int
-    why: Why
+    why: StopReason
     started: bool
 
 
@@ -63,7 +63,7 @@ class Line:
         self._killing = False
         self.news = Pulse()
         self.ready = self.died = False
-        self.ended: Ended | None = None
+        self.ended: Exit | None = None
 
     def open(self) -> None:
         """Listen in the running event loop."""
@@ -86,9 +86,9 @@ class Line:
             self._run.renew(until)
             say(self._sock, "renew", until=until)
 
-    def stop(self, why: Why) -> None:
+    def stop(self, why: StopReason) -> None:
         """Everything shall end, if it does not already."""
-        if self._run.why is Why.RUNS:
+        if self._run.why is StopReason.RUNS:
             self._run.stop(clock.now(), why)
             say(self._sock, "stop", why=why)
 
@@ -102,7 +102,7 @@ class Line:
 
     async def until_ended(
         self, term: Term, renewed: Pulse, stopping: Callable[[], bool] = lambda: False
-    ) -> tuple[Ended, bool]:
+    ) -> tuple[Exit, bool]:
         """Tell the supervisor what it has to know until the run has ended.
 
         Args:
@@ -119,7 +119,7 @@ class Line:
         over = False
         while (ended := self._heard()) is None:
             if over or stopping():
-                self.stop(Why.LEASE if over else Why.STOPPED)
+                self.stop(StopReason.LEASE if over else StopReason.STOPPED)
             self.renew(term.valid_until)
             limit = self._run.lease if self._killing else self._patience.wait(clock.now())
             if self.died or limit <= 0:
@@ -131,7 +131,7 @@ class Line:
                 over = True
         return ended, over
 
-    def _heard(self) -> Ended | None:
+    def _heard(self) -> Exit | None:
         """What came of the run by all that was said until now."""
         if not self.died:
             self._hear()
@@ -148,9 +148,9 @@ class Line:
             case "killing":
                 self._killing = True
             case "ended":
-                self.ended = Ended(said["status"], Why(said["why"]), True)
+                self.ended = Exit(said["status"], StopReason(said["why"]), True)
             case "failed":
-                self.ended = Ended(said["status"], Why.ENDED, False)
+                self.ended = Exit(said["status"], StopReason.ENDED, False)
         self.news.fire()
 
     def _gone(self) -> None:

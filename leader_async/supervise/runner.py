@@ -22,8 +22,8 @@ from ..connection import Connection
 from ..election.election import Election
 from ..election.term import Term
 from ..signals import listen
-from .decisions import LOST, Next, OnExit, OnLoss, after, pause
 from .line import ParentLine, SupervisorDied
+from .policy import LOST, Next, OnExit, OnLoss, after, pause
 from .supervision import LEAST, Supervision
 
 log = logging.getLogger("leader_async.run")

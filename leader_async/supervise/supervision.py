@@ -28,7 +28,7 @@ class Signal(enum.IntEnum):
     KILL = 2
 
 
-class Why(enum.StrEnum):
+class StopReason(enum.StrEnum):
     """Why a command's processes are ended."""
 
     RUNS = "runs"
@@ -52,30 +52,30 @@ class Supervision:
     until: float
     lease: float
     stop_timeout: float
-    why: Why = Why.RUNS
+    why: StopReason = StopReason.RUNS
     since: float = float("inf")
 
     def renew(self, until: float) -> None:
         """The lease lasts until then."""
         self.until = max(self.until, until)
 
-    def stop(self, now: float, why: Why) -> None:
+    def stop(self, now: float, why: StopReason) -> None:
         """Everything shall end."""
-        if self.why is Why.RUNS:
+        if self.why is StopReason.RUNS:
             self.why, self.since = why, now
 
     def kill(self, now: float) -> None:
         """Everything shall end at once."""
-        self.stop(now, Why.STOPPED)
+        self.stop(now, StopReason.STOPPED)
         self.since = min(self.since, now - self.stop_timeout)
 
     def tick(self, now: float) -> Signal:
         """What everything that lives should have got by now."""
         if now >= self.until - MARGIN * self.lease:
-            self.stop(now, Why.LEASE)
+            self.stop(now, StopReason.LEASE)
         if now >= self.kill_at:
             return Signal.KILL
-        return Signal.NONE if self.why is Why.RUNS else Signal.TERM
+        return Signal.NONE if self.why is StopReason.RUNS else Signal.TERM
 
     @property
     def kill_at(self) -> float:
@@ -85,4 +85,4 @@ class Supervision:
     @property
     def deadline(self) -> float:
         """When `tick` wants to be called."""
-        return self.until - MARGIN * self.lease if self.why is Why.RUNS else self.kill_at
+        return self.until - MARGIN * self.lease if self.why is StopReason.RUNS else self.kill_at

@@ -26,9 +26,9 @@ from ..guardian.watch import Watch
 from ..reaping import reap
 from ..signals import listen
 from . import linux
-from .decisions import NOT_FOUND, NOT_RUN
 from .line import ParentLine
-from .supervision import Signal, Supervision, Why
+from .policy import NOT_FOUND, NOT_RUN
+from .supervision import Signal, StopReason, Supervision
 from .talk import hear, say
 from .timer import timer
 
@@ -154,7 +154,7 @@ class Supervisor:
             case "renew" if run is not None:
                 run.renew(said["until"])
             case "stop" if run is not None:
-                run.stop(clock.now(), Why(said["why"]))
+                run.stop(clock.now(), StopReason(said["why"]))
             case "kill" if run is not None:
                 run.kill(clock.now())
             case "signal" if self._pid:
@@ -200,7 +200,7 @@ class Supervisor:
             self._forbidden.discard(pid)
             if pid == self._pid and self._run is not None:
                 self._pid, self._status = 0, status
-                self._run.stop(now, Why.ENDED)
+                self._run.stop(now, StopReason.ENDED)
         run = self._run
         if run is not None and linux.childless():
             self._run = None
@@ -209,7 +209,7 @@ class Supervisor:
         elif run is not None:
             due = run.tick(now)
             # First, so that it is tried again if something fails.
-            self._alarm.set(run.deadline if run.why is Why.RUNS else now + LOOK)
+            self._alarm.set(run.deadline if run.why is StopReason.RUNS else now + LOOK)
             self._end(due)
         if self._orphaned and self._run is None and not self._cleared.done():
             self._cleared.set_result(None)

@@ -19,7 +19,7 @@ Rules:
 - Every answer but those of `/candidates`, `/history`, `/jobs` and `/resign` comes from memory and is computed when it
   is asked for. A poll never waits for ZooKeeper, and `is_leader` can not be true past the lease.
 - What never changes is made once, `/metrics` once a second at most, and what has to be read in ZooKeeper is read for a
-  few at a time (`turns.Gate`): beyond them it is 503.
+  few at a time (`turns.Limiter`): beyond them it is 503.
 - `/healthz` does not depend on ZooKeeper: an outage there must not restart a whole fleet.
 - Nothing may be cached; errors are JSON and tell strangers nothing of what went wrong inside.
 - What changes something is a POST with the bearer token in a header, which no form and no link of another site can

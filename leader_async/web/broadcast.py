@@ -55,7 +55,7 @@ def address_of(transport: asyncio.Transport | None) -> str:
     return str(getattr(address, "ipv4_mapped", None) or address)
 
 
-class Listener:
+class Subscriber:
     """One open stream.
 
     Args:
@@ -92,7 +92,7 @@ class Broadcast:
 
     def __init__(self, feed: Feed, fresh: Callable[[], tuple[str, Data]], passing: frozenset[str]) -> None:
         self._feed, self._fresh, self._passing = feed, fresh, passing
-        self._listeners: dict[Listener, None] = {}
+        self._listeners: dict[Subscriber, None] = {}
         self._latest: dict[str, Event] = {}
         self._number = 0
         self._news = Pulse()
@@ -114,9 +114,9 @@ class Broadcast:
         return True
 
     @contextmanager
-    def listener(self, transport: asyncio.Transport | None) -> Iterator[Listener]:
+    def listener(self, transport: asyncio.Transport | None) -> Iterator[Subscriber]:
         """One more listener, to whom what is known is told first."""
-        one = Listener(transport)
+        one = Subscriber(transport)
         if self._feeding is None:
             self._feeding = asyncio.get_running_loop().create_task(self._run(), name="events")
             self._feeding.add_done_callback(self._fed)

@@ -59,7 +59,7 @@ class Papers:
     def watch_event(self, event: m.Watched) -> None:
         """See `client.Listener`."""
         of_ours = event.path in self._own or event.path.startswith(self._folder)
-        if of_ours and not (event.path == self._parent and event.change is m.Change.CHILDREN):
+        if of_ours and not (event.path == self._parent and event.change is m.EventType.CHILDREN):
             self._due.add(event.path)
             self.news.fire()
 

@@ -16,7 +16,7 @@ from ..election.election import Election
 from ..errors import LeaderAsyncError, LedgerError, RecordError
 from ..schedule import Schedule
 from . import answers
-from .turns import Full, Gate
+from .turns import Full, Limiter
 
 log = logging.getLogger("leader_async.web")
 T = TypeVar("T")
@@ -37,7 +37,7 @@ class Service:
     resign_token: str | None
     trouble: Trouble
     schedule: Schedule | None
-    gate: Gate = field(default_factory=Gate)
+    limiter: Limiter = field(default_factory=Limiter)
 
 
 SERVICE = web.AppKey("service", Service)
@@ -55,7 +55,7 @@ async def read(
         show: makes plain data of it; None is answered by 404.
     """
     try:
-        async with asyncio.timeout(ASK_LIMIT), request.app[SERVICE].gate.inside():
+        async with asyncio.timeout(ASK_LIMIT), request.app[SERVICE].limiter.inside():
             found = await ask()
     except Full:
         return answers.error(503, "too many ask for this at the moment", {"Retry-After": "1"})

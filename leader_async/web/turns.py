@@ -3,8 +3,8 @@
 Rules:
 - `Turnstile`: in one turn of the event loop at most `PASSED` pass, the rest in the turns after it, in the order in
   which they came. Between two turns the loop looks at all its sockets: a lease is confirmed however many requests wait.
-- `Gate`: of what asks ZooKeeper, or makes a long answer, `ASKED` are under way and `WAITING` wait; one more is refused.
-  The session that confirms the lease carries these questions as well.
+- `Limiter`: of what asks ZooKeeper, or makes a long answer, `ASKED` are under way and `WAITING` wait; one more is
+  refused. The session that confirms the lease carries these questions as well.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Full(Exception):
     """So many wait already that one more would wait too long."""
 
 
-class Gate:
+class Limiter:
     """See the module's docstring."""
 
     def __init__(self) -> None:

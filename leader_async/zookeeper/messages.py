@@ -389,8 +389,8 @@ Answer: TypeAlias = Reply | Lost
 # -- events ------------------------------------------------------------------------------------------------------------
 
 
-class Change(enum.IntEnum):
-    """What a watch saw (ZooKeeper's event types)."""
+class EventType(enum.IntEnum):
+    """What a watch saw; ZooKeeper's `Watcher.Event.EventType`."""
 
     CREATED = 1
     DELETED = 2
@@ -402,7 +402,7 @@ class Change(enum.IntEnum):
 class Watched:
     """A watch fired; it is used up."""
 
-    change: Change
+    change: EventType
     path: str
 
 

@@ -53,7 +53,7 @@ TRANSACTIONS: tuple[tuple[m.Request, m.Reply], ...] = (
 )
 EXCHANGES = SIMPLE + TRANSACTIONS
 REQUESTS = tuple(request for request, _ in EXCHANGES)
-WATCHED = tuple(m.Watched(change, "/a") for change in m.Change)
+WATCHED = tuple(m.Watched(change, "/a") for change in m.EventType)
 ACCEPTED = m.Accepted(0x1234, 6.0, bytes(range(16)))
 CONNECT = m.Connect(7, 6.0, 0x1234, bytes(range(16)))
 

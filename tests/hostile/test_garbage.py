@@ -21,7 +21,7 @@ from leader_async import Connection, Election, JobRun, Partitions, Schedule, con
 from leader_async.election import repair
 from leader_async.election.rules import candidate_data as card
 from leader_async.election.rules import history, record
-from leader_async.sharding.member_data import Card
+from leader_async.sharding.member_data import MemberData
 from leader_async.testing import ZooKeeper
 from leader_async.zookeeper import messages as m
 
@@ -304,7 +304,7 @@ async def test_the_assignment(place: Place) -> None:
 async def test_a_member_s_card(place: Place, whose: int) -> None:
     znode = (await place.children(MEMBERS))[whose]
     shares = [parts.held for parts in place.parts]
-    await spoil(place, f"{MEMBERS}/{znode}", json.loads(Card("a", "", frozenset({1, 2})).encode()))
+    await spoil(place, f"{MEMBERS}/{znode}", json.loads(MemberData("a", "", frozenset({1, 2})).encode()))
     assert [parts.held for parts in place.parts] == shares
     assert len(await place.parts[1].members()) == 3
     # What it announces counts again as soon as there is something new to announce.

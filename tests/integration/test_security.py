@@ -162,7 +162,7 @@ async def test_a_stranger_can_do_nothing_to_an_election(secured: Secured, name: 
                 two.client.listen(parent, Listening(events))
                 await elections[0].resign()
                 await leads(elections[1])
-                assert events[0].change is m.Change.CREATED, "it may be told of the notice"
+                assert events[0].change is m.EventType.CREATED, "it may be told of the notice"
                 await until(lambda: elections[0].status().position == 1)
                 assert [election.candidacy.healed for election in elections] == [0, 0]
 

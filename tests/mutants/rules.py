@@ -434,7 +434,7 @@ def _audited_only() -> AbstractContextManager[Any]:
     real = Candidacy.watched
 
     def watched(own: Candidacy, event: m.Watched, now: float) -> None:
-        if event.change is not m.Change.DELETED:
+        if event.change is not m.EventType.DELETED:
             real(own, event, now)
 
     return _both(

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from leader_async.errors import AssignmentError
 from leader_async.sharding.assignment import NOBODY, decode, encode, moves, rebalance
 from leader_async.sharding.decisions import Decision, Situation, decide
-from leader_async.sharding.member_data import Card
+from leader_async.sharding.member_data import MemberData
 
 pytestmark = pytest.mark.timeout(120)
 counts = st.integers(1, 300)
@@ -118,13 +118,13 @@ LINES = st.text(st.characters(categories=["L", "N", "P"]), max_size=256)
 
 @given(st.frozensets(st.integers(0, 1023)), LINES, LINES)
 def test_a_card_is_read_as_it_was_written(announced: frozenset[int], identity: str, address: str) -> None:
-    card = Card(identity, address, announced)
-    assert Card.decode(card.encode()) == card
+    card = MemberData(identity, address, announced)
+    assert MemberData.decode(card.encode()) == card
 
 
 @given(st.binary())
 def test_what_is_no_card_announces_nothing(data: bytes) -> None:
-    assert not Card.decode(data).announced or data.startswith(b"{")
+    assert not MemberData.decode(data).announced or data.startswith(b"{")
 
 
 # -- handing over ------------------------------------------------------------------------------------------------------

@@ -250,7 +250,7 @@ class Judge:
     def woken(self, process: Process, event: m.Watched) -> None:
         """A watch event reaches a process."""
         election = process.election
-        if election is None or event.change is not m.Change.DELETED:
+        if election is None or event.change is not m.EventType.DELETED:
             return
         candidacy, name = election.candidacy, event.path.rpartition("/")[2]
         own = candidacy.znode

@@ -176,7 +176,7 @@ LAYERS |= {
     "schedule/slots": {"errors", "schedule/decisions", "schedule/ledger", "schedule/triggers"},
     "schedule/decisions": {"errors", "schedule/ledger", "schedule/triggers"},
     "supervise/supervision": set(),
-    "supervise/decisions": {"supervise/supervision"},
+    "supervise/policy": {"supervise/supervision"},
     "supervise/patience": {"supervise/supervision"},
     "supervise/linux": {"reaping"},
     "supervise/talk": set(),
@@ -197,7 +197,7 @@ LAYERS |= {
         "supervise",
     },
 }
-PURE |= {"guardian/protocol", "supervise/supervision", "supervise/decisions", "supervise/patience"}
+PURE |= {"guardian/protocol", "supervise/supervision", "supervise/policy", "supervise/patience"}
 PURE |= {"schedule/expression", "schedule/ledger", "schedule/stats", "schedule/decisions"}
 LAYERS["web/mailbox"] = set()
 LAYERS["web/missing"] = {"election/rules/history"}
@@ -230,7 +230,7 @@ LAYERS["blocking"] = {
 }  # fmt: skip
 LAYERS["cli"] = LAYERS["web"] | {
     "arguments",
-    "supervise/decisions",
+    "supervise/policy",
     "zookeeper",
     "embedded",
     "cli",

@@ -20,7 +20,7 @@ from leader_async.errors import LeaderAsyncError
 from leader_async.guardian import protocol
 from leader_async.schedule import ledger
 from leader_async.sharding import assignment
-from leader_async.sharding.member_data import Card
+from leader_async.sharding.member_data import MemberData
 from leader_async.stored import Fields, Garbage
 
 from ..support.garbage import GARBAGE, spoilt
@@ -140,10 +140,11 @@ def read_all(data: bytes) -> None:
     assert book is None or ledger.decode(ledger.encode(book), "/e/jobs/a") == book
     owners = readable(lambda: assignment.decode(data, "/p"), "/p is not an assignment of partitions: ")
     assert owners is None or assignment.decode(assignment.encode(owners), "/p") == owners
-    member = Card.decode(data)
-    assert Card.decode(member.encode()) == member
+    member = MemberData.decode(data)
+    assert MemberData.decode(member.encode()) == member
     readable(
-        lambda: list(protocol.Reader().feed(data + b"\n")), "a line that no version of this library's guardian knows"
+        lambda: list(protocol.MessageReader().feed(data + b"\n")),
+        "a line that no version of this library's guardian knows",
     )
 
 

@@ -224,15 +224,15 @@ class Candidacy(Holding):
         """A watch of this election's fired."""
         name = event.path.rpartition("/")[2]
         if event.path == self.settings.parent:
-            if event.change is m.Change.CHILDREN:
+            if event.change is m.EventType.CHILDREN:
                 self.told_of_joins = False
                 if self.hold is not None and not self.departing:
                     self.ask(Purpose.LIST, m.GetChildren(self.settings.parent), "behind")
             else:
                 self.view = self.audited = None
-        elif event.change is m.Change.CREATED:
+        elif event.change is m.EventType.CREATED:
             self.take_notice(name, now)
-        elif event.change is m.Change.DELETED:
+        elif event.change is m.EventType.DELETED:
             self.learn_gone(name, now)
         elif name == self.armed:
             self.armed, self.before = None, NO_CARD  # to be read again

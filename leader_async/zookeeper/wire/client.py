@@ -15,7 +15,7 @@ from .codecs import ERROR, codec_of, part_of, take_access, take_stat
 from .frames import REQUEST_LIMIT, at_end, frame_of, parse, vector
 
 REPLY_HEADER = struct.Struct("!iqi")
-_CHANGES = {change.value: change for change in m.Change}
+_CHANGES = {change.value: change for change in m.EventType}
 Taker = Callable[[m.Request, bytes, int], tuple[m.Reply, int]]
 
 

@@ -56,7 +56,7 @@ def be_warm(stage: Stage) -> float:
 
 
 def give_notice(stage: Stage, name: str = NOTICE) -> None:
-    stage.candidacy.watched(m.Watched(m.Change.CREATED, f"{PARENT}/{name}"), stage.now)
+    stage.candidacy.watched(m.Watched(m.EventType.CREATED, f"{PARENT}/{name}"), stage.now)
 
 
 def lead_by_notice(stage: Stage) -> Send:
@@ -75,7 +75,7 @@ def by_name(znode: str, *behind: str, lease: float = 3.0) -> r.Record:
 
 def see_leader_go(stage: Stage) -> Send:
     """The leader's znode goes; returns the read of the record."""
-    stage.candidacy.watched(m.Watched(m.Change.DELETED, f"{PARENT}/{LEADER}"), stage.now)
+    stage.candidacy.watched(m.Watched(m.EventType.DELETED, f"{PARENT}/{LEADER}"), stage.now)
     (read,) = stage.sends(Purpose.RECORD)
     return read
 
@@ -181,7 +181,7 @@ def test_who_is_alone_is_told_of_the_first_to_join(stage: Stage) -> None:
     znode = stage.lead()
     stake = stage.stake()
     stage.candidacy.confirmed(stake, stage.now, stage.now)
-    stage.candidacy.watched(m.Watched(m.Change.CHILDREN, PARENT), stage.now)
+    stage.candidacy.watched(m.Watched(m.EventType.CHILDREN, PARENT), stage.now)
     (listing,) = stage.sends(Purpose.LIST)
     assert listing.request == m.GetChildren(PARENT)
     stage.answer(listing, m.Children((znode, SECOND)))
@@ -194,7 +194,7 @@ def test_who_is_alone_is_told_of_the_first_to_join(stage: Stage) -> None:
 def test_what_happens_behind_the_heir_wakes_nobody_up(stage: Stage) -> None:
     stage.first()
     (claim,) = stage.sends(Purpose.CLAIM)
-    stage.candidacy.watched(m.Watched(m.Change.CHILDREN, PARENT), stage.now)
+    stage.candidacy.watched(m.Watched(m.EventType.CHILDREN, PARENT), stage.now)
     assert stage.take() == [], "not ours to know before we hold"
     stage.claimed(claim)
     stage.take()
@@ -229,7 +229,7 @@ def test_notice_is_enough_to_lead(stage: Stage) -> None:
     assert hold is not None
     assert (hold.version, hold.number, hold.token, hold.lease, hold.until) == (10, 5, 51, 3.0, sent + 3.0)
     assert isinstance(read, Send)
-    stage.candidacy.watched(m.Watched(m.Change.DELETED, f"{PARENT}/{LEADER}"), stage.now)
+    stage.candidacy.watched(m.Watched(m.EventType.DELETED, f"{PARENT}/{LEADER}"), stage.now)
     assert stage.take() == [], "it is told of that as well, and knows it"
     stage.read(read, replace(by_name("u0-n_0000000005", THIRD), token=51), 10, mzxid=70)
     stage.the(ConfirmNow)
@@ -328,7 +328,7 @@ def test_a_reading_that_was_on_its_way_when_notice_came_is_made_again(stage: Sta
 
 def test_an_answer_about_a_notice_that_will_not_be_given_any_more_awaits_nothing(stage: Stage) -> None:
     asked = await_notice(stage)
-    stage.candidacy.watched(m.Watched(m.Change.DATA, f"{PARENT}/{LEADER}"), stage.now)
+    stage.candidacy.watched(m.Watched(m.EventType.DATA, f"{PARENT}/{LEADER}"), stage.now)
     stage.answer(asked, NO_NODE)
     assert stage.candidacy.awaited == ""
 
@@ -401,7 +401,7 @@ def test_a_card_that_names_another_queue_than_ours_changes_nothing(stage: Stage)
     """The watch was asked for when that one was still ahead of us."""
     znode = stage.enter("z-n_0000000000", LEADER)
     (watch,) = stage.sends(Purpose.WATCH)
-    stage.candidacy.watched(m.Watched(m.Change.DELETED, f"{PARENT}/{LEADER}"), stage.now)
+    stage.candidacy.watched(m.Watched(m.EventType.DELETED, f"{PARENT}/{LEADER}"), stage.now)
     stage.arm(watch, Card("alice", term=4, version=8, heir=znode, by_name=True))
     assert stage.candidacy.queue.ahead == ("z-n_0000000000",)
 
@@ -474,7 +474,7 @@ def test_the_end_of_a_holder_before_its_turn_makes_us_read_the_record(stage: Sta
     znode = stage.enter("z-n_0000000000", LEADER)
     (watch,) = stage.sends(Purpose.WATCH)
     stage.arm(watch, Card("alice", term=4, version=8))
-    stage.candidacy.watched(m.Watched(m.Change.DELETED, f"{PARENT}/{LEADER}"), stage.now)
+    stage.candidacy.watched(m.Watched(m.EventType.DELETED, f"{PARENT}/{LEADER}"), stage.now)
     read, _ = stage.sends(Purpose.RECORD, Purpose.WATCH)
     stage.read(read, by_name(znode), 10)
     assert stage.candidacy.hold is not None
@@ -540,7 +540,7 @@ def test_who_is_appointed_behind_others_is_told_by_its_predecessors_card(stage: 
     znode = stage.enter(LEADER, "b-n_0000000002")
     (watch,) = stage.sends(Purpose.WATCH)
     stage.arm(watch)
-    stage.candidacy.watched(m.Watched(m.Change.DATA, f"{PARENT}/b-n_0000000002"), stage.now)
+    stage.candidacy.watched(m.Watched(m.EventType.DATA, f"{PARENT}/b-n_0000000002"), stage.now)
     (watch,) = stage.sends(Purpose.WATCH)
     stage.arm(watch, Card("bob", appointed=znode))
     (read,) = stage.sends(Purpose.RECORD)

@@ -182,7 +182,7 @@ def test_a_departure_ahead_is_followed_by_one_watch(stage: Stage) -> None:
     stage.enter("a-n_0000000001", "b-n_0000000002", "c-n_0000000003")
     (watch,) = stage.sends(Purpose.WATCH)
     stage.arm(watch)
-    stage.candidacy.watched(m.Watched(m.Change.DELETED, f"{PARENT}/c-n_0000000003"), stage.now)
+    stage.candidacy.watched(m.Watched(m.EventType.DELETED, f"{PARENT}/c-n_0000000003"), stage.now)
     (watch,) = stage.sends(Purpose.WATCH)
     assert watch.about == "b-n_0000000002"
 
@@ -195,7 +195,7 @@ def test_an_early_heir_is_told_by_its_predecessors_card(stage: Stage) -> None:
     (watch,) = stage.sends(Purpose.WATCH)
     stage.arm(watch)
     assert stage.take() == []
-    stage.candidacy.watched(m.Watched(m.Change.DATA, f"{PARENT}/{A}"), stage.now)
+    stage.candidacy.watched(m.Watched(m.EventType.DATA, f"{PARENT}/{A}"), stage.now)
     (watch,) = stage.sends(Purpose.WATCH)
     stage.arm(watch, Card("alice", "http://alice", term=1, version=2))
     assert stage.candidacy.seen is not None
@@ -208,7 +208,7 @@ def test_the_heir_claims_in_the_very_step_in_which_its_predecessor_goes(stage: S
     znode = stage.enter(A)
     (watch,) = stage.sends(Purpose.WATCH)
     stage.arm(watch, Card("alice", term=4, version=8, heir=znode))
-    stage.candidacy.watched(m.Watched(m.Change.DELETED, f"{PARENT}/{A}"), stage.now)
+    stage.candidacy.watched(m.Watched(m.EventType.DELETED, f"{PARENT}/{A}"), stage.now)
     (claim,) = stage.sends(Purpose.CLAIM)
     assert isinstance(claim.request, m.Multi)
     check, write = claim.request.operations
@@ -240,7 +240,7 @@ def test_a_blind_claim_needs_a_card_that_names_us_and_holds_an_even_version(stag
     stage.enter(A)
     (watch,) = stage.sends(Purpose.WATCH)
     stage.arm(watch, card)
-    stage.candidacy.watched(m.Watched(m.Change.DELETED, f"{PARENT}/{A}"), stage.now)
+    stage.candidacy.watched(m.Watched(m.EventType.DELETED, f"{PARENT}/{A}"), stage.now)
     (read,) = stage.sends(Purpose.RECORD)
     assert read.request == m.GetData(PARENT, watch=True)
 
@@ -321,7 +321,7 @@ def test_the_parent_was_deleted_before_the_record_was_read(stage: Stage) -> None
     stage.enter("a-n_0000000001")
     (watch,) = stage.sends(Purpose.WATCH)
     stage.arm(watch)
-    stage.candidacy.watched(m.Watched(m.Change.DELETED, f"{PARENT}/a-n_0000000001"), stage.now)
+    stage.candidacy.watched(m.Watched(m.EventType.DELETED, f"{PARENT}/a-n_0000000001"), stage.now)
     (read,) = stage.sends(Purpose.RECORD)
     stage.answer(read, NO_NODE)
     stage.sends(Purpose.LIST)
@@ -374,7 +374,7 @@ def test_a_living_holder_is_watched_for_as_long_as_it_lives(stage: Stage) -> Non
     assert stage.candidacy.deadline() == stage.now + 30, "the next audit"
     stage.candidacy.tick(stage.now + 20)
     assert stage.take() == []
-    stage.candidacy.watched(m.Watched(m.Change.DELETED, f"{PARENT}/z-n_0000000009"), stage.now + 20)
+    stage.candidacy.watched(m.Watched(m.EventType.DELETED, f"{PARENT}/z-n_0000000009"), stage.now + 20)
     assert stage.candidacy.deadline() == pytest.approx(stage.now + 20 + 3.3)
 
 
@@ -384,7 +384,7 @@ def test_the_start_of_waiting_is_kept_for_the_holder_not_for_the_version(stage: 
     stage.answer(watch, NO_NODE)
     began = stage.now
     stage.now += 2
-    stage.candidacy.watched(m.Watched(m.Change.DATA, PARENT), stage.now)
+    stage.candidacy.watched(m.Watched(m.EventType.DATA, PARENT), stage.now)
     (read,) = stage.sends(Purpose.RECORD)
     stage.read(read, held("z-n_0000000001", term=2), 4)
     assert stage.candidacy.deadline() == pytest.approx(began + 3.3)
@@ -407,12 +407,12 @@ def test_gone_judged_before_a_reconnect_stands_but_the_record_is_read_again(stag
 def test_a_foreign_record_is_nobodys_to_claim(stage: Stage) -> None:
     stage.first(held("z-n_0000000001"), 2)
     stage.take()
-    stage.candidacy.watched(m.Watched(m.Change.DATA, PARENT), stage.now)
+    stage.candidacy.watched(m.Watched(m.EventType.DATA, PARENT), stage.now)
     (read,) = stage.sends(Purpose.RECORD)
     stage.answer(read, m.Data(b"scribble", m.Stat(version=3)))
     assert "nobody leads until" in notes(stage.candidacy, logging.ERROR)[0]
     assert stage.take() == []
-    stage.candidacy.watched(m.Watched(m.Change.DATA, PARENT), stage.now)
+    stage.candidacy.watched(m.Watched(m.EventType.DATA, PARENT), stage.now)
     stage.sends(Purpose.RECORD)
 
 
@@ -839,7 +839,7 @@ def test_a_candidate_without_a_listing_is_joining(stage: Stage) -> None:
 def test_other_changes_of_znodes_mean_nothing(stage: Stage) -> None:
     stage.enter("a-n_0000000001")
     stage.take()
-    stage.candidacy.watched(m.Watched(m.Change.CHILDREN, f"{PARENT}/a-n_0000000001"), stage.now)
+    stage.candidacy.watched(m.Watched(m.EventType.CHILDREN, f"{PARENT}/a-n_0000000001"), stage.now)
     assert stage.candidacy.queue.predecessor == "a-n_0000000001"
     assert stage.take() == []
 
@@ -886,10 +886,10 @@ def test_a_record_that_cannot_be_read_blocks_until_it_is_put_right(stage: Stage,
     assert stage.candidacy.state(stage.now) == "blocked"
     assert str(stage.candidacy.unreadable).startswith(f"{PARENT} is not an election's record: ")
     stage.now += 10.0
-    stage.candidacy.watched(m.Watched(m.Change.DATA, PARENT), stage.now)
+    stage.candidacy.watched(m.Watched(m.EventType.DATA, PARENT), stage.now)
     (read,) = stage.sends(Purpose.RECORD)
     stage.answer(read, garbage)
-    stage.candidacy.watched(m.Watched(m.Change.DATA, PARENT), stage.now)
+    stage.candidacy.watched(m.Watched(m.EventType.DATA, PARENT), stage.now)
     (read,) = stage.sends(Purpose.RECORD)
     stage.read(read, held("nobody-n_0000000000", term=7), 4)
     (watch,) = stage.sends(Purpose.WATCH)
@@ -967,7 +967,7 @@ def test_an_election_that_was_made_anew_is_waited_out_by_who_knows_of_a_term(sta
     assert stage.candidacy.state(stage.now) == "waiting out"
     assert stage.candidacy.deadline() == pytest.approx(stage.now + 7.7)
     stage.now += 7.0
-    stage.candidacy.watched(m.Watched(m.Change.DELETED, PARENT), stage.now)  # again
+    stage.candidacy.watched(m.Watched(m.EventType.DELETED, PARENT), stage.now)  # again
     (read,) = stage.sends(Purpose.RECORD)
     stage.read(read, r.Record(), 0, mzxid=70)
     stage.now += 7.6

@@ -9,7 +9,7 @@ from leader_async.election.rules.candidacy import Candidacy
 from leader_async.election.rules.effects import Hold
 from leader_async.election.rules.history import Succession, Why
 from leader_async.election.rules.state import Settings
-from leader_async.election.stats import ENDS, Change, ConfirmStats, ElectionStats, free_since
+from leader_async.election.stats import ENDS, Changeover, ConfirmStats, ElectionStats, free_since
 from leader_async.zookeeper import messages as m
 
 from .stage import held, left
@@ -29,7 +29,7 @@ def candidacy(
     return own
 
 
-def since_when(own: Candidacy) -> tuple[Change, float] | None:
+def since_when(own: Candidacy) -> tuple[Changeover, float] | None:
     assert own.hold is not None
     return free_since(own, own.hold)
 
@@ -39,16 +39,16 @@ def since_when(own: Candidacy) -> tuple[Change, float] | None:
     [
         (candidacy(NEVER), None),
         (candidacy(left("old")), None),
-        (candidacy(left("old"), old=90.0), (Change.HANDOVER, 90.0)),
-        (candidacy(held("old"), old=90.0), (Change.FAILOVER, 90.0)),
-        (candidacy(DIED, old=90.0), (Change.FAILOVER, 90.0)),
+        (candidacy(left("old"), old=90.0), (Changeover.HANDOVER, 90.0)),
+        (candidacy(held("old"), old=90.0), (Changeover.FAILOVER, 90.0)),
+        (candidacy(DIED, old=90.0), (Changeover.FAILOVER, 90.0)),
         (candidacy(None), None),
-        (candidacy(None, predecessor=held("old"), old=90.0), (Change.HANDOVER, 90.0)),
-        (candidacy(held("me"), appointed=True, other=50.0, old=90.0), (Change.HANDOVER, 90.0)),
+        (candidacy(None, predecessor=held("old"), old=90.0), (Changeover.HANDOVER, 90.0)),
+        (candidacy(held("me"), appointed=True, other=50.0, old=90.0), (Changeover.HANDOVER, 90.0)),
         (candidacy(held("me"), appointed=True), None),
     ],
 )
-def test_since_when_the_lead_was_free(own: Candidacy, found: tuple[Change, float] | None) -> None:
+def test_since_when_the_lead_was_free(own: Candidacy, found: tuple[Changeover, float] | None) -> None:
     assert since_when(own) == found
 
 
@@ -62,21 +62,21 @@ def test_who_got_notice_knows_since_when_before_it_has_read_the_record() -> None
     own = candidacy(None, old=90.0)
     assert own.hold is not None
     own.hold.how = None
-    assert since_when(own) == (Change.HANDOVER, 90.0)
+    assert since_when(own) == (Changeover.HANDOVER, 90.0)
 
 
 def test_a_term_is_counted_once_at_each_end() -> None:
     stats, own = ElectionStats(), candidacy(left("old"), old=90.0)
     hold = own.hold
     assert hold is not None
-    assert stats.began(own, hold, 90.5) == (Change.HANDOVER, 0.5)
+    assert stats.began(own, hold, 90.5) == (Changeover.HANDOVER, 0.5)
     stats.ran_out()
     assert stats.began(own, hold, 95.0) is None, "it goes on"
     hold.over = "resigned"
     assert stats.over(hold, 100.0, 100.25) is Why.RESIGNED
     assert stats.over(hold, 100.0, 200.0) is None, "a place is given up more often than a lead"
     assert (stats.terms, stats.suspended, stats.ended) == (1, 1, {Why.RESIGNED: 1})
-    assert (stats.handovers.total, stats.takeovers[Change.HANDOVER].total) == (0.25, 0.5)
+    assert (stats.handovers.total, stats.takeovers[Changeover.HANDOVER].total) == (0.25, 0.5)
 
 
 def test_a_first_term_takes_nothing_over() -> None:

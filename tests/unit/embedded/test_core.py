@@ -258,7 +258,7 @@ def test_events_are_for_those_who_may_read(slow: tuple[Host, Slow, int]) -> None
     host.committed(Entry(7, m.Multi((m.Delete("/a"), m.Delete("/b")))), None)
     ((_, data),) = host.take()
     assert data is not None
-    assert wire.decode_watched(data[4:]) == m.Watched(m.Change.DELETED, "/b")
+    assert wire.decode_watched(data[4:]) == m.Watched(m.EventType.DELETED, "/b")
 
 
 def test_a_session_goes_on_when_the_quorum_says_so(slow: tuple[Host, Slow, int]) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from leader_async import Connection, connect
 from leader_async.guardian import finding
-from leader_async.guardian.protocol import Begun, Closed, Joined, Message, Reader, Ready, encode
+from leader_async.guardian.protocol import Begun, Closed, Joined, Message, MessageReader, Ready, encode
 from leader_async.testing import ZooKeeper
 
 
@@ -20,13 +20,13 @@ class Guardian:
 
     def __init__(self) -> None:
         self.ends: list[socket.socket] = []
-        self._reader = Reader()
+        self._reader = MessageReader()
         self._heard: list[Message] = []
 
     def take(self, end: socket.socket) -> bool:
         self.ends.append(socket.socket(fileno=os.dup(end.fileno())))
         self.ends[-1].setblocking(False)
-        self._reader, self._heard = Reader(), []
+        self._reader, self._heard = MessageReader(), []
         return True
 
     async def come(self, count: int = 1) -> None:

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from leader_async.guardian.protocol import LINE_LIMIT, Begun, Closed, Helper, Joined, Message, Reader, Ready, encode
+from leader_async.guardian.protocol import (
+    LINE_LIMIT,
+    Begun,
+    Closed,
+    Helper,
+    Joined,
+    Message,
+    MessageReader,
+    Ready,
+    encode,
+)
 from leader_async.zookeeper.identity import Digest
 from leader_async.zookeeper.session import Credentials
 from leader_async.zookeeper.tls import TLS
@@ -26,7 +36,7 @@ ALL: list[Message] = [
 def test_what_is_said_is_heard_however_it_is_cut() -> None:
     sent = b"".join(map(encode, ALL))
     for step in (1, 7, len(sent)):
-        reader = Reader()
+        reader = MessageReader()
         heard = [message for at in range(0, len(sent), step) for message in reader.feed(sent[at : at + step])]
         assert heard == ALL
 
@@ -46,7 +56,7 @@ def test_what_is_said_is_heard_however_it_is_cut() -> None:
 )
 def test_what_is_no_word_of_it_is_not_quoted(line: bytes) -> None:
     with pytest.raises(ValueError, match="line") as error:
-        list(Reader().feed(line))
+        list(MessageReader().feed(line))
     assert "secret!" not in str(error.value)
     assert error.value.__cause__ is None
 

@@ -11,8 +11,8 @@ from typing import Any, cast
 import pytest
 
 from leader_async import clock
-from leader_async.supervise.line import Ended, Line
-from leader_async.supervise.supervision import Supervision, Why
+from leader_async.supervise.line import Exit, Line
+from leader_async.supervise.supervision import StopReason, Supervision
 from leader_async.supervise.talk import say
 from leader_async.testing import ZooKeeper
 from leader_async.waking import Pulse
@@ -50,7 +50,7 @@ async def test_what_the_supervisor_has_said_is_read_before_it_is_judged() -> Non
     with theirs:
         line.start(Supervision(over, 3.0, 10.0), {})
         say(theirs, "killing")
-        say(theirs, "ended", status=137, why=Why.LEASE)
+        say(theirs, "ended", status=137, why=StopReason.LEASE)
         term = cast(Any, SimpleNamespace(valid_until=over))
-        assert await line.until_ended(term, Pulse()) == (Ended(137, Why.LEASE, True), False)
+        assert await line.until_ended(term, Pulse()) == (Exit(137, StopReason.LEASE, True), False)
     line.close()

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leader_async import CommandFailed
-from leader_async.supervise.decisions import LONGEST_PAUSE, Next, OnExit, OnLoss, after, pause
 from leader_async.supervise.patience import LATE, PATIENCE, Patience
-from leader_async.supervise.supervision import Signal, Supervision, Why
+from leader_async.supervise.policy import LONGEST_PAUSE, Next, OnExit, OnLoss, after, pause
+from leader_async.supervise.supervision import Signal, StopReason, Supervision
 
 
 def test_a_lease_that_runs_out_ends_the_command_by_its_end() -> None:
@@ -19,12 +19,12 @@ def test_a_lease_that_runs_out_ends_the_command_by_its_end() -> None:
     assert run.tick(9.8) is Signal.TERM
     assert run.deadline == 10.0
     assert run.tick(10.0) is Signal.KILL
-    assert run.why is Why.LEASE
+    assert run.why is StopReason.LEASE
 
 
 def test_a_graceful_stop_has_its_time_as_long_as_the_lease_is_renewed() -> None:
     run = Supervision(until=10.0, lease=3.0, stop_timeout=5.0)
-    run.stop(8.0, Why.STOPPED)
+    run.stop(8.0, StopReason.STOPPED)
     assert run.tick(8.0) is Signal.TERM
     run.renew(20.0)
     run.renew(11.0)
@@ -46,7 +46,7 @@ def test_a_signal_is_never_taken_back_and_nothing_outlives_the_lease(
     seen = Signal.NONE
     for now, step in sorted(steps):
         if step == "stop":
-            run.stop(now, Why.STOPPED)
+            run.stop(now, StopReason.STOPPED)
         elif step == "renew" and now < run.until:
             run.renew(now + 3.0)
         due = run.tick(now)
@@ -75,7 +75,7 @@ def test_a_look_that_is_only_a_little_late_gives_no_more_time() -> None:
 
 def test_a_supervisor_that_hangs_in_a_graceful_stop_is_late_after_its_patience() -> None:
     one = patience()
-    one.run.stop(2.0, Why.STOPPED)
+    one.run.stop(2.0, StopReason.STOPPED)
     assert one.wait(2.0) == 3.0  # no longer than a lease
     assert one.wait(7.0) == pytest.approx(PATIENCE)
     assert one.wait(7.0 + PATIENCE) <= 0
@@ -105,16 +105,18 @@ def test_a_lease_that_goes_on_begins_anew() -> None:
 @pytest.mark.parametrize(
     ("why", "on_exit", "on_loss", "started", "stopping", "step"),
     [
-        (Why.ENDED, "exit", "follow", True, False, Next.EXIT),
-        (Why.ENDED, "resign", "follow", True, False, Next.RESIGN),
-        (Why.ENDED, "restart", "follow", True, False, Next.RESTART),
-        (Why.ENDED, "restart", "follow", True, True, Next.EXIT),
-        (Why.ENDED, "restart", "follow", False, False, Next.EXIT),
-        (Why.LEASE, "restart", "follow", True, False, Next.FOLLOW),
-        (Why.LEASE, "restart", "exit", True, False, Next.LOST),
+        (StopReason.ENDED, "exit", "follow", True, False, Next.EXIT),
+        (StopReason.ENDED, "resign", "follow", True, False, Next.RESIGN),
+        (StopReason.ENDED, "restart", "follow", True, False, Next.RESTART),
+        (StopReason.ENDED, "restart", "follow", True, True, Next.EXIT),
+        (StopReason.ENDED, "restart", "follow", False, False, Next.EXIT),
+        (StopReason.LEASE, "restart", "follow", True, False, Next.FOLLOW),
+        (StopReason.LEASE, "restart", "exit", True, False, Next.LOST),
     ],
 )
-def test_what_next(why: Why, on_exit: OnExit, on_loss: OnLoss, started: bool, stopping: bool, step: Next) -> None:
+def test_what_next(
+    why: StopReason, on_exit: OnExit, on_loss: OnLoss, started: bool, stopping: bool, step: Next
+) -> None:
     assert after(why, on_exit, on_loss, started=started, stopping=stopping) is step
 
 

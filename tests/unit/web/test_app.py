@@ -355,11 +355,11 @@ async def test_metrics_are_made_once_a_second_at_most(client: Client, monkeypatc
 
 async def test_zookeeper_is_asked_for_a_few_at_a_time(client: Client, election: Election) -> None:
     assert client.app is not None
-    gate = client.app[SERVICE].gate
+    limiter = client.app[SERVICE].limiter
     leave = asyncio.Event()
 
     async def ask() -> None:
-        async with gate.inside():
+        async with limiter.inside():
             await leave.wait()
 
     asking = [asyncio.create_task(ask()) for _ in range(ASKED + WAITING)]

@@ -419,7 +419,7 @@ async def test_who_has_most_makes_room_for_who_has_less(monkeypatch: pytest.Monk
     async def feed(publish: broadcast.Publish) -> None:
         await asyncio.get_running_loop().create_future()
 
-    def come(address: str) -> broadcast.Listener | None:
+    def come(address: str) -> broadcast.Subscriber | None:
         transport = cast(asyncio.Transport, From((address, 1)))
         return stack.enter_context(streams.listener(transport)) if streams.room(transport) else None
 

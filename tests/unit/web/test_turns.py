@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from leader_async.web.turns import ASKED, PASSED, WAITING, Full, Gate, Turnstile
+from leader_async.web.turns import ASKED, PASSED, WAITING, Full, Limiter, Turnstile
 
 from ...support.waiting import Turns, until
 
@@ -54,18 +54,18 @@ async def test_who_has_gone_takes_nobodys_turn() -> None:
 
 
 async def test_a_few_are_inside_a_few_wait_and_one_more_is_refused() -> None:
-    gate, leave, inside = Gate(), asyncio.Event(), 0
+    limiter, leave, inside = Limiter(), asyncio.Event(), 0
 
     async def ask() -> None:
         nonlocal inside
-        async with gate.inside():
+        async with limiter.inside():
             inside += 1
             await leave.wait()
 
     tasks = [asyncio.create_task(ask()) for _ in range(ASKED + WAITING)]
     await until(lambda: inside == ASKED)
     with pytest.raises(Full):
-        async with gate.inside():
+        async with limiter.inside():
             raise AssertionError
     tasks[-1].cancel()  # one that waits goes away: there is room again
     await asyncio.wait(tasks[-1:])
@@ -73,5 +73,5 @@ async def test_a_few_are_inside_a_few_wait_and_one_more_is_refused() -> None:
     leave.set()
     await asyncio.gather(*tasks[:-1], late)
     assert inside == ASKED + WAITING
-    async with gate.inside():
+    async with limiter.inside():
         pass

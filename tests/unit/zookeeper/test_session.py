@@ -258,7 +258,7 @@ def test_replies_and_watch_events_in_one_order(session: Session) -> None:
     first, second = session.send(m.Delete("/a"), 1.0), session.send(m.GetData("/b"), 1.0)
     session.receive_data(DELETED + STATE_ONLY + reply(first) + reply(second, error=-101), 1.1)
     assert events(session) == [
-        m.Watched(m.Change.DELETED, "/a"),
+        m.Watched(m.EventType.DELETED, "/a"),
         m.Answered(first, m.Deleted()),
         m.Answered(second, m.Failed(-101)),
     ]

@@ -177,9 +177,9 @@ def watch_event(kind: int, path: bytes = b"\x00\x00\x00\x02/a") -> bytes:
 
 
 def test_watch_events() -> None:
-    assert wire.decode_watched(watch_event(2)) == m.Watched(m.Change.DELETED, "/a")
+    assert wire.decode_watched(watch_event(2)) == m.Watched(m.EventType.DELETED, "/a")
     assert wire.decode_watched(watch_event(-1)) is None
-    assert wire.decode_watched(watch_event(3, struct.pack("!i", -1))) == m.Watched(m.Change.DATA, "")
+    assert wire.decode_watched(watch_event(3, struct.pack("!i", -1))) == m.Watched(m.EventType.DATA, "")
     with pytest.raises(ProtocolError, match="of type 77"):
         wire.decode_watched(watch_event(77))
     with pytest.raises(ProtocolError, match="a path of 2 bytes in a watch event with 1"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 from typing import Literal, TypeAlias, get_args
 
-from .supervision import Why
+from .supervision import StopReason
 
 OnExit: TypeAlias = Literal["exit", "resign", "restart"]
 OnLoss: TypeAlias = Literal["follow", "exit"]
@@ -38,7 +38,7 @@ class Next(enum.Enum):
     LOST = "exit: the lead was lost"
 
 
-def after(why: Why, on_exit: OnExit, on_loss: OnLoss, *, started: bool, stopping: bool) -> Next:
+def after(why: StopReason, on_exit: OnExit, on_loss: OnLoss, *, started: bool, stopping: bool) -> Next:
     """What to do after the command has ended for this reason.
 
     Args:
@@ -50,7 +50,7 @@ def after(why: Why, on_exit: OnExit, on_loss: OnLoss, *, started: bool, stopping
     """
     if stopping or not started:
         return Next.EXIT
-    if why is Why.ENDED:
+    if why is StopReason.ENDED:
         return {"exit": Next.EXIT, "resign": Next.RESIGN, "restart": Next.RESTART}[on_exit]
     return Next.FOLLOW if on_loss == "follow" else Next.LOST
 
