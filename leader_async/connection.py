@@ -19,7 +19,7 @@ from .election.names import ROOT, Names
 from .election.rules.candidacy import Candidacy
 from .election.rules.confirm_rounds import ConfirmRounds, Round
 from .election.rules.effects import Hold
-from .election.rules.state import CONFIRMS, WAIT_OUT
+from .election.rules.state import CONFIRMS, LEASE, WAIT_OUT
 from .election.stats import ConfirmStats
 from .errors import ConnectionLost, NotConnected, SessionClosed, TermEnded, UsageError
 from .guardian.client import GuardianClient
@@ -32,9 +32,6 @@ from .zookeeper.identity import Digest
 from .zookeeper.tls import TLS
 
 log = logging.getLogger("leader_async")
-
-LEASE = 3.0
-"""Seconds of a lease, unless another one is given."""
 
 CLOSED = "this connection was closed; open another one with leader_async.connect()"
 

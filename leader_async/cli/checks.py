@@ -10,10 +10,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..election.queries import waited_out
 from ..election.rules.history import NAME
 from ..election.rules.queue import in_order
 from ..election.rules.record import Record, State
-from ..election.status import Candidate, waited_out
+from ..election.status import Candidate
 from ..zookeeper.messages import Access, Permission
 from ..zookeeper.wire import FRAME_LIMIT, REQUEST_LIMIT
 

@@ -1,4 +1,4 @@
 """Who leads.
 
-Pure rules: `record`, `queue`, `candidacy`, `keeper`. Over asyncio: `connection`, `election`, `jobs`, `term`.
+`rules` decides and is pure; the other files carry it out over asyncio. `election` and `observer` are the public API.
 """

@@ -32,13 +32,14 @@ from ..waking import Alarm
 from ..zookeeper import messages as m
 from .history_writer import why_no_confirm
 from .observer import Observer
+from .queries import find_appointee, find_newest
 from .remains import clear_away
 from .reporting import Reporter
 from .rules import record as r
 from .rules.candidacy import Candidacy
 from .rules.effects import ConfirmNow, Denied, Hold, Left, Note, Send, StartWork, StopWork
 from .rules.state import Settings
-from .status import Status, find_appointee, find_newest
+from .status import Status
 from .term import Term
 from .work import Call, Handout, Job
 
@@ -477,7 +478,7 @@ class Election(Observer):
         def tell() -> None:
             self._connection.term_over()
             if ran_out:
-                self._connection.history_writer.broke_off(self.candidacy, until, reason)
+                self._connection.history_writer.suspended(self.candidacy, until, reason)
             self.reporter.stopped(hold, reason, ran_out=ran_out)
 
         return tell

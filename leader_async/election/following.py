@@ -18,9 +18,10 @@ from dataclasses import replace
 from ..errors import NoNode, RecordError
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
+from .queries import Read, in_queue, read_candidate_data
 from .rules import queue as q
 from .rules import record as r
-from .status import Candidate, Change, Read, Status, in_queue, read_card
+from .status import Candidate, Change, Status
 
 
 class Following:
@@ -55,7 +56,7 @@ class Following:
         """
         await asyncio.gather(self._look_at_record(), self._look_at_queue())
         new = [name for name in self._names if name not in self._cards]
-        cards = await asyncio.gather(*(read_card(self._client, self._parent, name) for name in new))
+        cards = await asyncio.gather(*(read_candidate_data(self._client, self._parent, name) for name in new))
         self._cards |= {name: read for name, read in zip(new, cards, strict=True) if read is not None}
 
     async def _look_at_record(self) -> None:

@@ -11,10 +11,10 @@ from ..errors import ConnectionLost, NotConnected
 from ..waking import Pulse
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
-from . import history_writer as historian
 from .following import Following
+from .queries import read_queue, read_terms, watch_record
 from .rules.history import TermEntry
-from .status import Candidate, Change, Status, read_queue, watch_record
+from .status import Candidate, Change, Status
 
 
 class Observer(ABC):
@@ -103,7 +103,7 @@ class Observer(ABC):
         Raises:
             ZooKeeperError: ZooKeeper cannot be asked.
         """
-        return await historian.terms(self._client, self._parent)
+        return await read_terms(self._client, self._parent)
 
     async def watch(self) -> AsyncGenerator[Change, None]:
         """Follow this election: gives its state at first, and then whenever leader, queue or own state have changed.

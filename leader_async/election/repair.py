@@ -28,16 +28,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from .. import stored
-from ..connection import LEASE
 from ..errors import BadVersion, NoNode, RecordError, UsageError
 from ..stored import Garbage
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
-from . import history_writer as historian
+from .queries import read_candidate_data, read_history
 from .rules import queue as q
 from .rules import record as r
-from .rules.state import WAIT_OUT
-from .status import read_card
+from .rules.state import LEASE, WAIT_OUT
 
 TERMS = stored.INT
 """Terms beyond this are not believed: each costs a version of the record, and those end there."""
@@ -103,7 +101,7 @@ async def plan(client: Client, parent: str, lease: float | None = None) -> Repai
         terms += left
         if lease is None and said:
             leases["the spoilt record says so; give --lease if no replica was given that"] = said
-    entries, _ = await historian.read(client, parent)
+    entries, _ = await read_history(client, parent)
     terms += [entry.term for entry in entries]
     await _cards(client, parent, terms, leases)
     source = max(leases, key=lambda one: leases[one])
@@ -121,7 +119,7 @@ async def _written_here(client: Client, parent: str, record: r.Record, lease: fl
     Raises:
         UsageError: it may not.
     """
-    if not record.put_right or await read_card(client, parent, record.holder) is not None:
+    if not record.put_right or await read_candidate_data(client, parent, record.holder) is not None:
         who = f": {record.state}, term {record.term}" if record.term else ""
         raise UsageError(f"the record of {parent} can be read{who}; there is nothing to put right")
     if lease is None:
@@ -137,7 +135,7 @@ async def _cards(client: Client, parent: str, terms: list[int], leases: dict[str
     children = await client.request(m.GetChildren(parent))
     assert isinstance(children, m.Children)
     for name in q.in_order(children.names):
-        read = await read_card(client, parent, name)
+        read = await read_candidate_data(client, parent, name)
         if read is not None:
             terms.append(read.card.term)
             leases[f"the card of {read.card.identity} ({name}) says so"] = read.card.lease

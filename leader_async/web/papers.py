@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Self
 
-from ..election import history_writer as historian
+from ..election.queries import read_terms_of_record
 from ..election.rules import history
 from ..election.rules.history import TermEntry
 from ..errors import NoNode
@@ -81,7 +81,7 @@ class Papers:
     async def _read_record(self) -> None:
         self._due.discard(self._parent)  # an event from here on is a new one
         try:
-            told = await historian.told_by_record(self._client, self._parent, watch=True)
+            told = await read_terms_of_record(self._client, self._parent, watch=True)
         except BaseException:
             self._due.add(self._parent)
             raise

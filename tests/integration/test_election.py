@@ -21,7 +21,7 @@ from leader_async import (
     connect,
 )
 from leader_async.election import repair
-from leader_async.election.status import LATEST
+from leader_async.election.queries import LATEST
 from leader_async.zookeeper import messages as m
 
 from ..support.proxy import Proxy

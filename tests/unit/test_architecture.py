@@ -93,6 +93,7 @@ LAYERS["election/names"] = {
 LAYERS["election/rules/lead"] = LAYERS["election/rules/state"] | {"election/rules/state"}
 PURE_ELECTION = LAYERS["election/rules/lead"] | {"election/rules/lead"}
 LAYERS["election/rules/place"] = PURE_ELECTION
+LAYERS["election/status"] = set()
 LAYERS["election/stats"] = PURE_ELECTION | {"histogram"}
 LAYERS["election/rules/candidacy"] = PURE_ELECTION | {"election/rules/place"}
 LAYERS["election/rules/confirm_rounds"] = PURE_ELECTION | {"election/rules/candidacy"}

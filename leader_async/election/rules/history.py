@@ -2,7 +2,8 @@
 
 It is the data of the persistent znode `history` below the election's, a JSON list, oldest term first; and the record
 itself, which whoever takes or gives the lead writes anyway, tells of the latest terms. Pure: what a process can tell of
-a term, how what several tell is merged, and what that means in words. `historian` writes what the record does not tell.
+a term, how what several tell is merged, and what that means in words. `history_writer` writes the terms that the record
+does not keep.
 
 Rules:
 1. Several may tell of one term: its holder, the guardian of its dead process, and its successor. What they tell is

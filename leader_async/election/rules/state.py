@@ -22,6 +22,8 @@ from .candidate_data import NO_CARD, Card
 from .candidate_data import encode as encode_card
 from .effects import Command, Denied, Hold, Left, Note, Purpose, Send
 
+LEASE = 3.0
+"""Seconds of a lease, unless another one is given."""
 WAIT_OUT = 1.1
 """Times the holder's lease: the lease, and a tenth for ending work and for clocks (rates within a factor of 1.05)."""
 CONFIRMS = 5

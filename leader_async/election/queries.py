@@ -1,0 +1,265 @@
+"""What anybody reads of an election in ZooKeeper: the queue, who holds the lead, a candidate's data, the terms.
+
+Rules:
+1. Each answer is put together from several reads, so parts of it may be of different instants. A candidate that leaves
+   in between is left out.
+2. A znode of no session (a ghost) is read like any other, and is never appointed.
+
+It does not promise that the holder it names leads: only that process knows whether its lease still runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+from ..errors import NoNode, RecordError, UsageError
+from ..zookeeper import messages as m
+from ..zookeeper.client import Client
+from .rules import history
+from .rules import queue as q
+from .rules import record as r
+from .rules.candidate_data import Card
+from .rules.candidate_data import decode as decode_card
+from .rules.history import TermEntry
+from .rules.state import Appointee
+from .status import Candidate
+
+LATEST = 16
+"""How many of the queue's last ones are asked when they started: of thousands the leader need not read all cards."""
+
+
+class Read(NamedTuple):
+    """A candidate's znode, as it was read.
+
+    Attributes:
+        card: what it says.
+        ghost: it belongs to no session.
+    """
+
+    card: Card
+    ghost: bool
+
+
+class Queue(NamedTuple):
+    """An election, as ZooKeeper has it.
+
+    Attributes:
+        candidates: in the order of the queue, or only the one that holds the lead.
+        problem: why nobody can tell who does.
+        lost: the record, if it is held by a znode that is gone: its lease is waited out.
+    """
+
+    candidates: list[Candidate]
+    problem: RecordError | None
+    lost: r.Record | None
+
+
+def waited_out(lost: r.Record) -> str:
+    """What is waited for while the record is held by a znode that is gone, for people."""
+    lease = f"whoever is first in the queue waits out a lease of {lost.lease:g} s"
+    if not lost.put_right:
+        return f"the record is held by {lost.holder}, which is gone: {lease}"
+    remedy = (
+        "if no replica was given one that long, `leader-async doctor --repair --lease SECONDS` writes a shorter one"
+    )
+    return f"the record was put right: {lease}; {remedy}"
+
+
+async def read_queue(client: Client, parent: str, *, all_candidates: bool = True) -> Queue:
+    """The queue, all of it or only who holds the lead.
+
+    Raises:
+        ZooKeeperError: ZooKeeper cannot be asked.
+    """
+    try:
+        children, data = await asyncio.gather(client.request(m.GetChildren(parent)), client.request(m.GetData(parent)))
+    except NoNode:
+        return Queue([], None, None)
+    assert isinstance(children, m.Children)
+    assert isinstance(data, m.Data)
+    record, problem = r.Record(), None
+    try:
+        record = r.decode(data.data, data.stat.version, parent)
+    except RecordError as error:
+        problem = error
+    holder = record.holder if record.state is r.State.HELD else None
+    names = q.in_order(children.names)
+    wanted = [name for name in names if all_candidates or name == holder]
+    cards = await asyncio.gather(*(read_candidate_data(client, parent, name) for name in wanted))
+    known = {name: read for name, read in zip(wanted, cards, strict=True) if read is not None}
+    lost = record if holder is not None and holder not in names else None
+    return Queue(in_queue(names, known, record, r.token_of(record, data.stat.mzxid)), problem, lost)
+
+
+def in_queue(names: list[str], known: Mapping[str, Read], record: r.Record, token: int) -> list[Candidate]:
+    """The candidates that are known, in the order of the queue.
+
+    Args:
+        names: all that stand in the queue, in its order.
+        known: those of their znodes that were read.
+        record: the record.
+        token: the token of the term that it tells of.
+    """
+    holder = record.holder if record.state is r.State.HELD else None
+    return [
+        Candidate(
+            identity=known[name].card.identity,
+            address=known[name].card.address,
+            znode=name,
+            started_at=known[name].card.started_at,
+            position=position,
+            is_leader=name == holder,
+            term=record.term if name == holder else None,
+            token=token if name == holder else None,
+            ghost=known[name].ghost,
+        )
+        for position, name in enumerate(names)
+        if name in known
+    ]
+
+
+async def read_candidate_data(client: Client, parent: str, name: str) -> Read | None:
+    """A candidate's znode, None if it has gone."""
+    try:
+        data = await client.request(m.GetData(f"{parent}/{name}"))
+    except NoNode:
+        return None
+    assert isinstance(data, m.Data)
+    card = decode_card(data.data)
+    # One without an identity may not be ours to refuse: it stands in the queue.
+    return Read(card if card.identity else replace(card, identity=name), not data.stat.ephemeral_owner)
+
+
+async def find_appointee(client: Client, parent: str, own: str | None, to: str) -> Appointee:
+    """The candidate to hand over to, and how it is told.
+
+    Args:
+        client: through whom to read.
+        parent: path of the election's znode.
+        own: name of the znode that holds the lead.
+        to: the identity of the wanted candidate, or the name of its znode.
+
+    Raises:
+        UsageError: there is none, or several have this identity.
+        ZooKeeperError: ZooKeeper cannot be asked.
+    """
+    standing = [one for one in await _read_appointees(client, parent) if one[0].znode != own]
+    found = [appointee for appointee, card in standing if to in (card.identity, appointee.znode)]
+    if not found:
+        others = sorted({card.identity for _, card in standing})
+        raise UsageError(f"no candidate {to!r} stands in the queue; there are: {', '.join(others) or 'no others'}")
+    if len(found) > 1:
+        znodes = ", ".join(appointee.znode for appointee in found)
+        raise UsageError(f"{len(found)} candidates are called {to!r}; give the znode of one of them: {znodes}")
+    return found[0]
+
+
+async def find_newest(client: Client, parent: str, own: str | None, since: float) -> Appointee | None:
+    """The candidate that started last, if that was after `since`; among the last ones in the queue.
+
+    Args:
+        client: through whom to read.
+        parent: path of the election's znode.
+        own: name of the znode that holds the lead.
+        since: wall-clock time.
+
+    Raises:
+        ZooKeeperError: ZooKeeper cannot be asked.
+    """
+    newest = None
+    for appointee, card in await _read_appointees(client, parent, LATEST):
+        if appointee.znode != own and card.started_at > since:
+            newest, since = appointee, card.started_at
+    return newest
+
+
+async def _read_appointees(client: Client, parent: str, last: int | None = None) -> list[tuple[Appointee, Card]]:
+    """Who stands in the queue, first first, how each would be told that it is appointed, and its card; no ghosts.
+
+    Args:
+        client: through whom to read.
+        parent: path of the election's znode.
+        last: only so many, the last ones; None for all.
+
+    Raises:
+        ZooKeeperError: ZooKeeper cannot be asked.
+    """
+    children = await client.request(m.GetChildren(parent))
+    assert isinstance(children, m.Children)
+    names = q.in_order(children.names)
+    wanted = names if last is None else names[-last:]
+    # One more: whoever stands right before the first of them.
+    asked = names if last is None else names[-last - 1 :]
+    cards = await asyncio.gather(*(read_candidate_data(client, parent, name) for name in asked))
+    found, before, before_card = [], "", Card()
+    for name, read in zip(asked, cards, strict=True):
+        if read is None:
+            continue
+        if name in wanted and not read.ghost:
+            found.append((Appointee(name, before, before_card), read.card))
+        before, before_card = name, read.card
+    return found
+
+
+async def watch_record(client: Client, parent: str) -> None:
+    """See to it that the record's next change is told, or its creation if there is none yet."""
+    try:
+        await client.request(m.GetData(parent, watch=True))
+    except NoNode:
+        with contextlib.suppress(NoNode):
+            await client.request(m.Exists(parent, watch=True))
+
+
+async def read_terms(client: Client, parent: str) -> list[TermEntry]:
+    """What is known of an election's terms, by the history and by the record.
+
+    Raises:
+        ZooKeeperError: ZooKeeper cannot be asked.
+    """
+    (stored, _), recorded = await asyncio.gather(read_history(client, parent), read_terms_of_record(client, parent))
+    return history.complete(stored, recorded or ())
+
+
+async def read_terms_of_record(client: Client, parent: str, *, watch: bool = False) -> list[TermEntry] | None:
+    """The terms that an election's record names: nothing if it is not this library's, None if there is none.
+
+    Args:
+        client: through whom to read.
+        parent: path of the election's znode.
+        watch: have the server report the next change.
+
+    Raises:
+        ZooKeeperError: ZooKeeper cannot be asked.
+    """
+    try:
+        data = await client.request(m.GetData(parent, watch=watch))
+    except NoNode:
+        return None
+    assert isinstance(data, m.Data)
+    try:
+        record = r.decode(data.data, data.stat.version, parent)
+    except RecordError:
+        return []
+    holder = None
+    if record.holder and not record.identity:
+        holder = await read_candidate_data(client, parent, record.holder)
+    who = (holder.card.identity, holder.card.address) if holder is not None else ("", "")
+    return history.in_record(record, r.token_of(record, data.stat.mzxid), data.stat.mtime, *who)
+
+
+async def read_history(client: Client, parent: str) -> tuple[list[TermEntry], int | None]:
+    """The entries of the history's znode, and the znode's version; None if there is none yet.
+
+    Raises:
+        ZooKeeperError: ZooKeeper cannot be asked.
+    """
+    try:
+        data = await client.request(m.GetData(f"{parent}/{history.NAME}"))
+    except NoNode:
+        return [], None
+    assert isinstance(data, m.Data)
+    return history.decode(data.data), data.stat.version
