@@ -30,8 +30,9 @@ from prometheus_client.registry import Collector as Base
 
 from .connection import Connection
 from .election.election import Election
+from .election.rules.state import State
 from .election.stats import ENDS, Changeover
-from .election.status import STATES, Status
+from .election.status import Status
 from .errors import UsageError
 from .guardian.client import STATES as GUARDIAN_STATES
 from .histogram import Histogram
@@ -97,7 +98,8 @@ def _of_elections(known: Mapping[Election, Status]) -> Iterator[Metric]:
     for name, text, value in GAUGES:
         yield _gauge(name, text, label, {(one.election,): value(one) for one in known.values()})
     yield _gauge("state", "Where this replica stands.", [*label, "state"],
-                 {(one.election, state): state == one.state for one in known.values() for state in STATES})  # fmt: skip
+                 {(one.election, state.value): one.state is state
+                  for one in known.values() for state in State})  # fmt: skip
     yield _gauge("queue_length", "Candidates in the queue when this replica last listed it.", label,
                  {(election.name,): election.candidacy.queue_length for election in known})  # fmt: skip
     yield _counter("terms", "Terms of this replica that have begun.", label,

@@ -18,6 +18,7 @@ from ..errors import ServerError
 from .rules.candidacy import Candidacy
 from .rules.effects import Hold, Note
 from .rules.history import reason as in_a_word
+from .rules.state import State
 from .stats import ElectionStats
 
 log = logging.getLogger("leader_async.election")
@@ -43,14 +44,14 @@ class Reporter:
         for record in unsaid:
             log.handle(record)
 
-    def state(self, state: str) -> None:
+    def state(self, state: State) -> None:
         """We stand somewhere else now."""
-        fields = self._fields("state", state=state)
-        if state == "queued":
+        fields = self._fields("state", state=state.value)
+        if state is State.QUEUED:
             self._say(logging.INFO, fields, "is in the queue, %d before it", self._own.queue.position)
-        elif state == "blocked":
+        elif state is State.BLOCKED:
             self._say(logging.INFO, fields, "is first, and waits until the record can be read again")
-        elif state == "waiting out":
+        elif state is State.WAITING_OUT:
             self._say(logging.INFO, fields, "is first, and waits the leader's lease out")
         else:
             self._say(logging.DEBUG, fields, "is %s", state)

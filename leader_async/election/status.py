@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-STATES = (
-    "idle", "joining", "queued", "waiting out", "claiming", "blocked", "leading", "suspended", "ending", "leaving"
-)  # fmt: skip
-"""Where a process may stand in an election; see the drawing in `candidacy`."""
+from .rules.state import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +43,7 @@ class Status:
         election: the election's name.
         identity: who this process is.
         address: where it is reached.
-        state: one of `STATES`.
+        state: where it stands, one of `State`: a string, `queued` for one.
         is_leader: whether it leads, at the instant of the call.
         in_queue: it has a znode.
         position: how many may stand before it, None when unknown.
@@ -69,7 +66,7 @@ class Status:
     election: str
     identity: str
     address: str
-    state: str
+    state: State
     is_leader: bool
     in_queue: bool
     position: int | None

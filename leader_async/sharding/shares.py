@@ -24,6 +24,7 @@ from ..callables import awaited, check_async
 from ..connection import Connection
 from ..election.election import Election
 from ..election.names import MEMBERS
+from ..election.rules.state import State
 from ..election.term import Term
 from ..errors import ConnectionLost, LeaderAsyncError, NoAuth, NotConnected, ServerError, SessionClosed, UsageError
 from .assignment import PARTITIONS
@@ -37,7 +38,7 @@ log = logging.getLogger("leader_async.sharding")
 HOLD_OFF = 1.0
 """Seconds to wait after the server refused something that it should not refuse."""
 
-NOT_STANDING = {"idle", "joining", "ending", "leaving"}
+NOT_STANDING = {State.IDLE, State.JOINING, State.ENDING, State.LEAVING}
 """States of a candidate that has no place in the queue, or is giving it up."""
 
 ShareWork: TypeAlias = Callable[[int, Term], Awaitable[object]]

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from ..election.status import STATES
+from ..election.rules.state import State
 from ..version import version
 from . import answers
 from .page import ASSETS
@@ -29,7 +29,7 @@ def _object(**fields: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
 
 
-STATE: dict[str, Any] = {"type": "string", "enum": [*STATES]}
+STATE: dict[str, Any] = {"type": "string", "enum": [state.value for state in State]}
 GUARDIAN: dict[str, Any] = {"type": "string", "enum": ["none", "starting", "running", "lost"]}
 ATTEMPT: dict[str, Any] = _object(
     slot=NUMBER, attempt=COUNT, manual=YES_NO, token=COUNT, identity=TEXT, began=NUMBER, ended=_or_null(NUMBER),

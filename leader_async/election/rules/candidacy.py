@@ -54,7 +54,7 @@ from .candidate_data import NO_CARD
 from .effects import Command, ConfirmNow, Purpose, Send, Stake, StartWork, StopWork
 from .lead import RESIGNED, Holding
 from .place import TAKERS
-from .state import CHANGES, REJOIN, Appointee, Role, Work
+from .state import CHANGES, REJOIN, Appointee, Role, State, Work
 
 
 class Candidacy(Holding):
@@ -151,24 +151,24 @@ class Candidacy(Holding):
         """The oldest command not yet taken."""
         return self.commands.popleft() if self.commands else None
 
-    def state(self, now: float) -> str:
-        """Its state in the field's words, see the drawing above."""
+    def state(self, now: float) -> State:
+        """Where this process stands, see the drawing above."""
         if self.dead:
-            return "ending" if self.working else "idle"
+            return State.ENDING if self.working else State.IDLE
         if self.departing:
-            return "ending" if self.working else "leaving"
+            return State.ENDING if self.working else State.LEAVING
         if self.hold is not None:
-            return "leading" if self.hold.leads(now) else "suspended"
+            return State.LEADING if self.hold.leads(now) else State.SUSPENDED
         if not self.wanted:
-            return "idle"
+            return State.IDLE
         if self.znode is None or not self.queue.known:
-            return "joining"
+            return State.JOINING
         if self.queue.position:
-            return "queued"
+            return State.QUEUED
         if self.unreadable is not None:
-            return "blocked"
+            return State.BLOCKED
         held = self.view is not None and self.view.record is not None and self.view.record.state is r.State.HELD
-        return "waiting out" if held or self.made_anew else "claiming"
+        return State.WAITING_OUT if held or self.made_anew else State.CLAIMING
 
     # -- what happens --------------------------------------------------------------------------------------------------
 

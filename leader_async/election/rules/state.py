@@ -62,6 +62,21 @@ class Settings:
     history: bool = False
 
 
+class State(enum.StrEnum):
+    """Where a process stands in an election; see the drawing in `candidacy`."""
+
+    IDLE = "idle"
+    JOINING = "joining"
+    QUEUED = "queued"
+    WAITING_OUT = "waiting out"
+    CLAIMING = "claiming"
+    BLOCKED = "blocked"
+    LEADING = "leading"
+    SUSPENDED = "suspended"
+    ENDING = "ending"
+    LEAVING = "leaving"
+
+
 class Role(enum.StrEnum):
     """In which role the record is read; the last one asks to be told when it changes."""
 

@@ -17,6 +17,7 @@ import pytest
 
 from leader_async import connect
 from leader_async.cli.systemd import Notify, report, words
+from leader_async.election.rules.state import State
 from leader_async.testing import ZooKeeper
 
 ROOT = Path(__file__).parents[3]
@@ -117,8 +118,8 @@ async def test_the_status_in_words() -> None:
     assert words(status, False) == "ZooKeeper is away; does not lead"
     assert words(replace(status, is_leader=True), False) == "leads; ZooKeeper is away"
     assert words(replace(status, is_leader=True, term=7), True) == "leads reports, term 7"
-    assert words(replace(status, state="queued", leader="b"), True) == "queued; b leads reports"
-    assert words(replace(status, state="joining"), True) == "joining; nobody that we know of leads reports"
+    assert words(replace(status, state=State.QUEUED, leader="b"), True) == "queued; b leads reports"
+    assert words(replace(status, state=State.JOINING), True) == "joining; nobody that we know of leads reports"
 
 
 async def test_the_watchdog_is_fed_only_while_nothing_is_wrong(manager: Manager) -> None:
