@@ -57,8 +57,8 @@ chaos-jobs: deps  ## MINUTES=2 of the same on replicas that run jobs (root, Post
 bench: deps  ## measure against kazoo, aiozk, Curator and bare sockets; QUICK=1 takes three minutes and keeps to build/
 	.venv/bin/python -m tests.bench $(if $(QUICK),--quick,--report deploy/evidence/benchmark.md --page deploy/docs/benchmark.md) $(ARGS)
 
-lint: deps  ## check style and formatting
-	.venv/bin/ruff check $(CODE) && .venv/bin/ruff format --check $(CODE)
+lint: deps  ## check style, formatting and who may import what
+	.venv/bin/ruff check $(CODE) && .venv/bin/ruff format --check $(CODE) && .venv/bin/lint-imports --no-cache
 
 types: deps  ## check the types
 	.venv/bin/mypy $(CODE)
