@@ -22,7 +22,8 @@ async def _entries(target: Target) -> tuple[list[TermEntry], str]:
         rows, known = await page(target, "/history"), await page(target, "/status")
         problem = known.get("problem")
         return [TermEntry(**row) for row in rows], f"nobody can tell who leads now: {problem}" if problem else ""
-    from ..election.queries import read_queue, waited_out
+    from ..election.queries import read_queue
+    from ..election.rules.explain import waited_out
 
     async with asking.election_of(target) as (zk, election):
         found: list[TermEntry] = await in_time(target, election.history())

@@ -24,7 +24,8 @@ async def queue_of(target: Target) -> tuple[list[dict[str, Any]], str, str]:
     """The candidates in the order of the queue, why nobody can tell which of them leads, and what is waited for."""
     if target.url is not None:
         return await page(target, "/candidates"), (await page(target, "/status")).get("problem", ""), ""
-    from ..election.queries import read_queue, waited_out
+    from ..election.queries import read_queue
+    from ..election.rules.explain import waited_out
 
     async with asking.election_of(target) as (zk, election):
         queue, problem, lost = await in_time(target, read_queue(zk.client, election.parent))

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..election.queries import waited_out
+from ..election.rules.explain import waited_out
 from ..election.rules.history import NAME
 from ..election.rules.queue import in_order
 from ..election.rules.record import Record, State

@@ -58,17 +58,6 @@ class Queue(NamedTuple):
     lost: r.Record | None
 
 
-def waited_out(lost: r.Record) -> str:
-    """What is waited for while the record is held by a znode that is gone, for people."""
-    lease = f"whoever is first in the queue waits out a lease of {lost.lease:g} s"
-    if not lost.put_right:
-        return f"the record is held by {lost.holder}, which is gone: {lease}"
-    remedy = (
-        "if no replica was given one that long, `leader-async doctor --repair --lease SECONDS` writes a shorter one"
-    )
-    return f"the record was put right: {lease}; {remedy}"
-
-
 async def read_queue(client: Client, parent: str, *, all_candidates: bool = True) -> Queue:
     """The queue, all of it or only who holds the lead.
 

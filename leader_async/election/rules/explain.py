@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from .history import TermEntry, Why
+from .record import Record
 
 NEAR = 90.0
 """Seconds from the asked time within which a move is the one that was meant."""
@@ -104,3 +105,14 @@ def _next(
         return text + "; how long nobody led is not known."
     least = "at least " if before.at_least else ""
     return text + f"; nobody led for {least}{span(before.leaderless_ms / 1000)}."
+
+
+def waited_out(lost: Record) -> str:
+    """What is waited for while the record is held by a znode that is gone, for people."""
+    lease = f"whoever is first in the queue waits out a lease of {lost.lease:g} s"
+    if not lost.put_right:
+        return f"the record is held by {lost.holder}, which is gone: {lease}"
+    remedy = (
+        "if no replica was given one that long, `leader-async doctor --repair --lease SECONDS` writes a shorter one"
+    )
+    return f"the record was put right: {lease}; {remedy}"
