@@ -18,7 +18,7 @@ from .election.inflight import Inflight
 from .election.names import ROOT, Names
 from .election.rules.candidacy import Candidacy
 from .election.rules.confirm_rounds import ConfirmRounds, Round
-from .election.rules.effects import Hold
+from .election.rules.lease import Hold
 from .election.rules.state import CONFIRMS, LEASE, WAIT_OUT
 from .election.stats import ConfirmStats
 from .errors import ConnectionLost, NotConnected, SessionClosed, TermEnded, UsageError

@@ -37,7 +37,8 @@ from .remains import clear_away
 from .reporting import Reporter
 from .rules import record as r
 from .rules.candidacy import Candidacy
-from .rules.effects import ConfirmNow, Denied, Hold, Left, Note, Send, StartWork, StopWork
+from .rules.effects import ConfirmNow, Denied, Left, Note, Send, StartWork, StopWork
+from .rules.lease import Hold
 from .rules.state import Settings
 from .status import Status
 from .term import Term

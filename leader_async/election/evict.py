@@ -20,7 +20,7 @@ from ..errors import BadVersion, NoNode, UsageError
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
 from .rules import queue as q
-from .rules.candidate_data import decode as decode_card
+from .rules.candidate_data import CandidateData
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,8 @@ class Eviction:
 
     Attributes:
         path: the znode's.
-        identity: who it is, by its card.
-        address: where it is reached, by its card.
+        identity: who it is, by its data.
+        address: where it is reached, by its data.
         session: the session that it lives with, 0 for none: then it is a ghost.
         version: the znode's version.
     """
@@ -63,8 +63,8 @@ async def plan(client: Client, parent: str, znode: str) -> Eviction:
     except NoNode as error:
         raise UsageError(f"no candidate {znode} stands in the queue of {parent}") from error
     assert isinstance(data, m.Data)
-    card = decode_card(data.data)
-    return Eviction(path, card.identity or znode, card.address, data.stat.ephemeral_owner, data.stat.version)
+    said = CandidateData.decode(data.data)
+    return Eviction(path, said.identity or znode, said.address, data.stat.ephemeral_owner, data.stat.version)
 
 
 async def carry_out(client: Client, eviction: Eviction) -> bool:

@@ -2,7 +2,7 @@
 
 Rules:
 1. The record has a data watch and the queue a children watch. An event costs one read of what it was about, behind
-   which the next event counts; a card is read once for each znode, since who a candidate is never changes.
+   which the next event counts; a candidate's data are read once for each znode, since who a candidate is never changes.
 2. A connection's watches end with it: on the next one both are read again. Of what happened in between, and of what
    happens while the follower is busy, only the outcome is seen: the latest state, never a backlog.
 
@@ -37,7 +37,7 @@ class Following:
         self._record_due = self._queue_due = True
         self._record, self._token, self._problem = r.Record(), 0, ""
         self._names: list[str] = []
-        self._cards: dict[str, Read] = {}
+        self._data: dict[str, Read] = {}
         self._last: Change | None = None
 
     def told(self, event: m.SessionEvent | m.Watched) -> None:
@@ -55,9 +55,9 @@ class Following:
             ZooKeeperError: ZooKeeper cannot be asked; what was not read stays due.
         """
         await asyncio.gather(self._look_at_record(), self._look_at_queue())
-        new = [name for name in self._names if name not in self._cards]
-        cards = await asyncio.gather(*(read_candidate_data(self._client, self._parent, name) for name in new))
-        self._cards |= {name: read for name, read in zip(new, cards, strict=True) if read is not None}
+        new = [name for name in self._names if name not in self._data]
+        found = await asyncio.gather(*(read_candidate_data(self._client, self._parent, name) for name in new))
+        self._data |= {name: read for name, read in zip(new, found, strict=True) if read is not None}
 
     async def _look_at_record(self) -> None:
         if not self._record_due:
@@ -96,7 +96,7 @@ class Following:
         else:
             assert isinstance(children, m.Children)
             self._names = q.in_order(children.names)
-            self._cards = {name: card for name, card in self._cards.items() if name in self._names}
+            self._data = {name: read for name, read in self._data.items() if name in self._names}
 
     def change(self, status: Status, connected: bool) -> Change | None:
         """What has changed since the last call, None if nothing has.
@@ -105,7 +105,7 @@ class Following:
             status: this process's own.
             connected: whether a server serves the session.
         """
-        queue = tuple(in_queue(self._names, self._cards, self._record, self._token))
+        queue = tuple(in_queue(self._names, self._data, self._record, self._token))
         leader: Candidate | None = next((one for one in queue if one.is_leader), None)
         now, last = Change((), leader, queue, status, connected, self._problem), self._last
         if last is None:

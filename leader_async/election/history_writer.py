@@ -31,8 +31,8 @@ from .queries import read_history
 from .rules import history
 from .rules import record as r
 from .rules.candidacy import Candidacy
-from .rules.effects import Hold
 from .rules.history import Teller, TermEntry
+from .rules.lease import Hold
 from .rules.state import CONFIRMS
 
 log = logging.getLogger("leader_async.history")

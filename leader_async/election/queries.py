@@ -22,25 +22,24 @@ from ..zookeeper.client import Client
 from .rules import history
 from .rules import queue as q
 from .rules import record as r
-from .rules.candidate_data import Card
-from .rules.candidate_data import decode as decode_card
+from .rules.candidate_data import NO_DATA, CandidateData
 from .rules.history import TermEntry
 from .rules.state import Appointee
 from .status import Candidate
 
 LATEST = 16
-"""How many of the queue's last ones are asked when they started: of thousands the leader need not read all cards."""
+"""How many of the queue's last ones are asked when they started: of thousands the leader need not read all of them."""
 
 
 class Read(NamedTuple):
     """A candidate's znode, as it was read.
 
     Attributes:
-        card: what it says.
+        data: what it says.
         ghost: it belongs to no session.
     """
 
-    card: Card
+    data: CandidateData
     ghost: bool
 
 
@@ -78,8 +77,8 @@ async def read_queue(client: Client, parent: str, *, all_candidates: bool = True
     holder = record.holder if record.state is r.State.HELD else None
     names = q.in_order(children.names)
     wanted = [name for name in names if all_candidates or name == holder]
-    cards = await asyncio.gather(*(read_candidate_data(client, parent, name) for name in wanted))
-    known = {name: read for name, read in zip(wanted, cards, strict=True) if read is not None}
+    found = await asyncio.gather(*(read_candidate_data(client, parent, name) for name in wanted))
+    known = {name: read for name, read in zip(wanted, found, strict=True) if read is not None}
     lost = record if holder is not None and holder not in names else None
     return Queue(in_queue(names, known, record, r.token_of(record, data.stat.mzxid)), problem, lost)
 
@@ -96,10 +95,10 @@ def in_queue(names: list[str], known: Mapping[str, Read], record: r.Record, toke
     holder = record.holder if record.state is r.State.HELD else None
     return [
         Candidate(
-            identity=known[name].card.identity,
-            address=known[name].card.address,
+            identity=known[name].data.identity,
+            address=known[name].data.address,
             znode=name,
-            started_at=known[name].card.started_at,
+            started_at=known[name].data.started_at,
             position=position,
             is_leader=name == holder,
             term=record.term if name == holder else None,
@@ -118,9 +117,9 @@ async def read_candidate_data(client: Client, parent: str, name: str) -> Read | 
     except NoNode:
         return None
     assert isinstance(data, m.Data)
-    card = decode_card(data.data)
+    said = CandidateData.decode(data.data)
     # One without an identity may not be ours to refuse: it stands in the queue.
-    return Read(card if card.identity else replace(card, identity=name), not data.stat.ephemeral_owner)
+    return Read(said if said.identity else replace(said, identity=name), not data.stat.ephemeral_owner)
 
 
 async def find_appointee(client: Client, parent: str, own: str | None, to: str) -> Appointee:
@@ -137,9 +136,9 @@ async def find_appointee(client: Client, parent: str, own: str | None, to: str) 
         ZooKeeperError: ZooKeeper cannot be asked.
     """
     standing = [one for one in await _read_appointees(client, parent) if one[0].znode != own]
-    found = [appointee for appointee, card in standing if to in (card.identity, appointee.znode)]
+    found = [appointee for appointee, said in standing if to in (said.identity, appointee.znode)]
     if not found:
-        others = sorted({card.identity for _, card in standing})
+        others = sorted({said.identity for _, said in standing})
         raise UsageError(f"no candidate {to!r} stands in the queue; there are: {', '.join(others) or 'no others'}")
     if len(found) > 1:
         znodes = ", ".join(appointee.znode for appointee in found)
@@ -160,14 +159,16 @@ async def find_newest(client: Client, parent: str, own: str | None, since: float
         ZooKeeperError: ZooKeeper cannot be asked.
     """
     newest = None
-    for appointee, card in await _read_appointees(client, parent, LATEST):
-        if appointee.znode != own and card.started_at > since:
-            newest, since = appointee, card.started_at
+    for appointee, said in await _read_appointees(client, parent, LATEST):
+        if appointee.znode != own and said.started_at > since:
+            newest, since = appointee, said.started_at
     return newest
 
 
-async def _read_appointees(client: Client, parent: str, last: int | None = None) -> list[tuple[Appointee, Card]]:
-    """Who stands in the queue, first first, how each would be told that it is appointed, and its card; no ghosts.
+async def _read_appointees(
+    client: Client, parent: str, last: int | None = None
+) -> list[tuple[Appointee, CandidateData]]:
+    """Who stands in the queue, first first, how each would learn of its appointment, and its data; no ghosts.
 
     Args:
         client: through whom to read.
@@ -183,14 +184,14 @@ async def _read_appointees(client: Client, parent: str, last: int | None = None)
     wanted = names if last is None else names[-last:]
     # One more: whoever stands right before the first of them.
     asked = names if last is None else names[-last - 1 :]
-    cards = await asyncio.gather(*(read_candidate_data(client, parent, name) for name in asked))
-    found, before, before_card = [], "", Card()
-    for name, read in zip(asked, cards, strict=True):
+    reads = await asyncio.gather(*(read_candidate_data(client, parent, name) for name in asked))
+    found, before, before_data = [], "", NO_DATA
+    for name, read in zip(asked, reads, strict=True):
         if read is None:
             continue
         if name in wanted and not read.ghost:
-            found.append((Appointee(name, before, before_card), read.card))
-        before, before_card = name, read.card
+            found.append((Appointee(name, before, before_data), read.data))
+        before, before_data = name, read.data
     return found
 
 
@@ -236,7 +237,7 @@ async def read_terms_of_record(client: Client, parent: str, *, watch: bool = Fal
     holder = None
     if record.holder and not record.identity:
         holder = await read_candidate_data(client, parent, record.holder)
-    who = (holder.card.identity, holder.card.address) if holder is not None else ("", "")
+    who = (holder.data.identity, holder.data.address) if holder is not None else ("", "")
     return history.in_record(record, r.token_of(record, data.stat.mzxid), data.stat.mtime, *who)
 
 

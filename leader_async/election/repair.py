@@ -10,14 +10,14 @@ Rules:
    holder, so whoever waits begins anew: 1.1 of the new lease from learning that this one is gone. A claim that rests
    on the former one, and this write, both check its version: only one of the two is done.
 2. It is written once at an odd version and twice at an even one, in one transaction: `held` stands at even versions.
-3. The lease is the longest that is known: the one that was asked for, and all that are found in cards of candidates. If
+3. The lease is the longest that is known: the one that was asked for, and all that are found in candidates' data. If
    none was asked for, then also the one in what is left of the record: anybody may have written that, so the word of
    who asks counts more. So whoever led before has stopped when the next one claims: its last confirm that was answered
    was sent before the record was spoilt, hence before anybody could read what is written here.
 4. The term is one more than the highest that is known. Tokens rise by themselves.
 
 It does not promise anything if a lease was longer than every one that is known: so `--lease` asks for it. Where neither
-history nor card tells of the last term, a number comes twice, under other tokens.
+history nor a candidate's data tell of the last term, a number comes twice, under other tokens.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ async def plan(client: Client, parent: str, lease: float | None = None) -> Repai
             leases["the spoilt record says so; give --lease if no replica was given that"] = said
     entries, _ = await read_history(client, parent)
     terms += [entry.term for entry in entries]
-    await _cards(client, parent, terms, leases)
+    await _ask_candidates(client, parent, terms, leases)
     source = max(leases, key=lambda one: leases[one])
     if stands is not None and stands.lease == leases[source]:
         raise UsageError(f"{why}, and that is the longest that is known ({source}); there is nothing to put right")
@@ -130,15 +130,15 @@ async def _written_here(client: Client, parent: str, record: r.Record, lease: fl
     return record
 
 
-async def _cards(client: Client, parent: str, terms: list[int], leases: dict[str, float]) -> None:
-    """Add what the cards of those say that stand in the queue."""
+async def _ask_candidates(client: Client, parent: str, terms: list[int], leases: dict[str, float]) -> None:
+    """Add what the data of those say that stand in the queue."""
     children = await client.request(m.GetChildren(parent))
     assert isinstance(children, m.Children)
     for name in q.in_order(children.names):
         read = await read_candidate_data(client, parent, name)
         if read is not None:
-            terms.append(read.card.term)
-            leases[f"the card of {read.card.identity} ({name}) says so"] = read.card.lease
+            terms.append(read.data.term)
+            leases[f"the data of candidate {read.data.identity} ({name}) says so"] = read.data.lease
 
 
 def _left(data: bytes) -> tuple[list[int], float]:

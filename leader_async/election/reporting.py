@@ -16,8 +16,9 @@ import logging
 
 from ..errors import ServerError
 from .rules.candidacy import Candidacy
-from .rules.effects import Hold, Note
+from .rules.effects import Note
 from .rules.history import reason as in_a_word
+from .rules.lease import Hold
 from .rules.state import State
 from .stats import ElectionStats
 

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from ..histogram import CHANGEOVERS, MOMENTS, Histogram
 from ..zookeeper.messages import Answer, Lost, Transacted
 from .rules import record as r
-from .rules.effects import Hold
 from .rules.history import Why, reason
 from .rules.lead import Holding
+from .rules.lease import Hold
 
 
 class Changeover(enum.StrEnum):

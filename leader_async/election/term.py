@@ -15,7 +15,7 @@ from .transaction import Transaction
 
 if TYPE_CHECKING:
     from ..connection import Connection
-    from .rules.effects import Hold
+    from .rules.lease import Hold
 
 
 class Term:

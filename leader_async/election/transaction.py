@@ -18,7 +18,7 @@ from .rules import record as r
 
 if TYPE_CHECKING:
     from ..zookeeper.client import Client
-    from .rules.effects import Hold
+    from .rules.lease import Hold
 
 Result: TypeAlias = str | int | None
 """Of `create` the path of the new znode, of `set_data` the znode's new version, of the others None."""

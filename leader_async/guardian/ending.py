@@ -20,7 +20,7 @@ from dataclasses import replace
 
 from ..election.rules import history
 from ..election.rules import record as r
-from ..election.rules.candidate_data import decode as decode_card
+from ..election.rules.candidate_data import CandidateData
 from ..errors import AuthFailed, ConnectionLost, NotConnected, RecordError, ServerError, SessionClosed
 from ..zookeeper import hosts
 from ..zookeeper import messages as m
@@ -131,9 +131,9 @@ async def _leave(client: Client, parent: str) -> bool:
     found = await _ask(client, m.GetData(f"{parent}/{record.holder}"))
     if not isinstance(found, m.Data) or found.stat.ephemeral_owner != client.session_id:
         return False
-    card, stat = decode_card(found.data), data.stat
-    told = history.in_record(record, r.token_of(record, stat.mzxid), stat.mtime, card.identity, card.address)
-    left = r.signed(record, record.identity or card.identity, record.address or card.address)
+    said, stat = CandidateData.decode(found.data), data.stat
+    told = history.in_record(record, r.token_of(record, stat.mzxid), stat.mtime, said.identity, said.address)
+    left = r.signed(record, record.identity or said.identity, record.address or said.address)
     left = replace(left, state=r.State.LEFT, why=r.PROCESS_DIED, past=history.rows(told))
     answer = await _ask(client, r.leave(parent, left, data.stat.version))
     return isinstance(answer, m.Transacted) and answer.ok

@@ -239,9 +239,9 @@ def test_a_transfer_to_one_further_back_is_read_by_that_one() -> None:
 
 
 def who_leads_before_its_turn() -> tuple[World, Process, Process, Process]:
-    """The second leads by name, the first stands ahead of it, and the last has read its card before that."""
+    """The second leads by name, the first stands ahead of it, and the last has read its data before that."""
     world = joined(3)
-    for process in in_order(world)[:2]:  # the first of them queues again: none behind the last has a card of a term
+    for process in in_order(world)[:2]:  # the first of them queues again: none behind the last has data of a term
         process.candidacy.resign(process.now)
         process.carry_out()
         world.deliver()

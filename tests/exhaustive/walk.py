@@ -19,9 +19,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from leader_async.election.rules import candidate_data as card
+from leader_async.election.rules import candidate_data, history, lease, queue, record
 from leader_async.election.rules import effects as commands
-from leader_async.election.rules import history, queue, record
 from leader_async.election.rules import state as standing
 from leader_async.election.rules.candidacy import Candidacy
 from leader_async.embedded import tree
@@ -42,7 +41,19 @@ leader comes of it all the same, if all candidates have heard of a term."""
 
 FAULTS = ("cut", "lose", "expire", "cut off", "connect behind", "resign", "delete", "transfer")
 
-share(m, card, commands, history, queue, record, standing, tree, worlds, but=("Round", "Stake", "StartWork"))
+share(
+    m,
+    candidate_data,
+    commands,
+    history,
+    lease,
+    queue,
+    record,
+    standing,
+    tree,
+    worlds,
+    but=("Round", "Stake", "StartWork"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ import pytest
 
 from leader_async import Connection, Election, JobRun, Partitions, Schedule, connect, partitions
 from leader_async.election import repair
-from leader_async.election.rules import candidate_data as card
 from leader_async.election.rules import history, record
+from leader_async.election.rules.candidate_data import CandidateData
 from leader_async.sharding.member_data import MemberData
 from leader_async.testing import ZooKeeper
 from leader_async.zookeeper import messages as m
@@ -201,9 +201,9 @@ async def spoil(place: Place, path: str, said: dict[str, Any], *, partitions: bo
 
 
 @pytest.mark.parametrize("whose", [0, 1, 2])
-async def test_a_card(place: Place, whose: int) -> None:
+async def test_a_candidate_s_data(place: Place, whose: int) -> None:
     znode = [name for name in await place.children(ELECTION) if "-n_" in name][whose]
-    said = json.loads(card.encode(card.Card("a", "", 1.5, 2, 4, 9, 3.0, "b-n_2", by_name=True, appointed="")))
+    said = json.loads(CandidateData("a", "", 1.5, 2, 4, 9, 3.0, "b-n_2", by_name=True, appointed="").encode())
     await spoil(place, f"{ELECTION}/{znode}", said)
     queue = await place.elections[0].candidates()
     assert [one.znode for one in queue if one.identity == one.znode] in ([znode], [])

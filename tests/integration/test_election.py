@@ -221,7 +221,7 @@ async def test_a_handover_is_one_write_and_one_event(
             reads = asked[4]  # getData
             listings = asked[8]
             assert asked[14] - confirms == 1, "the appointment"
-            assert reads == 2, "the record; and the next heir reads the card"
+            assert reads == 2, "the record; and the next heir reads its data"
             assert asked[3] == 1, "and awaits notice"
             others = asked.total() - asked[14] - asked[11] - reads - asked[3] - listings
             assert others == asked[-11] + asked[1], "the session's end; nothing for the history"

@@ -15,8 +15,9 @@ from leader_async.election.rules import place as answers
 from leader_async.election.rules import queue as q
 from leader_async.election.rules import state as standing
 from leader_async.election.rules.candidacy import Candidacy
-from leader_async.election.rules.effects import Hold, Purpose, Send, Stake
+from leader_async.election.rules.effects import Purpose, Send
 from leader_async.election.rules.lead import Holding
+from leader_async.election.rules.lease import Hold, Stake
 from leader_async.election.rules.state import Role, Standing, View, Work
 from leader_async.election.transaction import Transaction
 from leader_async.zookeeper import messages as m

@@ -32,10 +32,10 @@ def costs(count: int) -> dict[str, Cost]:
 def test_a_departure_costs_the_same_among_four_and_among_a_thousand() -> None:
     cost = costs(1000)
     assert cost == costs(4)
-    # The record, and the card of who stands before it, which it watches.
+    # The record, and the data of who stands before it, which it watches.
     assert cost["one joins"] == (Counter(Create=1, GetChildren=1, GetData=2), 0)
     # The appointment, the new leader's confirm that names its heir, and the first one of that heir; the record is read
-    # by the new leader, the card by its heir, which then awaits notice. Who has led from the start does not know the
+    # by the new leader, its data by its heir, which then awaits notice. Who has led from the start does not know the
     # whole queue: its heir lists.
     handover = Counter(Multi=3, GetData=2, Exists=1)
     assert cost["the first leader leaves"] == (handover + Counter(GetChildren=1), 2)

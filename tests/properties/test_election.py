@@ -220,7 +220,7 @@ def test_a_handover_by_name_is_one_commit_one_event_and_one_read() -> None:
     receive_all(heir)
     assert heir.leads
     assert world.ensemble.zxid == commits + 1
-    # Its first confirm tells the next heir, who reads one card.
+    # Its first confirm tells the next heir, who reads one candidate's data.
     assert [type(request) for request, _ in heir.connection.up] == [m.Multi]
     heir.serve()
     assert next_heir.connection is not None

@@ -21,7 +21,7 @@ from typing import TypeAlias
 from leader_async.election.rules import queue as q
 from leader_async.election.rules import record as r
 from leader_async.election.rules.candidacy import Candidacy
-from leader_async.election.rules.candidate_data import decode as decode_card
+from leader_async.election.rules.candidate_data import CandidateData
 from leader_async.election.rules.confirm_rounds import ConfirmRounds, Round
 from leader_async.election.rules.effects import Command, ConfirmNow, Send, StartWork, StopWork
 from leader_async.election.rules.state import HOLD_OFF, WAIT_OUT, Appointee, Settings, Work
@@ -465,7 +465,7 @@ class World:
         through = names[place - 1]
         node = self.ensemble.head.find(f"{parent}/{through}")
         assert node is not None
-        return Appointee(names[place], through, decode_card(node.data))
+        return Appointee(names[place], through, CandidateData.decode(node.data))
 
     def queue(self, parent: str = PARENT) -> list[str]:
         """The names of the processes whose znodes stand in the queue, first first."""

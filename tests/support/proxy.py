@@ -162,8 +162,8 @@ class _Pipe:
 def _operations(frame: bytes) -> int:
     """How many operations a confirm has; 0 for other transactions.
 
-    A confirm is of checks (each: 9 bytes of header, path, version), one of which may have become the card's setData,
-    and ends with one.
+    A confirm is of checks (each: 9 bytes of header, path, version), and ends with one. The first may have become the
+    setData of a candidate's own data.
     """
     count, offset, kind = 0, 8, 0
     while (following := struct.unpack_from("!i", frame, offset)[0]) in (CHECK, SET_DATA):

@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry
 
 from leader_async import Connection, Election, JobRun, Schedule, Term, UsageError, clock, connect
-from leader_async.election.rules.effects import Hold
+from leader_async.election.rules.lease import Hold
 from leader_async.metrics import Collector
 from leader_async.testing import ZooKeeper, zookeeper
 from leader_async.web import create_app

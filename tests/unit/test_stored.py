@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leader_async import stored
-from leader_async.election.rules import candidate_data as card
 from leader_async.election.rules import history, record
+from leader_async.election.rules.candidate_data import CandidateData
 from leader_async.errors import LeaderAsyncError
 from leader_async.guardian import protocol
 from leader_async.schedule import ledger
@@ -132,7 +132,7 @@ def read_all(data: bytes) -> None:
         if found is not None:
             assert record.decode(record.encode(found), version, "/e") == found
             history.encode(history.in_record(found, 1, 1.0))
-    assert card.decode(card.encode(card.decode(data))) == card.decode(data)
+    assert CandidateData.decode(CandidateData.decode(data).encode()) == CandidateData.decode(data)
     terms = history.decode(data)
     assert history.decode(history.encode(terms)) == terms
     json.dumps([asdict(term) for term in history.complete(terms)], allow_nan=False)

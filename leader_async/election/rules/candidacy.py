@@ -24,7 +24,7 @@ Safety rests on the record (`record`), not on ZooKeeper's sessions:
     either.
 
 Order rests on the queue (`queue`): one listing after the join, then one watch on the predecessor.
- 5. A holder knows who stands behind it, by one listing or from who appointed it, and says so on its card, with the
+ 5. A holder knows who stands behind it, by one listing or from who appointed it, and says so in its data, with the
     version that it holds. So the heir (the next one) knows by one event and one read that it is, and what comes when
     that znode goes. If it is to be appointed, it keeps a confirm of its own znode warm and awaits notice: then it leads
     at once, and reads the record afterwards. Should it hear only of the znode's end, it reads first. If it is not to be
@@ -50,9 +50,10 @@ from ...errors import server_error
 from ...zookeeper import messages as m
 from . import queue as q
 from . import record as r
-from .candidate_data import NO_CARD
-from .effects import Command, ConfirmNow, Purpose, Send, Stake, StartWork, StopWork
+from .candidate_data import NO_DATA
+from .effects import Command, ConfirmNow, Purpose, Send, StartWork, StopWork
 from .lead import RESIGNED, Holding
+from .lease import Stake
 from .place import TAKERS
 from .state import CHANGES, REJOIN, Appointee, Role, State, Work
 
@@ -184,7 +185,7 @@ class Candidacy(Holding):
         self.session_id = 0
         self.listed = self.told_of_joins = False
         self.armed = self.view = self.audited = None
-        self.before, self.awaited = NO_CARD, ""
+        self.before, self.awaited = NO_DATA, ""
         self.hold_off = 0.0
         self._advance(now)
 
@@ -206,7 +207,7 @@ class Candidacy(Holding):
                 self.warm = sent
         elif hold is self.hold and not hold.over:
             hold.until = max(hold.until, sent + hold.lease)
-            self.published = stake.card or self.published
+            self.published = stake.data or self.published
             self.appointment()
         self._advance(now)
 
@@ -214,7 +215,7 @@ class Candidacy(Holding):
         """A confirm with this stake in it was refused: that part of it failed, with this error code."""
         if stake.hold is None:
             # The listing will tell that our znode is gone.
-            self.listed, self.armed, self.before = False, None, NO_CARD
+            self.listed, self.armed, self.before = False, None, NO_DATA
         elif stake.hold is self.hold and not stake.hold.over:
             what = "our znode is gone" if part == 0 else "the record is at another version"
             self.end_join(f"a confirm was refused: {what} ({server_error(code)})", forfeited=True)
@@ -235,7 +236,7 @@ class Candidacy(Holding):
         elif event.change is m.EventType.DELETED:
             self.learn_gone(name, now)
         elif name == self.armed:
-            self.armed, self.before = None, NO_CARD  # to be read again
+            self.armed, self.before = None, NO_DATA  # to be read again
         self._advance(now)
 
     def answered(self, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
@@ -340,7 +341,7 @@ class Candidacy(Holding):
             self._take_lead(now)
 
     def _follow(self) -> None:
-        """Somebody is ahead of us: know who leads, were it ourselves. The holder's heir is told by its card."""
+        """Somebody is ahead of us: know who leads, were it ourselves. The holder's heir is told by its data."""
         told = self.queue.position == 1 and (self.armed is None or self.before.version)
         if self.view is None and not told:
             self.read_record(Role.FOLLOWER)

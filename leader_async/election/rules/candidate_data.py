@@ -1,10 +1,10 @@
-"""The card: what a candidate's znode says of it, to those who read it.
+"""A candidate's data: what its znode says of it, to those who read it.
 
-It is the znode's data, a few bytes of JSON: who the candidate is, and, while it holds the lead, what its heir has to
-know. The one behind reads it with the watch that it needs anyway, so the heir learns of a new holder by one event and
-one read, and nobody else learns anything.
+A few bytes of JSON: who the candidate is, and, while it holds the lead, what its heir has to know. The one behind reads
+them with the watch that it needs anyway, so the heir learns of a new holder by one event and one read, and nobody else
+learns anything.
 
-Rule: a card is a hint. Nothing is safe because of what a card says, and nothing breaks for what it says: claims rest on
+Rule: they are a hint. Nothing is safe because of what they say, and nothing breaks for what they say: claims rest on
 the record's version, leases on confirms.
 
 It does not promise to be true by the time it is read.
@@ -19,14 +19,14 @@ from ... import stored
 from ...stored import Garbage
 
 AHEAD = 4
-"""Versions of the record that whoever believes a card reckons with behind the one that it tells."""
+"""Versions of the record that a reader reckons with behind the one that a candidate's data tell."""
 LIMIT = 16 * 1024
-"""Bytes of the largest card that is read. The largest that is written has less, whatever it says."""
+"""Bytes of the largest data that are read. The largest that are written have less, whatever they say."""
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
-    """A card's contents.
+class CandidateData:
+    """What a candidate's znode says.
 
     Attributes:
         identity: who the candidate is, for people.
@@ -52,35 +52,34 @@ class Card:
     by_name: bool = False
     appointed: str = ""
 
+    def encode(self) -> bytes:
+        """As the znode has it; what says nothing is left out."""
+        # Not `asdict`, which copies: a leader writes its data each time that its heir changes.
+        said = {name: value for name in _FIELDS if (value := getattr(self, name))}
+        return _encode(said).encode()
 
-_FIELDS = tuple(field.name for field in fields(Card))
+    @classmethod
+    def decode(cls, data: bytes) -> CandidateData:
+        """What stands in a znode; `NO_DATA` if something else does."""
+        try:
+            said = stored.Fields(stored.parse(data, LIMIT))
+            return cls(
+                identity=said.text("identity", ""),
+                address=said.text("address", ""),
+                started_at=said.number("started_at", stored.EARLIEST, stored.LATEST, 0.0),
+                term=said.whole("term", 0, stored.WHOLE, 0),
+                version=said.whole("version", 0, stored.INT - AHEAD, 0),
+                token=said.whole("token", 0, stored.LONG - 1, 0),
+                lease=said.number("lease", *stored.LEASE) if "lease" in said else 0.0,
+                heir=said.name("heir", ""),
+                by_name=said.flag("by_name", False),
+                appointed=said.name("appointed", ""),
+            )
+        except Garbage:
+            return NO_DATA
+
+
+_FIELDS = tuple(field.name for field in fields(CandidateData))
 _encode = json.JSONEncoder(separators=(",", ":")).encode
-NO_CARD = Card()
+NO_DATA = CandidateData()
 """What is known of a znode that was not read."""
-
-
-def encode(card: Card) -> bytes:
-    """The card as the znode's data; what says nothing is left out."""
-    # Not `asdict`, which copies: a leader writes its card each time that its heir changes.
-    said = {name: value for name in _FIELDS if (value := getattr(card, name))}
-    return _encode(said).encode()
-
-
-def decode(data: bytes) -> Card:
-    """The card that stands in a znode; an empty one if something else does."""
-    try:
-        said = stored.Fields(stored.parse(data, LIMIT))
-        return Card(
-            identity=said.text("identity", ""),
-            address=said.text("address", ""),
-            started_at=said.number("started_at", stored.EARLIEST, stored.LATEST, 0.0),
-            term=said.whole("term", 0, stored.WHOLE, 0),
-            version=said.whole("version", 0, stored.INT - AHEAD, 0),
-            token=said.whole("token", 0, stored.LONG - 1, 0),
-            lease=said.number("lease", *stored.LEASE) if "lease" in said else 0.0,
-            heir=said.name("heir", ""),
-            by_name=said.flag("by_name", False),
-            appointed=said.name("appointed", ""),
-        )
-    except Garbage:
-        return NO_CARD

@@ -1,7 +1,7 @@
 """The keeper: renews the leases of all elections that one session leads, and keeps the confirms of its heirs warm.
 
 Pure. Each round is `multi[check(own znode), check(record, v), …]`, the stakes of all candidates that have one: a quorum
-write that changes nothing (but for a card, once a term). Rules:
+write that changes nothing (but for a candidate's data, once a term). Rules:
 1. A round counts from the instant at which it was *sent*, and only for the stakes that were in it.
 2. One failed part fails them all. The first one that failed belongs to its election, whose term is over; for the
    others the round counts for nothing, and is sent again at once without it.
@@ -23,14 +23,14 @@ from functools import partial
 
 from ...zookeeper.messages import Answer, Check, Multi, Operation, SetData, Transacted
 from .candidacy import Candidacy
-from .effects import Stake
+from .lease import Stake
 from .state import CONFIRMS
 
 LARGEST = 256 * 1024
 """Bytes of a transaction, about: a quarter of ZooKeeper's default jute limit."""
 
-CARDS = 200
-"""Cards that are published in one period: thousands at once would take longer than a confirm may."""
+PUBLISHED = 200
+"""Candidates' data that are published in one period: thousands at once would take longer than a confirm may."""
 
 _NEVER = float("inf")
 
@@ -114,14 +114,14 @@ class ConfirmRounds:
 
     def _cut(self, candidates: Iterable[Candidacy]) -> Iterator[Round]:
         stakes: list[tuple[Candidacy, Stake]] = []
-        size = cards = 0
+        size = published = 0
         for candidate in [*candidates]:
             try:
-                stake = candidate.stake(publish=cards < CARDS)
+                stake = candidate.stake(publish=published < PUBLISHED)
             except Exception as error:
                 self._broken(candidate, error)
                 continue
-            cards += bool(stake.card)
+            published += bool(stake.data)
             more = sum(map(_size, stake.operations))
             if stakes and size + more > LARGEST:
                 yield _round(stakes)

@@ -3,7 +3,7 @@
 Rules:
 - Whoever is appointed leads by the last confirm of its own znode that it had sent as the heir (rule 1 of `candidacy`),
   whether it reads that the record names it or gets notice of that.
-- A card says no more than that its holder will do; nothing is safe because of what a card says.
+- A holder's data say no more than what it will do; nothing is safe because of what they say.
 - What is told of terms decides nothing.
 
 Pure, as `standing` is; the rules for when any of it is done are in `candidacy`.
@@ -16,10 +16,10 @@ from dataclasses import replace
 from ...zookeeper import messages as m
 from . import history
 from . import record as r
-from .candidate_data import NO_CARD, Card
-from .candidate_data import encode as encode_card
-from .effects import ConfirmNow, Hold, Purpose, Stake
+from .candidate_data import NO_DATA, CandidateData
+from .effects import ConfirmNow, Purpose
 from .history import Succession, TermEntry
+from .lease import Hold, Stake
 from .state import WAIT_OUT, Appointee, Standing, View
 
 RESIGNED = "resigned"
@@ -151,18 +151,18 @@ class Holding(Standing):
         return bool(self.session_id) and not (self.departing or self.dead) and (self.hold is not None or self.named)
 
     def stake(self, *, publish: bool = True) -> Stake:
-        """What our part in the next confirm is, if we have one; with a new card only if there is room for it."""
+        """What our part in the next confirm is, if we have one; with new data of ours only if there is room for it."""
         hold = self.hold
         if hold is None:
             assert self.znode is not None
             return Stake((m.Check(self.path(self.znode)),), None)
         own, record = r.confirm(self.settings.parent, hold.holder, hold.version)
-        card = self.card(hold)
-        if not publish or self.behind is None or card == self.published:
+        data = self.data(hold)
+        if not publish or self.behind is None or data == self.published:
             return Stake((own, record), hold)
-        return Stake((m.SetData(own.path, card, m.ANY_VERSION), record), hold, card)
+        return Stake((m.SetData(own.path, data, m.ANY_VERSION), record), hold, data)
 
-    def card(self, hold: Hold) -> bytes:
+    def data(self, hold: Hold) -> bytes:
         """What our znode is to say while we hold; it is kept, as thousands of elections ask for it at every confirm."""
         made_from = hold.version, self.behind and self.behind[0], self.by_name
         if self.said is None or self.said[0] != made_from:
@@ -170,8 +170,8 @@ class Holding(Standing):
             heir = self.behind[0] if self.behind and self.in_turn else ""
             by_name = bool(heir) and self.by_name
             said = own.identity, own.address, own.started_at, hold.number, hold.version, hold.token, hold.lease
-            card = Card(*said, heir, by_name)
-            self.said = made_from, encode_card(card)
+            data = CandidateData(*said, heir, by_name)
+            self.said = made_from, data.encode()
         return self.said[1]
 
     @property
@@ -211,9 +211,9 @@ class Holding(Standing):
         wake = None
         # Who is next watches our end; but if others are ahead of us, it cannot tell from that how we went.
         if to.through and not (to.through == hold.holder and self.in_turn):
-            card = encode_card(replace(to.card or NO_CARD, appointed=to.znode))
-            wake = m.SetData(self.path(to.through), card, m.ANY_VERSION)
-        # Our card has told our heir, and nobody else, what to wait for.
+            data = replace(to.data or NO_DATA, appointed=to.znode).encode()
+            wake = m.SetData(self.path(to.through), data, m.ANY_VERSION)
+        # Our data have told our heir, and nobody else, what to wait for.
         notified = self.notifies and self.by_name and to.znode in behind[:1]
         request = r.appointment(self.settings.parent, hold.holder, record, hold.version, wake, notified=notified)
         self.prepared = made_from, request

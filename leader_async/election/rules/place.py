@@ -14,10 +14,10 @@ from ...errors import BadVersion, NoAuth, NodeExists, NoNode, RecordError
 from ...zookeeper import messages as m
 from . import queue as q
 from . import record as r
-from .candidate_data import NO_CARD
-from .candidate_data import decode as decode_card
-from .effects import ConfirmNow, Hold, Purpose, Send
+from .candidate_data import NO_DATA, CandidateData
+from .effects import ConfirmNow, Purpose, Send
 from .lead import Holding
+from .lease import Hold
 from .state import AUDIT, Role, View
 
 _NO_NODE = m.Failed(NoNode.code)
@@ -114,7 +114,7 @@ def _take_queue(own: Holding, names: tuple[str, ...], mine: list[str], now: floa
     for name in gone:
         own.gone.setdefault(name, now)
     if own.armed in gone:
-        own.armed, own.before = None, NO_CARD
+        own.armed, own.before = None, NO_DATA
     own.listed = own.let_in = True
     if own.view is not None and own.view.role is not Role.FIRST and known:
         own.view = None  # as old as the last listing
@@ -124,7 +124,7 @@ def _take_queue(own: Holding, names: tuple[str, ...], mine: list[str], now: floa
 
 def _take_watch(own: Holding, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
     if isinstance(answer, m.Data):
-        own.armed, own.before = asked.about, decode_card(answer.data)
+        own.armed, own.before = asked.about, CandidateData.decode(answer.data)
         _take_before(own, now)
     elif answer == _NO_NODE:
         own.learn_gone(asked.about, now)
@@ -159,8 +159,8 @@ def _take_holder(own: Holding, asked: Send, answer: m.Answer, sent: float, now: 
     if isinstance(answer, m.Failed) and answer != _NO_NODE:
         own.trouble(asked, answer, now)
     elif isinstance(answer, m.Data) and own.seen is not None and own.seen[0].holder == asked.about:
-        card = decode_card(answer.data)
-        own.seen = replace(own.seen[0], identity=card.identity, address=card.address), own.seen[1]
+        said = CandidateData.decode(answer.data)
+        own.seen = replace(own.seen[0], identity=said.identity, address=said.address), own.seen[1]
 
 
 def _readable(own: Holding, answer: m.Data, now: float) -> r.Record | None:

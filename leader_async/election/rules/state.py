@@ -18,9 +18,9 @@ from ...zookeeper import messages as m
 from . import history
 from . import queue as q
 from . import record as r
-from .candidate_data import NO_CARD, Card
-from .candidate_data import encode as encode_card
-from .effects import Command, Denied, Hold, Left, Note, Purpose, Send
+from .candidate_data import NO_DATA, CandidateData
+from .effects import Command, Denied, Left, Note, Purpose, Send
+from .lease import Hold
 
 LEASE = 3.0
 """Seconds of a lease, unless another one is given."""
@@ -118,13 +118,13 @@ class Appointee:
 
     Attributes:
         znode: name of its znode.
-        through: name of the znode right before it, whose card it watches; "" if it is first, and watches the record.
-        card: that znode's card as it was read, None if it has none.
+        through: name of the znode right before it, whose data it watches; "" if it is first, and watches the record.
+        data: what that znode said as it was read, None if there is none.
     """
 
     znode: str
     through: str = ""
-    card: Card | None = None
+    data: CandidateData | None = None
 
 
 class Standing:
@@ -161,8 +161,8 @@ class Standing:
         self.work = Work.NONE
         self.gone: dict[str, float] = {}  # when we learnt of each znode's end
         self.behind: tuple[str, ...] | None = None  # who stands behind us, next first; known to holders only
-        self.plain = encode_card(Card(settings.identity, settings.address, settings.started_at))  # without a term
-        self.said: tuple[object, bytes] | None = None  # our card as bytes, and what it was made from
+        self.plain = CandidateData(settings.identity, settings.address, settings.started_at).encode()  # without a term
+        self.said: tuple[object, bytes] | None = None  # our data as bytes, and what it was made from
         self.published = b""  # our znode's data, while we hold
         self.appointee: Appointee | None = None  # to whom this departure gives the lead, if that was asked for
         self.prepared: tuple[object, m.Multi] | None = None  # the appointment, and what it was made from
@@ -176,7 +176,7 @@ class Standing:
         self.pending: set[tuple[Purpose, str]] = set()
         self.listed = False
         self.armed: str | None = None  # of whose end, or change, we shall be told
-        self.before = NO_CARD  # what that znode says
+        self.before = NO_DATA  # what that znode says
         self.awaited = ""  # of which notice we shall be told
         self.told_of_joins = False  # we shall be told when somebody joins the queue
         self.view: View | None = None
@@ -226,7 +226,7 @@ class Standing:
         self.gone.clear()
         self.listed = False
         self.armed = self.view = self.audited = None
-        self.before, self.awaited = NO_CARD, ""
+        self.before, self.awaited = NO_DATA, ""
         self.behind = self.appointee = self.prepared = None
         self.named_at, self.published, self.warm = 0, b"", float("-inf")
         self.commands.append(Left())
@@ -248,9 +248,9 @@ class Standing:
     def learn_gone(self, name: str, now: float) -> None:
         """This znode does not exist any more; an heir that is not to be appointed claims at once."""
         self.gone.setdefault(name, now)
-        before, told = NO_CARD, self.armed == name
+        before, told = NO_DATA, self.armed == name
         if told:
-            before, self.armed, self.before = self.before, None, NO_CARD
+            before, self.armed, self.before = self.before, None, NO_DATA
         if not self.queue.gone(name) or self.departing or self.hold is not None:
             return
         if self.queue.position:
@@ -258,7 +258,7 @@ class Standing:
                 self.read_record(Role.FOLLOWER)
             return
         self.view = None
-        # An even version only, whatever stands on a card: v + 1 is then a `left`, or it is not there (rule 5).
+        # An even version only, whatever a candidate's data say: v + 1 is then a `left`, or it is not there (rule 5).
         # It overwrites what nobody has read; such a holder has not left it to us to write its terms down.
         heir = before.heir == self.znode and not before.by_name
         if heir and before.version and before.version % 2 == 0 and self.listed:

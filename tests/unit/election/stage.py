@@ -7,8 +7,7 @@ from typing import TypeVar
 
 from leader_async.election.rules import record as r
 from leader_async.election.rules.candidacy import Candidacy
-from leader_async.election.rules.candidate_data import Card
-from leader_async.election.rules.candidate_data import encode as encode_card
+from leader_async.election.rules.candidate_data import CandidateData
 from leader_async.election.rules.effects import (
     Command,
     ConfirmNow,
@@ -16,10 +15,10 @@ from leader_async.election.rules.effects import (
     Note,
     Purpose,
     Send,
-    Stake,
     StartWork,
     StopWork,
 )
+from leader_async.election.rules.lease import Stake
 from leader_async.election.rules.state import Settings
 from leader_async.errors import NoNode
 from leader_async.zookeeper import messages as m
@@ -88,10 +87,10 @@ class Stage:
     def read(self, asked: Send, record: r.Record, version: int, mzxid: int = 9) -> None:
         self.answer(asked, m.Data(r.encode(record), m.Stat(version=version, mzxid=mzxid)))
 
-    def arm(self, watch: Send, card: Card | None = None) -> None:
-        """The watch on a znode is set, and this is its card."""
+    def arm(self, watch: Send, data: CandidateData | None = None) -> None:
+        """The watch on a znode is set, and this is what it says."""
         assert watch.request == m.GetData(f"{PARENT}/{watch.about}", watch=True)
-        self.answer(watch, m.Data(encode_card(card or Card("somebody")), m.Stat()))
+        self.answer(watch, m.Data((data or CandidateData("somebody")).encode(), m.Stat()))
 
     def first(self, record: r.Record | None = None, version: int = 0) -> str:
         """Be first in the queue, having read this record."""

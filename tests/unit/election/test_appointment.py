@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from leader_async.election.rules import record as r
-from leader_async.election.rules.candidate_data import Card, decode
+from leader_async.election.rules.candidate_data import CandidateData
 from leader_async.election.rules.effects import ConfirmNow, Left, Purpose, Send, StartWork
 from leader_async.election.rules.state import Appointee, Role
 from leader_async.errors import BadVersion, NoAuth
@@ -29,7 +29,7 @@ def become_heir(stage: Stage) -> str:
     """Stand behind a leader that has named us."""
     znode = stage.enter(LEADER)
     (watch,) = stage.sends(Purpose.WATCH)
-    stage.arm(watch, Card("alice", term=4, version=8, heir=znode, by_name=True))
+    stage.arm(watch, CandidateData("alice", term=4, version=8, heir=znode, by_name=True))
     assert stage.candidacy.named
     return znode
 
@@ -42,7 +42,7 @@ def await_notice(stage: Stage) -> Send:
     """Stand behind a leader that has named us, and has said all; returns the request by which notice is awaited."""
     znode = stage.enter(LEADER)
     (watch,) = stage.sends(Purpose.WATCH)
-    stage.arm(watch, Card("alice", term=4, version=8, token=50, lease=3.0, heir=znode, by_name=True))
+    stage.arm(watch, CandidateData("alice", term=4, version=8, token=50, lease=3.0, heir=znode, by_name=True))
     (asked,) = stage.sends(Purpose.NOTICE)
     assert asked.request == m.Exists(f"{PARENT}/{NOTICE}", watch=True)
     return asked
@@ -90,8 +90,8 @@ def test_a_leader_names_its_heir_with_a_confirm(stage: Stage) -> None:
     assert isinstance(published, m.SetData)
     assert published.path == f"{PARENT}/{znode}"
     assert record == m.Check(PARENT, 2), "it proves as much as any other confirm"
-    card = decode(published.data)
-    assert (card.identity, card.term, card.version, card.heir) == ("me", 1, 2, SECOND)
+    said = CandidateData.decode(published.data)
+    assert (said.identity, said.term, said.version, said.heir) == ("me", 1, 2, SECOND)
     stage.candidacy.confirmed(stake, stage.now, stage.now)
     assert stage.stake().operations == (m.Check(f"{PARENT}/{znode}"), m.Check(PARENT, 2)), "once is enough"
 
@@ -188,7 +188,7 @@ def test_who_is_alone_is_told_of_the_first_to_join(stage: Stage) -> None:
     assert isinstance(stage.the(ConfirmNow), ConfirmNow)
     published = stage.stake().operations[0]
     assert isinstance(published, m.SetData)
-    assert decode(published.data).heir == SECOND
+    assert CandidateData.decode(published.data).heir == SECOND
 
 
 def test_what_happens_behind_the_heir_wakes_nobody_up(stage: Stage) -> None:
@@ -300,7 +300,7 @@ def test_a_notice_of_an_earlier_connection_is_awaited_again(stage: Stage) -> Non
     assert stage.candidacy.hold is None
 
 
-def test_a_card_that_says_less_awaits_no_notice(stage: Stage) -> None:
+def test_candidate_data_that_say_less_await_no_notice(stage: Stage) -> None:
     become_heir(stage)
     assert stage.sends() == []
 
@@ -384,7 +384,7 @@ def test_a_warm_heir_leads_as_soon_as_it_has_read_the_record(stage: Stage) -> No
     assert start.hold.until == stage.now - 0.5 + 3.0, "from when its last confirm was sent"
     published = stage.stake().operations[0]
     assert isinstance(published, m.SetData)
-    assert decode(published.data).heir == SECOND, "it need not list the queue"
+    assert CandidateData.decode(published.data).heir == SECOND, "it need not list the queue"
 
 
 def test_a_confirm_of_an_earlier_join_warms_nobody(stage: Stage) -> None:
@@ -397,12 +397,12 @@ def test_a_confirm_of_an_earlier_join_warms_nobody(stage: Stage) -> None:
     assert stage.candidacy.warm == float("-inf")
 
 
-def test_a_card_that_names_another_queue_than_ours_changes_nothing(stage: Stage) -> None:
+def test_candidate_data_that_name_another_queue_than_ours_change_nothing(stage: Stage) -> None:
     """The watch was asked for when that one was still ahead of us."""
     znode = stage.enter("z-n_0000000000", LEADER)
     (watch,) = stage.sends(Purpose.WATCH)
     stage.candidacy.watched(m.Watched(m.EventType.DELETED, f"{PARENT}/{LEADER}"), stage.now)
-    stage.arm(watch, Card("alice", term=4, version=8, heir=znode, by_name=True))
+    stage.arm(watch, CandidateData("alice", term=4, version=8, heir=znode, by_name=True))
     assert stage.candidacy.queue.ahead == ("z-n_0000000000",)
 
 
@@ -458,7 +458,7 @@ def test_who_holds_before_its_turn_hands_over_to_nobody_behind_it(stage: Stage) 
     """Somebody ahead of it waits, and would be passed over."""
     znode = stage.enter(LEADER)
     (watch,) = stage.sends(Purpose.WATCH)
-    stage.arm(watch, Card("alice", appointed=znode))
+    stage.arm(watch, CandidateData("alice", appointed=znode))
     (read,) = stage.sends(Purpose.RECORD)
     stage.read(read, by_name(znode, SECOND), 10)
     stage.candidacy.confirmed(stage.stake(), stage.now, stage.now)
@@ -473,7 +473,7 @@ def test_the_end_of_a_holder_before_its_turn_makes_us_read_the_record(stage: Sta
     """It may have handed over to us, behind others."""
     znode = stage.enter("z-n_0000000000", LEADER)
     (watch,) = stage.sends(Purpose.WATCH)
-    stage.arm(watch, Card("alice", term=4, version=8))
+    stage.arm(watch, CandidateData("alice", term=4, version=8))
     stage.candidacy.watched(m.Watched(m.EventType.DELETED, f"{PARENT}/{LEADER}"), stage.now)
     read, _ = stage.sends(Purpose.RECORD, Purpose.WATCH)
     stage.read(read, by_name(znode), 10)
@@ -509,9 +509,9 @@ def test_a_withdrawal_may_fail(stage: Stage, index: int, code: int, gone: bool) 
 # -- to somebody further back ------------------------------------------------------------------------------------------
 
 
-def test_a_transfer_changes_the_card_that_the_appointed_one_watches(stage: Stage) -> None:
+def test_a_transfer_changes_the_data_that_the_appointed_one_watches(stage: Stage) -> None:
     znode = stage.lead(SECOND, THIRD)
-    stage.candidacy.transfer(Appointee(THIRD, SECOND, Card("bob")), stage.now)
+    stage.candidacy.transfer(Appointee(THIRD, SECOND, CandidateData("bob")), stage.now)
     assert stage.stopped() == "handed over by name"
     stage.end_work()
     (asked,) = stage.sends(Purpose.APPOINT)
@@ -520,7 +520,7 @@ def test_a_transfer_changes_the_card_that_the_appointed_one_watches(stage: Stage
     assert check == m.Check(f"{PARENT}/{THIRD}")
     assert isinstance(wake, m.SetData)
     assert wake.path == f"{PARENT}/{SECOND}"
-    assert decode(wake.data) == Card("bob", appointed=THIRD)
+    assert CandidateData.decode(wake.data) == CandidateData("bob", appointed=THIRD)
     assert delete == m.Delete(f"{PARENT}/{znode}")
     assert isinstance(write, m.SetData)
     assert r.decode(write.data, 4, "/e").holder == THIRD
@@ -536,13 +536,13 @@ def test_who_does_not_lead_transfers_nothing(stage: Stage) -> None:
     assert stage.take() == []
 
 
-def test_who_is_appointed_behind_others_is_told_by_its_predecessors_card(stage: Stage) -> None:
+def test_who_is_appointed_behind_others_is_told_by_its_predecessors_data(stage: Stage) -> None:
     znode = stage.enter(LEADER, "b-n_0000000002")
     (watch,) = stage.sends(Purpose.WATCH)
     stage.arm(watch)
     stage.candidacy.watched(m.Watched(m.EventType.DATA, f"{PARENT}/b-n_0000000002"), stage.now)
     (watch,) = stage.sends(Purpose.WATCH)
-    stage.arm(watch, Card("bob", appointed=znode))
+    stage.arm(watch, CandidateData("bob", appointed=znode))
     (read,) = stage.sends(Purpose.RECORD)
     stage.read(read, by_name(znode), 10, mzxid=61)
     assert stage.candidacy.hold is not None
@@ -568,7 +568,7 @@ def test_who_holds_by_appointment_is_looked_up(stage: Stage) -> None:
 
 def test_who_is_favoured_gets_the_lead_when_the_place_is_given_up(stage: Stage) -> None:
     stage.lead(SECOND, THIRD)
-    stage.candidacy.favour(Appointee(THIRD, SECOND, Card("bob")), stage.now)
+    stage.candidacy.favour(Appointee(THIRD, SECOND, CandidateData("bob")), stage.now)
     assert stage.take() == [], "nothing happens before that"
     stage.candidacy.leave(stage.now)
     assert stage.stopped() == "left"
@@ -582,7 +582,7 @@ def test_who_is_favoured_gets_the_lead_when_the_place_is_given_up(stage: Stage) 
 
 def test_who_was_favoured_and_is_gone_is_not_waited_for(stage: Stage) -> None:
     stage.lead(SECOND, THIRD)
-    stage.candidacy.favour(Appointee(THIRD, SECOND, Card("bob")), stage.now)
+    stage.candidacy.favour(Appointee(THIRD, SECOND, CandidateData("bob")), stage.now)
     stage.candidacy.leave(stage.now)
     stage.take()
     stage.end_work()

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from leader_async.election.rules import record as r
-from leader_async.election.rules.candidate_data import Card
+from leader_async.election.rules.candidate_data import CandidateData
 from leader_async.election.rules.effects import ConfirmNow, Denied, Left, Note, Purpose, Send, StartWork, StopWork
 from leader_async.election.rules.state import HOLD_OFF, Role, Standing
 from leader_async.errors import BadVersion, NoAuth, NodeExists
@@ -190,14 +190,14 @@ def test_a_departure_ahead_is_followed_by_one_watch(stage: Stage) -> None:
 A = "a-n_0000000001"
 
 
-def test_an_early_heir_is_told_by_its_predecessors_card(stage: Stage) -> None:
+def test_an_early_heir_is_told_by_its_predecessors_data(stage: Stage) -> None:
     stage.enter(A)
     (watch,) = stage.sends(Purpose.WATCH)
     stage.arm(watch)
     assert stage.take() == []
     stage.candidacy.watched(m.Watched(m.EventType.DATA, f"{PARENT}/{A}"), stage.now)
     (watch,) = stage.sends(Purpose.WATCH)
-    stage.arm(watch, Card("alice", "http://alice", term=1, version=2))
+    stage.arm(watch, CandidateData("alice", "http://alice", term=1, version=2))
     assert stage.candidacy.seen is not None
     record, _ = stage.candidacy.seen
     assert (record.holder, record.identity, record.address) == (A, "alice", "http://alice")
@@ -207,7 +207,7 @@ def test_an_early_heir_is_told_by_its_predecessors_card(stage: Stage) -> None:
 def test_the_heir_claims_in_the_very_step_in_which_its_predecessor_goes(stage: Stage) -> None:
     znode = stage.enter(A)
     (watch,) = stage.sends(Purpose.WATCH)
-    stage.arm(watch, Card("alice", term=4, version=8, heir=znode))
+    stage.arm(watch, CandidateData("alice", term=4, version=8, heir=znode))
     stage.candidacy.watched(m.Watched(m.EventType.DELETED, f"{PARENT}/{A}"), stage.now)
     (claim,) = stage.sends(Purpose.CLAIM)
     assert isinstance(claim.request, m.Multi)
@@ -226,20 +226,20 @@ OWN = "u0-n_0000000005"
 
 
 @pytest.mark.parametrize(
-    "card",
+    "said",
     [
-        Card("alice"),
-        Card("mallory", term=4, version=7, heir=OWN),
-        Card("alice", term=4, version=8),
-        Card("alice", term=4, version=8, heir="d-n_0000000003"),
-        Card("alice", term=4, version=8, heir="d-n_0000000003", by_name=True),
+        CandidateData("alice"),
+        CandidateData("mallory", term=4, version=7, heir=OWN),
+        CandidateData("alice", term=4, version=8),
+        CandidateData("alice", term=4, version=8, heir="d-n_0000000003"),
+        CandidateData("alice", term=4, version=8, heir="d-n_0000000003", by_name=True),
     ],
 )
-def test_a_blind_claim_needs_a_card_that_names_us_and_holds_an_even_version(stage: Stage, card: Card) -> None:
-    """Whatever a card says, a blind claim rests on an odd version: it can only take what was left."""
+def test_a_blind_claim_needs_data_that_name_us_and_an_even_version(stage: Stage, said: CandidateData) -> None:
+    """Whatever candidate's data say, a blind claim rests on an odd version: it can only take what was left."""
     stage.enter(A)
     (watch,) = stage.sends(Purpose.WATCH)
-    stage.arm(watch, card)
+    stage.arm(watch, said)
     stage.candidacy.watched(m.Watched(m.EventType.DELETED, f"{PARENT}/{A}"), stage.now)
     (read,) = stage.sends(Purpose.RECORD)
     assert read.request == m.GetData(PARENT, watch=True)

@@ -5,9 +5,9 @@ import itertools
 import pytest
 
 from leader_async.election.rules.candidacy import Candidacy
-from leader_async.election.rules.candidate_data import Card
-from leader_async.election.rules.confirm_rounds import CARDS, LARGEST, ConfirmRounds, Round
-from leader_async.election.rules.effects import Hold, Stake
+from leader_async.election.rules.candidate_data import CandidateData
+from leader_async.election.rules.confirm_rounds import LARGEST, PUBLISHED, ConfirmRounds, Round
+from leader_async.election.rules.lease import Hold, Stake
 from leader_async.election.rules.state import Settings
 from leader_async.errors import BadVersion, NoNode
 from leader_async.zookeeper import messages as m
@@ -29,7 +29,7 @@ def heir(name: str) -> Candidacy:
     candidacy = candidate(name)
     candidacy.znode = "me-n_2"
     candidacy.queue.listed(["a-n_1", "me-n_2"], "me-n_2")
-    candidacy.armed, candidacy.before = "a-n_1", Card("alice", term=1, version=2, heir="me-n_2", by_name=True)
+    candidacy.armed, candidacy.before = "a-n_1", CandidateData("alice", term=1, version=2, heir="me-n_2", by_name=True)
     return candidacy
 
 
@@ -106,8 +106,8 @@ def test_more_than_one_frame_holds_are_several_transactions() -> None:
     assert LARGEST * 0.9 < sizes[0] <= LARGEST
 
 
-def test_cards_are_published_a_few_at_a_time() -> None:
-    candidacies = [leader(str(number)) for number in range(CARDS + 50)]
+def test_candidates_data_are_published_a_few_at_a_time() -> None:
+    candidacies = [leader(str(number)) for number in range(PUBLISHED + 50)]
     for candidacy in candidacies:
         candidacy.behind = ()
     keeper = keeping(*candidacies)
@@ -117,7 +117,7 @@ def test_cards_are_published_a_few_at_a_time() -> None:
         published.append(sum(isinstance(part, m.SetData) for part in sent.request.operations))
         done = m.Transacted((m.Checked(),) * len(sent.request.operations))
         keeper.answered(sent, done, now, now)
-    assert published == [CARDS, 50, 0]
+    assert published == [PUBLISHED, 50, 0]
 
 
 def test_a_round_counts_from_when_it_was_sent() -> None:
@@ -140,7 +140,7 @@ def test_an_heir_keeps_its_znode_confirmed_and_leads_by_it_no_sooner() -> None:
     assert not candidacy.is_leader(101.4)
     assert keeper.due() == pytest.approx(101.6)
     keeper.answered(the_round(keeper, 101.6), refusal(0, NoNode.code, 1), 101.6, 101.7)
-    assert keeper.due() is None, "it lists, and is no heir before it has read the card again"
+    assert keeper.due() is None, "it lists, and is no heir before it has read its data again"
 
 
 def test_a_hurried_round_does_not_wait_for_its_period() -> None:

@@ -13,7 +13,7 @@ __all__ = ["zookeeper"]
 SCRIPT = """
 import asyncio, ctypes, os
 from leader_async import clock, connect
-from leader_async.election.rules.effects import Hold
+from leader_async.election.rules.lease import Hold
 from leader_async.election.term import Term
 
 connection = connect("127.0.0.1:1")

@@ -9,9 +9,9 @@ import pytest
 
 from leader_async import Connection, Election, Term, UsageError, clock, connect
 from leader_async.election import repair
-from leader_async.election.rules import candidate_data as card
 from leader_async.election.rules import history
 from leader_async.election.rules import record as r
+from leader_async.election.rules.candidate_data import CandidateData
 from leader_async.errors import NoAuth
 from leader_async.testing import ZooKeeper, zookeeper
 from leader_async.zookeeper import messages as m
@@ -69,7 +69,7 @@ async def test_the_longest_lease_and_the_highest_term_that_are_known(zookeeper: 
         assert await planned(0.5) == (6, 0.5), "what the operator says counts more than what anybody may have written"
         await zk.client.request(m.Create(f"{PARENT}/history", history.encode([history.TermEntry(8)])))
         assert await planned(8.0) == (9, 8.0)
-        own = card.encode(card.Card("a", term=11, version=4, lease=60.0))
+        own = CandidateData("a", term=11, version=4, lease=60.0).encode()
         await zk.client.request(m.Create(f"{PARENT}/a-n_", own, ephemeral=True, sequential=True))
         await zk.client.request(m.Create(f"{PARENT}/b-n_", b"[" * 9999, ephemeral=True, sequential=True))
         assert await planned(8.0) == (12, 60.0)
@@ -104,10 +104,10 @@ async def test_who_says_that_a_lease_is_the_longest_is_told(zookeeper: ZooKeeper
         )
         todo = await repair.plan(zk.client, PARENT, 0.5)
         assert (todo.record.lease, todo.source) == (0.5, "--lease says so")
-        own = card.encode(card.Card("a", lease=60.0))
+        own = CandidateData("a", lease=60.0).encode()
         await zk.client.request(m.Create(f"{PARENT}/a-n_", own, ephemeral=True, sequential=True))
         todo = await repair.plan(zk.client, PARENT, 0.5)
-        assert (todo.record.lease, todo.source) == (60.0, "the card of a (a-n_0000000000) says so")
+        assert (todo.record.lease, todo.source) == (60.0, "the data of candidate a (a-n_0000000000) says so")
 
 
 @pytest.mark.parametrize("writes", [(b"?",), (b"?", b"?")])
@@ -201,7 +201,7 @@ async def test_whoever_led_has_stopped_when_the_next_one_leads(
         running = [asyncio.create_task(old.run(lead))]
         await until(lambda: old.is_leader)
         running += [asyncio.create_task(new.run(lead)), *(asyncio.create_task(note(one)) for one in (old, new))]
-        await until(lambda: new.status().leader == "old")  # so the old one's card is published, which names its lease
+        await until(lambda: new.status().leader == "old")  # so the old one's data are published, which name its lease
         await zk.wait_connected()
         monkeypatch.setattr(near._rounds, "rounds", lambda now: ())  # no confirm tells it of what happens next
         await zk.client.request(m.SetData(PARENT, b"?", -1))

@@ -6,8 +6,8 @@ import pytest
 
 from leader_async.election.rules import record as r
 from leader_async.election.rules.candidacy import Candidacy
-from leader_async.election.rules.effects import Hold
 from leader_async.election.rules.history import Succession, Why
+from leader_async.election.rules.lease import Hold
 from leader_async.election.rules.state import Settings
 from leader_async.election.stats import ENDS, Changeover, ConfirmStats, ElectionStats, free_since
 from leader_async.zookeeper import messages as m

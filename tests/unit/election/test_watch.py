@@ -10,8 +10,7 @@ import pytest
 
 from leader_async import Change, Election, SessionClosed, Term, connect
 from leader_async.election.rules import record as r
-from leader_async.election.rules.candidate_data import Card
-from leader_async.election.rules.candidate_data import encode as encode_card
+from leader_async.election.rules.candidate_data import CandidateData
 from leader_async.testing import ZooKeeper, zookeeper
 from leader_async.zookeeper import messages as m
 
@@ -109,9 +108,9 @@ async def test_each_change_costs_a_follower_one_read(zookeeper: ZooKeeper) -> No
             await seen(changes, lambda change: change.connected)
             for number, name in enumerate(names_there):
                 before = proxy.requests.copy()
-                await ask(m.Create(f"{PARENT}/{name}", encode_card(Card(name[:2])), ephemeral=True))
+                await ask(m.Create(f"{PARENT}/{name}", CandidateData(name[:2]).encode(), ephemeral=True))
                 await seen(changes, lambda change, number=number: len(change.queue) == number + 1)  # type: ignore[misc]
-                assert asked() == (1, 1), "the newcomer's card, and the listing"
+                assert asked() == (1, 1), "the newcomer's data, and the listing"
             for term, name in enumerate(names_there, 1):
                 before = proxy.requests.copy()
                 await ask(r.claim(PARENT, r.Record(term, name, r.State.HELD, LEASE), 2 * term - 2))

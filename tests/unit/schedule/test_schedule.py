@@ -724,7 +724,7 @@ async def ending(work: Callable[[JobRun], Awaitable[object]], cancel: bool = Fal
         from concurrent.futures import ThreadPoolExecutor
         from datetime import datetime
 
-        from leader_async.election.rules.effects import Hold
+        from leader_async.election.rules.lease import Hold
         from leader_async.election.term import Term
 
         run = JobRun("job", datetime.now(UTC), 1, Term(zk, "/x", Hold("n", 2, 1, 1, 60.0, clock.now() + 60)))

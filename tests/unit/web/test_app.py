@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry
 
 from leader_async import Candidate, Connection, Election, RecordError, clock, connect
-from leader_async.election.rules.effects import Hold
+from leader_async.election.rules.lease import Hold
 from leader_async.election.rules.state import Work
 from leader_async.election.term import Term
 from leader_async.web import create_app, metrics, openapi

@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from leader_async import Election, StaleToken, UsageError, clock, connect, fence
-from leader_async.election.rules.effects import Hold
+from leader_async.election.rules.lease import Hold
 from leader_async.web import leader_only, require_token
 
 Client = TestClient[web.Request, web.Application]

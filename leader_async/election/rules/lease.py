@@ -1,0 +1,60 @@
+"""The lease: what a candidate holds, and what it puts at stake in a confirm (the field says: renews).
+
+Rule: who leads is computed from the lease's end whenever somebody asks; nobody stores it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...zookeeper.messages import Operation
+from .history import Succession, TermEntry
+
+
+@dataclass(slots=True, eq=False)
+class Hold:
+    """A version of the record that is ours, and the lease on it.
+
+    Attributes:
+        holder: name of our znode, as the record names it.
+        version: the record's version that we hold.
+        number: the term's number.
+        token: the term's fencing token, see `record`.
+        lease: L of this term, in seconds, as the record tells.
+        until: reading of the clock at which the lease ends.
+        over: why the term is over for good, "" while it is not.
+        forfeited: the record is, or may be, no longer ours to write.
+        how: how we came to it, for the history; None until the record has been read, if we only got notice of it.
+            Nothing is decided by it.
+        untold: the terms, this one the last, that may not be in the history's znode; None until somebody asks.
+    """
+
+    holder: str
+    version: int
+    number: int
+    token: int
+    lease: float
+    until: float = float("-inf")
+    over: str = ""
+    forfeited: bool = False
+    how: Succession | None = None
+    untold: tuple[TermEntry, ...] | None = None
+
+    def leads(self, now: float) -> bool:
+        """Whether this process leads by it: computed when asked, never stored."""
+        return not self.over and now < self.until
+
+
+@dataclass(frozen=True, slots=True)
+class Stake:
+    """What a candidate wants the next confirm to prove; it changes nothing but, at times, the candidate's own data.
+
+    Attributes:
+        operations: the parts of the transaction; the first one is about the own znode.
+        hold: the term whose lease it renews, None for an heir that is not a leader yet.
+        data: what is published with it as the candidate's data, b"" for none.
+    """
+
+    operations: tuple[Operation, ...]
+    hold: Hold | None
+    data: bytes = b""
