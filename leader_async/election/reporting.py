@@ -49,7 +49,7 @@ class Reporter:
         """We stand somewhere else now."""
         fields = self._fields("state", state=state.value)
         if state is State.QUEUED:
-            self._say(logging.INFO, fields, "is in the queue, %d before it", self._own.queue.position)
+            self._say(logging.INFO, fields, "is in the queue, %d before it", self._own.position)
         elif state is State.BLOCKED:
             self._say(logging.INFO, fields, "is first, and waits until the record can be read again")
         elif state is State.WAITING_OUT:

@@ -221,7 +221,7 @@ async def test_a_handover_reads_as_a_story(zookeeper: ZooKeeper, caplog: pytest.
         running.append(asyncio.create_task(b.run(hold)))
         await until(lambda: b.candidacy.named)
         await a.resign()
-        await until(lambda: b.is_leader and a.candidacy.queue.known)
+        await until(lambda: b.is_leader and a.candidacy.position is not None)
         for task in running:
             task.cancel()
         await asyncio.wait(running)

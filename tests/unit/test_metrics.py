@@ -45,7 +45,7 @@ async def replica(zookeeper: ZooKeeper, identity: str) -> AsyncIterator[tuple[Co
     async with connect(zookeeper.address, timeout=1.0) as zk:
         election = zk.election("x", identity=identity, lease=0.6)
         running = asyncio.create_task(election.run(hold))
-        await until(lambda: election.candidacy.queue.known)
+        await until(lambda: election.candidacy.position is not None)
         yield zk, election, Shown(Collector(zk, [election]))
         running.cancel()
         await asyncio.wait([running])

@@ -153,8 +153,8 @@ ATTEMPT = {"slot": 1, "attempt": 1, "token": 5, "identity": "me", "began": 2, "m
 REAL: dict[str, dict[str, Any]] = {
     "record": json.loads(record.encode(record.Record(4, "a-n_1", record.State.HELD, 3.0, "me", "", ("b-n_2",), "x", 7)))
     | {"past": [ROW]},
-    "card": {"identity": "me", "address": "", "started_at": 1.5, "term": 2, "version": 4, "token": 9, "lease": 3.0,
-             "heir": "b-n_2", "by_name": True, "appointed": ""},
+    "candidate": {"identity": "me", "address": "", "started_at": 1.5, "term": 2, "version": 4, "token": 9,
+                  "lease": 3.0, "heir": "b-n_2", "by_name": True, "appointed": ""},
     "ledger": {"spec": "every 1 s", "slot": 1, "open": {**ATTEMPT, "again_at": 7},
                "past": [{**ATTEMPT, "ended": 3, "outcome": "failed", "error": "x"}]},
     "row": ROW,

@@ -131,6 +131,16 @@ class Candidacy(Holding):
         return not (self.wanted or self.departing or self.pending)
 
     @property
+    def position(self) -> int | None:
+        """How many may stand before us; None while that is not known."""
+        return self.queue.position if self.queue.known else None
+
+    @property
+    def predecessor(self) -> str | None:
+        """Name of the znode right before ours; None if there is none, or it is not known."""
+        return self.queue.predecessor
+
+    @property
     def working(self) -> bool:
         """Work was started and has not ended."""
         return self.work is not Work.NONE
