@@ -44,13 +44,6 @@ def _file(name: str, kind: str, vary: str = "") -> answers.Constant:
     return answers.Constant(body, f"{kind}; charset=utf-8", {**HEADERS, "Vary": vary} if vary else HEADERS)
 
 
-def attach(app: web.Application) -> None:
-    """Give an application the page and its files."""
-    app.router.add_get("/", page)
-    for name, kind in ASSETS.items():
-        app.router.add_get(f"/assets/{name}", _asset(name, kind))
-
-
 async def page(request: web.Request) -> web.Response:
     """The page, or the text."""
     if prefers_html(",".join(request.headers.getall("Accept", ()))):
@@ -65,8 +58,10 @@ async def page(request: web.Request) -> web.Response:
     return web.Response(text=text, headers={**answers.HEADERS, "Vary": "Accept"})
 
 
-def _asset(name: str, kind: str) -> Handler:
-    async def asset(request: web.Request) -> web.Response:
+def asset(name: str, kind: str) -> Handler:
+    """What answers a file of the page."""
+
+    async def answer(request: web.Request) -> web.Response:
         return _file(name, kind)()
 
-    return asset
+    return answer

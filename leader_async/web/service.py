@@ -16,6 +16,7 @@ from ..election.election import Election
 from ..errors import LeaderAsyncError, LedgerError, RecordError
 from ..schedule import Schedule
 from . import answers
+from .leading import Handler
 from .turns import Full, Limiter
 
 log = logging.getLogger("leader_async.web")
@@ -70,25 +71,29 @@ async def read(
     return answers.error(404, f"there is no such {what}") if found is None else answers.as_json(show(found))
 
 
-def forbidden(request: web.Request, doing: str) -> web.Response | None:
-    """The refusal of a request that has not the replica's token; None if it has.
+def with_token(handler: Handler) -> Handler:
+    """The same handler, for requests that have the replica's token.
 
     403 if no token would do, 401 if another one would (RFC 6750): a client can tell whether to ask its owner for it.
     """
-    token = request.app[SERVICE].resign_token
-    if token is None:
-        return answers.error(403, f"{doing} over HTTP is off: no token is configured on this replica")
-    if "Authorization" not in request.headers:
-        text = "this needs the header 'Authorization: Bearer <token>' with the replica's token"
-        return answers.error(401, text, {"WWW-Authenticate": CHALLENGE})
-    if not _has_token(request, token):
-        text = "the header 'Authorization' is not 'Bearer <token>' with this replica's token"
-        return answers.error(401, text, {"WWW-Authenticate": f'{CHALLENGE}, error="invalid_token"'})
-    return None
+
+    async def guarded(request: web.Request) -> web.StreamResponse:
+        token, given = request.app[SERVICE].resign_token, request.headers.get("Authorization")
+        if token is None:
+            return answers.error(403, f"{request.method} {request.path} is off: this replica was given no token")
+        if given is None:
+            text = "this needs the header 'Authorization: Bearer <token>' with the replica's token"
+            return answers.error(401, text, {"WWW-Authenticate": CHALLENGE})
+        if not _is_bearer(given, token):
+            text = "the header 'Authorization' is not 'Bearer <token>' with this replica's token"
+            return answers.error(401, text, {"WWW-Authenticate": f'{CHALLENGE}, error="invalid_token"'})
+        return await handler(request)
+
+    return guarded
 
 
-def _has_token(request: web.Request, token: str) -> bool:
-    kind, _, given = request.headers.get("Authorization", "").partition(" ")
+def _is_bearer(header: str, token: str) -> bool:
+    kind, _, given = header.partition(" ")
     # Compared as bytes and in constant time: the answer's delay tells nothing of the token.
     # Bytes that are not text arrive as surrogates.
     bearer = given.strip().encode(errors="surrogateescape")

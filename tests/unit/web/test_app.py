@@ -18,6 +18,8 @@ from leader_async.election.rules.state import Work
 from leader_async.election.term import Term
 from leader_async.web import create_app, metrics, openapi
 from leader_async.web.app import BODY_LIMIT
+from leader_async.web.route import Cost
+from leader_async.web.routes import ROUTES
 from leader_async.web.service import SERVICE
 from leader_async.web.turns import ASKED, WAITING
 
@@ -265,7 +267,7 @@ async def test_resigning_tells_what_happened(
 async def test_a_resignation_that_zookeeper_does_not_hear(
     client: Client, connection: Connection, election: Election, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("leader_async.web.app.RESIGN_LIMIT", 0.01)
+    monkeypatch.setattr("leader_async.web.handlers.RESIGN_LIMIT", 0.01)
     monkeypatch.setattr(type(connection.client), "connected", True)
     election._term = Term(connection, "/ELECTION/x", lead(election))
     election.candidacy.wanted, election.candidacy.znode = True, "u-n_0000000001"
@@ -364,7 +366,9 @@ async def test_zookeeper_is_asked_for_a_few_at_a_time(client: Client, election: 
 
     asking = [asyncio.create_task(ask()) for _ in range(ASKED + WAITING)]
     await asyncio.sleep(0)
-    for path in ("/candidates", "/history", "/jobs", "/jobs/nightly"):
+    paths = [route.path.replace("{name}", "nightly") for route in ROUTES if route.cost is Cost.READ]
+    assert paths == ["/candidates", "/history", "/jobs", "/jobs/nightly"]
+    for path in paths:
         answer = await client.get(path)
         assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
         assert (await answer.json())["error"] == "too many ask for this at the moment"
