@@ -19,99 +19,14 @@ costs does not depend on how many slots were missed: with `missed="all"` each cl
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
-from ..errors import SlotTaken, UsageError
+from ..errors import SlotTaken
+from .job_options import ATTEMPTS, Rules
 from .ledger import Ledger, Open, Outcome, ahead, reset
-from .triggers import Trigger
 
-Missed: TypeAlias = Literal["latest", "all", "skip"]
-Unfinished: TypeAlias = Literal["leave", "rerun"]
-Overlap: TypeAlias = Literal["skip", "queue"]
-
-SKIP_WINDOW = 5.0
-"""Seconds that a slot may be late with `missed="skip"`: a handover does not miss it, an outage does."""
-ATTEMPTS = 10
-"""Attempts at one slot whose leaders may die over it: work that kills its process must not kill them all for ever."""
 LONGEST_BACKOFF = 3_600_000
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How a job is to be run; durations in seconds.
-
-    Attributes:
-        name: the job's name.
-        trigger: when it is due.
-        missed: which slots are made up for that were due while nobody led.
-        window: how late a slot may be; None for any.
-        unfinished: whether an attempt that nobody finished is made again.
-        overlap: whether slots that come due during a run are passed over, or run afterwards.
-        jitter: by how much a slot is put off at most; by the same for whoever leads.
-        timeout: how long an attempt may take; None for any.
-        retries: how often an attempt that failed is made again.
-        backoff: the pause before that, doubled each time.
-
-    Raises:
-        UsageError: a value cannot be used.
-    """
-
-    name: str
-    trigger: Trigger
-    missed: Missed = "latest"
-    window: float | None = None
-    unfinished: Unfinished = "leave"
-    overlap: Overlap = "skip"
-    jitter: float = 0.0
-    timeout: float | None = None
-    retries: int = 0
-    backoff: float = 1.0
-
-    def __post_init__(self) -> None:
-        for what, value, known in (
-            ("missed", self.missed, ("latest", "all", "skip")),
-            ("unfinished", self.unfinished, ("leave", "rerun")),
-            ("overlap", self.overlap, ("skip", "queue")),
-        ):
-            if value not in known:
-                raise UsageError(f"job {self.name!r}: {what}={value!r} is none of {', '.join(known)}")
-        if self.missed == "all" and self.overlap == "skip":
-            raise UsageError(
-                f"job {self.name!r}: missed='all' runs every slot and overlap='skip' does not; give overlap='queue'"
-            )
-        for what, seconds in (("window", self.window), ("timeout", self.timeout)):
-            if seconds is not None and not seconds > 0:
-                raise UsageError(f"job {self.name!r}: {what}={seconds!r} is not more than 0 seconds")
-        for what, seconds in (("jitter", self.jitter), ("backoff", self.backoff)):
-            if not 0 <= seconds <= 86400:
-                raise UsageError(f"job {self.name!r}: {what}={seconds!r} is not from 0 seconds to a day")
-        if not 0 <= self.retries < ATTEMPTS:
-            raise UsageError(f"job {self.name!r}: retries={self.retries!r} is not from 0 to {ATTEMPTS - 1}")
-
-    def due(self, slot: int) -> int:
-        """When that slot is to be run."""
-        if not self.jitter:
-            return slot
-        draw = hashlib.blake2b(f"{self.name} {slot}".encode(), digest_size=6).digest()
-        return slot + int.from_bytes(draw) * self.longest // 2**48
-
-    @property
-    def lateness(self) -> int | None:
-        """Milliseconds after it is due that a slot may be run; None for any."""
-        window = SKIP_WINDOW if self.missed == "skip" and self.window is None else self.window
-        return None if window is None else round(window * 1000)
-
-    @property
-    def longest(self) -> int:
-        """Milliseconds that a slot is put off at most."""
-        return round(self.jitter * 1000)
-
-    def following(self, slot: int) -> int | None:
-        """The slot after that one; None if there is none, or if the trigger goes back, which would never end."""
-        following = self.trigger.next(slot)
-        return following if following is not None and following > slot else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +145,7 @@ def ended(rules: Rules, ledger: Ledger, now: int, error: str | None) -> Ledger:
     if error is not None and was.attempt <= rules.retries:
         pause = min(round(rules.backoff * 1000) * 2 ** (was.attempt - 1), LONGEST_BACKOFF)
         return replace(after, open=replace(was, again_at=now + pause))
-    if rules.overlap == "skip":
+    if not rules.queues:
         return replace(after, slot=_come_due(rules, after.slot, now))
     return after
 

@@ -41,7 +41,8 @@ from ..errors import (
 )
 from ..zookeeper import messages as m
 from .clocks import Clocks
-from .decisions import Rewrite, Rules, Start, Wait, claimed, decide, due, ended, first
+from .decisions import Rewrite, Start, Wait, claimed, decide, due, ended, first
+from .job_options import Rules
 from .ledger import Ledger, Open, decode, encode
 from .run import JobRun, JobWork, attempt
 from .stats import JobStats

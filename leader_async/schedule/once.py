@@ -23,8 +23,8 @@ from ..election.term import Term
 from ..errors import AuthFailed, NoAuth, NoNode, ZooKeeperError
 from ..zookeeper import messages as m
 from .clocks import Clocks
-from .decisions import Rules, Unfinished
 from .job import Job
+from .job_options import Rules, Unfinished
 from .ledger import Ledger, decode
 from .run import JobRun
 from .slots import Once, SlotStatus, fate, opened

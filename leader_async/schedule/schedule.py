@@ -14,7 +14,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import TypeVar, Unpack
 from weakref import WeakKeyDictionary, WeakSet
 from zoneinfo import ZoneInfo
 
@@ -26,8 +26,8 @@ from ..waking import Pulse
 from ..zookeeper import hosts
 from ..zookeeper import messages as m
 from .clocks import Clocks
-from .decisions import Missed, Overlap, Rules, Unfinished
 from .job import Job
+from .job_options import JobOptions, Rules
 from .ledger import UNKNOWN, Ledger, decode, encode, reset
 from .run import JobWork
 from .status import JobStatus, ledger_of, read_job, read_jobs, view
@@ -77,14 +77,7 @@ class Schedule:
         *,
         tz: str | ZoneInfo = "UTC",
         name: str | None = None,
-        missed: Missed = "latest",
-        window: float | None = None,
-        unfinished: Unfinished = "leave",
-        overlap: Overlap | None = None,
-        jitter: float = 0.0,
-        timeout: float | None = None,
-        retries: int = 0,
-        backoff: float = 1.0,
+        **options: Unpack[JobOptions],
     ) -> Callable[[W], W]:
         """Run the decorated function at the instants of a cron expression.
 
@@ -93,64 +86,38 @@ class Schedule:
 
         Args:
             expression: five fields as cron has them, or six with seconds first.
-            tz: the time zone that it is meant in, or its name. When its clock is changed, a fixed time is due once: the
+            tz: the time zone of the expression, or its name. When its clock is changed, a fixed time is due once: the
                 first of two, and one that is left out right after the gap. Expressions whose minute or hour begins with
-                `*`, or that have seconds, go with the clock.
+                `*`, or that have seconds, follow the clock.
             name: the job's name in the ledger, the function's if None. A job of another name is another job.
-            missed: what to do about slots that were due while nobody led: run the `latest` of them, or `all` of them
-                one after another, or `skip` them (but for one that is less than 5 s late, or than `window`).
-            window: how many seconds late a slot may be run; None for any.
-            unfinished: what to do about an attempt whose leader died or lost the lead: `leave` it, so that a slot is
-                run at most once, or `rerun` it, so that it is run at least once (but 10 times at most).
-            overlap: what to do about slots that come due before the last run has ended: `skip` them, or `queue` them;
-                `skip` if None, with missed="all" `queue`.
-            jitter: put each slot off by 0 to so many seconds; the same number for whoever leads.
-            timeout: seconds that an attempt may take; then it is cancelled, and has failed. None for any.
-            retries: how often an attempt that failed is made again.
-            backoff: seconds before that; doubled each time, an hour at most.
+            **options: what to do with slots that were missed, with failures and with overlaps: the attributes of
+                `leader_async.schedule.JobOptions`, which says what each means.
 
         Raises:
             UsageError: an argument or the function cannot be used, or there is a job of that name.
         """
         _refuse_bare("cron", expression)
-        trigger = Cron(expression, tz)
-        return self._adder(
-            trigger, name, missed, window, unfinished, overlap, jitter, timeout, retries, backoff
-        )  # fmt: skip
+        return self._adder(Cron(expression, tz), name, options)
 
-    def every(
-        self,
-        seconds: float,
-        *,
-        name: str | None = None,
-        missed: Missed = "latest",
-        window: float | None = None,
-        unfinished: Unfinished = "leave",
-        overlap: Overlap | None = None,
-        jitter: float = 0.0,
-        timeout: float | None = None,
-        retries: int = 0,
-        backoff: float = 1.0,
-    ) -> Callable[[W], W]:
-        """Run the decorated function every so many seconds, counted from the epoch; the rest is as in `cron`.
+    def every(self, seconds: float, *, name: str | None = None, **options: Unpack[JobOptions]) -> Callable[[W], W]:
+        """Run the decorated function every so many seconds, counted from the epoch.
 
         Args:
             seconds: from slot to slot; 0.1 at least.
-            name, missed, window, unfinished, overlap, jitter, timeout, retries, backoff: see `cron`.
+            name: as in `cron`.
+            **options: as in `cron`.
 
         Raises:
             UsageError: an argument or the function cannot be used, or there is a job of that name.
         """
         _refuse_bare("every", seconds)
-        trigger = Every(seconds)
-        return self._adder(
-            trigger, name, missed, window, unfinished, overlap, jitter, timeout, retries, backoff
-        )  # fmt: skip
+        return self._adder(Every(seconds), name, options)
 
-    def _adder(
-        self, trigger: Trigger, name: str | None, missed: Missed, window: float | None, unfinished: Unfinished,
-        overlap: Overlap | None, jitter: float, timeout: float | None, retries: int, backoff: float,
-    ) -> Callable[[W], W]:  # fmt: skip
+    def _adder(self, trigger: Trigger, name: str | None, options: JobOptions) -> Callable[[W], W]:
+        if unknown := options.keys() - JobOptions.__annotations__.keys():
+            known = ", ".join(JobOptions.__annotations__)
+            raise TypeError(f"a job has no option {', '.join(sorted(unknown))}; its options are {known}")
+
         def add(work: W) -> W:
             check(work, "a job", "run")
             called = name or getattr(work, "__name__", "")
@@ -159,9 +126,7 @@ class Schedule:
             hosts.check_path(f"/{called}")
             if any(called in schedule.names for schedule in _schedules[self.election]):
                 raise UsageError(f"{self.election.name} has a job {called!r} already; give this one another name=")
-            queued = overlap or ("queue" if missed == "all" else "skip")
-            rules = Rules(called, trigger, missed, window, unfinished, queued, jitter, timeout, retries, backoff)
-            self._jobs[called] = Job(self.election, self._clocks, rules, work)
+            self._jobs[called] = Job(self.election, self._clocks, Rules(called, trigger, **options), work)
             self._added.fire()
             return work
 

@@ -1,6 +1,6 @@
-"""Which slot a process was started for (`leader-async run --every`, `--cron`, `--slot`), and what became of it. Pure.
+"""Which slot a process was started for (`leader-async run --every`, `--cron`, `--slot`), and what became of it.
 
-Instants are whole milliseconds since the epoch. Rules:
+Pure, as `triggers` are. Instants are whole milliseconds since the epoch. Rules:
 
 - The slot is the last one that is due, or one that is due within `EARLY`: of processes that are started at one time on
   several hosts some come a little too soon. It is decided once, so that it does not matter how long a process waits.
@@ -15,7 +15,7 @@ from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
 from ..errors import UsageError
-from .decisions import Rules
+from .job_options import Rules
 from .ledger import Ledger, Outcome
 from .triggers import Trigger
 

@@ -1,4 +1,7 @@
-"""Triggers: at which instants a job is due. Pure; instants are whole milliseconds since the epoch.
+"""Triggers: at which instants a job is due. Pure: time is an argument, and the time zone database is data.
+
+Instants are whole milliseconds since the epoch. What a zone's clock shows comes from `zoneinfo`, which reads a zone's
+file when it is first named, and never asks what time it is: replicas with one version of that database agree.
 
 Rules:
 - A trigger depends on nothing but its specification: whoever asks, whenever, finds the same slots. `next` and `latest`

@@ -1,4 +1,4 @@
-"""What the wall clocks of a time zone show, and when.
+"""What the wall clocks of a time zone show, and when. Pure: the zone is an argument, its database is data.
 
 Instants are seconds since the epoch. A *reading* is what a wall clock shows, in seconds since it would have shown
 1970-01-01 00:00:00: the instant and the zone's offset at it, added up. A clock that is put back shows some readings

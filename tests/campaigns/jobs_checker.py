@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from leader_async.schedule.clocks import TRUSTED
-from leader_async.schedule.decisions import ATTEMPTS
+from leader_async.schedule.job_options import ATTEMPTS
 
 from .jobs_history import AHEAD, Attempt, Job, JobsHistory, Run
 

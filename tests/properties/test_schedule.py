@@ -18,7 +18,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from leader_async.schedule.decisions import ATTEMPTS, Rewrite, Rules, Start, Wait, claimed, decide, ended, first
+from leader_async.schedule.decisions import Rewrite, Start, Wait, claimed, decide, ended, first
+from leader_async.schedule.job_options import ATTEMPTS, Rules
 from leader_async.schedule.ledger import Ledger, decode, encode
 from leader_async.schedule.triggers import Cron, Every, Trigger
 

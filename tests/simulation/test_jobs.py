@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from leader_async.schedule import job
-from leader_async.schedule.decisions import Rewrite, Rules, Start, Step, claimed, decide
+from leader_async.schedule.decisions import Rewrite, Start, Step, claimed, decide
+from leader_async.schedule.job_options import Rules
 from leader_async.schedule.ledger import Ledger, Outcome, encode
 from leader_async.schedule.triggers import Cron
 from leader_async.zookeeper import messages as m

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -11,10 +13,8 @@ import pytest
 from leader_async import LedgerError, UsageError
 from leader_async.errors import SlotTaken
 from leader_async.schedule.decisions import (
-    ATTEMPTS,
     LONGEST_BACKOFF,
     Rewrite,
-    Rules,
     Start,
     Wait,
     claimed,
@@ -23,6 +23,7 @@ from leader_async.schedule.decisions import (
     ended,
     first,
 )
+from leader_async.schedule.job_options import ATTEMPTS, JobOptions, Rules
 from leader_async.schedule.ledger import AHEAD, ERROR_LENGTH, KEPT, Ledger, Open, Outcome, ahead, decode, encode, reset
 from leader_async.schedule.triggers import Every
 
@@ -357,7 +358,7 @@ def test_a_strangers_ledger_is_refused(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"missed": "some"}, "missed='some' is none of latest, all, skip"),
+        ({"missed": "some"}, "missed='some' cannot be used; give one of 'latest', 'all', 'skip'"),
         ({"unfinished": "x"}, "unfinished"),
         ({"overlap": "x"}, "overlap"),
         ({"missed": "all", "overlap": "skip"}, "overlap='queue'"),
@@ -372,6 +373,16 @@ def test_a_strangers_ledger_is_refused(data: bytes) -> None:
 def test_rules_that_cannot_be_used(given: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         rules(**given)
+
+
+def test_an_option_is_the_same_for_who_gives_it_and_for_who_goes_by_it() -> None:
+    """Types, defaults and docstring stand in one file; this holds them together."""
+    fields = dict(list(inspect.signature(Rules).parameters.items())[2:])
+    assert {name: field.annotation for name, field in fields.items()} == {
+        name: written.__forward_arg__ for name, written in JobOptions.__annotations__.items()
+    }
+    explained = re.findall(r"^ {4}(\w+): .*?Default: (\S+)\.$", inspect.getdoc(JobOptions) or "", re.S | re.M)
+    assert explained == [(name, repr(field.default)) for name, field in fields.items()]
 
 
 def test_what_had_failed_is_recorded_once() -> None:

@@ -606,6 +606,11 @@ async def test_wrong_use_is_told(zookeeper: ZooKeeper) -> None:
         for work, match in wrong:
             with pytest.raises(UsageError, match=match):
                 jobs.every(1, name="other")(work)
+        unknown: Any = {"retry": 3, "jitters": 1}
+        with pytest.raises(TypeError, match="no option jitters, retry; its options are missed, window, unfinished, "):
+            jobs.every(1, **unknown)
+        with pytest.raises(UsageError, match="job 'wrong': retries=-1 cannot be used; give 0 to 9"):
+            jobs.cron("0 3 * * *", name="wrong", retries=-1)(nightly)
         with pytest.raises(UsageError, match="there are: nightly"):
             await jobs.run_now("other")
         with pytest.raises(UsageError, match="does not lead"):

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from leader_async import UsageError
-from leader_async.schedule.decisions import Rules, Start, Unfinished, Wait, claimed, decide, ended
+from leader_async.schedule.decisions import Start, Wait, claimed, decide, ended
+from leader_async.schedule.job_options import Rules, Unfinished
 from leader_async.schedule.ledger import Ledger, Outcome
 from leader_async.schedule.slots import EARLY, Once, begun, due, fate, given, opened
 from leader_async.schedule.triggers import Cron, Every
