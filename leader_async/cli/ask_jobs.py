@@ -17,9 +17,10 @@ async def _all(target: Target) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = await page(target, "/jobs")
         return found
     from ..schedule.status import read_jobs
+    from ..zookeeper.reader import Reader
 
     async with asking.election_of(target) as (zk, election):
-        return [asdict(job) for job in await in_time(target, read_jobs(zk.client, election.parent))]
+        return [asdict(job) for job in await in_time(target, read_jobs(Reader(zk.client), election.parent))]
 
 
 async def _one(target: Target, name: str) -> dict[str, Any]:

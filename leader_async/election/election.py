@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, TypeVar
 from .. import clock
 from ..callables import check_async
 from ..errors import SessionClosed, UsageError, ZooKeeperError
-from ..waking import Alarm
+from ..waking import Alarm, Pulse
 from ..zookeeper import messages as m
 from .history_writer import why_no_confirm
 from .observer import Observer
@@ -66,6 +66,7 @@ class Election(Observer):
         self._history = history
         self.reporter = Reporter(self.name, self.candidacy)
         self._alarm = Alarm(self._tick)
+        self._news = Pulse()  # something that a coroutine here waits for may have come
         self._job: Job | None = None
         self._working: Job | None = None  # whose work was started, and has not ended
         self._told_to_stop = False  # that work was
@@ -345,12 +346,13 @@ class Election(Observer):
                 self._feed(self.candidacy.expired)
                 if (refused := self._client.refused) is not None and self._job is not None:
                     self._job.fail(refused)
-        self._followers_told(event)
+        self._news.fire()
+        self._changes.fire()
 
     def watch_event(self, event: m.Watched) -> None:
         """See `client.Listener`."""
         self._feed(lambda now: self.candidacy.watched(event, now), at_once=True)
-        self._followers_told(event)
+        self._changes.fire()
 
     def carry_out(self) -> None:
         """Do what the candidacy wants done. The one place that starts and stops work."""

@@ -1,10 +1,10 @@
 """Following: what `Election.watch` knows of an election, and how it is kept up to date.
 
 Rules:
-1. The record has a data watch and the queue a children watch. An event costs one read of what it was about, behind
-   which the next event counts; a candidate's data are read once for each znode, since who a candidate is never changes.
-2. A connection's watches end with it: on the next one both are read again. Of what happened in between, and of what
-   happens while the follower is busy, only the outcome is seen: the latest state, never a backlog.
+1. Record and queue are mirrored (`zookeeper.mirror`), so an event costs one read of what it was about. A
+   candidate's data are read once for each znode, since who a candidate is never changes.
+2. Of what happens while the follower is busy, or not connected, only the outcome is seen: the latest state, never a
+   backlog.
 
 Every follower of an election is woken by each of its changes, so hundreds of them are a herd; candidates that do not
 follow are not, and cost nothing more than before.
@@ -15,9 +15,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from ..errors import NoNode, RecordError
-from ..zookeeper import messages as m
+from ..errors import RecordError
 from ..zookeeper.client import Client
+from ..zookeeper.mirror import Mirror
 from .queries import Read, in_queue, read_candidate_data
 from .rules import queue as q
 from .rules import record as r
@@ -28,31 +28,23 @@ class Following:
     """One follower's knowledge.
 
     Args:
-        client: through whom to read.
+        client: through whom to read candidates' data.
         parent: path of the election's znode.
+        mirror: through which to read that znode.
     """
 
-    def __init__(self, client: Client, parent: str) -> None:
-        self._client, self._parent = client, parent
-        self._record_due = self._queue_due = True
+    def __init__(self, client: Client, parent: str, mirror: Mirror) -> None:
+        self._client, self._parent, self._mirror = client, parent, mirror
         self._record, self._token, self._problem = r.Record(), 0, ""
         self._names: list[str] = []
         self._data: dict[str, Read] = {}
         self._last: Change | None = None
 
-    def told(self, event: m.SessionEvent | m.Watched) -> None:
-        """Something has happened: to the session, or below the election's znode or to it."""
-        if not isinstance(event, m.Watched):
-            self._record_due = self._queue_due = True  # the watches of a connection end with it
-        elif event.path == self._parent:
-            self._record_due |= event.change is not m.EventType.CHILDREN
-            self._queue_due |= event.change is not m.EventType.DATA
-
     async def look(self) -> None:
         """Read again what has changed.
 
         Raises:
-            ZooKeeperError: ZooKeeper cannot be asked; what was not read stays due.
+            ZooKeeperError: ZooKeeper cannot be asked; what was not read is read the next time.
         """
         await asyncio.gather(self._look_at_record(), self._look_at_queue())
         new = [name for name in self._names if name not in self._data]
@@ -60,43 +52,18 @@ class Following:
         self._data |= {name: read for name, read in zip(new, found, strict=True) if read is not None}
 
     async def _look_at_record(self) -> None:
-        if not self._record_due:
-            return
-        self._record_due = False  # an event from here on is a new one
-        try:
-            data = await self._client.request(m.GetData(self._parent, watch=True))
-            assert isinstance(data, m.Data)
-            self._record = r.decode(data.data, data.stat.version, self._parent)
-            self._token, self._problem = r.token_of(self._record, data.stat.mzxid), ""
-        except RecordError as error:  # until it is put right, of which the watch tells
-            self._record, self._token, self._problem = r.Record(), 0, str(error)
-        except NoNode:
-            self._record, self._token, self._problem, self._names = r.Record(), 0, "", []
+        found = await self._mirror.data(self._parent)
+        self._record, self._token, self._problem = r.Record(), 0, ""
+        if found is not None:
             try:
-                await self._client.request(m.Exists(self._parent, watch=True))
-            except NoNode:
-                return
-            self._record_due = self._queue_due = True  # it was created in between
-            await self._look_at_record()
-        except BaseException:
-            self._record_due = True
-            raise
+                self._record = r.decode(found.data, found.stat.version, self._parent)
+                self._token = r.token_of(self._record, found.stat.mzxid)
+            except RecordError as error:  # until somebody puts it right, which is a change
+                self._problem = str(error)
 
     async def _look_at_queue(self) -> None:
-        if not self._queue_due:
-            return
-        self._queue_due = False
-        try:
-            children = await self._client.request(m.GetChildren(self._parent, watch=True))
-        except NoNode:
-            self._names = []
-        except BaseException:
-            self._queue_due = True
-            raise
-        else:
-            assert isinstance(children, m.Children)
-            self._names = q.in_order(children.names)
-            self._data = {name: read for name, read in self._data.items() if name in self._names}
+        self._names = q.in_order(await self._mirror.children(self._parent) or ())
+        self._data = {name: read for name, read in self._data.items() if name in self._names}
 
     def change(self, status: Status, connected: bool) -> Change | None:
         """What has changed since the last call, None if nothing has.

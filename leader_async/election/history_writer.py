@@ -27,6 +27,7 @@ from ..errors import BadVersion, ConnectionLost, NodeExists, NoNode, NotConnecte
 from ..waking import Pulse
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
+from ..zookeeper.reader import Reader
 from .queries import read_history
 from .rules import history
 from .rules import record as r
@@ -210,7 +211,7 @@ async def write(client: Client, candidacy: Candidacy, new: list[TermEntry]) -> b
     """
     path = f"{candidacy.settings.parent}/{history.NAME}"
     for _ in range(AT_ONCE):
-        known, version = await read_history(client, candidacy.settings.parent)
+        known, version = await read_history(Reader(client), candidacy.settings.parent)
         entries = history.merged(known, new)
         if entries == history.merged(known, ()):
             return True

@@ -9,10 +9,11 @@ from contextlib import suppress
 
 from ..errors import ConnectionLost, NotConnected
 from ..waking import Pulse
-from ..zookeeper import messages as m
 from ..zookeeper.client import Client
+from ..zookeeper.mirror import Mirror
+from ..zookeeper.reader import Reader
 from .following import Following
-from .queries import read_queue, read_terms, watch_record
+from .queries import read_queue, read_terms
 from .rules.history import TermEntry
 from .status import Candidate, Change, Status
 
@@ -27,9 +28,7 @@ class Observer(ABC):
 
     def __init__(self, client: Client, parent: str) -> None:
         self._client, self._parent = client, parent
-        self._news = Pulse()
         self._changes = Pulse()  # whatever `watch` looks at may have changed
-        self._followings: set[Following] = set()
 
     @property
     def client(self) -> Client:
@@ -82,18 +81,20 @@ class Observer(ABC):
             SessionClosed: the connection was closed.
             ServerError: ZooKeeper refuses to tell.
         """
+        news = Pulse()
         async with asyncio.timeout(timeout):
-            while True:
-                await self._client.wait_connected()
-                news = self._news.next()
-                try:
-                    await watch_record(self._client, self._parent)
-                    holder, _, _ = await read_queue(self._client, self._parent, all_candidates=False)
-                    if holder and holder[0].is_leader:
-                        return holder[0]
-                    await asyncio.shield(news)
-                except (NotConnected, ConnectionLost):
-                    await asyncio.sleep(0)  # the client dials; wait for that
+            with Mirror(self._client, self._parent, changed=news) as mirror:
+                while True:
+                    await self._client.wait_connected()
+                    changed = news.next()
+                    try:
+                        await mirror.data(self._parent)
+                        holder, _, _ = await read_queue(self._client, self._parent, all_candidates=False)
+                        if holder and holder[0].is_leader:
+                            return holder[0]
+                        await asyncio.shield(changed)
+                    except (NotConnected, ConnectionLost):
+                        await asyncio.sleep(0)  # the client dials; wait for that
 
     async def history(self) -> list[TermEntry]:
         """The latest terms, oldest first, read from ZooKeeper: who led, and why that ended. At most 100.
@@ -103,7 +104,7 @@ class Observer(ABC):
         Raises:
             ZooKeeperError: ZooKeeper cannot be asked.
         """
-        return await read_terms(self._client, self._parent)
+        return await read_terms(Reader(self._client), self._parent)
 
     async def watch(self) -> AsyncGenerator[Change, None]:
         """Follow this election: gives its state at first, and then whenever leader, queue or own state have changed.
@@ -122,9 +123,8 @@ class Observer(ABC):
             SessionClosed: the connection was closed.
             ServerError: ZooKeeper refuses to tell.
         """
-        following = Following(self._client, self._parent)
-        self._followings.add(following)
-        try:
+        with Mirror(self._client, self._parent, changed=self._changes) as mirror:
+            following = Following(self._client, self._parent, mirror)
             while True:
                 self._client.check_open()
                 news = self._changes.next()
@@ -135,16 +135,7 @@ class Observer(ABC):
                 if change is not None:
                     yield change
                 await asyncio.shield(news)
-        finally:
-            self._followings.discard(following)
 
     @abstractmethod
     def status(self) -> Status:
         """What this process knows of itself."""
-
-    def _followers_told(self, event: m.SessionEvent | m.Watched) -> None:
-        """Something has happened; whoever waits for it looks."""
-        for following in self._followings:
-            following.told(event)
-        self._news.fire()
-        self._changes.fire()

@@ -11,14 +11,14 @@ It does not promise that the holder it names leads: only that process knows whet
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from ..errors import NoNode, RecordError, UsageError
+from ..errors import RecordError, UsageError
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
+from ..zookeeper.reader import Reader
 from .rules import history
 from .rules import queue as q
 from .rules import record as r
@@ -63,19 +63,17 @@ async def read_queue(client: Client, parent: str, *, all_candidates: bool = True
     Raises:
         ZooKeeperError: ZooKeeper cannot be asked.
     """
-    try:
-        children, data = await asyncio.gather(client.request(m.GetChildren(parent)), client.request(m.GetData(parent)))
-    except NoNode:
+    reader = Reader(client)
+    children, data = await asyncio.gather(reader.children(parent), reader.data(parent))
+    if children is None or data is None:
         return Queue([], None, None)
-    assert isinstance(children, m.Children)
-    assert isinstance(data, m.Data)
     record, problem = r.Record(), None
     try:
         record = r.decode(data.data, data.stat.version, parent)
     except RecordError as error:
         problem = error
     holder = record.holder if record.state is r.State.HELD else None
-    names = q.in_order(children.names)
+    names = q.in_order(children)
     wanted = [name for name in names if all_candidates or name == holder]
     found = await asyncio.gather(*(read_candidate_data(client, parent, name) for name in wanted))
     known = {name: read for name, read in zip(wanted, found, strict=True) if read is not None}
@@ -112,14 +110,12 @@ def in_queue(names: list[str], known: Mapping[str, Read], record: r.Record, toke
 
 async def read_candidate_data(client: Client, parent: str, name: str) -> Read | None:
     """A candidate's znode, None if it has gone."""
-    try:
-        data = await client.request(m.GetData(f"{parent}/{name}"))
-    except NoNode:
+    found = await Reader(client).data(f"{parent}/{name}")
+    if found is None:
         return None
-    assert isinstance(data, m.Data)
-    said = CandidateData.decode(data.data)
+    said = CandidateData.decode(found.data)
     # One without an identity may not be ours to refuse: it stands in the queue.
-    return Read(said if said.identity else replace(said, identity=name), not data.stat.ephemeral_owner)
+    return Read(said if said.identity else replace(said, identity=name), not found.stat.ephemeral_owner)
 
 
 async def find_appointee(client: Client, parent: str, own: str | None, to: str) -> Appointee:
@@ -195,41 +191,19 @@ async def _read_appointees(
     return found
 
 
-async def watch_record(client: Client, parent: str) -> None:
-    """See to it that the record's next change is told, or its creation if there is none yet."""
-    try:
-        await client.request(m.GetData(parent, watch=True))
-    except NoNode:
-        with contextlib.suppress(NoNode):
-            await client.request(m.Exists(parent, watch=True))
-
-
-async def read_terms(client: Client, parent: str) -> list[TermEntry]:
+async def read_terms(reader: Reader, parent: str) -> list[TermEntry]:
     """What is known of an election's terms, by the history and by the record.
 
     Raises:
         ZooKeeperError: ZooKeeper cannot be asked.
     """
-    (stored, _), recorded = await asyncio.gather(read_history(client, parent), read_terms_of_record(client, parent))
-    return history.complete(stored, recorded or ())
+    record, (stored, _) = await asyncio.gather(reader.data(parent), read_history(reader, parent))
+    recorded = [] if record is None else await _in_record(reader.client, parent, record)
+    return history.complete(stored, recorded)
 
 
-async def read_terms_of_record(client: Client, parent: str, *, watch: bool = False) -> list[TermEntry] | None:
-    """The terms that an election's record names: nothing if it is not this library's, None if there is none.
-
-    Args:
-        client: through whom to read.
-        parent: path of the election's znode.
-        watch: have the server report the next change.
-
-    Raises:
-        ZooKeeperError: ZooKeeper cannot be asked.
-    """
-    try:
-        data = await client.request(m.GetData(parent, watch=watch))
-    except NoNode:
-        return None
-    assert isinstance(data, m.Data)
+async def _in_record(client: Client, parent: str, data: m.Data) -> list[TermEntry]:
+    """The terms that an election's record names; nothing if it is not this library's."""
     try:
         record = r.decode(data.data, data.stat.version, parent)
     except RecordError:
@@ -241,15 +215,11 @@ async def read_terms_of_record(client: Client, parent: str, *, watch: bool = Fal
     return history.in_record(record, r.token_of(record, data.stat.mzxid), data.stat.mtime, *who)
 
 
-async def read_history(client: Client, parent: str) -> tuple[list[TermEntry], int | None]:
+async def read_history(reader: Reader, parent: str) -> tuple[list[TermEntry], int | None]:
     """The entries of the history's znode, and the znode's version; None if there is none yet.
 
     Raises:
         ZooKeeperError: ZooKeeper cannot be asked.
     """
-    try:
-        data = await client.request(m.GetData(f"{parent}/{history.NAME}"))
-    except NoNode:
-        return [], None
-    assert isinstance(data, m.Data)
-    return history.decode(data.data), data.stat.version
+    found = await reader.data(f"{parent}/{history.NAME}")
+    return ([], None) if found is None else (history.decode(found.data), found.stat.version)

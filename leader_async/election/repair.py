@@ -32,6 +32,7 @@ from ..errors import BadVersion, NoNode, RecordError, UsageError
 from ..stored import Garbage
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
+from ..zookeeper.reader import Reader
 from .queries import read_candidate_data, read_history
 from .rules import queue as q
 from .rules import record as r
@@ -101,7 +102,7 @@ async def plan(client: Client, parent: str, lease: float | None = None) -> Repai
         terms += left
         if lease is None and said:
             leases["the spoilt record says so; give --lease if no replica was given that"] = said
-    entries, _ = await read_history(client, parent)
+    entries, _ = await read_history(Reader(client), parent)
     terms += [entry.term for entry in entries]
     await _ask_candidates(client, parent, terms, leases)
     source = max(leases, key=lambda one: leases[one])

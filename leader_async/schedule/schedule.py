@@ -25,6 +25,7 @@ from ..errors import BadVersion, LedgerError, NoNode, TermEnded, UsageError
 from ..waking import Pulse
 from ..zookeeper import hosts
 from ..zookeeper import messages as m
+from ..zookeeper.reader import Reader
 from .clocks import Clocks
 from .job import Job
 from .job_options import JobOptions, Rules
@@ -220,7 +221,7 @@ class Schedule:
         Raises:
             ZooKeeperError: ZooKeeper cannot be asked.
         """
-        return await read_jobs(self._client, self._parent)
+        return await read_jobs(Reader(self._client), self._parent)
 
     async def job(self, name: str) -> JobStatus | None:
         """One of them, None if there is none of this name.
@@ -231,7 +232,7 @@ class Schedule:
         Raises:
             ZooKeeperError: ZooKeeper cannot be asked.
         """
-        return await read_job(self._client, self._parent, name)
+        return await read_job(Reader(self._client), self._parent, name)
 
     async def reset(self, name: str) -> JobStatus | None:
         """Have a job go on with its first slot after now; anybody may.

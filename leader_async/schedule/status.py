@@ -9,9 +9,8 @@ import asyncio
 from dataclasses import dataclass
 
 from ..election.names import JOBS
-from ..errors import LedgerError, NoNode, UsageError
-from ..zookeeper import messages as m
-from ..zookeeper.client import Client
+from ..errors import LedgerError, UsageError
+from ..zookeeper.reader import Reader
 from . import triggers
 from .ledger import Ledger, Open, Past, decode
 
@@ -77,43 +76,32 @@ def ledger_of(parent: str, name: str) -> str:
     return f"{folder(parent)}/{name}"
 
 
-async def read_jobs(client: Client, parent: str) -> list[JobStatus]:
+async def read_jobs(reader: Reader, parent: str) -> list[JobStatus]:
     """All jobs that this election ever ran, by name.
 
     Args:
-        client: through whom to read.
+        reader: through whom to read.
         parent: path of the election's znode.
 
     Raises:
         ZooKeeperError: ZooKeeper cannot be asked.
     """
-    try:
-        children = await client.request(m.GetChildren(folder(parent)))
-    except NoNode:
-        return []
-    assert isinstance(children, m.Children)
-    found = await asyncio.gather(*(read_job(client, parent, name) for name in sorted(children.names)))
+    names = await reader.children(folder(parent)) or ()
+    found = await asyncio.gather(*(read_job(reader, parent, name) for name in sorted(names)))
     return [job for job in found if job is not None]
 
 
-async def read_job(client: Client, parent: str, name: str) -> JobStatus | None:
+async def read_job(reader: Reader, parent: str, name: str) -> JobStatus | None:
     """One job, None if there is none of this name.
 
     Raises:
         ZooKeeperError: ZooKeeper cannot be asked.
     """
-    try:
-        data = await client.request(m.GetData(ledger_of(parent, name)))
-    except NoNode:
+    path = ledger_of(parent, name)
+    if (found := await reader.data(path)) is None:
         return None
-    assert isinstance(data, m.Data)
-    return read(name, ledger_of(parent, name), data.data)
-
-
-def read(name: str, path: str, data: bytes) -> JobStatus:
-    """What the data of a ledger's znode says of a job, or that it says nothing."""
     try:
-        return view(name, decode(data, path))
+        return view(name, decode(found.data, path))
     except LedgerError as error:
         return JobStatus(name, "?", 0.0, None, None, (), str(error))
 

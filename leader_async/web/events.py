@@ -33,16 +33,20 @@ from typing import Any
 
 from aiohttp import web
 
+from ..election.queries import read_terms
+from ..election.rules import history
 from ..election.rules.explain import explained
 from ..election.rules.history import TermEntry
 from ..election.status import Change
 from ..errors import LeaderAsyncError, SessionClosed
-from ..schedule.status import JobStatus
+from ..schedule.status import JobStatus, folder, read_jobs
+from ..waking import Pulse
+from ..zookeeper import messages as m
+from ..zookeeper.mirror import Mirror
 from . import answers
 from .broadcast import Broadcast, Data, Publish
 from .callers import stream_began
 from .missing import Missing
-from .papers import Papers
 from .service import SERVICE, Service
 
 log = logging.getLogger("leader_async.web")
@@ -82,12 +86,10 @@ class Feed:
         """Publish what happens, until cancelled or until the connection is closed."""
         self._publish: Publish = lambda name, data: publish(name, exact(data))
         self._queue, self._told = {}, {}
-        election = self._service.election
         try:
-            with Papers(election.client, election.parent) as self._papers:
-                async with asyncio.TaskGroup() as group:
-                    parts = [group.create_task(part()) for part in (self._renewals, self._read, self._beats)]
-                    group.create_task(self._follow(parts))
+            async with asyncio.TaskGroup() as group:
+                parts = [group.create_task(part()) for part in (self._renewals, self._read, self._beats)]
+                group.create_task(self._follow(parts))
         finally:
             self._missing.unknown(time.time())
 
@@ -152,22 +154,32 @@ class Feed:
                 await asyncio.sleep(LEAST)
 
     async def _read(self) -> None:
-        while True:
-            news = self._papers.news.next()
-            try:
-                if (terms := await self._papers.terms()) is not None:
-                    self._publish("terms", {"terms": [*_told(terms)][-TERMS:]})
-                    self._missing.told(terms)
-                    self._tell_queue()
-                if (jobs := await self._papers.jobs()) is not None:
-                    self._publish("jobs", {"jobs": [_job(job) for job in jobs]})
-            except LeaderAsyncError as problem:
-                log.info("what is written down cannot be read: %s", problem, extra={"event": "cannot_read"})
-                await asyncio.wait([news], timeout=AGAIN)
-            else:
-                await asyncio.sleep(LEAST)
-                if not self._papers.due:
+        """Publish terms and jobs when ZooKeeper has others."""
+        election, changed = self._service.election, Pulse()
+        sources = election.parent, f"{election.parent}/{history.NAME}"
+        read: list[m.Data | None] | None = None
+        jobs: list[JobStatus] | None = None
+        with Mirror(election.client, *sources, folder(election.parent), changed=changed) as mirror:
+            while True:
+                news = changed.next()
+                try:
+                    if (now := [await mirror.data(path) for path in sources]) != read:
+                        self._publish_terms(await read_terms(mirror, election.parent))
+                        read = now
+                    if (found := await read_jobs(mirror, election.parent)) != jobs:
+                        jobs = found
+                        self._publish("jobs", {"jobs": [_job(job) for job in jobs]})
+                except LeaderAsyncError as problem:
+                    log.info("what is written down cannot be read: %s", problem, extra={"event": "cannot_read"})
+                    await asyncio.wait([news], timeout=AGAIN)
+                else:
+                    await asyncio.sleep(LEAST)
                     await asyncio.shield(news)
+
+    def _publish_terms(self, terms: list[TermEntry]) -> None:
+        self._publish("terms", {"terms": [*_told(terms)][-TERMS:]})
+        self._missing.told(terms)
+        self._tell_queue()
 
     async def _beats(self) -> None:
         while True:

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from ..errors import LedgerError, TermEnded, UsageError
 from ..schedule.status import JobStatus, read_job, read_jobs
+from ..zookeeper.reader import Reader
 from . import answers
 from .service import ASK_LIMIT, SERVICE, read
 
@@ -20,7 +21,10 @@ async def jobs(request: web.Request) -> web.Response:
     """All jobs of the election, with their last runs and next slots."""
     election = request.app[SERVICE].election
     return await read(
-        request, "ledger", lambda: read_jobs(election.client, election.parent), lambda found: [*map(asdict, found)]
+        request,
+        "ledger",
+        lambda: read_jobs(Reader(election.client), election.parent),
+        lambda found: [*map(asdict, found)],
     )
 
 
@@ -29,7 +33,7 @@ async def job(request: web.Request) -> web.Response:
     election, name = request.app[SERVICE].election, request.match_info["name"]
     if not name.isprintable() or name in (".", ".."):
         return answers.error(404, "there is no such job")
-    return await read(request, "job", lambda: read_job(election.client, election.parent, name), _shown)
+    return await read(request, "job", lambda: read_job(Reader(election.client), election.parent, name), _shown)
 
 
 async def run_now(request: web.Request) -> web.Response:

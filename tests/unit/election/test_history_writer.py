@@ -19,6 +19,7 @@ from leader_async.election.rules.queue import in_order
 from leader_async.errors import NoNode
 from leader_async.testing import ZooKeeper, zookeeper
 from leader_async.zookeeper import messages as m
+from leader_async.zookeeper.reader import Reader
 
 from ...support.proxy import Proxy
 from ...support.waiting import until
@@ -151,7 +152,7 @@ async def test_many_terms_are_written_down_and_the_record_tells_of_them_no_more(
     async with candidates([zookeeper.address]) as [(zk, one, _)]:
         await pass_on(one, history.FULL)
         await until(lambda: not one.candidacy.untold)
-        written_down, _ = await read_history(zk.client, "/ELECTION/x")
+        written_down, _ = await read_history(Reader(zk.client), "/ELECTION/x")
         terms = [entry.term for entry in written_down]
         assert terms == [*range(1, len(terms) + 1)]
         assert len(terms) >= history.FULL
@@ -170,7 +171,7 @@ async def test_a_history_that_cannot_be_read_is_begun_anew(zookeeper: ZooKeeper)
         assert [entry.term for entry in await one.history()] == [1], "what the record tells"
         await pass_on(one, history.FULL)
         await until(lambda: not one.candidacy.untold)
-        entries, _ = await read_history(zk.client, "/ELECTION/x")
+        entries, _ = await read_history(Reader(zk.client), "/ELECTION/x")
         assert [entry.term for entry in entries][:2] == [1, 2]
 
 
@@ -215,7 +216,7 @@ async def test_writers_who_meet_merge_what_they_tell(zookeeper: ZooKeeper) -> No
 
         told = [TermEntry(10 + number, number + 1, "x") for number in range(3)]
         await asyncio.gather(*(tell(zk, each, entry) for (zk, each, _), entry in zip(found, told, strict=True)))
-        entries, _ = await read_history(found[0][0].client, "/ELECTION/x")
+        entries, _ = await read_history(Reader(found[0][0].client), "/ELECTION/x")
         assert entries[-3:] == told
 
 

@@ -1,0 +1,43 @@
+"""Reading znodes where one that does not exist is an answer, and no error."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from ..errors import NoNode
+from . import messages as m
+from .client import Client
+
+
+class Reader:
+    """Asks a server at each call.
+
+    Args:
+        client: through whom.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    async def data(self, path: str) -> m.Data | None:
+        """A znode's data and metadata, None if it does not exist.
+
+        Raises:
+            ZooKeeperError: ZooKeeper cannot be asked.
+        """
+        return cast(m.Data | None, await self._read(m.GetData(path)))
+
+    async def children(self, path: str) -> tuple[str, ...] | None:
+        """The names of a znode's children, in no order; None if it does not exist.
+
+        Raises:
+            ZooKeeperError: ZooKeeper cannot be asked.
+        """
+        children = cast(m.Children | None, await self._read(m.GetChildren(path)))
+        return None if children is None else children.names
+
+    async def _read(self, request: m.GetData | m.GetChildren) -> m.Reply | None:
+        try:
+            return await self.client.request(request)
+        except NoNode:
+            return None
