@@ -19,7 +19,7 @@ import click
 
 from ..errors import AuthFailed, LeaderAsyncError, NoAuth, StoredError, UsageError
 from ..logs import one_line
-from ..zookeeper.identity import Digest
+from ..zookeeper.identity import Identity
 from ..zookeeper.tls import TLS
 from . import options
 from .exits import Exit, complain, end, tell
@@ -60,7 +60,7 @@ class Target:
     """
 
     zookeeper: str
-    auth: Digest | None
+    auth: Identity | None
     tls: TLS | None
     election: str
     root: str

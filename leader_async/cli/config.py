@@ -15,7 +15,7 @@ from ..errors import UsageError
 from ..logs import FORMATS, Format
 from ..watchdog import ACTIONS, Action
 from ..zookeeper import hosts
-from ..zookeeper.identity import Digest
+from ..zookeeper.identity import Identity
 from ..zookeeper.tls import TLS
 from .certificate import Certificate
 
@@ -52,7 +52,7 @@ class Config:
     """
 
     zookeeper: str = "127.0.0.1:2181"
-    auth: Digest | None = None
+    auth: Identity | None = None
     tls: TLS | None = None
     election: str = "leader"
     root: str = "/ELECTION"

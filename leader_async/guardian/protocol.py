@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
 from .. import stored
-from ..zookeeper.identity import Digest
+from ..zookeeper.identity import Identity, restore
 from ..zookeeper.session import Credentials
 from ..zookeeper.tls import TLS
 
@@ -40,7 +40,7 @@ class Begun:
 
     servers: str
     credentials: Credentials
-    auth: Digest | None = None
+    auth: Identity | None = None
     tls: TLS | None = None
 
 
@@ -94,7 +94,7 @@ def encode(message: Message) -> bytes:
                 "password": credentials.password.hex(),
                 "timeout": credentials.timeout,
                 "zxid": credentials.last_zxid,
-                "auth": auth and asdict(auth),
+                "auth": auth and auth.fields(),
                 "tls": tls and asdict(tls),
             }
         case Joined(parent):
@@ -136,13 +136,9 @@ def _begun(said: stored.Fields) -> Begun:
     return Begun(
         _exact(said, "servers"),
         credentials,
-        None if auth is None else _digest(auth),
+        None if auth is None else restore(auth),
         None if tls is None else _tls(tls),
     )
-
-
-def _digest(said: stored.Fields) -> Digest:
-    return Digest(_exact(said, "user"), _exact(said, "password"), said.flag("readable"))
 
 
 def _tls(said: stored.Fields) -> TLS:

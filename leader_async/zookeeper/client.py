@@ -32,7 +32,7 @@ from ..errors import AuthFailed, ConnectionLost, NotConnected, SessionClosed, Us
 from ..waking import Alarm, Pulse
 from . import dialling, hosts
 from . import messages as m
-from .identity import Digest
+from .identity import Identity
 from .link import Link
 from .session import CLOSED, Credentials, Phase, Session
 from .stats import SessionStats
@@ -77,7 +77,7 @@ class Client:
         timeout: float,
         *,
         resume: Credentials | None = None,
-        auth: Digest | None = None,
+        auth: Identity | None = None,
         tls: TLS | ssl.SSLContext | None = None,
     ) -> None:
         self.ensemble, self.auth, self.tls = ensemble, auth, tls

@@ -1,13 +1,16 @@
 """Who a session is to ZooKeeper, and who may touch what it creates. Pure.
 
+This is the one place that knows how an identity becomes bytes: its `proof` for the server, its `access` list for the
+znodes, its `fields` for the guardian. A further kind joins the union `Identity` and gets its line in `restore`.
+
 Rules:
 - A password is in no repr, no error and no log.
-- Whoever has an identity creates znodes for it alone, with all permissions. So all who share an election must give the
-  same one: deleting a candidate's znode takes a permission on the election's, and a leader that hands over by name
-  writes to its heir's.
-- It is named in access lists, not left to the scheme `auth`: over TLS that stands for the subject of the client's
-  certificate as well, which certificates of others may share (seen on ZooKeeper 3.8).
-- Who may do what with a znode that exists already is left as it is.
+- A session with an identity creates znodes for that identity alone, with all permissions. So all participants of an
+  election must give the same one: deleting a candidate's znode takes a permission on the election's, and a leader that
+  hands over by name writes to its heir's.
+- An access list names the identity. The scheme `auth` would not do: over TLS it stands for the subject of the client's
+  certificate as well, which other certificates may share (seen on ZooKeeper 3.8).
+- The access list of a znode that exists is left as it is.
 
 It does not promise that the password stays hidden on the way: ZooKeeper's scheme sends it as it is. TLS hides it.
 Servers that were set to another hash than SHA-1 (`digestAlg`) would let nobody in.
@@ -16,10 +19,15 @@ Servers that were set to another hash than SHA-1 (`digestAlg`) would let nobody 
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, TypeAlias
 
 from ..errors import UsageError
+from ..stored import Fields
 from . import messages as m
+
+LIMIT = 2**16
+"""Characters of a stored name or password: no limit of ZooKeeper's."""
 
 READABLE = m.Access(int(m.Permission.READ), "world", "anyone")
 
@@ -61,6 +69,15 @@ class Digest:
         own = m.Access(int(m.Permission.ALL), "digest", f"{self.user}:{hashed}")
         return (own, READABLE) if self.readable else (own,)
 
+    @property
+    def label(self) -> str:
+        """The identity, for people."""
+        return f"the digest of user {self.user!r}"
+
+    def fields(self) -> dict[str, Any]:
+        """What `restore` makes it of again; with the password."""
+        return asdict(self)
+
     def owning(self, request: m.Request) -> m.Request:
         """The request, with our access list for every znode that it creates without one of its own.
 
@@ -78,6 +95,20 @@ class Digest:
         owned = self.owning(operation)
         assert isinstance(owned, m.Operation)
         return owned
+
+
+Identity: TypeAlias = Digest
+"""Who a session can be."""
+
+
+def restore(fields: Fields) -> Identity:
+    """The identity of these `fields`.
+
+    Raises:
+        ValueError: they are none.
+    """
+    user, password = (fields.exact(name, most=LIMIT) for name in ("user", "password"))
+    return Digest(user, password, fields.flag("readable"))
 
 
 def _plain(text: str) -> bool:

@@ -47,7 +47,7 @@ from typing import NamedTuple
 from ..errors import NotConnected, ProtocolError, SessionExpired, SessionMoved, UsageError, server_error
 from . import messages as m
 from . import wire
-from .identity import Digest
+from .identity import Identity
 
 MAX_XID = 2**31 - 1
 PATIENCE = 5
@@ -114,7 +114,7 @@ class Session:
         *,
         frame_limit: int = wire.FRAME_LIMIT,
         resume: Credentials | None = None,
-        identity: Digest | None = None,
+        identity: Identity | None = None,
     ) -> None:
         self.phase = Phase.DOWN
         self.timeout_asked = timeout
@@ -397,7 +397,7 @@ class Session:
             raise ProtocolError(f"a reply to request {xid} where that to our credentials is next")
         self._proving = False
         if isinstance(wire.decode_reply(self._identity.proof, frame), m.Failed):
-            self._refuse(f"the server does not accept the digest of user {self._identity.user!r}")
+            self._refuse(f"the server does not accept {self._identity.label}")
         else:
             self._come_up(now)
 

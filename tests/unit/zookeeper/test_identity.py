@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from leader_async.errors import NoAuth, NoNode, UsageError
+from leader_async.stored import Fields
 from leader_async.zookeeper import messages as m
-from leader_async.zookeeper.identity import READABLE, Digest
+from leader_async.zookeeper.identity import READABLE, Digest, restore
 
 OWN = Digest("app", "geheim")
 MINE = m.Access(31, "digest", "app:p7wtBqMg8BMWPqY2oxD7jQtBV4w=")
@@ -69,3 +72,11 @@ def test_a_denial_says_whose_access_list_it_was_and_what_to_do(request_: m.Reque
 def test_other_refusals_show_what_was_asked_but_not_its_data() -> None:
     assert str(m.refusal(NoNode.code, m.SetData("/a", b"data", 7))) == "NoNode (ZooKeeper error -101): SetData /a"
     assert str(m.refusal(-6, m.Ping())) == "Unimplemented (ZooKeeper error -6): Ping"
+
+
+def test_its_fields_restore_it_and_what_is_no_identity_is_refused() -> None:
+    for one in (OWN, Digest("app", "x" * 2000, readable=True)):
+        assert restore(Fields(json.loads(json.dumps(one.fields())))) == one
+    for fields, about in (({}, "user"), ({"user": "a:b", "password": "x", "readable": True}, "the user 'a:b'")):
+        with pytest.raises(ValueError, match=about):
+            restore(Fields(fields))
