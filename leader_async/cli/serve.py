@@ -46,8 +46,6 @@ session. A ZooKeeper that does not answer is no failure of ours: the place ends 
 
 BACKLOG = 1024
 """Connections that the kernel keeps for us: one is accepted in each turn of the loop."""
-SETTLE = 0.01
-"""Seconds between not accepting connections any more and draining those that there are."""
 
 
 async def serve(config: Config) -> Exit:
@@ -109,9 +107,9 @@ class Replica:
     async def listen(self, sockets: list[socket.socket]) -> None:
         """Answer requests on these sockets."""
         await self._runner.setup()
-        callers = Callers(bound())
+        callers = Callers(self._runner, bound())
         for sock in sockets:
-            await Site(self._runner, sock, callers, self._context).start()
+            await Site(callers, sock, self._context).start()
 
     def run(self) -> asyncio.Task[None]:
         """Connect and be a candidate; the task ends by itself only of a bug."""
@@ -128,21 +126,13 @@ class Replica:
         """Give the lead up and drain at the same time, then close the session, inside the bound."""
         try:
             async with asyncio.timeout(self._bound):
-                await asyncio.gather(self._drain(), self._leave())
+                await asyncio.gather(self._runner.cleanup(), self._leave())
         except TimeoutError:
             text = "the stop took longer than its bound of %g s: what is left ends with the process"
             log.error(text, self._bound, extra=_fields("stop_late", seconds=self._bound))
             return self._died or Exit.STOP_TIMEOUT
         log.info("stopped", extra=_fields("stopped"))
         return self._died or Exit.STOPPED
-
-    async def _drain(self) -> None:
-        for site in [*self._runner.sites]:
-            await site.stop()
-        # A connection that was accepted in this very instant must have begun to be served: aiohttp 3.14 drops what
-        # comes on one that it marks as closing before that, and then waits for it until the bound.
-        await asyncio.sleep(SETTLE)
-        await self._runner.cleanup()
 
     async def _leave(self) -> None:
         running = self._running

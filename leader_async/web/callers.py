@@ -81,37 +81,28 @@ def bound() -> int:
 
 
 def stream_began(request: web.Request) -> None:
-    """The answer to this request has begun, and goes on."""
+    """The answer to this request is a stream, and has begun."""
     if isinstance(request.protocol, Caller):
         request.protocol.was_answered()
 
 
 class Callers:
-    """The connections of one replica, longest silent first.
+    """All connections of one replica, longest silent first.
 
     Args:
+        runner: whose application answers them; it was set up.
         most: how many stay open.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self.silent: dict[Caller | asyncio.Task[None], None] = {}
-        self.answered: dict[Caller, None] = {}
+    def __init__(self, runner: web.AppRunner, most: int) -> None:
+        assert runner.server is not None
+        self.runner, self.server, self._most = runner, runner.server, most
+        self.silent: dict[Caller, bool] = {}
+        self.answered: dict[Caller, bool] = {}
         self.turnstile = Turnstile()
         self._leaving: set[asyncio.Task[None]] = set()
-        self._told = -QUIET
-        self._server: web.Server | None = None
-
-    @property
-    def full(self) -> bool:
-        """Whether so many are about to end that another one must wait."""
-        return len(self.silent) + len(self.answered) + len(self._leaving) > self._most * 5 // 4 + 4
-
-    def attend(self, server: web.Server) -> None:
-        """Have the requests to this server wait for their turns."""
-        if self._server is None:
-            self._server = server
-            server.request_handler = partial(self._answer, server.request_handler)
+        self._logged = -QUIET
+        self.server.request_handler = partial(self._answer, self.server.request_handler)
 
     async def _answer(self, handler: Answer, request: BaseRequest) -> web.StreamResponse:
         if isinstance(request.protocol, Caller):
@@ -124,64 +115,57 @@ class Callers:
             answer.force_close()
             return answer
 
-    def bound(self) -> None:
-        """Close the longest silent ones if there are too many."""
+    @property
+    def full(self) -> bool:
+        """Whether so many are about to end that another one must wait."""
+        return len(self.silent) + len(self.answered) + len(self._leaving) > self._most * 5 // 4 + 4
+
+    def add(self, one: Caller) -> None:
+        """Count one more; if there are too many, the longest silent ends."""
+        self.silent[one] = True
         while len(self.silent) + len(self.answered) > self._most:
             self.close_one()
 
+    def forget(self, one: Caller) -> bool:
+        """Count this one no more; whether it counted."""
+        return self.silent.pop(one, False) or self.answered.pop(one, False)
+
     def close_one(self) -> None:
-        """Close the longest silent one, if there is any."""
+        """End the longest silent one, if there is any."""
         many = 2 * len(self.silent) > self._most
         first, then = (self.silent, self.answered) if many else (self.answered, self.silent)
-        victim: Caller | asyncio.Task[None] | None = next(iter(first or then), None)
+        victim = next(iter(first or then), None)
         if victim is None:
             return
         loop = asyncio.get_running_loop()
-        if loop.time() - self._told >= QUIET:
-            self._told = loop.time()
-            log.warning(
-                "%d connections at most stay open: those that were silent for longest are closed",
-                self._most,
-                extra={"event": "connections_full"},
-            )
+        if loop.time() - self._logged >= QUIET:
+            self._logged = loop.time()
+            text = "%d connections at most stay open: those that were silent for longest are closed"
+            log.warning(text, self._most, extra={"event": "connections_full"})
         self.forget(victim)
-        if isinstance(victim, asyncio.Task):
-            victim.cancel()
-            return
         leaving = loop.create_task(victim.leave())
         self._leaving.add(leaving)
         leaving.add_done_callback(self._leaving.discard)
 
-    def forget(self, one: Caller | asyncio.Task[None]) -> None:
-        """This one counts no more."""
-        self.silent.pop(one, None)
-        if isinstance(one, Caller):
-            self.answered.pop(one, None)
-
 
 class Caller(web.RequestHandler):
-    """One connection.
+    """One connection, from the moment at which it was accepted.
 
     Args:
-        server: whose requests they are.
         callers: all connections.
-        opening: the task that opens this one; it counted for it so far.
     """
 
-    __slots__ = ("_answering", "_callers", "_opening", "_unheard")
+    __slots__ = ("_answering", "_callers", "_unheard", "opening")
 
-    def __init__(self, server: web.Server, callers: Callers, opening: asyncio.Task[None] | None) -> None:
-        super().__init__(server, loop=asyncio.get_running_loop(), **LIMITS)
-        self._callers, self._opening = callers, opening
-        self._unheard, self._answering = 0, False
+    def __init__(self, callers: Callers) -> None:
+        super().__init__(callers.server, loop=asyncio.get_running_loop(), **LIMITS)
+        self.opening: asyncio.Task[None] | None = None
+        self._callers, self._unheard, self._answering = callers, 0, False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol`."""
+        self.opening = None
         super().connection_made(transport)
-        if self._opening is not None:
-            self._callers.forget(self._opening)
-        self._callers.silent[self] = self._opening = None
-        self._callers.bound()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """See `asyncio.Protocol`."""
@@ -199,7 +183,7 @@ class Caller(web.RequestHandler):
         self.force_close()
 
     def begins(self) -> None:
-        """A request is heard."""
+        """A whole request is there."""
         self._unheard, self._answering = 0, True
 
     def log_access(self, request: BaseRequest, response: web.StreamResponse, time: float | None) -> None:
@@ -208,15 +192,20 @@ class Caller(web.RequestHandler):
         self.was_answered()
 
     def was_answered(self) -> None:
-        """It has got an answer, or the beginning of one that goes on."""
-        callers = self._callers
-        try:
-            del callers.answered[self]
-        except KeyError:
-            if self not in callers.silent:
-                return  # on its way out
-            del callers.silent[self]
-        callers.answered[self] = None
+        """It has got an answer, or the beginning of a stream."""
+        if self._callers.forget(self):  # else it is about to end
+            self._callers.answered[self] = True
+
+    async def leave(self) -> None:
+        """End the connection; what is being answered has `GRACE` seconds."""
+        if self.opening is not None:
+            self.opening.cancel()
+            return
+        transport = self.transport
+        self.close()
+        await self.shutdown(GRACE)
+        if transport is not None:
+            transport.abort()  # also if the other side does not read what is left
 
     def handle_error(
         self,
@@ -227,13 +216,8 @@ class Caller(web.RequestHandler):
     ) -> web.StreamResponse:
         """The answer to what is no request, or what nobody has caught; it tells a stranger nothing."""
         known = status < 500
-        log.log(
-            logging.DEBUG if known else logging.ERROR,
-            "a request from %s failed",
-            request.remote,
-            exc_info=exc,
-            extra={"event": "request_failed"},
-        )
+        level = logging.DEBUG if known else logging.ERROR
+        log.log(level, "a request from %s failed", request.remote, exc_info=exc, extra={"event": "request_failed"})
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun, an error cannot be sent any more")
         text = "this is not HTTP/1.1, or too long" if known else "this replica could not answer; its log says why"
@@ -241,24 +225,11 @@ class Caller(web.RequestHandler):
         answer.force_close()
         return answer
 
-    async def leave(self) -> None:
-        """End the connection; what is being answered has `GRACE` seconds."""
-        transport = self.transport
-        self.close()
-        await self.shutdown(GRACE)
-        if transport is not None:
-            transport.abort()  # also if the other side does not read what is left
-
 
 @cache
 def _too_long() -> bytes:
     """The answer to a request that does not end; there is none that aiohttp could answer."""
     body = answers.json_text({"error": "the request is too long", "status": 431, "reason": HTTPStatus(431).phrase})
-    fields = {
-        **answers.HEADERS,
-        "Content-Type": "application/json",
-        "Content-Length": str(len(body)),
-        "Connection": "close",
-    }
+    fields = {**answers.HEADERS, "Content-Type": "application/json", "Content-Length": len(body), "Connection": "close"}
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     return f"HTTP/1.1 431 {HTTPStatus(431).phrase}\r\n{head}\r\n{body}".encode()

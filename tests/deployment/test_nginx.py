@@ -39,7 +39,7 @@ async def port(zookeeper: ZooKeeper, tmp_path: Path) -> AsyncIterator[int]:
         runner = web.AppRunner(create_app(zk.election("leader", identity="me"), zk), shutdown_timeout=1)
         await runner.setup()
         sock = socket.create_server(("127.0.0.1", 0))
-        await Site(runner, sock, Callers(bound()), None).start()
+        await Site(Callers(runner, bound()), sock).start()
         (port,) = free_ports(1)
         servers.write_nginx_conf(tmp_path, port, [sock.getsockname()[1]])
         process = await asyncio.create_subprocess_exec(

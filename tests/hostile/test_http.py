@@ -65,7 +65,7 @@ class Service:
             runner = web.AppRunner(create_app(election, zk, resign_token=TOKEN, schedule=jobs))
             await runner.setup()
             sock = socket.create_server(("127.0.0.1", 0), backlog=1024)
-            await Site(runner, sock, Callers(bound()), None).start()
+            await Site(Callers(runner, bound()), sock).start()
             self.port = sock.getsockname()[1]
             self._ready.set()
             await self._stop.wait()

@@ -34,7 +34,6 @@ class Served:
     def __init__(self) -> None:
         self.release, self.asked = asyncio.Event(), 0
         self.counted: Callable[[], None] = lambda: None
-        self.callers = Callers(3)
         app = web.Application()
         app.router.add_get("/", self._quick)
         app.router.add_get("/slow", self._slow)
@@ -45,6 +44,12 @@ class Served:
         self.sock = socket.create_server(("127.0.0.1", 0))
         self.port: int = self.sock.getsockname()[1]
         self.opened: list[asyncio.StreamWriter] = []
+
+    async def begin(self, context: Callable[[], ssl.SSLContext] | None = None) -> None:
+        """Listen."""
+        await self.runner.setup()
+        self.callers = Callers(self.runner, 3)
+        await Site(self.callers, self.sock, context).start()
 
     async def _quick(self, request: web.Request) -> web.Response:
         return web.Response(text="quick")
@@ -139,8 +144,7 @@ async def ends(streams: Streams) -> bool:
 @pytest.fixture
 async def served() -> AsyncIterator[Served]:
     served = Served()
-    await served.runner.setup()
-    await Site(served.runner, served.sock, served.callers, None).start()
+    await served.begin()
     yield served
     await served.end()
 
@@ -202,8 +206,7 @@ async def test_a_reader_who_does_not_read_is_thrown_out(served: Served, monkeypa
 async def test_bytes_that_drip_in_do_not_put_the_end_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(connections.LIMITS, "keepalive_timeout", 0.3)
     served = Served()
-    await served.runner.setup()
-    await Site(served.runner, served.sock, served.callers, None).start()
+    await served.begin()
     reader, writer = await served.connect()
     writer.write(b"GET / HTTP/1.1\r\n")
 
@@ -223,8 +226,7 @@ async def test_who_never_begins_with_tls_keeps_nobody_out(tmp_path: Path) -> Non
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(authority.issue("server", "127.0.0.1").both)
     served = Served()
-    await served.runner.setup()
-    await Site(served.runner, served.sock, served.callers, lambda: context).start()
+    await served.begin(lambda: context)
     strangers = []
     for number in range(3):
         strangers.append(await served.open())
@@ -341,7 +343,7 @@ async def test_a_handshake_waits_for_its_turn(tmp_path: Path, served: Served) ->
     context.load_cert_chain(authority.issue("server", "127.0.0.1").both)
     sock = socket.create_server(("127.0.0.1", 0))
     served.callers.turnstile = held = Held()
-    await Site(served.runner, sock, served.callers, lambda: context).start()
+    await Site(served.callers, sock, lambda: context).start()
     knows = ssl.create_default_context(cafile=authority.ca)
     silent = await asyncio.open_connection("127.0.0.1", sock.getsockname()[1])
     served.opened.append(silent[1])
