@@ -16,7 +16,7 @@ async def _all(target: Target) -> list[dict[str, Any]]:
     if target.url is not None:
         found: list[dict[str, Any]] = await page(target, "/jobs")
         return found
-    from ..schedule.status import read_jobs
+    from ..schedule.queries import read_jobs
     from ..zookeeper.reader import Reader
 
     async with asking.election_of(target) as (zk, election):

@@ -17,7 +17,7 @@ from ..election.election import Election
 from ..election.term import Term
 from ..errors import NodeExists, NoNode
 from ..zookeeper import messages as m
-from .status import folder
+from .ledger import folder
 
 log = logging.getLogger("leader_async.schedule")
 

@@ -43,10 +43,9 @@ from ..zookeeper import messages as m
 from .clocks import Clocks
 from .decisions import Rewrite, Start, Wait, claimed, decide, due, ended, first
 from .job_options import Rules
-from .ledger import Ledger, Open, decode, encode
+from .ledger import Ledger, Open, decode, encode, ledger_of
 from .run import JobRun, JobWork, attempt
 from .stats import JobStats
-from .status import ledger_of
 
 log = logging.getLogger("leader_async.schedule")
 

@@ -17,6 +17,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 
 from .. import stored
+from ..election.names import JOBS
 from ..errors import LedgerError
 from ..stored import Garbage
 
@@ -116,6 +117,16 @@ class Ledger:
         )  # fmt: skip
         done = now if outcome is Outcome.DONE else self.done
         return replace(self, open=None, past=(*self.past, over)[-KEPT:], done=done)
+
+
+def folder(parent: str) -> str:
+    """The path of the ledgers of this election's jobs."""
+    return f"{parent}/{JOBS}"
+
+
+def ledger_of(parent: str, name: str) -> str:
+    """The path of one job's ledger."""
+    return f"{folder(parent)}/{name}"
 
 
 def ahead(slot: int, now: int) -> int:

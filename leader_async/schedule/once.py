@@ -25,10 +25,9 @@ from ..zookeeper import messages as m
 from .clocks import Clocks
 from .job import Job
 from .job_options import Rules, Unfinished
-from .ledger import Ledger, decode
+from .ledger import Ledger, decode, ledger_of
 from .run import JobRun
 from .slots import Once, SlotStatus, fate, opened
-from .status import ledger_of
 
 log = logging.getLogger("leader_async.schedule")
 

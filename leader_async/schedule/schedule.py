@@ -29,9 +29,10 @@ from ..zookeeper.reader import Reader
 from .clocks import Clocks
 from .job import Job
 from .job_options import JobOptions, Rules
-from .ledger import UNKNOWN, Ledger, decode, encode, reset
+from .ledger import UNKNOWN, Ledger, decode, encode, ledger_of, reset
+from .queries import read_job, read_jobs
 from .run import JobWork
-from .status import JobStatus, ledger_of, read_job, read_jobs, view
+from .status import JobStatus, view
 from .triggers import Cron, Every, Trigger
 
 log = logging.getLogger("leader_async.schedule")

@@ -1,16 +1,13 @@
-"""What can be seen of jobs, read from their ledgers; one need not have the jobs' code for that.
+"""What anybody may see of a job, made of its ledger: the job's code is not needed. Pure, as `triggers` are.
 
 Times are wall-clock seconds since the epoch.
 """
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
-from ..election.names import JOBS
 from ..errors import LedgerError, UsageError
-from ..zookeeper.reader import Reader
 from . import triggers
 from .ledger import Ledger, Open, Past, decode
 
@@ -66,42 +63,10 @@ class JobStatus:
     problem: str = ""
 
 
-def folder(parent: str) -> str:
-    """Where the ledgers of an election's jobs are."""
-    return f"{parent}/{JOBS}"
-
-
-def ledger_of(parent: str, name: str) -> str:
-    """Where the ledger of one of them is."""
-    return f"{folder(parent)}/{name}"
-
-
-async def read_jobs(reader: Reader, parent: str) -> list[JobStatus]:
-    """All jobs that this election ever ran, by name.
-
-    Args:
-        reader: through whom to read.
-        parent: path of the election's znode.
-
-    Raises:
-        ZooKeeperError: ZooKeeper cannot be asked.
-    """
-    names = await reader.children(folder(parent)) or ()
-    found = await asyncio.gather(*(read_job(reader, parent, name) for name in sorted(names)))
-    return [job for job in found if job is not None]
-
-
-async def read_job(reader: Reader, parent: str, name: str) -> JobStatus | None:
-    """One job, None if there is none of this name.
-
-    Raises:
-        ZooKeeperError: ZooKeeper cannot be asked.
-    """
-    path = ledger_of(parent, name)
-    if (found := await reader.data(path)) is None:
-        return None
+def status_of(name: str, path: str, data: bytes) -> JobStatus:
+    """What the data of a ledger's znode say of a job, or why they say nothing."""
     try:
-        return view(name, decode(found.data, path))
+        return view(name, decode(data, path))
     except LedgerError as error:
         return JobStatus(name, "?", 0.0, None, None, (), str(error))
 
@@ -117,20 +82,13 @@ def view(name: str, ledger: Ledger) -> JobStatus:
         trigger=ledger.spec,
         slot=ledger.slot / 1000,
         next_slot=None if following is None else following / 1000,
-        current=None if ledger.open is None else _open(ledger.open),
-        past=tuple(map(_past, ledger.past)),
+        current=None if ledger.open is None else _attempt(ledger.open),
+        past=tuple(map(_attempt, ledger.past)),
     )
 
 
-def _open(one: Open) -> Attempt:
-    outcome = "running" if one.again_at is None else "waiting"
-    return Attempt(
-        one.slot / 1000, one.attempt, one.manual, one.token, one.identity, one.began / 1000, None, outcome, ""
-    )  # fmt: skip
-
-
-def _past(one: Past) -> Attempt:
-    return Attempt(
-        one.slot / 1000, one.attempt, one.manual, one.token, one.identity, one.began / 1000, one.ended / 1000,
-        str(one.outcome), one.error,
-    )  # fmt: skip
+def _attempt(one: Open | Past) -> Attempt:
+    begun = one.slot / 1000, one.attempt, one.manual, one.token, one.identity, one.began / 1000
+    if isinstance(one, Past):
+        return Attempt(*begun, one.ended / 1000, str(one.outcome), one.error)
+    return Attempt(*begun, None, "running" if one.again_at is None else "waiting", "")

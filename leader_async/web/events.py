@@ -39,7 +39,9 @@ from ..election.rules.explain import explained
 from ..election.rules.history import TermEntry
 from ..election.status import Change
 from ..errors import LeaderAsyncError, SessionClosed
-from ..schedule.status import JobStatus, folder, read_jobs
+from ..schedule.ledger import folder
+from ..schedule.queries import read_jobs
+from ..schedule.status import JobStatus
 from ..waking import Pulse
 from ..zookeeper import messages as m
 from ..zookeeper.mirror import Mirror

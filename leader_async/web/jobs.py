@@ -9,7 +9,8 @@ from dataclasses import asdict
 from aiohttp import web
 
 from ..errors import LedgerError, TermEnded, UsageError
-from ..schedule.status import JobStatus, read_job, read_jobs
+from ..schedule.queries import read_job, read_jobs
+from ..schedule.status import JobStatus
 from ..zookeeper.reader import Reader
 from . import answers
 from .service import ASK_LIMIT, SERVICE, read

@@ -7,7 +7,7 @@ import pytest
 from leader_async.election.names import JOBS, Names, is_own
 from leader_async.election.rules.record import notice
 from leader_async.errors import UsageError
-from leader_async.schedule.status import folder
+from leader_async.schedule.ledger import folder
 
 CANDIDATE = "0a1b2c-n_0000000007"
 

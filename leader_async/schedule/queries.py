@@ -1,0 +1,35 @@
+"""What anybody reads of jobs in ZooKeeper: what their ledgers say."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ..zookeeper.reader import Reader
+from .ledger import folder, ledger_of
+from .status import JobStatus, status_of
+
+
+async def read_jobs(reader: Reader, parent: str) -> list[JobStatus]:
+    """All jobs that this election ever ran, by name.
+
+    Args:
+        reader: through whom to read.
+        parent: path of the election's znode.
+
+    Raises:
+        ZooKeeperError: ZooKeeper cannot be asked.
+    """
+    names = await reader.children(folder(parent)) or ()
+    found = await asyncio.gather(*(read_job(reader, parent, name) for name in sorted(names)))
+    return [job for job in found if job is not None]
+
+
+async def read_job(reader: Reader, parent: str, name: str) -> JobStatus | None:
+    """One job, None if there is none of this name.
+
+    Raises:
+        ZooKeeperError: ZooKeeper cannot be asked.
+    """
+    path = ledger_of(parent, name)
+    found = await reader.data(path)
+    return None if found is None else status_of(name, path, found.data)
