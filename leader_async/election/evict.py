@@ -62,7 +62,6 @@ async def plan(client: Client, parent: str, znode: str) -> Eviction:
         data = await client.request(m.GetData(path))
     except NoNode as error:
         raise UsageError(f"no candidate {znode} stands in the queue of {parent}") from error
-    assert isinstance(data, m.Data)
     said = CandidateData.decode(data.data)
     return Eviction(path, said.identity or znode, said.address, data.stat.ephemeral_owner, data.stat.version)
 

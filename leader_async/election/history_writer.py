@@ -222,7 +222,6 @@ async def write(client: Client, candidacy: Candidacy, new: list[TermEntry]) -> b
         data = history.encode(entries)
         last: m.Operation = m.Create(path, data) if version is None else m.SetData(path, data, version)
         answer = await client.request(m.Multi((*checks, last)))
-        assert isinstance(answer, m.Transacted)
         if answer.failure is None:
             return True
         error = m.refusal(answer.failure[1], last)

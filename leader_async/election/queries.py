@@ -175,7 +175,6 @@ async def _read_appointees(
         ZooKeeperError: ZooKeeper cannot be asked.
     """
     children = await client.request(m.GetChildren(parent))
-    assert isinstance(children, m.Children)
     names = q.in_order(children.names)
     wanted = names if last is None else names[-last:]
     # One more: whoever stands right before the first of them.

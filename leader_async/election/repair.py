@@ -89,7 +89,6 @@ async def plan(client: Client, parent: str, lease: float | None = None) -> Repai
         data = await client.request(m.GetData(parent))
     except NoNode as error:
         raise UsageError(f"there is no election {parent}, so nothing to put right; look at --election") from error
-    assert isinstance(data, m.Data)
     terms, stands = [0], None
     leases = {"what replicas are given by default": LEASE} if lease is None else {"--lease says so": lease}
     try:
@@ -134,7 +133,6 @@ async def _written_here(client: Client, parent: str, record: r.Record, lease: fl
 async def _ask_candidates(client: Client, parent: str, terms: list[int], leases: dict[str, float]) -> None:
     """Add what the data of those say that stand in the queue."""
     children = await client.request(m.GetChildren(parent))
-    assert isinstance(children, m.Children)
     for name in q.in_order(children.names):
         read = await read_candidate_data(client, parent, name)
         if read is not None:
@@ -172,7 +170,6 @@ async def carry_out(client: Client, repair: Repair) -> bool:
         ZooKeeperError: ZooKeeper cannot be asked, or does not let us.
     """
     answer = await client.request(repair.request)
-    assert isinstance(answer, m.Transacted)
     if answer.failure is None:
         return True
     error = m.refusal(answer.failure[1], repair.request.operations[0])

@@ -110,7 +110,6 @@ class Transaction:
         if hold.over:
             raise TermEnded(f"term {hold.number} is over: {hold.over}")
         reply = await self._client.request(m.Multi(tuple(self._operations)))
-        assert isinstance(reply, m.Transacted)
         if reply.failure is not None:
             index, code = reply.failure
             if index < self._checks:

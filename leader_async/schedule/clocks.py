@@ -82,7 +82,6 @@ class Clocks:
         """ZooKeeper's time of a write."""
         if term is None:
             reply = await self._client.request(m.SetData(self._folder, b"", m.ANY_VERSION))
-            assert isinstance(reply, m.DataSet)
             return reply.stat.mtime
         writes = term.transaction().set_data(self._folder.removeprefix(self._client.ensemble.chroot), b"")
         await writes.commit()

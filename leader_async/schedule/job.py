@@ -190,7 +190,6 @@ class Job:
                 await term.transaction().create(self._below_chroot, encode(ledger)).commit()
                 return _Page(ledger, 0)
             raise BadVersion(about="the ledger has just been made") from None
-        assert isinstance(data, m.Data)
         return _Page(self._opened(decode(data.data, self._path)), data.stat.version)
 
     async def _take_up(self, term: Term, page: _Page) -> None:
@@ -314,7 +313,6 @@ class Job:
         ledger = ended(self.rules, page.ledger, self._clocks.now(), self._unclosed[1])
         # Needs no term: whoever has found this attempt unfinished has written the ledger, and it is at another version.
         reply = await self._client.request(m.SetData(self._path, encode(ledger), page.version))
-        assert isinstance(reply, m.DataSet)
         page.ledger, page.version = ledger, reply.stat.version
         self._unclosed = None
 

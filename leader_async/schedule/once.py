@@ -126,7 +126,6 @@ class OneSlot:
             data = await self._client.request(m.GetData(path))
         except NoNode:
             return None
-        assert isinstance(data, m.Data)
         return decode(data.data, path)
 
     async def _lead(self, term: Term) -> None:

@@ -256,7 +256,6 @@ class Schedule:
             try:
                 data = await self._client.request(m.GetData(path))
                 await self._clocks.compare(None)
-                assert isinstance(data, m.Data)
                 now = self._clocks.now()
                 try:
                     ledger = reset(decode(data.data, path), now)

@@ -65,11 +65,9 @@ async def read_members(client: Client, parent: str) -> list[Member]:
         children = await client.request(m.GetChildren(parent))
     except NoNode:
         return found
-    assert isinstance(children, m.Children)
     for name in queue.in_order(children.names):
         with contextlib.suppress(NoNode):
             data = await client.request(m.GetData(f"{parent}/{name}"))
-            assert isinstance(data, m.Data)
             card = MemberData.decode(data.data)
             found.append(Member(card.identity, card.address, name, card.announced))
     return found

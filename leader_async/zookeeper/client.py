@@ -25,7 +25,7 @@ import ssl
 import time
 from collections.abc import Callable
 from itertools import chain
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, overload
 
 from .. import clock
 from ..errors import AuthFailed, ConnectionLost, NotConnected, SessionClosed, UsageError
@@ -250,6 +250,18 @@ class Client:
             self._pump()
         return sent
 
+    @overload
+    async def request(self, request: m.GetData) -> m.Data: ...
+    @overload
+    async def request(self, request: m.GetChildren) -> m.Children: ...
+    @overload
+    async def request(self, request: m.Create) -> m.Created: ...
+    @overload
+    async def request(self, request: m.SetData) -> m.DataSet: ...
+    @overload
+    async def request(self, request: m.Multi) -> m.Transacted: ...
+    @overload
+    async def request(self, request: m.Request) -> m.Reply: ...
     async def request(self, request: m.Request) -> m.Reply:
         """Send a request and await its answer. Before the first connection it waits for that, for a session timeout.
 

@@ -557,7 +557,9 @@ async def test_a_ledger_in_the_future_is_reset_by_anybody(
     assert "job: was reset, and goes on with its first slot after now" in caplog.text
 
 
-async def test_a_reset_does_not_undo_what_is_written_meanwhile(zookeeper: ZooKeeper) -> None:
+async def test_a_reset_does_not_undo_what_is_written_meanwhile(
+    zookeeper: ZooKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with connected(zookeeper) as (zk, election):
         jobs = Schedule(election)
         async with running(noting(jobs)[0]):
@@ -571,7 +573,7 @@ async def test_a_reset_does_not_undo_what_is_written_meanwhile(zookeeper: ZooKee
                 await send(m.SetData(path, encode(Ledger("every 1 s", future)), m.ANY_VERSION))
             return await send(request)
 
-        zk.client.request = racing  # type: ignore[method-assign]
+        monkeypatch.setattr(zk.client, "request", racing)
         found = await jobs.reset("job")
         assert found is not None
         assert (found.trigger, raced) == ("every 1 s", [True])
