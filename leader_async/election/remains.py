@@ -40,8 +40,6 @@ async def _clear_away(client: Client, parent: str, uuid: str) -> None:
     with suppress(NoNode):
         await client.request(m.Sync(parent))
         children = await client.request(m.GetChildren(parent))
-        assert isinstance(children, m.Children)
-        for name in q.in_order(children.names):
-            if name.startswith(q.prefix(uuid)):
-                with suppress(NoNode):
-                    await client.request(m.Delete(f"{parent}/{name}"))
+        for name in q.of_join(children.names, uuid):
+            with suppress(NoNode):
+                await client.request(m.Delete(f"{parent}/{name}"))

@@ -5,10 +5,10 @@
     <root>/<name>/<name>-0007                   the election of partition 7 (not touched here)
 
 Rules:
-- Everything is read with a watch, and read again when that fires or the connection was lost. What is marked as known is
-  marked before the request leaves, so an event that comes meanwhile is not missed.
-- A lost reply is resolved by looking, behind a `sync`: the create by the join's uuid, which is new for every join; the
-  announcement by its version, which every write expects.
+- What others write is read through a mirror (`zookeeper.mirror`).
+- A lost reply is resolved by looking, behind a `sync`: the create by the join's uuid, which is new for every join, as
+  in an election (`election.rules.queue`); the announcement by its version, which every write expects.
+- A join that is over is replaced as a whole; an answer that belongs to it changes nothing any more.
 - One coroutine at a time calls what is `async` here.
 
 A change of members wakes all of them, for two small reads: each must know, and N counts replicas, not partitions.
@@ -21,16 +21,41 @@ import contextlib
 import logging
 import uuid
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 
 from ..election.rules import queue
-from ..errors import AssignmentError, BadVersion, NoAuth, NodeExists, NoNode, NotConnected, UsageError
+from ..errors import AssignmentError, BadVersion, NodeExists, NoNode, NotConnected, UsageError
 from ..waking import Pulse
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
+from ..zookeeper.mirror import Mirror
 from .assignment import NOBODY, decode, encode, moves, rebalance
 from .member_data import NOTHING, MemberData
 
 log = logging.getLogger("leader_async.sharding")
+
+
+@dataclass(slots=True, eq=False)
+class Join:
+    """One attempt to be a member.
+
+    Attributes:
+        uuid: what our znode's name begins with.
+        name: our znode's name, `NOBODY` while there is none.
+        announced: the partitions that it tells.
+        version: its version.
+        sought: the reply to its create may have been lost.
+        unsure: the reply to an announcement may have been lost.
+        abandoned: it is to be deleted as soon as ZooKeeper can be reached.
+    """
+
+    uuid: str = field(default_factory=lambda: uuid.uuid4().hex)
+    name: str = NOBODY
+    announced: frozenset[int] = NOTHING
+    version: int = 0
+    sought: bool = False
+    unsure: bool = False
+    abandoned: bool = False
 
 
 class Membership:
@@ -48,27 +73,39 @@ class Membership:
     def __init__(
         self, client: Client, parent: str, count: int, card: MemberData, changed: Pulse, expired: Callable[[], None]
     ) -> None:
-        self.me = NOBODY
         self.names: tuple[str, ...] = ()
         self.owners: tuple[str, ...] = ()
-        self.announced = NOTHING
-        self.stale = True  # the names and the owners are not as ZooKeeper has them
         self.closed = False
         self._client, self._parent, self._count, self._card = client, parent, count, card
         self._changed, self._expired = changed, expired
+        self._mirror = Mirror(client, changed=changed)
+        self._join = Join()
         self._said: dict[str, frozenset[int]] = {}
-        self._told: set[str] = set()  # whose change we shall be told of
         self._version = 0  # of the assignment
         self._overwrite = False  # it cannot be read
-        self._forget()
         client.listen(parent, self)
 
     # -- what is known -------------------------------------------------------------------------------------------------
 
     @property
+    def me(self) -> str:
+        """The name of our znode, `NOBODY` while we are no member."""
+        return self._join.name
+
+    @property
+    def announced(self) -> frozenset[int]:
+        """The partitions that our znode tells."""
+        return self._join.announced
+
+    @property
+    def stale(self) -> bool:
+        """Whether the names and the owners are not as ZooKeeper has them."""
+        return not self._mirror.has(m.GetChildren(self._parent), m.GetData(self._parent))
+
+    @property
     def said(self) -> dict[str, frozenset[int]]:
         """What the others announced, for those read and not changed since."""
-        return {name: announced for name, announced in self._said.items() if name in self._told}
+        return {name: said for name, said in self._said.items() if self._mirror.has(m.GetData(self._path(name)))}
 
     @property
     def alone(self) -> bool:
@@ -77,32 +114,17 @@ class Membership:
 
     def session_event(self, event: m.SessionEvent) -> None:
         """See `client.Listener`."""
-        self.stale = True
-        self._told.clear()
         if isinstance(event, m.Expired):
-            self._forget()
+            self._join = Join()
             self._expired()
-        elif isinstance(event, m.Connected) and self._abandoned:
-            self._sweep()
+        elif isinstance(event, m.Connected) and self._join.abandoned:
+            self._sweep(self._join)
         self.closed = isinstance(event, m.Ended)
-        self._changed.fire()
+        self._mirror.session_event(event)
 
     def watch_event(self, event: m.Watched) -> None:
         """See `client.Listener`."""
-        if event.path == self._parent:
-            self.stale = True
-        else:
-            self._told.discard(event.path.rpartition("/")[2])
-        self._changed.fire()
-
-    def _forget(self) -> None:
-        """We are no member."""
-        self.me, self.announced = NOBODY, NOTHING
-        self._uuid = uuid.uuid4().hex
-        self._sought = False  # a create's reply may have been lost
-        self._unsure = False  # an announcement's reply may have been lost
-        self._card_version = 0
-        self._abandoned = False
+        self._mirror.watch_event(event)
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -114,25 +136,15 @@ class Membership:
             ZooKeeperError: ZooKeeper cannot be asked.
         """
         while self.stale:
-            self.stale = False
-            try:
-                children, data = await asyncio.gather(
-                    self._client.request(m.GetChildren(self._parent, watch=True)),
-                    self._client.request(m.GetData(self._parent, watch=True)),
-                )
-            except NoNode:
-                self.stale = True
+            children, data = await asyncio.gather(self._mirror.children(self._parent), self._mirror.data(self._parent))
+            if children is None or data is None:
+                self._mirror.forget(self._parent)
                 await self._make_parents()
                 continue
-            except BaseException:
-                self.stale = True
-                raise
-            assert isinstance(children, m.Children)
-            assert isinstance(data, m.Data)
-            self.names = tuple(queue.in_order(children.names))
+            self.names = tuple(queue.in_order(children))
             self._version = data.stat.version
             self._take(data.data)
-            await self._check_own(children.names)
+            await self._check_own(children)
 
     def _take(self, data: bytes) -> None:
         try:
@@ -156,49 +168,30 @@ class Membership:
 
     async def _check_own(self, names: Iterable[str]) -> None:
         if self.me not in names:
-            self._deleted(self.me)
-        for name in names:
-            if self.me and name != self.me and name.startswith(queue.prefix(self._uuid)):
-                await self._delete(name)  # a twin: a create that was thought lost
+            self._deleted(self._join)
+        for name in queue.of_join(names, self._join.uuid):
+            if self.me and name != self.me:
+                await self._delete(name)  # a twin
 
     async def _make_parents(self) -> None:
-        parts, denied = self._parent.split("/")[1:], None
-        for depth in range(len(parts)):
-            try:
-                await self._client.request(m.Create("/" + "/".join(parts[: depth + 1])))
-                denied = None
-            except NodeExists:
-                denied = None
-            except NoAuth as error:
-                denied = error  # asked of a znode that exists, too: whether that matters the next one tells
-            except NoNode as error:
-                raise denied or error from None
-        if denied is not None:
-            raise denied
+        creates = (self._client.request(m.Create(path)) for path in queue.above(self._parent))
+        answers = await asyncio.gather(*creates, return_exceptions=True)
+        refused = [one for one in answers if isinstance(one, Exception) and not isinstance(one, NodeExists)]
+        if refused and refused[-1] is answers[-1]:  # a refusal counts only if the last one does not exist, either
+            raise next((one for one in reversed(refused) if not isinstance(one, NoNode)), refused[-1])
 
     async def listen_to(self, names: Iterable[str]) -> None:
-        """Read what these members announce, and be told when it changes.
+        """Read what these members announce, and have its next change reported.
 
         Raises:
             ZooKeeperError: ZooKeeper cannot be asked.
         """
-        names = sorted(names)
-        self._told.update(names)
-        try:
-            cards = await asyncio.gather(*(self._announced_by(name) for name in names))
-        except BaseException:
-            self._told.difference_update(names)
-            raise
-        self._said = {name: said for name, said in self._said.items() if name in self._told}
-        self._said.update(zip(names, cards, strict=True))
+        self._said = self.said  # the rest is read when it is asked for
+        await asyncio.gather(*(self._listen_to(name) for name in sorted(names)))
 
-    async def _announced_by(self, name: str) -> frozenset[int]:
-        try:
-            data = await self._client.request(m.GetData(f"{self._parent}/{name}", watch=True))
-        except NoNode:
-            return NOTHING
-        assert isinstance(data, m.Data)
-        return MemberData.decode(data.data).announced
+    async def _listen_to(self, name: str) -> None:
+        found = await self._mirror.data(self._path(name))
+        self._said[name] = NOTHING if found is None else MemberData.decode(found.data).announced
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
@@ -208,32 +201,25 @@ class Membership:
         Raises:
             ZooKeeperError: ZooKeeper cannot be asked.
         """
-        own = self._uuid
-        self._sought |= self._abandoned
-        self._abandoned = False
-        if self._sought:
-            await self._look()
-        if self.me or own != self._uuid:
+        own = self._join
+        own.sought |= own.abandoned
+        own.abandoned = False
+        if own.sought:
+            await self._look(own)
+        if own.name or own is not self._join:
             return
-        self._sought = True
-        path = f"{self._parent}/{queue.prefix(own)}"
+        own.sought = True
+        path = self._path(queue.prefix(own.uuid))
         created = await self._client.request(m.Create(path, self._card.encode(), ephemeral=True, sequential=True))
-        assert isinstance(created, m.Created)
-        if own == self._uuid:
-            self.me, self._sought = created.path.rpartition("/")[2], False
+        own.name, own.sought = created.path.rpartition("/")[2], False
 
-    async def _look(self) -> None:
+    async def _look(self, own: Join) -> None:
         """Find out whether a create whose reply was lost has happened."""
-        own = self._uuid
         _, children = await asyncio.gather(
             self._client.request(m.Sync(self._parent)), self._client.request(m.GetChildren(self._parent))
         )
-        assert isinstance(children, m.Children)
-        if own == self._uuid:
-            self._sought = False
-            mine = [name for name in queue.in_order(children.names) if name.startswith(queue.prefix(own))]
-            self.me = mine[0] if mine else NOBODY
-            self._unsure = bool(mine)
+        mine = queue.of_join(children.names, own.uuid)
+        own.sought, own.name, own.unsure = False, mine[0] if mine else NOBODY, bool(mine)
 
     async def plan(self) -> None:
         """Write the assignment anew if that is up to us and it is not what it should be.
@@ -247,10 +233,9 @@ class Membership:
         after = rebalance(before, self.names)
         if after == before and not self._overwrite:
             return
-        check, write = m.Check(self._path), m.SetData(self._parent, encode(after), self._version)
+        check, write = m.Check(self._path(self.me)), m.SetData(self._parent, encode(after), self._version)
         answer = await self._client.request(m.Multi((check, write)))
-        assert isinstance(answer, m.Transacted)
-        self.stale = True  # refused: somebody else is the first; done: it is to be read with a watch
+        self._mirror.forget(self._parent)  # refused: another member is the first; done: it is to be read with a watch
         if answer.ok:
             changed, members = moves(before, after), len(self.names)
             log.info(
@@ -264,20 +249,16 @@ class Membership:
         Raises:
             ZooKeeperError: ZooKeeper cannot be asked.
         """
-        me = self.me
-        if not me or not self._unsure:
+        own = self._join
+        if not own.name or not own.unsure:
             return
+        path = self._path(own.name)
         try:
-            _, data = await asyncio.gather(
-                self._client.request(m.Sync(self._path)), self._client.request(m.GetData(self._path))
-            )
+            _, data = await asyncio.gather(self._client.request(m.Sync(path)), self._client.request(m.GetData(path)))
         except NoNode:
-            self._deleted(me)
+            self._deleted(own)
             return
-        assert isinstance(data, m.Data)
-        if me == self.me:
-            self.announced, self._card_version = MemberData.decode(data.data).announced, data.stat.version
-            self._unsure = False
+        own.announced, own.version, own.unsure = MemberData.decode(data.data).announced, data.stat.version, False
 
     async def announce(self, announced: frozenset[int]) -> None:
         """Have our znode tell just these partitions. `settle` comes before it.
@@ -285,19 +266,16 @@ class Membership:
         Raises:
             ZooKeeperError: ZooKeeper cannot be asked.
         """
-        me = self.me
-        self._unsure = True
-        card = MemberData(self._card.identity, self._card.address, announced)
+        own, card = self._join, replace(self._card, announced=announced)
+        own.unsure = True
         try:
-            written = await self._client.request(m.SetData(self._path, card.encode(), self._card_version))
+            written = await self._client.request(m.SetData(self._path(own.name), card.encode(), own.version))
         except NoNode:
-            self._deleted(me)
-            return
+            self._deleted(own)
         except BadVersion:
-            return  # a write that was thought lost has happened; `settle` sees to it
-        assert isinstance(written, m.DataSet)
-        if me == self.me:
-            self.announced, self._card_version, self._unsure = announced, written.stat.version, False
+            pass  # a write that was thought lost has happened; `settle` sees to it
+        else:
+            own.announced, own.version, own.unsure = announced, written.stat.version, False
 
     async def leave(self) -> None:
         """Be no member.
@@ -305,25 +283,26 @@ class Membership:
         Raises:
             ZooKeeperError: ZooKeeper cannot be asked.
         """
-        if self._sought:
-            await self._look()
-        if self.me:
-            await self._delete(self.me)
-            self._forget()
+        own = self._join
+        if own.sought:
+            await self._look(own)
+        if own.name:
+            await self._delete(own.name)
+            self._join = Join()
 
     def abandon(self) -> None:
-        """Be no member, without waiting for ZooKeeper; it is told as soon as it can be."""
-        self._abandoned = bool(self.me) or self._sought
-        if self._abandoned:
-            self._sweep()
+        """Be no member, without waiting for ZooKeeper; our znode is deleted as soon as it can be."""
+        own = self._join
+        own.abandoned = bool(own.name) or own.sought
+        if own.abandoned:
+            self._sweep(own)
 
-    def _sweep(self) -> None:
+    def _sweep(self, own: Join) -> None:
         def listed(answer: m.Answer) -> None:
-            if isinstance(answer, m.Children) and self._abandoned:
-                for name in answer.names:
-                    if name.startswith(queue.prefix(self._uuid)):
-                        with contextlib.suppress(NotConnected):  # closing: it goes with the session
-                            self._client.send(m.Delete(f"{self._parent}/{name}"), lambda answer: None)
+            if isinstance(answer, m.Children) and own.abandoned:
+                for name in queue.of_join(answer.names, own.uuid):
+                    with contextlib.suppress(NotConnected):  # closing: it goes with the session
+                        self._client.send(m.Delete(self._path(name)), lambda answer: None)
 
         with contextlib.suppress(NotConnected):  # the next connection begins with this
             self._client.send(m.Sync(self._parent), lambda answer: None)
@@ -331,14 +310,13 @@ class Membership:
 
     async def _delete(self, name: str) -> None:
         with contextlib.suppress(NoNode):
-            await self._client.request(m.Delete(f"{self._parent}/{name}"))
+            await self._client.request(m.Delete(self._path(name)))
 
-    def _deleted(self, name: str) -> None:
-        if name and self.me == name:
+    def _deleted(self, own: Join) -> None:
+        if own.name and own is self._join:
             text = "%s: somebody deleted our znode %s; joining again"
-            log.warning(text, self._parent, name, extra={"event": "member_deleted"})
-            self._forget()
+            log.warning(text, self._parent, own.name, extra={"event": "member_deleted"})
+            self._join = Join()
 
-    @property
-    def _path(self) -> str:
-        return f"{self._parent}/{self.me}"
+    def _path(self, name: str) -> str:
+        return f"{self._parent}/{name}"

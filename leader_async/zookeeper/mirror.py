@@ -23,11 +23,11 @@ from .reader import Reader
 
 
 class Mirror(Reader):
-    """A reader that asks a server only for what has changed. It must be entered (`with`) before it reads.
+    """A reader that asks a server only for what has changed. Before it reads, enter it (`with`), or pass it the events.
 
     Args:
         client: through whom to read.
-        paths: what may be read: these znodes and their children.
+        paths: whose events it takes inside of `with`: these znodes and their children.
         changed: fires when something does not count any more.
     """
 
@@ -45,9 +45,9 @@ class Mirror(Reader):
         for path in self._paths:
             self.client.unlisten(path, self)
 
-    def counts(self, path: str) -> bool:
-        """Whether a reading of this znode's data counts."""
-        return bool(self._known.get(m.GetData(path)))
+    def has(self, *requests: m.GetData | m.GetChildren) -> bool:
+        """Whether what was read in answer to all of these counts."""
+        return all(map(self._known.get, requests))
 
     def forget(self, path: str) -> None:
         """Read this znode again when it is asked for next."""

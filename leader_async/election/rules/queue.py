@@ -27,6 +27,17 @@ def prefix(uuid: str) -> str:
     return uuid + SEPARATOR
 
 
+def of_join(names: Iterable[str], uuid: str) -> list[str]:
+    """The znodes that one join created, first first. Of twins the first is kept: a create was thought lost."""
+    return in_order(name for name in names if name.startswith(prefix(uuid)))
+
+
+def above(path: str) -> list[str]:
+    """A path and all above it, the highest first: what there must be before a znode can be created below it."""
+    parts = path.split("/")
+    return ["/".join(parts[: depth + 1]) for depth in range(1, len(parts))]
+
+
 def order(name: str) -> tuple[int, str]:
     """The key that sorts candidates' names into the queue's order.
 

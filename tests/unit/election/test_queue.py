@@ -50,3 +50,11 @@ def test_what_appears_ahead_is_unexplained() -> None:
 def test_a_listing_without_us_cannot_be_used() -> None:
     with pytest.raises(UsageError):
         q.Queue().listed(["a-n_1"], "c-n_3")
+
+
+def test_what_one_join_created_and_what_there_must_be_above_it() -> None:
+    names = ["u-n_0000000012", "other-n_0000000003", "u-n_0000000007", "uu-n_0000000001", "u-x", "u-n_x"]
+    assert q.of_join(names, "u") == ["u-n_0000000007", "u-n_0000000012"]
+    assert q.of_join(names, "nobody") == []
+    assert q.above("/chroot/ELECTION/x") == ["/chroot", "/chroot/ELECTION", "/chroot/ELECTION/x"]
+    assert q.above("/x") == ["/x"]

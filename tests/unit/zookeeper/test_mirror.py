@@ -95,16 +95,16 @@ async def test_a_change_costs_one_read_of_what_it_was_about(client: Client, othe
         assert await mirror.data("/a") is await mirror.data("/a")
         assert not requests.taken()
         await told(changed, setting(other, "/a", b"2"))
-        assert not mirror.counts("/a")
+        assert not mirror.has(m.GetData("/a"))
         assert await seen() == (b"2", ())
         assert requests.taken() == [data]
         await told(changed, creating(other, "/a/x"))
-        assert mirror.counts("/a")
+        assert mirror.has(m.GetData("/a"))
         assert await seen() == (b"2", ("x",))
         assert requests.taken() == [children]
         assert await mirror.data("/a/x"), "children may be read, too"
         await told(changed, deleting(other, "/a/x"))
-        assert not mirror.counts("/a/x")
+        assert not mirror.has(m.GetData("/a/x"))
         await seen()
         requests.taken()
         await told(changed, deleting(other, "/a"))
@@ -121,7 +121,7 @@ async def test_that_a_znode_does_not_exist_is_known_until_it_does(
         requests.taken()
         assert await mirror.data("/b") is None
         assert not requests.taken()
-        assert mirror.counts("/b")
+        assert mirror.has(m.GetData("/b"))
         await told(changed, creating(other, "/b", b"x"))
         found = await mirror.data("/b")
         assert found is not None
@@ -146,7 +146,7 @@ async def test_a_change_before_the_answer_has_arrived_counts(client: Client, oth
         before = await mirror.data("/d")
         assert before is not None
         assert before.data == b"1", "that was the answer"
-        assert not mirror.counts("/d")
+        assert not mirror.has(m.GetData("/d"))
         after = await mirror.data("/d")
         assert after is not None
         assert after.data == b"2"
@@ -161,10 +161,10 @@ async def test_nothing_counts_behind_a_lost_connection(
         requests.taken()
         with zookeeper.outage():
             await until(lambda: not client.connected)
-            assert not mirror.counts("/e")
+            assert not mirror.has(m.GetData("/e"))
             with pytest.raises((NotConnected, ConnectionLost)):
                 await mirror.data("/e")
-            assert not mirror.counts("/e"), "what could not be read is read the next time"
+            assert not mirror.has(m.GetData("/e")), "what could not be read is read the next time"
         await client.wait_connected()
         requests.taken()
         assert await mirror.data("/e")
