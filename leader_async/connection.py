@@ -20,6 +20,7 @@ from .election.rules.candidacy import Candidacy
 from .election.rules.confirm_rounds import ConfirmRounds, Round
 from .election.rules.lease import Hold
 from .election.rules.state import CONFIRMS, LEASE, WAIT_OUT
+from .election.rules.words import over
 from .election.stats import ConfirmStats
 from .errors import ConnectionLost, NotConnected, SessionClosed, TermEnded, UsageError
 from .guardian.client import GuardianClient
@@ -271,8 +272,8 @@ class Connection:
 
     async def confirm(self, parent: str, hold: Hold) -> None:
         """See `Term.confirm`."""
-        if hold.over:
-            raise TermEnded(f"term {hold.number} is over: {hold.over}")
+        if hold.end is not None:
+            raise TermEnded(over(hold.number, hold.end))
         if not self.client.connected:
             raise NotConnected("no ZooKeeper server is connected")
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -346,8 +347,8 @@ class Connection:
         for hold, asked, done in waiting:
             if done.done():
                 continue
-            if hold.over:
-                done.set_exception(TermEnded(f"term {hold.number} is over: {hold.over}"))
+            if hold.end is not None:
+                done.set_exception(TermEnded(over(hold.number, hold.end)))
             elif not any(stake.hold is hold for _, stake in due_round.stakes):
                 self._waiting.append((hold, asked, done))
             elif asked < number and isinstance(answer, m.Lost):
@@ -360,5 +361,5 @@ class Connection:
     def term_over(self) -> None:
         """A term has ended: nobody need wait for its confirm."""
         for hold, _, done in self._waiting:
-            if hold.over and not done.done():
-                done.set_exception(TermEnded(f"term {hold.number} is over: {hold.over}"))
+            if hold.end is not None and not done.done():
+                done.set_exception(TermEnded(over(hold.number, hold.end)))

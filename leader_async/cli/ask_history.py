@@ -7,8 +7,10 @@ from typing import Any
 
 import click
 
+from ..election.rules.ends import Detail
 from ..election.rules.explain import explained, nearest, span
 from ..election.rules.history import TermEntry
+from ..election.rules.words import DETAILS
 from ..errors import UsageError
 from . import asking
 from .asking import Refused, Target, ask, clock_time, in_time, page, say
@@ -38,7 +40,7 @@ def _line(entry: TermEntry) -> str:
     gap += " or longer" if entry.at_least else ""
     why = f"{entry.why}{': ' + entry.detail if entry.detail else ''}{gap}" if entry.why else ""
     if entry.put_right:
-        why = f"{entry.detail}; a lease {'was' if entry.why else 'is'} waited out"
+        why = f"{DETAILS[Detail.PUT_RIGHT]}; a lease {'was' if entry.why else 'is'} waited out"
     who = entry.identity or "?"
     ended = clock_time(entry.ended) if entry.why else ""
     return f"{entry.term:>4}  {clock_time(entry.began):<23}  {ended:<23}  {who}  {why}".rstrip()

@@ -145,6 +145,8 @@ async def _listing(zk: Any, parent: str, count: int) -> list[Finding]:
 
 
 def _repair(target: Target, lease: float | None, *, yes: bool) -> None:
+    from ..election.rules.record import PUT_RIGHT
+
     todo = ask(_planned(target, lease))
     tell(
         f"{todo.why}.",
@@ -157,7 +159,8 @@ def _repair(target: Target, lease: float | None, *, yes: bool) -> None:
     if not yes:
         click.confirm("Write it?", err=True, abort=True)
     ask(_written(target, todo))
-    data = {**asdict(todo.record), "path": todo.parent, "version": todo.version, "waits": round(todo.waits, 3)}
+    record, more = asdict(todo.record), {"path": todo.parent, "version": todo.version, "waits": round(todo.waits, 3)}
+    data = {name: value for name, value in record.items() if name != "end"} | {"why": PUT_RIGHT} | more
     asking.say(target, data, f"the record of {todo.parent} is put right; somebody leads in about {todo.waits:g} s")
 
 

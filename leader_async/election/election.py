@@ -35,9 +35,11 @@ from .observer import Observer
 from .queries import find_appointee, find_newest
 from .remains import clear_away
 from .reporting import Reporter
+from .rules import ends
 from .rules import record as r
 from .rules.candidacy import Candidacy
 from .rules.effects import ConfirmNow, Denied, Left, Note, Send, StartWork, StopWork
+from .rules.ends import End
 from .rules.lease import Hold
 from .rules.state import Settings
 from .status import Status
@@ -168,8 +170,8 @@ class Election(Observer):
         """
         check_async(work, "the work of an election", "term")
 
-        def ended(*, final: bool, reason: str) -> None:
-            self._ended(job, final=final, reason=reason)
+        def ended(leaving: End | None) -> None:
+            self._ended(job, leaving)
 
         job = Call(work, ended)
         async with self._campaign(job):
@@ -192,8 +194,8 @@ class Election(Observer):
             NoAuth, AuthFailed: ZooKeeper does not let this process take part, with the credentials that it has given.
         """
 
-        def ended(*, final: bool, reason: str) -> None:
-            self._ended(job, final=final, reason=reason)
+        def ended(leaving: End | None) -> None:
+            self._ended(job, leaving)
 
         job = Handout(ended)
         async with self._campaign(job):
@@ -203,7 +205,7 @@ class Election(Observer):
                     yield term
                 finally:
                     if self.candidacy.is_leader(clock.now()):
-                        self._feed(lambda now: self.candidacy.resign(now, "the work is done"))
+                        self._feed(lambda now: self.candidacy.resign(now, ends.WORK_DONE))
                     job.give_back()
 
     async def resign(self, timeout: float | None = None) -> bool:
@@ -327,7 +329,7 @@ class Election(Observer):
         """The connection is being closed: stop the work, leave, and tell whoever runs this election."""
         if self._job is not None:
             self._job.fail(SessionClosed("the connection was closed while this election was being run"))
-        self._feed(lambda now: self.candidacy.leave(now, "the connection was closed"))
+        self._feed(lambda now: self.candidacy.leave(now, ends.CONNECTION_CLOSED))
         if not self._gave_up:
             await self._wait_left()
         self._shut = True
@@ -418,13 +420,13 @@ class Election(Observer):
                 asyncio.get_running_loop().call_later(pause, self._send_behind, command)
             case StartWork(hold):
                 self._start(hold)
-            case StopWork(reason):
+            case StopWork(end):
                 self._stopped_at = clock.now()
                 if self._working is not None:
                     self._stop_work(self._working)
                 else:
                     self.candidacy.work_ended(self._stopped_at)
-                self._later.append(self._telling_why(self.candidacy.hold, reason))
+                self._later.append(self._telling_why(self.candidacy.hold, end))
             case Left():
                 if self._hold is not None:
                     self._later.append(partial(self._tell_over, self._hold, self._stopped_at, clock.now()))
@@ -471,18 +473,18 @@ class Election(Observer):
         if self._history:
             self._connection.history_writer.began(self.candidacy, hold)
 
-    def _telling_why(self, hold: Hold | None, reason: str) -> Callable[[], None]:
+    def _telling_why(self, hold: Hold | None, end: End) -> Callable[[], None]:
         """What will tell why the work was stopped; more about it if the lease ran out."""
         ran_out = hold is not None and not hold.over
         until = hold.until if hold is not None else 0.0
         if hold is not None and ran_out:
-            reason = f"{reason}: {why_no_confirm(self._client, hold)}"
+            end = why_no_confirm(self._client, hold)
 
         def tell() -> None:
             self._connection.term_over()
             if ran_out:
-                self._connection.history_writer.suspended(self.candidacy, until, reason)
-            self.reporter.stopped(hold, reason, ran_out=ran_out)
+                self._connection.history_writer.suspended(self.candidacy, until, end)
+            self.reporter.stopped(hold, end, ran_out=ran_out)
 
         return tell
 
@@ -490,10 +492,10 @@ class Election(Observer):
         self.reporter.over(hold, stopped_at, at)
         self._connection.history_writer.over(self.candidacy, hold, stopped_at)
 
-    def _ended(self, job: Job, *, final: bool, reason: str) -> None:
+    def _ended(self, job: Job, leaving: End | None) -> None:
         if self.is_leader:  # by itself, and not because it was stopped
             self._stopped_at = clock.now()
-        leaving, self._working = reason if final and job is self._job else "", None
+        leaving, self._working = leaving if job is self._job else None, None
         if self._died is not None:
             self.candidacy.work_ended(clock.now())
         self._feed(lambda now: self.candidacy.work_ended(now, leaving))
@@ -521,7 +523,7 @@ class Election(Observer):
             return
         self._died = error
         self._stopped_at = clock.now()
-        self.candidacy.die("the candidacy has died of a bug", working=self._working is not None)
+        self.candidacy.die(working=self._working is not None)
         self._connection.note(self.candidacy)
         self._connection.term_over()
         log.critical(

@@ -32,6 +32,7 @@ from .queries import read_history
 from .rules import history
 from .rules import record as r
 from .rules.candidacy import Candidacy
+from .rules.ends import Detail, End, Why
 from .rules.history import Teller, TermEntry
 from .rules.lease import Hold
 from .rules.state import CONFIRMS
@@ -52,7 +53,7 @@ class _Backlog:
     Attributes:
         candidacy: its rules.
         hold: the term that runs.
-        suspended: reading of the clock at which the lease ran out, and the reason; None while it has not.
+        suspended: reading of the clock at which the lease ran out, and why; None while it has not.
         ended: entries of terms that could not write their end into the record.
         due: reading of the clock at which to write.
         pause: seconds until the next try.
@@ -60,7 +61,7 @@ class _Backlog:
 
     candidacy: Candidacy
     hold: Hold | None = None
-    suspended: tuple[float, str] | None = None
+    suspended: tuple[float, End] | None = None
     ended: list[TermEntry] = field(default_factory=list)
     due: float = float("inf")
     pause: float = RETRY[0]
@@ -110,10 +111,10 @@ class HistoryWriter:
         # Nothing more now: the work of this very term waits to begin.
         self._schedule(backlog, clock.now() + hold.lease / CONFIRMS)
 
-    def suspended(self, candidacy: Candidacy, at: float, why: str) -> None:
+    def suspended(self, candidacy: Candidacy, at: float, end: End) -> None:
         """The lease ran out; the term may resume later."""
         if candidacy in self._backlogs:
-            self._backlogs[candidacy].suspended = at, why
+            self._backlogs[candidacy].suspended = at, end
 
     def over(self, candidacy: Candidacy, hold: Hold | None, at: float) -> None:
         """The term is over for good: note its end, unless the record has it.
@@ -127,15 +128,15 @@ class HistoryWriter:
         if backlog is None or hold is None or hold is not backlog.hold:
             return
         backlog.hold = None
-        if not hold.forfeited:
+        if hold.end is None or not hold.forfeited:
             return
-        end, why = backlog.suspended or (at, hold.over)
+        at, end = backlog.suspended or (at, hold.end)
         own = candidacy.settings
         entry = TermEntry(hold.number, hold.token, own.identity, own.address)
         if (how := hold.how) is None:
             return
         # By ZooKeeper's clock: since the term began it has advanced as this process's clock has.
-        backlog.ended.append(history.ended(entry, why, how.began + end - how.known_at, Teller.HOLDER))
+        backlog.ended.append(history.ended(entry, end, how.began + at - how.known_at, Teller.HOLDER))
         self._schedule(backlog, clock.now() + hold.lease / CONFIRMS)
 
     def stop(self) -> None:
@@ -192,15 +193,15 @@ class HistoryWriter:
             backlog.pause = min(2 * backlog.pause, RETRY[1])
 
 
-def why_no_confirm(client: Client, hold: Hold) -> str:
+def why_no_confirm(client: Client, hold: Hold) -> End:
     """Why a lease has just run out, as far as this process knows."""
     late, session = clock.now() - hold.until, client.status()
     away = 0.0 if session.connected else max(0.0, time.time() - session.since)
     if late > hold.lease / CONFIRMS and away <= late:  # else no server was there before the lease ran out, nor since
-        return f"this process, or its event loop, stood still until {late:.1f} s after that"
+        return End(Why.LEASE_RAN_OUT, Detail.STOOD_STILL, seconds=late)
     if session.connected:
-        return f"{session.server} did not confirm it in time"
-    return f"no server was connected for {away:.1f} s; {session.last_error}"
+        return End(Why.LEASE_RAN_OUT, Detail.NOT_CONFIRMED, str(session.server))
+    return End(Why.LEASE_RAN_OUT, Detail.NO_SERVER, session.last_error, seconds=away)
 
 
 async def write(client: Client, candidacy: Candidacy, new: list[TermEntry]) -> bool:
@@ -217,7 +218,7 @@ async def write(client: Client, candidacy: Candidacy, new: list[TermEntry]) -> b
             return True
         hold = candidacy.hold
         checks: tuple[m.Operation, ...] = ()
-        if hold is not None and not hold.over:
+        if hold is not None and hold.end is None:
             checks = r.confirm(candidacy.settings.parent, hold.holder, hold.version)
         data = history.encode(entries)
         last: m.Operation = m.Create(path, data) if version is None else m.SetData(path, data, version)

@@ -17,9 +17,10 @@ import logging
 from ..errors import ServerError
 from .rules.candidacy import Candidacy
 from .rules.effects import Note
-from .rules.history import reason as in_a_word
+from .rules.ends import End
 from .rules.lease import Hold
 from .rules.state import State
+from .rules.words import sentence
 from .stats import ElectionStats
 
 log = logging.getLogger("leader_async.election")
@@ -73,30 +74,31 @@ class Reporter:
             hold.number, hold.token, change, seconds * 1000,
         )  # fmt: skip
 
-    def stopped(self, hold: Hold | None, reason: str, *, ran_out: bool) -> None:
+    def stopped(self, hold: Hold | None, end: End, *, ran_out: bool) -> None:
         """We do not lead any more, and the work is being stopped."""
         if ran_out:
             self.stats.ran_out()
         event = "term_suspended" if ran_out else "term_ending"
         fields = self._fields(event) if hold is None else self._term(event, hold)
-        why = in_a_word(reason)[0].value
-        self._say(logging.INFO, {**fields, "why": why, "reason": reason}, "no longer leads: %s", reason)
+        reason = sentence(end)
+        self._say(logging.INFO, {**fields, "why": end.why.value, "reason": reason}, "no longer leads: %s", reason)
 
     def over(self, hold: Hold, stopped_at: float, now: float) -> None:
         """Our place is given up, and with it this term."""
         why = self.stats.over(hold, stopped_at, now)
-        if why is None:
+        if why is None or hold.end is None:
             return  # told before
-        fields = self._term("term_over", hold, why=why.value, reason=hold.over)
+        reason = sentence(hold.end)
+        fields = self._term("term_over", hold, why=why.value, reason=reason)
         if hold.forfeited:
-            self._say(logging.INFO, fields, "has lost the lead of term %d for good: %s", hold.number, hold.over)
+            self._say(logging.INFO, fields, "has lost the lead of term %d for good: %s", hold.number, reason)
             return
         seconds = now - stopped_at
         self._say(
             logging.INFO,
             {**fields, "seconds": round(seconds, 4)},
             "has given the lead up, %.0f ms after it led last, at the end of term %d: %s",
-            seconds * 1000, hold.number, hold.over,
+            seconds * 1000, hold.number, reason,
         )  # fmt: skip
 
     def denied(self, error: ServerError) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from ..histogram import CHANGEOVERS, MOMENTS, Histogram
 from ..zookeeper.messages import Answer, Lost, Transacted
 from .rules import record as r
-from .rules.history import Why, reason
+from .rules.ends import PROCESS_DIED, Why
 from .rules.lead import Holding
 from .rules.lease import Hold
 
@@ -89,10 +89,10 @@ class ElectionStats:
         Returns:
             Why it ended, None if that is counted already.
         """
-        if hold is not self._hold:
+        if hold is not self._hold or hold.end is None:
             return None
         self._hold = None
-        why = Why.LEASE_RAN_OUT if hold.forfeited and self._ran_out else reason(hold.over)[0]
+        why = Why.LEASE_RAN_OUT if hold.forfeited and self._ran_out else hold.end.why
         self.ended[why] += 1
         if not hold.forfeited:
             self.handovers.observe(now - stopped_at)
@@ -110,7 +110,7 @@ def free_since(own: Holding, hold: Hold) -> tuple[Changeover, float] | None:
     since = own.gone.get(former.holder) if former is not None else None
     if since is None:
         return None
-    crashed = before is not None and (before.state is r.State.HELD or before.why == r.PROCESS_DIED)
+    crashed = before is not None and (before.state is r.State.HELD or before.end == PROCESS_DIED)
     return Changeover.FAILOVER if crashed else Changeover.HANDOVER, since
 
 

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from .. import clock
+from .rules.words import sentence
 from .transaction import Transaction
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Term:
     @property
     def over(self) -> bool:
         """Whether it has ended for good; False while it stands, and while it is suspended and may go on."""
-        return bool(self._hold.over)
+        return self._hold.over
 
     @property
     def lease(self) -> float:
@@ -83,7 +84,8 @@ class Term:
         return Transaction(self._connection.client, self._parent, self._hold)
 
     def __repr__(self) -> str:
-        return f"<Term {self.number}, token {self.token}{', ' + self._hold.over if self._hold.over else ''}>"
+        end = self._hold.end
+        return f"<Term {self.number}, token {self.token}{', ' + sentence(end) if end is not None else ''}>"
 
     async def __aenter__(self) -> Term:
         task = asyncio.current_task()

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, TypeAlias
 from ..errors import TermEnded
 from ..zookeeper import hosts
 from ..zookeeper import messages as m
+from .rules import ends
 from .rules import record as r
+from .rules.words import over
 
 if TYPE_CHECKING:
     from ..zookeeper.client import Client
@@ -107,13 +109,13 @@ class Transaction:
             ConnectionLost: the answer was lost; it may have happened. Read before you do it again.
         """
         hold = self._hold
-        if hold.over:
-            raise TermEnded(f"term {hold.number} is over: {hold.over}")
+        if hold.end is not None:
+            raise TermEnded(over(hold.number, hold.end))
         reply = await self._client.request(m.Multi(tuple(self._operations)))
         if reply.failure is not None:
             index, code = reply.failure
             if index < self._checks:
-                raise TermEnded(f"term {hold.number} is over: ZooKeeper refused to write under it")
+                raise TermEnded(over(hold.number, ends.WRITE_REFUSED))
             raise m.refusal(code, self._operations[index])
         return tuple(self._result(result) for result in reply.results[self._checks :])
 

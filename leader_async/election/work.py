@@ -12,6 +12,8 @@ from typing import Generic, Protocol, TypeVar
 
 from ..callables import awaited, told
 from ..waking import Pulse
+from .rules import ends
+from .rules.ends import End, Why
 from .term import Term
 
 T = TypeVar("T")
@@ -31,9 +33,9 @@ class Job(Protocol):
 
 
 class Ended(Protocol):
-    """How a job says that its work has ended: `final` if it wants no further term, `reason` for the log."""
+    """How a job says that its work has ended; `leaving` says why it wants no further term, None if it does."""
 
-    def __call__(self, *, final: bool, reason: str) -> None: ...
+    def __call__(self, leaving: End | None) -> None: ...
 
 
 class Call(Generic[T]):
@@ -74,14 +76,14 @@ class Call(Generic[T]):
             self._task = None
             if not self.result.done():
                 self.result.set_exception(error)
-            self._ended(final=True, reason=f"the work failed: {told(error)}")
+            self._ended(End(Why.WORK_FAILED, text=told(error)))
             if not isinstance(error, Exception):
                 raise
         else:
             self._task = None
             if not self._stopping and not self.result.done():
                 self.result.set_result(value)
-            self._ended(final=not self._stopping, reason="the work is done")
+            self._ended(None if self._stopping else ends.WORK_DONE)
 
     def _cancelled(self) -> None:
         self._task = None
@@ -89,7 +91,7 @@ class Call(Generic[T]):
         final = not self._stopping
         if final and not self.result.done():
             self.result.cancel()
-        self._ended(final=final, reason="the work was cancelled")
+        self._ended(ends.WORK_CANCELLED if final else None)
 
     def _never_began(self, task: asyncio.Task[None]) -> None:
         """A task that is cancelled before its first step does not call anything."""
@@ -118,7 +120,7 @@ class Handout:
             self._out.stop()
         else:
             self._next = None
-            self._ended(final=False, reason="the term ended before it was taken up")
+            self._ended(None)
 
     def fail(self, error: Exception) -> None:
         """See `Job`."""
@@ -137,4 +139,4 @@ class Handout:
     def give_back(self) -> None:
         """The body has ended."""
         self._out = None
-        self._ended(final=False, reason="the work is done")
+        self._ended(None)

@@ -21,6 +21,7 @@ from dataclasses import replace
 from ..election.rules import history
 from ..election.rules import record as r
 from ..election.rules.candidate_data import CandidateData
+from ..election.rules.ends import PROCESS_DIED
 from ..errors import AuthFailed, ConnectionLost, NotConnected, RecordError, ServerError, SessionClosed
 from ..zookeeper import hosts
 from ..zookeeper import messages as m
@@ -134,7 +135,7 @@ async def _leave(client: Client, parent: str) -> bool:
     said, stat = CandidateData.decode(found.data), data.stat
     told = history.in_record(record, r.token_of(record, stat.mzxid), stat.mtime, said.identity, said.address)
     left = r.signed(record, record.identity or said.identity, record.address or said.address)
-    left = replace(left, state=r.State.LEFT, why=r.PROCESS_DIED, past=history.rows(told))
+    left = replace(left, state=r.State.LEFT, end=PROCESS_DIED, past=history.rows(told))
     answer = await _ask(client, r.leave(parent, left, data.stat.version))
     return isinstance(answer, m.Transacted) and answer.ok
 

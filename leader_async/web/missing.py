@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..election.rules.history import TermEntry, Why
+from ..election.rules.ends import Why
+from ..election.rules.history import TermEntry
 
 FORGET = 900.0
 MOST = 20

@@ -323,7 +323,7 @@ def test_a_candidacy_that_has_died_of_a_bug_confirms_no_more() -> None:
     term = first.candidacy.hold
     assert first.leads
     assert term is not None
-    first.candidacy.die("a bug", working=True)
+    first.candidacy.die(working=True)
     first.carry_out()
     assert not first.leads
     pass_time(world, 2 * term.lease)

@@ -21,6 +21,7 @@ from leader_async import Connection, Election, JobRun, Partitions, Schedule, con
 from leader_async.election import repair
 from leader_async.election.rules import history, record
 from leader_async.election.rules.candidate_data import CandidateData
+from leader_async.election.rules.ends import WORK_DONE
 from leader_async.sharding.member_data import MemberData
 from leader_async.testing import ZooKeeper
 from leader_async.zookeeper import messages as m
@@ -165,7 +166,9 @@ async def told(listener: Listener, name: str, wanted: Callable[[Any], Any]) -> A
 
 async def test_the_record(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.ERROR, "leader_async")
-    held = json.loads(record.encode(record.Record(4, "a-n_1", record.State.HELD, 3.0, "me", "", ("b-n_2",), "x", 7)))
+    held = json.loads(
+        record.encode(record.Record(4, "a-n_1", record.State.HELD, 3.0, "me", "", ("b-n_2",), WORK_DONE, 7))
+    )
     async with Place().standing(lease=0.4) as place:
         for ways in ([GARBAGE["deep"]], [json.dumps({**held, "lease": 1e308}).encode()] * 2, all_ways(held)):
             await place.works()

@@ -16,6 +16,7 @@ from leader_async.election.rules import queue as q
 from leader_async.election.rules import state as standing
 from leader_async.election.rules.candidacy import Candidacy
 from leader_async.election.rules.effects import Purpose, Send
+from leader_async.election.rules.ends import End
 from leader_async.election.rules.lead import Holding
 from leader_async.election.rules.lease import Hold, Stake
 from leader_async.election.rules.state import Role, Standing, View, Work
@@ -111,7 +112,7 @@ def _revived() -> AbstractContextManager[Any]:
         if hold is None:
             real(own, stake, sent, now)
         elif hold is own.hold:
-            hold.over, hold.until = "", max(hold.until, sent + own.settings.lease)
+            hold.end, hold.until = None, max(hold.until, sent + own.settings.lease)
         own._advance(now)
 
     real = Candidacy.confirmed
@@ -309,7 +310,7 @@ def _leave_early() -> AbstractContextManager[Any]:
 
 @mutant("`left` is written while the term goes on")
 def _left_too_soon() -> AbstractContextManager[Any]:
-    def end(own: Holding, reason: str, *, forfeited: bool = False) -> None:
+    def end(own: Holding, why: End, *, forfeited: bool = False) -> None:
         own.departing = True
         if own.hold is not None:
             own.hold.forfeited |= forfeited

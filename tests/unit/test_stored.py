@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from leader_async import stored
 from leader_async.election.rules import history, record
 from leader_async.election.rules.candidate_data import CandidateData
+from leader_async.election.rules.ends import WORK_DONE
 from leader_async.errors import LeaderAsyncError
 from leader_async.guardian import protocol
 from leader_async.schedule import ledger
@@ -149,10 +150,10 @@ def read_all(data: bytes) -> None:
 
 
 ROW = {"term": 3, "token": 9, "identity": "me", "began": 1.5, "ended": 2.5, "why": "left", "told_by": "holder"}
+RECORD = record.Record(4, "a-n_1", record.State.HELD, 3.0, "me", "", ("b-n_2",), WORK_DONE, 7)
 ATTEMPT = {"slot": 1, "attempt": 1, "token": 5, "identity": "me", "began": 2, "manual": False}
 REAL: dict[str, dict[str, Any]] = {
-    "record": json.loads(record.encode(record.Record(4, "a-n_1", record.State.HELD, 3.0, "me", "", ("b-n_2",), "x", 7)))
-    | {"past": [ROW]},
+    "record": json.loads(record.encode(RECORD)) | {"past": [ROW]},
     "candidate": {"identity": "me", "address": "", "started_at": 1.5, "term": 2, "version": 4, "token": 9,
                   "lease": 3.0, "heir": "b-n_2", "by_name": True, "appointed": ""},
     "ledger": {"spec": "every 1 s", "slot": 1, "open": {**ATTEMPT, "again_at": 7},

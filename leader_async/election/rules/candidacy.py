@@ -46,13 +46,14 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from ...errors import server_error
 from ...zookeeper import messages as m
+from . import ends
 from . import queue as q
 from . import record as r
 from .candidate_data import NO_DATA
 from .effects import Command, ConfirmNow, Purpose, Send, StartWork, StopWork
-from .lead import RESIGNED, Holding
+from .ends import End
+from .lead import Holding
 from .lease import Stake
 from .place import TAKERS
 from .state import CHANGES, REJOIN, Appointee, Role, State, Work
@@ -68,55 +69,54 @@ class Candidacy(Holding):
         self.wanted = True
         self._advance(now)
 
-    def resign(self, now: float, reason: str = RESIGNED) -> None:
+    def resign(self, now: float, end: End = ends.RESIGNED) -> None:
         """Give the lead, or the place in the queue, up; join again at the back unless `leave` was called."""
         if self.wanted:
-            self.end_join(reason)
+            self.end_join(end)
         self._advance(now)
 
     def transfer(self, to: Appointee, now: float) -> None:
         """Give the lead to this candidate, as `resign` gives it to the next one."""
         if self.is_leader(now):
             self.favour(to, now)
-            self.resign(now, "handed over by name")
+            self.resign(now, ends.TRANSFERRED)
 
     def favour(self, to: Appointee, now: float) -> None:
         """Give the lead to this candidate instead of the next one, whenever this place is given up."""
         if self.is_leader(now):
             self.appointee = to
 
-    def leave(self, now: float, reason: str = "left") -> None:
+    def leave(self, now: float, end: End = ends.STOPPED) -> None:
         """Give the place up and stay out. `Left` follows."""
         if self.wanted:
             self.wanted = False
-            self.end_join(reason)
+            self.end_join(end)
         self._advance(now)
 
-    def work_ended(self, now: float, leaving: str = "") -> None:
+    def work_ended(self, now: float, leaving: End | None = None) -> None:
         """The work that `StartWork` began has ended, for whatever reason.
 
         Args:
             now: the time.
-            leaving: why no further term is wanted: leave, as `leave` does. "" if one is.
+            leaving: why no further term is wanted: leave, as `leave` does. None if one is.
         """
         self.work = Work.NONE
-        if leaving and not self.dead:
+        if leaving is not None and not self.dead:
             self.leave(now, leaving)
         else:
             self._advance(now)
 
-    def die(self, reason: str, *, working: bool) -> None:
+    def die(self, *, working: bool) -> None:
         """It has a bug: nothing of what it knows counts any more; rule 8.
 
         Args:
-            reason: for people.
             working: work was started and has not ended; `work_ended` will tell.
         """
         self.dead, self.wanted = True, False
         self.work = Work.STOPPING if working else Work.NONE
         self.commands.clear()
         if self.hold is not None:
-            self.hold.over = self.hold.over or reason
+            self.hold.end = self.hold.end or ends.BUG
 
     # -- what is asked of it -------------------------------------------------------------------------------------------
 
@@ -186,7 +186,7 @@ class Candidacy(Holding):
     def connected(self, session_id: int, timeout: float, now: float) -> None:
         """A server serves the session; a new one is preceded by `expired` if there was one before."""
         self.session_id, self.timeout = session_id, timeout
-        if self.hold is not None and not self.hold.over:
+        if self.hold is not None and self.hold.end is None:
             self.commands.append(ConfirmNow())
         self._advance(now)
 
@@ -206,7 +206,7 @@ class Candidacy(Holding):
         ends that its quorum never hears of, and then the znode would stand in everybody's way until the timeout.
         """
         if self.wanted or self.departing:
-            self.end_join("the session expired", forfeited=True)
+            self.end_join(ends.SESSION_EXPIRED, forfeited=True)
         self._advance(now)
 
     def confirmed(self, stake: Stake, sent: float, now: float) -> None:
@@ -215,7 +215,7 @@ class Candidacy(Holding):
         if hold is None:
             if self.named and stake == self.stake():  # for this znode, not that of an earlier join
                 self.warm = sent
-        elif hold is self.hold and not hold.over:
+        elif hold is self.hold and hold.end is None:
             hold.until = max(hold.until, sent + hold.lease)
             self.published = stake.data or self.published
             self.appointment()
@@ -226,9 +226,8 @@ class Candidacy(Holding):
         if stake.hold is None:
             # The listing will tell that our znode is gone.
             self.listed, self.armed, self.before = False, None, NO_DATA
-        elif stake.hold is self.hold and not stake.hold.over:
-            what = "our znode is gone" if part == 0 else "the record is at another version"
-            self.end_join(f"a confirm was refused: {what} ({server_error(code)})", forfeited=True)
+        elif stake.hold is self.hold and stake.hold.end is None:
+            self.end_join(ends.refused(part, code), forfeited=True)
         self._advance(now)
 
     def watched(self, event: m.Watched, now: float) -> None:
@@ -290,8 +289,8 @@ class Candidacy(Holding):
             self.commands.append(StartWork(self.hold))
         elif not leads and self.work is Work.RUNNING:
             self.work = Work.STOPPING
-            reason = self.hold.over if self.hold is not None else ""
-            self.commands.append(StopWork(reason or "the lease ran out before a confirm was answered"))
+            end = self.hold.end if self.hold is not None else None
+            self.commands.append(StopWork(end or ends.LEASE_RAN_OUT))
         if self.departing:
             self._depart()
         if self.session_id and not self.hold_off and not self.departing and self.wanted:
@@ -316,7 +315,7 @@ class Candidacy(Holding):
                 self.ask(Purpose.APPOINT, appointment)
                 return
             left = self.record(self.hold.number, self.hold.holder, r.State.LEFT)
-            left = replace(left, why=r.first_line(self.hold.over), past=self.past())
+            left = replace(left, end=self.hold.end, past=self.past())
             self.ask(Purpose.LEAVE, r.leave(self.settings.parent, left, self.hold.version))
         elif self.hold is None and self.named_at:
             # Our predecessor may be handing over to us just now.

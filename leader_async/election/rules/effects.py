@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from ...errors import ServerError
 from ...zookeeper.messages import Request
+from .ends import End
 from .lease import Hold
 
 
@@ -57,7 +58,7 @@ class StartWork:
 class StopWork:
     """The work must end; `Candidacy.work_ended` is told when it has."""
 
-    reason: str
+    end: End
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,28 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from .history import TermEntry, Why
+from .history import TermEntry
 from .record import Record
+from .words import OTHERS
 
 NEAR = 90.0
 """Seconds from the asked time within which a move is the one that was meant."""
-
-_WORDS: dict[str, str] = {
-    Why.RESIGNED: "it resigned",
-    Why.TRANSFERRED: "it handed over by name",
-    Why.STOPPED: "it stopped taking part",
-    Why.CONNECTION_CLOSED: "it closed its connection",
-    Why.WORK_DONE: "its work was done",
-    Why.WORK_FAILED: "its work failed",
-    Why.WORK_CANCELLED: "its work was cancelled",
-    Why.PROCESS_DIED: "its process died, and its guardian saw that",
-    Why.LEASE_RAN_OUT: "its lease ran out",
-    Why.SESSION_EXPIRED: "its session expired",
-    Why.PLACE_LOST: "its place in the queue was lost",
-    Why.LEFT: "it gave the lead up, and did not say why",
-    Why.LOST: "its session expired without a word: the process or the machine was lost, or cut off",
-    Why.OTHER: "it ended",
-}
 
 _UNITS = ((10, 1, 1, "s"), (90, 1, 0, "s"), (5400, 60, 0, "min"), (129600, 3600, 0, "h"))
 """From which length on, in seconds, the next unit is used; and how it is written."""
@@ -75,7 +59,7 @@ def explained(
         text += "nobody led, and a lease was waited out."
         return text + _next(before, after, clock_time, since=before.began)
     who = before.identity or "a leader whose name was not written down"
-    why = _WORDS.get(before.why, "it ended")
+    why = OTHERS.get(before.why, "it ended")
     if before.detail:
         why += f" ({before.detail})"
     by = "by" if before.told_by in ("", "successor") else "at"

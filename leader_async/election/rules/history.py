@@ -30,7 +30,9 @@ from dataclasses import dataclass, replace
 
 from ... import stored
 from ...stored import Garbage
+from . import ends
 from . import record as r
+from .ends import End, Why
 
 NAME = "history"
 """The znode's name below the election's; no candidate's name looks like it."""
@@ -46,42 +48,6 @@ FULL = 8
 
 IN_RECORD = r.ROWS
 """Terms that the record tells of at most, if nobody may write them there."""
-
-
-class Why(enum.StrEnum):
-    """Why a term ended."""
-
-    RESIGNED = "resigned"
-    TRANSFERRED = "transferred"
-    STOPPED = "stopped"
-    CONNECTION_CLOSED = "connection closed"
-    WORK_DONE = "work done"
-    WORK_FAILED = "work failed"
-    WORK_CANCELLED = "work cancelled"
-    PROCESS_DIED = "process died"
-    LEASE_RAN_OUT = "lease ran out"
-    SESSION_EXPIRED = "session expired"
-    PLACE_LOST = "place lost"
-    LEFT = "left"
-    LOST = "session expired or machine lost"
-    OTHER = "other"
-
-
-_TEXTS = {
-    "resigned": Why.RESIGNED,
-    "handed over by name": Why.TRANSFERRED,
-    "left": Why.STOPPED,
-    "the connection was closed": Why.CONNECTION_CLOSED,
-    "the work is done": Why.WORK_DONE,
-    "the work failed": Why.WORK_FAILED,
-    "the work was cancelled": Why.WORK_CANCELLED,
-    r.PROCESS_DIED: Why.PROCESS_DIED,
-    "the lease ran out": Why.LEASE_RAN_OUT,
-    "the session expired": Why.SESSION_EXPIRED,
-    "a confirm was refused": Why.PLACE_LOST,
-    "our znode was deleted": Why.PLACE_LOST,
-}
-"""How the reasons begin that the rules give; what follows is the detail."""
 
 
 class Teller(enum.IntEnum):
@@ -158,25 +124,17 @@ class TermEntry:
         return (self.identity, self.detail) == (r.NOBODY, r.PUT_RIGHT)
 
 
-def reason(text: str) -> tuple[Why, str]:
-    """A reason, as the rules give it, as a word and what there is to say besides."""
-    for begin, why in _TEXTS.items():
-        if text == begin or text.startswith((begin + " ", begin + ":")):
-            return why, r.first_line(text[len(begin) :].lstrip(": "))
-    return Why.OTHER, r.first_line(text)
-
-
-def ended(entry: TermEntry, text: str, at: float, told_by: Teller) -> TermEntry:
+def ended(entry: TermEntry, end: End, at: float, told_by: Teller) -> TermEntry:
     """The entry of a term that has ended.
 
     Args:
         entry: what was known of it.
-        text: the reason as the rules give it.
+        end: why it has.
         at: wall-clock time by ZooKeeper's clock.
         told_by: who says so.
     """
-    why, detail = reason(text)
-    return replace(entry, ended=round(at, 3), why=why.value, detail=detail, told_by=told_by.name.lower())
+    detail, teller = r.detail_of(end), told_by.name.lower()
+    return replace(entry, ended=round(at, 3), why=end.why.value, detail=detail, told_by=teller)
 
 
 def predecessor(number: int, how: Succession) -> TermEntry | None:
@@ -197,22 +155,18 @@ def predecessor(number: int, how: Succession) -> TermEntry | None:
         entry = replace(entry, identity=known.identity, address=known.address)
     if before is None:
         # A claim on v + 1 that was not read: it can only have been a leave, some time before.
-        return replace(ended(entry, "", how.began, Teller.SUCCESSOR), why=Why.LEFT.value)
+        return ended(entry, ends.LEFT, how.began, Teller.SUCCESSOR)
     if how.appointed or before.state is r.State.LEFT:
         return _given_up(entry, before, how.before_at)
     # Its znode was gone, and then its lease was waited out: it led for one lease more at the most.
     surely = how.began - max(0.0, how.waited - before.lease)
-    if before.put_right:
-        return ended(entry, before.why, surely, Teller.SUCCESSOR)
-    return replace(ended(entry, "", surely, Teller.SUCCESSOR), why=Why.LOST.value)
+    return ended(entry, ends.PUT_RIGHT if before.put_right else ends.LOST, surely, Teller.SUCCESSOR)
 
 
 def _given_up(entry: TermEntry, record: r.Record, at: float) -> TermEntry:
     """The entry of the term that this write of the record, at this wall-clock time, has ended."""
-    teller = Teller.GUARDIAN if record.why == r.PROCESS_DIED else Teller.HOLDER
-    if record.why:
-        return ended(entry, record.why, at, teller)
-    return replace(ended(entry, "", at, teller), why=Why.LEFT.value)
+    end = record.end or ends.LEFT
+    return ended(entry, end, at, Teller.GUARDIAN if end.why is Why.PROCESS_DIED else Teller.HOLDER)
 
 
 # -- the record --------------------------------------------------------------------------------------------------------
@@ -240,7 +194,7 @@ def in_record(record: r.Record, token: int, written: float, identity: str = "", 
         terms[ends] = replace(terms[ends], ended=round(written, 3), why=Why.LOST.value)
     if record.state is r.State.HELD:
         who = record.identity or identity, record.address or address
-        detail = record.why if record.put_right else ""
+        detail = r.PUT_RIGHT if record.put_right else ""
         terms[record.term] = TermEntry(record.term, token, *who, round(written, 3), detail=detail)
     return merged(terms.values(), ())
 

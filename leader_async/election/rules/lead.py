@@ -14,16 +14,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...zookeeper import messages as m
-from . import history
+from . import ends, history
 from . import record as r
 from .candidate_data import NO_DATA, CandidateData
 from .effects import ConfirmNow, Purpose
 from .history import Succession, TermEntry
 from .lease import Hold, Stake
 from .state import WAIT_OUT, Appointee, Standing, View
-
-RESIGNED = "resigned"
-"""Why most terms end: handing over for that reason is prepared, as long as no other is known."""
 
 PASSED_ON = 8
 """Znodes behind it that a holder passes on to the one that it appoints, which then need not list the queue."""
@@ -42,7 +39,7 @@ class Holding(Standing):
         self.hold = Hold(record.holder, view.version, record.term, view.token, record.lease, until)
         self.read_of(self.hold, view, now)
         if self.departing:
-            self.hold.over = "appointed while it was leaving"
+            self.hold.end = ends.APPOINTED_LATE
 
     def take_notice(self, name: str, now: float) -> None:
         """This znode was created: we were appointed, to just what its name says, if it is the one that we await.
@@ -198,15 +195,15 @@ class Holding(Standing):
             if not behind or not self.by_name:
                 return None
             to = Appointee(behind[0])
-        why = r.first_line(hold.over or RESIGNED)
-        made_from = hold.version, hold.holder, behind, to, why, self.notifies, self.untold
+        end = hold.end or ends.RESIGNED
+        made_from = hold.version, hold.holder, behind, to, end, self.notifies, self.untold
         if self.prepared is not None and self.prepared[0] == made_from:
             return self.prepared[1]
         rest = behind[behind.index(to.znode) + 1 :] if to.znode in behind else ()
         number, token = hold.number + 1, hold.token + 1
         record = r.Record(
             number, to.znode, r.State.HELD, hold.lease,
-            behind=rest[:PASSED_ON], why=why, token=token, past=self.past(),
+            behind=rest[:PASSED_ON], end=end, token=token, past=self.past(),
         )  # fmt: skip
         wake = None
         # Who is next watches our end; but if others are ahead of us, it cannot tell from that how we went.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...zookeeper.messages import Operation
+from .ends import End
 from .history import Succession, TermEntry
 
 
@@ -22,7 +23,7 @@ class Hold:
         token: the term's fencing token, see `record`.
         lease: L of this term, in seconds, as the record tells.
         until: reading of the clock at which the lease ends.
-        over: why the term is over for good, "" while it is not.
+        end: why the term is over for good, None while it is not.
         forfeited: the record is, or may be, no longer ours to write.
         how: how we came to it, for the history; None until the record has been read, if we only got notice of it.
             Nothing is decided by it.
@@ -35,14 +36,19 @@ class Hold:
     token: int
     lease: float
     until: float = float("-inf")
-    over: str = ""
+    end: End | None = None
     forfeited: bool = False
     how: Succession | None = None
     untold: tuple[TermEntry, ...] | None = None
 
     def leads(self, now: float) -> bool:
         """Whether this process leads by it: computed when asked, never stored."""
-        return not self.over and now < self.until
+        return self.end is None and now < self.until
+
+    @property
+    def over(self) -> bool:
+        """Whether the term is over for good."""
+        return self.end is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from ...errors import BadVersion, NoAuth, NodeExists, NoNode, RecordError
 from ...zookeeper import messages as m
+from . import ends
 from . import queue as q
 from . import record as r
 from .candidate_data import NO_DATA, CandidateData
@@ -69,7 +70,7 @@ def _take_listed(own: Holding, asked: Send, answer: m.Answer, sent: float, now: 
         pass  # it was for a join that is over
     elif own.znode not in names:
         own.znode = None
-        own.end_join("our znode was deleted by somebody else", forfeited=True)
+        own.end_join(ends.DELETED, forfeited=True)
         own.note(logging.WARNING, "place_lost", "our znode is not in the queue: somebody deleted it; joining again")
     elif asked.about:
         own.told_of_joins |= asked.about == "alone"
@@ -214,7 +215,7 @@ def _take_claim(own: Holding, asked: Send, answer: m.Answer, sent: float, now: f
         now_at, until = r.version_after_claim(int(version)), sent + lease
         own.hold = Hold(holder, now_at, int(term), written.stat.mzxid, lease, until, how=how)
         if own.departing:
-            own.end_join("resigned while claiming")
+            own.end_join(ends.RESIGNED_WHILE_CLAIMING)
             return
         if now >= own.hold.until:
             # We were stopped for longer than the lease: the term is suspended before it has begun, and nothing but a

@@ -33,7 +33,9 @@ from ... import stored
 from ...errors import RecordError
 from ...stored import Garbage
 from ...zookeeper.messages import Check, Create, Delete, Multi, Operation, SetData
-from . import queue
+from . import ends, queue
+from .ends import End, Why
+from .words import detail
 
 Row: TypeAlias = dict[str, stored.Scalar]
 """One term of the past, as it is stored."""
@@ -65,7 +67,8 @@ class Record:
         identity: who the holder is, for people; "" after an appointment: the holder's znode tells.
         address: where the holder is reached, for people; as `identity`.
         behind: the znodes that stood behind the holder when it was appointed, next first, as far as they were known.
-        why: why the term ended that this write ends, for people; "" for a claim. Nothing is decided by it.
+        end: why the term ended that this write ends, for people; None for a claim. Nothing is decided by it. Its JSON
+            field is called `why`, see `text_of`.
         token: the fencing token of a term that began by an appointment, 0 for others: the zxid of the claim.
         past: the terms before that may not be in the history's znode yet, as `history` has them. Nothing is decided by
             them.
@@ -78,21 +81,18 @@ class Record:
     identity: str = ""
     address: str = ""
     behind: tuple[str, ...] = ()
-    why: str = ""
+    end: End | None = None
     token: int = 0
     past: tuple[Row, ...] = ()
 
     @property
     def put_right(self) -> bool:
         """Whether `repair` wrote it: then nobody holds, and a lease is waited out."""
-        return self.state is State.HELD and (self.identity, self.why) == (NOBODY, PUT_RIGHT)
+        return self.state is State.HELD and (self.identity, self.end) == (NOBODY, ends.PUT_RIGHT)
 
 
 NOTICE = "notice:"
 """How the name of a notice begins; see `notice`."""
-
-PROCESS_DIED = "the process died"
-"""What a guardian writes: why a term ended that could not say so itself."""
 
 NOBODY, PUT_RIGHT = "nobody", "the record could not be read, and was put right"
 """What `repair` writes: who holds the lead, and why. No claim says why, so a candidate of that name is told from it."""
@@ -100,9 +100,44 @@ NOBODY, PUT_RIGHT = "nobody", "the record could not be read, and was put right"
 WHY_LIMIT = 200
 """Characters of `why`: the record is read by everybody, and an error's text may be long."""
 
+_CODES = {
+    Why.TRANSFERRED: "handed over by name",
+    Why.STOPPED: "left",
+    Why.CONNECTION_CLOSED: "the connection was closed",
+    Why.WORK_DONE: "the work is done",
+    Why.WORK_FAILED: "the work failed",
+    Why.WORK_CANCELLED: "the work was cancelled",
+    Why.PROCESS_DIED: "the process died",
+}
+"""How `why` begins where that is not the value itself: every version reads these, so they are never reworded."""
+_WHYS = {_CODES.get(why, why.value): why for why in Why if why not in (Why.LEFT, Why.LOST)}
+"""All but what no record says: those two are concluded where it says nothing."""
+_WHOLE = {PUT_RIGHT: ends.PUT_RIGHT, "resigned while claiming": ends.RESIGNED_WHILE_CLAIMING}
+"""What is read as a whole; versions before 0.14 wrote the second one."""
+
+
+def text_of(end: End) -> str:
+    """An end as `why` of the record: what every version reads, and behind a colon what there is to say besides."""
+    code, text = _CODES.get(end.why, end.why.value), detail_of(end)
+    return text if text == PUT_RIGHT else first_line(f"{code}: {text}") if text else code
+
+
+def end_of(text: str) -> End | None:
+    """The end that `why` of a record tells of, whichever version wrote it; None for "", as in a claim."""
+    code, _, said = text.partition(":")
+    why = _WHYS.get(code)
+    if not text or text in _WHOLE:
+        return _WHOLE.get(text)
+    return End(Why.OTHER, text=text) if why is None else End(why, text=said.strip())
+
+
+def detail_of(end: End) -> str:
+    """What there is to say of an end besides the word for why, as it stands in ZooKeeper."""
+    return PUT_RIGHT if end == ends.PUT_RIGHT else first_line(detail(end))
+
 
 def first_line(text: str) -> str:
-    """What of a reason fits into a record."""
+    """What of a text fits into a record."""
     line = stored.line(text.strip().partition("\n")[0].rstrip())
     return line if len(line) <= WHY_LIMIT else line[: WHY_LIMIT - 1] + "…"
 
@@ -110,19 +145,19 @@ def first_line(text: str) -> str:
 _ROW = frozenset(ROW)
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _STATES = {state.value: state for state in State}
-_FIELDS = tuple(field.name for field in fields(Record))
+_FIELDS = tuple(field.name for field in fields(Record) if field.name not in ("end", "token", "past"))
 
 
 def encode(record: Record) -> bytes:
     """The record as the znode's data."""
     # Not `asdict`, which copies: this is on the way of every handover.
     contents = {name: getattr(record, name) for name in _FIELDS}
-    if not record.why:
-        del contents["why"]
-    if not record.token:
-        del contents["token"]
-    if not record.past:
-        del contents["past"]
+    if record.end is not None:
+        contents["why"] = text_of(record.end)
+    if record.token:
+        contents["token"] = record.token
+    if record.past:
+        contents["past"] = record.past
     return _encode(contents).encode()
 
 
@@ -166,7 +201,7 @@ def _read(said: stored.Fields) -> Record:
         identity=said.text("identity"),
         address=said.text("address"),
         behind=names[1:],
-        why=said.text("why", ""),
+        end=end_of(said.text("why", "")),
         token=said.whole("token", 0, stored.LONG - 1, 0),
         past=tuple(row for row in rows if row is not None),
     )
@@ -177,7 +212,7 @@ def signed(record: Record, identity: str, address: str) -> Record:
     # Not `replace`, which takes four times as long: this is on the way of every handover.
     own = record
     return Record(
-        own.term, own.holder, own.state, own.lease, identity, address, own.behind, own.why, own.token, own.past
+        own.term, own.holder, own.state, own.lease, identity, address, own.behind, own.end, own.token, own.past
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from . import queue as q
 from . import record as r
 from .candidate_data import NO_DATA, CandidateData
 from .effects import Command, Denied, Left, Note, Purpose, Send
+from .ends import End
 from .lease import Hold
 
 LEASE = 3.0
@@ -209,11 +210,11 @@ class Standing:
         self.seen = record, now
         self.last_lease = record.lease or self.last_lease
 
-    def end_join(self, reason: str, *, forfeited: bool = False) -> None:
+    def end_join(self, end: End, *, forfeited: bool = False) -> None:
         """This join, and its term if there is one, is over for good; `forfeited` if the record is not ours any more."""
         self.departing = True
         if self.hold is not None:
-            self.hold.over = self.hold.over or reason
+            self.hold.end = self.hold.end or end
             self.hold.forfeited |= forfeited
 
     def over(self) -> None:

@@ -13,6 +13,7 @@ from leader_async.cli import checks
 from leader_async.cli.checks import FAIL, OK, WARN, Finding
 from leader_async.cli.doctor import _listing
 from leader_async.election.rules import record as r
+from leader_async.election.rules.ends import PUT_RIGHT
 from leader_async.testing import ZooKeeper, zookeeper
 from leader_async.zookeeper import messages as m
 from leader_async.zookeeper.messages import OPEN, Access
@@ -84,7 +85,7 @@ def test_ghosts_in_the_queue() -> None:
     (found,) = checks.queue([b], held)
     lease = "whoever is first in the queue waits out a lease of 86400 s"
     assert (found.level, found.text) == (WARN, f"the record is held by u-n_1, which is gone: {lease}")
-    (found,) = checks.queue([b], replace(held, identity=r.NOBODY, why=r.PUT_RIGHT))
+    (found,) = checks.queue([b], replace(held, identity=r.NOBODY, end=PUT_RIGHT))
     assert found.text.startswith(f"the record was put right: {lease}; if no replica was given one that long, ")
     assert levels(checks.queue([], held)) == [FAIL], "and nobody is there to wait"
     (found,) = checks.queue([a, candidate("w-n_3", "c", ghost=True)], none)
@@ -185,6 +186,9 @@ async def test_a_record_that_cannot_be_read_is_told_of_and_put_right(zookeeper: 
         assert code == 0
         told = json.loads(out)
         assert (told["term"], told["version"], told["lease"], told["waits"]) == (2, 3, 0.2, 0.22)
+        assert (told["why"], told["identity"]) == ("the record could not be read, and was put right", "nobody")
+        fields = {"term", "holder", "state", "lease", "identity", "address", "behind", "why", "token", "past"}
+        assert {*told} == fields | {"path", "version", "waits"}
         assert "a lease of 0.2 s, the longest that is known" in err
         await until(lambda: election.is_leader)
         assert election.status().problem == ""

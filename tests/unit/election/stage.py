@@ -18,6 +18,7 @@ from leader_async.election.rules.effects import (
     StartWork,
     StopWork,
 )
+from leader_async.election.rules.ends import End
 from leader_async.election.rules.lease import Stake
 from leader_async.election.rules.state import Settings
 from leader_async.errors import NoNode
@@ -147,5 +148,5 @@ class Stage:
     def has_left(self) -> bool:
         return any(isinstance(command, Left) for command in self.take())
 
-    def stopped(self) -> str:
-        return self.the(StopWork).reason
+    def stopped(self) -> End:
+        return self.the(StopWork).end

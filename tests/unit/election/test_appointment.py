@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from leader_async.election.rules import ends
 from leader_async.election.rules import record as r
 from leader_async.election.rules.candidate_data import CandidateData
 from leader_async.election.rules.effects import ConfirmNow, Left, Purpose, Send, StartWork
@@ -512,7 +513,7 @@ def test_a_withdrawal_may_fail(stage: Stage, index: int, code: int, gone: bool) 
 def test_a_transfer_changes_the_data_that_the_appointed_one_watches(stage: Stage) -> None:
     znode = stage.lead(SECOND, THIRD)
     stage.candidacy.transfer(Appointee(THIRD, SECOND, CandidateData("bob")), stage.now)
-    assert stage.stopped() == "handed over by name"
+    assert stage.stopped() is ends.TRANSFERRED
     stage.end_work()
     (asked,) = stage.sends(Purpose.APPOINT)
     assert isinstance(asked.request, m.Multi)
@@ -571,7 +572,7 @@ def test_who_is_favoured_gets_the_lead_when_the_place_is_given_up(stage: Stage) 
     stage.candidacy.favour(Appointee(THIRD, SECOND, CandidateData("bob")), stage.now)
     assert stage.take() == [], "nothing happens before that"
     stage.candidacy.leave(stage.now)
-    assert stage.stopped() == "left"
+    assert stage.stopped() is ends.STOPPED
     stage.end_work()
     (asked,) = stage.sends(Purpose.APPOINT)
     assert isinstance(asked.request, m.Multi)

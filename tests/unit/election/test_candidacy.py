@@ -6,9 +6,11 @@ import logging
 
 import pytest
 
+from leader_async.election.rules import ends
 from leader_async.election.rules import record as r
 from leader_async.election.rules.candidate_data import CandidateData
 from leader_async.election.rules.effects import ConfirmNow, Denied, Left, Note, Purpose, Send, StartWork, StopWork
+from leader_async.election.rules.ends import Detail
 from leader_async.election.rules.state import HOLD_OFF, Role, Standing
 from leader_async.errors import BadVersion, NoAuth, NodeExists
 from leader_async.zookeeper import messages as m
@@ -439,7 +441,7 @@ def test_a_suspended_term_goes_on_with_the_same_token_once_the_work_has_ended(st
     stake, hold = stage.stake(), stage.candidacy.hold
     stage.now += 3.0
     stage.candidacy.tick(stage.now)
-    assert "lease ran out" in stage.stopped()
+    assert stage.stopped() is ends.LEASE_RAN_OUT
     assert stage.candidacy.state(stage.now) == "suspended"
     stage.candidacy.confirmed(stake, stage.now - 0.5, stage.now)
     assert stage.candidacy.is_leader(stage.now)
@@ -453,7 +455,7 @@ def test_a_refused_confirm_ends_the_term_for_good(stage: Stage) -> None:
     stake = stage.stake()
     stage.candidacy.refused(stake, 1, BadVersion.code, stage.now)
     assert not stage.candidacy.is_leader(stage.now)
-    assert "another version" in stage.stopped()
+    assert stage.stopped().detail is Detail.RECORD_CHANGED
     stage.candidacy.confirmed(stake, stage.now, stage.now)
     stage.candidacy.refused(stake, 0, NO_NODE.code, stage.now)
     assert not stage.candidacy.is_leader(stage.now), "no late answer revives it"
@@ -472,13 +474,13 @@ def test_a_refusal_that_names_our_znode_says_so(stage: Stage) -> None:
     stage.lead()
     stake = stage.stake()
     stage.candidacy.refused(stake, 0, NO_NODE.code, stage.now)
-    assert "our znode is gone" in stage.stopped()
+    assert stage.stopped().detail is Detail.ZNODE_GONE
 
 
 def test_expiry_ends_the_term_and_nobody_joins_before_the_work_has_ended(stage: Stage) -> None:
     stage.lead()
     stage.expire_and_reconnect()
-    assert stage.stopped() == "the session expired"
+    assert stage.stopped() is ends.SESSION_EXPIRED
     stage.end_work()
     # A ZooKeeper leader that was cut off may say so of a session that its quorum keeps: our znode may still be there.
     (delete,) = stage.sends(Purpose.DELETE)
@@ -543,7 +545,7 @@ def test_the_leave_is_written_only_after_the_work_has_ended(stage: Stage) -> Non
     znode = stage.lead()
     stage.candidacy.leave(stage.now)
     assert not stage.candidacy.is_leader(stage.now), "the term ends first"
-    assert stage.stopped() == "left"
+    assert stage.stopped() is ends.STOPPED
     stage.candidacy.tick(stage.now + 100)
     assert stage.take() == []
     stage.end_work()
@@ -563,7 +565,7 @@ def test_the_leave_is_written_only_after_the_work_has_ended(stage: Stage) -> Non
 def test_resigning_joins_again_at_the_back(stage: Stage) -> None:
     stage.lead()
     stage.candidacy.resign(stage.now)
-    assert stage.stopped() == "resigned"
+    assert stage.stopped() is ends.RESIGNED
     stage.end_work()
     (leave,) = stage.sends(Purpose.LEAVE)
     stage.answer(leave, m.Transacted((m.Deleted(), m.DataSet(m.Stat()))))
@@ -825,10 +827,10 @@ def test_a_term_that_ends_before_its_work_began_asks_for_no_stop(stage: Stage) -
 
 def test_work_that_ends_by_itself_leaves_without_being_told_to_stop(stage: Stage) -> None:
     stage.lead()
-    stage.candidacy.work_ended(stage.now, leaving="the work is done")
+    stage.candidacy.work_ended(stage.now, leaving=ends.WORK_DONE)
     stage.sends(Purpose.LEAVE)
     assert stage.candidacy.hold is not None
-    assert stage.candidacy.hold.over == "the work is done"
+    assert stage.candidacy.hold.end is ends.WORK_DONE
 
 
 def test_a_candidate_without_a_listing_is_joining(stage: Stage) -> None:
@@ -929,20 +931,20 @@ def test_a_dead_candidacy_leads_no_more_and_wants_nothing_more(stage: Stage) -> 
     stage.lead()
     hold, stake = stage.candidacy.hold, stage.stake()
     assert hold is not None
-    stage.candidacy.die("a bug", working=True)
+    stage.candidacy.die(working=True)
     assert not stage.candidacy.is_leader(stage.now)
     assert not stage.candidacy.has_stake
     assert (stage.candidacy.state(stage.now), stage.candidacy.working) == ("ending", True)
     stage.candidacy.confirmed(stake, stage.now, stage.now)
     assert not hold.leads(stage.now)
-    stage.candidacy.work_ended(stage.now, "the work is done")
+    stage.candidacy.work_ended(stage.now, ends.WORK_DONE)
     assert (stage.candidacy.state(stage.now), stage.candidacy.working) == ("idle", False)
     assert stage.take() == []
 
 
 def test_one_may_die_without_a_term(stage: Stage) -> None:
     stage.enter("a-n_0000000001")
-    stage.candidacy.die("a bug", working=False)
+    stage.candidacy.die(working=False)
     stage.candidacy.tick(stage.now + 100)
     assert stage.take() == []
 

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from leader_async.election.rules import ends
 from leader_async.election.rules.candidacy import Candidacy
 from leader_async.election.rules.candidate_data import CandidateData
 from leader_async.election.rules.confirm_rounds import LARGEST, PUBLISHED, ConfirmRounds, Round
@@ -68,7 +69,7 @@ def test_nothing_is_confirmed_where_nothing_is_led() -> None:
     ended = leader("b")
     keeper.note(ended)
     assert keeper.due() is not None
-    ended.end_join("resigned")
+    ended.end_join(ends.RESIGNED)
     keeper.note(ended)
     assert keeper.due() is None
     assert keeper.rounds(200.0) == []
@@ -166,7 +167,7 @@ def test_who_is_hurried_and_has_no_stake_any_more_is_not_confirmed() -> None:
     ended = leader("a")
     keeper = keeping(ended, leader("b"))
     keeper.hurry(ended)
-    ended.end_join("resigned")
+    ended.end_join(ends.RESIGNED)
     keeper.note(ended)
     assert keeper.rounds(100.2) == []
     assert keeper.due() == pytest.approx(100.6)
@@ -226,7 +227,7 @@ def test_who_has_a_bug_costs_nobody_else_a_round_or_an_answer(monkeypatch: pytes
 
     def die(candidacy: Candidacy, error: Exception) -> None:
         bugs.append(candidacy)
-        candidacy.die("a bug", working=False)
+        candidacy.die(working=False)
         keeper.note(candidacy)
 
     keeper = ConfirmRounds(die)

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leader_async.election.rules import ends
 from leader_async.election.rules import history as h
 from leader_async.election.rules import record as r
+from leader_async.election.rules.ends import Detail, End, Why
 from leader_async.election.rules.history import Succession, Teller, TermEntry
 
-LEFT = r.Record(7, "u-n_1", r.State.LEFT, 3.0, "alice", "http://alice", why="resigned")
+LEFT = r.Record(7, "u-n_1", r.State.LEFT, 3.0, "alice", "http://alice", end=ends.RESIGNED)
 HELD = r.Record(7, "u-n_1", r.State.HELD, 3.0, "alice", "http://alice")
 PLAIN = Succession(
     began=1000.0,
@@ -26,7 +28,7 @@ PLAIN = Succession(
     predecessor=None,
 )
 
-words = st.text(max_size=8)
+reasons = st.builds(End, st.sampled_from(Why), st.sampled_from([None, *Detail]), st.text(max_size=8))
 instants = st.floats(1e9, 2e9)
 
 
@@ -38,34 +40,35 @@ def entries(draw: st.DrawFn) -> TermEntry:
     entry = TermEntry(term, term * 10 if known else 0, f"r{term}" if known else "", "", term * 100.0 if known else 0.0)
     if draw(st.booleans()):
         teller = draw(st.sampled_from([teller for teller in Teller if teller is not Teller.NOBODY]))
-        entry = h.ended(entry, draw(words), draw(instants), teller)
+        entry = h.ended(entry, draw(reasons), draw(instants), teller)
     return entry
 
 
 @pytest.mark.parametrize(
-    ("text", "why", "detail"),
+    ("end", "why", "detail"),
     [
-        ("resigned", "resigned", ""),
-        ("handed over by name", "transferred", ""),
-        ("left", "stopped", ""),
-        ("the connection was closed", "connection closed", ""),
-        ("the work failed: OSError('no space')\nTraceback", "work failed", "OSError('no space')"),
-        ("the work is done", "work done", ""),
-        ("the process died", "process died", ""),
-        ("the lease ran out before a confirm was answered: no server", "lease ran out", "before a confirm was answered: no server"),  # noqa: E501
-        ("the session expired", "session expired", ""),
-        ("our znode was deleted by somebody else", "place lost", "by somebody else"),
-        ("resigned while claiming", "resigned", "while claiming"),
-        ("resignedly", "other", "resignedly"),
-        ("", "other", ""),
+        (ends.RESIGNED, "resigned", ""),
+        (ends.TRANSFERRED, "transferred", ""),
+        (ends.STOPPED, "stopped", ""),
+        (ends.CONNECTION_CLOSED, "connection closed", ""),
+        (End(Why.WORK_FAILED, text="OSError: no space\nTraceback"), "work failed", "OSError: no space"),
+        (ends.WORK_DONE, "work done", ""),
+        (ends.PROCESS_DIED, "process died", ""),
+        (ends.SESSION_EXPIRED, "session expired", ""),
+        (ends.DELETED, "place lost", "by somebody else"),
+        (ends.RESIGNED_WHILE_CLAIMING, "resigned", "while claiming"),
+        (ends.LEASE_RAN_OUT, "lease ran out", "before a confirm was answered"),
+        (ends.BUG, "other", "the candidacy has died of a bug"),
     ],
-)  # fmt: skip
-def test_a_reason_is_a_word_and_a_detail(text: str, why: str, detail: str) -> None:
-    assert h.reason(text) == (why, detail)
+)
+def test_an_end_is_kept_as_a_word_and_a_detail(end: End, why: str, detail: str) -> None:
+    entry = h.ended(TermEntry(1), end, 1.0, Teller.HOLDER)
+    assert (entry.why, entry.detail) == (why, detail)
 
 
-def test_a_long_reason_is_cut() -> None:
-    assert len(h.reason("the work failed: " + "x" * 5000)[1]) == r.WHY_LIMIT
+def test_a_long_detail_is_cut() -> None:
+    entry = h.ended(TermEntry(1), End(Why.WORK_FAILED, text="x" * 5000), 1.0, Teller.HOLDER)
+    assert len(entry.detail) == r.WHY_LIMIT
 
 
 def test_who_left_says_why_in_the_record() -> None:
@@ -74,13 +77,13 @@ def test_who_left_says_why_in_the_record() -> None:
 
 
 def test_an_appointment_says_why_and_when_in_one() -> None:
-    to_us = r.Record(8, "u-n_2", r.State.HELD, 3.0, why="the work failed: oops")
+    to_us = r.Record(8, "u-n_2", r.State.HELD, 3.0, end=End(Why.WORK_FAILED, text="oops"))
     entry = h.predecessor(8, replace(PLAIN, before=to_us, before_at=1000.0, appointed=True, predecessor=HELD))
     assert entry == TermEntry(7, 0, "alice", "http://alice", 0.0, 1000.0, "work failed", "oops", "holder")
 
 
 def test_a_guardian_tells_for_a_process_that_died() -> None:
-    entry = h.predecessor(8, replace(PLAIN, before=replace(LEFT, why=r.PROCESS_DIED)))
+    entry = h.predecessor(8, replace(PLAIN, before=replace(LEFT, end=ends.PROCESS_DIED)))
     assert entry is not None
     assert (entry.why, entry.told_by) == ("process died", "guardian")
 
@@ -93,20 +96,20 @@ def test_who_only_found_a_znode_gone_knows_the_latest_instant() -> None:
 
 
 def test_a_record_that_was_put_right_says_so() -> None:
-    right = replace(HELD, identity=r.NOBODY, why=r.PUT_RIGHT)
+    right = replace(HELD, identity=r.NOBODY, end=ends.PUT_RIGHT)
     entry = h.predecessor(8, replace(PLAIN, before=right, waited=3.3))
     assert entry is not None
     assert (entry.identity, entry.why, entry.detail, entry.told_by) == ("nobody", "other", r.PUT_RIGHT, "successor")
     (stands,) = h.in_record(right, 70, 1000.0)
     assert (stands.ended, stands.why, stands.put_right, entry.put_right) == (None, "", True, True)
     assert h.decode(h.encode([stands])) == [stands]
-    assert not h.in_record(replace(right, why=""), 70, 1000.0)[0].put_right, "a candidate of that name"
+    assert not h.in_record(replace(right, end=None), 70, 1000.0)[0].put_right, "a candidate of that name"
 
 
 def test_what_was_not_read_is_not_known() -> None:
     entry = h.predecessor(8, replace(PLAIN, before=None, predecessor=HELD))
     assert entry == TermEntry(7, 0, "alice", "http://alice", 0.0, 1000.0, "left", "", "successor")
-    silent = h.predecessor(8, replace(PLAIN, before=replace(LEFT, why="", identity="")))
+    silent = h.predecessor(8, replace(PLAIN, before=replace(LEFT, end=None, identity="")))
     assert silent == TermEntry(7, 0, "", "", 0.0, 999.98, "left", "", "holder"), "an older version left"
     other = h.predecessor(8, replace(PLAIN, before=None, predecessor=replace(HELD, term=5)))
     assert other is not None
@@ -119,9 +122,9 @@ def test_the_first_term_has_none_before_it() -> None:
 
 
 def test_the_time_without_a_leader_is_from_an_end_to_the_next_beginning() -> None:
-    first = h.ended(TermEntry(1, 10, "a", "", 100.0), "resigned", 110.0, Teller.HOLDER)
-    second = h.ended(TermEntry(2, 20, "b", "", 110.25), "", 120.0, Teller.SUCCESSOR)
-    third = h.ended(TermEntry(3, 30, "c", "", 119.9), "resigned", 130.0, Teller.HOLDER)
+    first = h.ended(TermEntry(1, 10, "a", "", 100.0), ends.RESIGNED, 110.0, Teller.HOLDER)
+    second = h.ended(TermEntry(2, 20, "b", "", 110.25), ends.LOST, 120.0, Teller.SUCCESSOR)
+    third = h.ended(TermEntry(3, 30, "c", "", 119.9), ends.RESIGNED, 130.0, Teller.HOLDER)
     fifth = TermEntry(5, 50, "d", "", 131.0)
     got = h.complete(h.decode(h.encode([first, second])), [third, fifth])
     assert [entry.leaderless_ms for entry in got] == [250, 0, None, None]
@@ -139,23 +142,23 @@ def stored(record: r.Record) -> r.Record:
 
 
 def test_an_appointment_tells_of_the_term_that_it_ends_and_of_the_one_that_it_begins() -> None:
-    record = r.Record(8, "u-n_2", r.State.HELD, 3.0, why="resigned", token=71, past=h.rows([SIXTH, SEVENTH]))
+    record = r.Record(8, "u-n_2", r.State.HELD, 3.0, end=ends.RESIGNED, token=71, past=h.rows([SIXTH, SEVENTH]))
     told = h.in_record(stored(record), 71, 1000.0, "bob", "http://bob")
     assert told == [
         SIXTH,
-        h.ended(SEVENTH, "resigned", 1000.0, Teller.HOLDER),
+        h.ended(SEVENTH, ends.RESIGNED, 1000.0, Teller.HOLDER),
         TermEntry(8, 71, "bob", "http://bob", 1000.0),
     ]
 
 
 def test_a_leave_tells_of_the_term_that_it_ends() -> None:
     told = h.in_record(stored(replace(LEFT, past=h.rows([SEVENTH]))), 0, 1000.0)
-    assert told == [h.ended(SEVENTH, "resigned", 1000.0, Teller.HOLDER)]
+    assert told == [h.ended(SEVENTH, ends.RESIGNED, 1000.0, Teller.HOLDER)]
     assert h.in_record(LEFT, 0, 1000.0) == [TermEntry(7, ended=1000.0, why="resigned", told_by="holder")]
 
 
 def test_a_guardian_s_leave_tells_that_it_was_one() -> None:
-    (entry,) = h.in_record(replace(LEFT, why=r.PROCESS_DIED, past=h.rows([SEVENTH])), 0, 1000.0)
+    (entry,) = h.in_record(replace(LEFT, end=ends.PROCESS_DIED, past=h.rows([SEVENTH])), 0, 1000.0)
     assert (entry.identity, entry.why, entry.told_by) == ("alice", "process died", "guardian")
 
 
@@ -164,7 +167,7 @@ def test_a_claim_on_one_that_said_nothing_shows_that_it_had_ended_until_somebody
     lost, own = h.in_record(stored(record), 80, 1000.0)
     assert own == TermEntry(8, 80, "bob", "http://alice", 1000.0)
     assert (lost.ended, lost.why, lost.told_by) == (1000.0, "session expired or machine lost", "")
-    known = h.ended(SEVENTH, "", 999.6, Teller.SUCCESSOR)
+    known = h.ended(SEVENTH, ends.LOST, 999.6, Teller.SUCCESSOR)
     first, _ = h.complete([known], [lost, own])
     assert (first.ended, first.leaderless_ms, first.at_least) == (999.6, 400, True)
     first, _ = h.complete([lost, own])
@@ -172,7 +175,7 @@ def test_a_claim_on_one_that_said_nothing_shows_that_it_had_ended_until_somebody
 
 
 def test_a_claim_on_a_leave_adds_only_its_own_term() -> None:
-    seventh = h.ended(SEVENTH, "resigned", 999.0, Teller.HOLDER)
+    seventh = h.ended(SEVENTH, ends.RESIGNED, 999.0, Teller.HOLDER)
     record = replace(HELD, term=8, identity="bob", past=h.rows([seventh]))
     assert h.in_record(record, 80, 1000.0) == [seventh, TermEntry(8, 80, "bob", "http://alice", 1000.0)]
 
@@ -209,8 +212,8 @@ def test_the_record_passes_on_the_latest_terms_only() -> None:
 
 
 def test_of_two_ends_the_better_witness_counts() -> None:
-    guess = h.ended(TermEntry(1), "", 110.0, Teller.SUCCESSOR)
-    own = h.ended(TermEntry(1, 10, "a"), "the lease ran out", 105.0, Teller.HOLDER)
+    guess = h.ended(TermEntry(1), ends.LOST, 110.0, Teller.SUCCESSOR)
+    own = h.ended(TermEntry(1, 10, "a"), ends.LEASE_RAN_OUT, 105.0, Teller.HOLDER)
     for told in ([guess, own], [own, guess]):
         (entry,) = h.merged(told, ())
         assert (entry.ended, entry.why, entry.identity) == (105.0, "lease ran out", "a")
@@ -255,7 +258,7 @@ def test_no_bytes_break_it(data: bytes) -> None:
     h.decode(data)
 
 
-@given(st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | words, st.lists))
+@given(st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8), st.lists))
 def test_no_json_breaks_it(value: object) -> None:
     row = dict.fromkeys(("term", "token", "identity", "address", "began", "ended", "why", "detail", "told_by"), value)
     for data in (value, [value], [row], [{**row, "term": 1}], [{"term": 1, "told_by": value, "began": 1.0}]):

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from leader_async.election.rules import ends
 from leader_async.election.rules import record as r
+from leader_async.election.rules.ends import End, Why
 from leader_async.errors import RecordError
 from leader_async.zookeeper import messages as m
 
@@ -64,8 +67,60 @@ def test_the_largest_record_that_is_written_is_read() -> None:
     most = "\U0001f600" * 256
     row: r.Row = dict.fromkeys(r.ROW, most) | {"term": 3}
     names = tuple(f"{number:032x}-n_{number:010}" for number in range(8))
-    record = r.Record(3, names[0], r.State.HELD, 3.0, most, most, names, most[: r.WHY_LIMIT], 1, (row,) * r.ROWS)
+    record = r.Record(
+        3,
+        names[0],
+        r.State.HELD,
+        3.0,
+        most,
+        most,
+        names,
+        End(Why.OTHER, text=most[: r.WHY_LIMIT - 7]),
+        1,
+        (row,) * r.ROWS,
+    )
     assert r.decode(r.encode(record), 2, "/e") == record
+
+
+# -- why the term before has ended -------------------------------------------------------------------------------------
+
+WRITTEN = {
+    "resigned": ends.RESIGNED,
+    "handed over by name": ends.TRANSFERRED,
+    "left": ends.STOPPED,
+    "the connection was closed": ends.CONNECTION_CLOSED,
+    "the work is done": ends.WORK_DONE,
+    "the work failed: OSError: [Errno 28] no space": End(Why.WORK_FAILED, text="OSError: [Errno 28] no space"),
+    "the work was cancelled": ends.WORK_CANCELLED,
+    "the process died": ends.PROCESS_DIED,
+    "the record could not be read, and was put right": ends.PUT_RIGHT,
+}
+"""What versions before this one write, and read, to the byte."""
+ONLY_READ = {
+    "resigned while claiming": ends.RESIGNED_WHILE_CLAIMING,
+    "appointed while it was leaving": End(Why.OTHER, text="appointed while it was leaving"),
+    "the work failed:": End(Why.WORK_FAILED),
+    "resignedly": End(Why.OTHER, text="resignedly"),
+    "": None,
+}
+"""What they write otherwise, or may."""
+
+
+@pytest.mark.parametrize(("text", "end"), [*WRITTEN.items(), *ONLY_READ.items()])
+def test_what_older_versions_write_is_read(text: str, end: End | None) -> None:
+    assert r.decode(held(why=text), 2, "/e").end == end
+
+
+@pytest.mark.parametrize(("text", "end"), WRITTEN.items())
+def test_what_older_versions_read_is_written(text: str, end: End) -> None:
+    assert json.loads(r.encode(replace(HELD, end=end)))["why"] == text
+
+
+@pytest.mark.parametrize("why", [why for why in Why if why not in (Why.LEFT, Why.LOST)])
+def test_every_end_is_read_as_it_was_written(why: Why) -> None:
+    for end in (End(why, text="so: it was"), End(why, text="so")):
+        assert r.decode(r.encode(replace(HELD, end=end)), 2, "/e").end == end
+    assert r.end_of(r.text_of(ends.RESIGNED_WHILE_CLAIMING)) == End(Why.RESIGNED, text="while claiming")
 
 
 @pytest.mark.parametrize(("version", "after"), [(0, 2), (1, 2), (2, 4), (3, 4)])

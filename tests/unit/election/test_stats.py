@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from leader_async.election.rules import ends
 from leader_async.election.rules import record as r
 from leader_async.election.rules.candidacy import Candidacy
-from leader_async.election.rules.history import Succession, Why
+from leader_async.election.rules.ends import Why
+from leader_async.election.rules.history import Succession
 from leader_async.election.rules.lease import Hold
 from leader_async.election.rules.state import Settings
 from leader_async.election.stats import ENDS, Changeover, ConfirmStats, ElectionStats, free_since
@@ -15,7 +17,7 @@ from leader_async.zookeeper import messages as m
 from .stage import held, left
 
 NEVER = r.Record()
-DIED = r.Record(1, "old", r.State.LEFT, 3.0, "somebody", why=r.PROCESS_DIED)
+DIED = r.Record(1, "old", r.State.LEFT, 3.0, "somebody", end=ends.PROCESS_DIED)
 
 
 def candidacy(
@@ -72,7 +74,7 @@ def test_a_term_is_counted_once_at_each_end() -> None:
     assert stats.began(own, hold, 90.5) == (Changeover.HANDOVER, 0.5)
     stats.ran_out()
     assert stats.began(own, hold, 95.0) is None, "it goes on"
-    hold.over = "resigned"
+    hold.end = ends.RESIGNED
     assert stats.over(hold, 100.0, 100.25) is Why.RESIGNED
     assert stats.over(hold, 100.0, 200.0) is None, "a place is given up more often than a lead"
     assert (stats.terms, stats.suspended, stats.ended) == (1, 1, {Why.RESIGNED: 1})
@@ -91,7 +93,7 @@ def test_a_term_that_was_lost_hands_nothing_over(ran_out: bool, why: Why) -> Non
     stats.began(candidacy(NEVER), hold, 1.0)
     if ran_out:
         stats.ran_out()
-    hold.over, hold.forfeited = "the session expired", True
+    hold.end, hold.forfeited = ends.SESSION_EXPIRED, True
     assert stats.over(hold, 5.0, 6.0) is why
     assert sum(stats.handovers.counts) == 0
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from leader_async.election.rules import record as r
+from leader_async.election.rules.ends import PROCESS_DIED
 from leader_async.errors import ConnectionLost
 from leader_async.guardian import ending
 from leader_async.guardian.ending import end_session
@@ -41,7 +42,7 @@ async def test_a_held_record_is_left_and_the_session_closed(
     assert await end_session(dying.told, ["/x"])
     record, version = await witness.record("/x")
     own, record = record.past[-1], replace(record, past=())
-    left = r.Record(3, "u-n_0000000000", r.State.LEFT, 1.0, "me", "here", why=r.PROCESS_DIED)
+    left = r.Record(3, "u-n_0000000000", r.State.LEFT, 1.0, "me", "here", end=PROCESS_DIED)
     assert (record, version) == (left, 3)
     assert (own["term"], own["identity"]) == (3, "me"), "it is told of"
     assert own["token"]
