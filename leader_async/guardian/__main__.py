@@ -1,7 +1,6 @@
-"""A guardian that an application started: `python -m leader_async.guardian DESCRIPTOR LEVEL FORM`. See
-the package.
+"""A guardian that an application started: `python -m leader_async.guardian DESCRIPTOR LEVEL FORM`.
 
-Rule: it ignores the signals that end the application gracefully; what it does afterwards is bounded by itself.
+Rule: it ignores the signals that end the application gracefully; what it does after the application's end is bounded.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ def main(descriptor: str, level: str, form: str = "text") -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
     if os.fork():
-        os._exit(0)  # whoever started us waits for this, and only for this
+        os._exit(0)  # the application waits for this, and only for this
     logs.to_stderr(int(level), form)
     hush()
     logging.raiseExceptions = False  # an application may have closed its stderr, or nobody reads it any more

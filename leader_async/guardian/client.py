@@ -1,12 +1,12 @@
-"""The application's end: finds a guardian once there is a session, and tells it what it has to know.
+"""The application's end: finds a guardian once there is a session, and sends it the session and the elections.
 
     none ──► starting ──► running ──► none         (the session was closed)
                  └───────────┴──────► lost         (the guardian is gone; the next session looks for another one)
 
 Rules:
-- Nothing here waits or blocks: a guardian is started in a thread, what is told leaves as the socket takes it.
-- In a forked child the descriptors are closed; the parent's end is what the guardian listens to.
-- A guardian that is not there is logged, and nothing else changes.
+- Nothing here waits or blocks: a thread starts the guardian, and messages leave as the socket takes them.
+- A forked child closes the descriptors; the guardian reads from the parent's end.
+- A missing guardian is logged, and nothing else changes.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ os.register_at_fork(after_in_child=_close_in_child)
 
 
 class GuardianClient:
-    """One session's tie to a guardian; a listener of its client.
+    """One session's connection to a guardian; a listener of its client.
 
     Args:
         client: whose session is to be guarded.
@@ -56,19 +56,19 @@ class GuardianClient:
         self._unsent = b""
 
     def add(self, parent: str) -> None:
-        """There is one more election, with its znode at this path."""
+        """Guard one more election, whose znode has this path."""
         self._parents.append(parent)
         if self.state == RUNNING:
-            self._tell(Joined(parent))
+            self._send(Joined(parent))
 
     def wait_for(self, pid: int) -> None:
-        """Before the session is ended this process must have ended, too: it ends what we have started."""
+        """Have the guardian wait for the end of this process, too: it ends what the application has started."""
         self._helpers.add(pid)
         if self.state == RUNNING:
-            self._tell(Helper(pid))
+            self._send(Helper(pid))
 
     def forget(self, pid: int) -> None:
-        """It has ended."""
+        """This process has ended."""
         self._helpers.discard(pid)
 
     def watch_event(self, event: m.Watched) -> None:
@@ -81,14 +81,14 @@ class GuardianClient:
                 try:
                     self._start()
                 except (OSError, RuntimeError) as error:  # no descriptor or no thread is to be had
-                    self._part(LOST)
+                    self._disconnect(LOST)
                     log.warning("the guardian cannot be started: %s", error, extra={"event": "guardian_lost"})
             case m.Connected() if self.state == RUNNING and not event.resumed:
-                self._tell_session()
+                self._send_session()
             case m.Ended(confirmed):
                 if self.state == RUNNING:
-                    self._tell(Closed(confirmed))
-                self._part(NONE)
+                    self._send(Closed(confirmed))
+                self._disconnect(NONE)
 
     # -- the guardian --------------------------------------------------------------------------------------------------
 
@@ -98,7 +98,7 @@ class GuardianClient:
         ours.setblocking(False)
         self._sock, self.state = ours, STARTING
         self._reader, self._unsent = protocol.MessageReader(), b""
-        asyncio.get_running_loop().add_reader(ours, self._hear)
+        asyncio.get_running_loop().add_reader(ours, self._receive)
         self._find(theirs)
 
     def _find(self, theirs: socket.socket) -> None:
@@ -106,7 +106,7 @@ class GuardianClient:
             theirs.close()
         elif (problem := finding.problem()) is not None:
             theirs.close()
-            self._part(NONE)
+            self._disconnect(NONE)
             log.warning("no guardian: %s", problem, extra={"event": "no_guardian"})
         else:
             try:
@@ -115,14 +115,14 @@ class GuardianClient:
                 theirs.close()
                 raise
 
-    def _hear(self) -> None:
+    def _receive(self) -> None:
         assert self._sock is not None
         try:
             data = self._sock.recv(4096)
             for message in self._reader.feed(data):
                 if message == Ready() and self.state == STARTING:
                     self.state = RUNNING
-                    self._tell_session()
+                    self._send_session()
         except BlockingIOError:
             return
         except (OSError, ValueError) as error:
@@ -133,11 +133,11 @@ class GuardianClient:
 
     def _lose(self) -> None:
         if self._sock is not None:
-            self._part(LOST)
+            self._disconnect(LOST)
             text = "the guardian is gone: if this process crashes, its session lives on until its timeout"
             log.warning(text, extra={"event": "guardian_lost"})
 
-    def _part(self, state: str) -> None:
+    def _disconnect(self, state: str) -> None:
         self.state = state
         sock, self._sock = self._sock, None
         if sock is not None:
@@ -146,24 +146,24 @@ class GuardianClient:
             loop.remove_writer(sock)
             sock.close()
 
-    # -- telling -------------------------------------------------------------------------------------------------------
+    # -- sending -------------------------------------------------------------------------------------------------------
 
-    def _tell_session(self) -> None:
+    def _send_session(self) -> None:
         credentials = self._client.credentials
         if credentials is None:
-            return  # it has just ended; the next one will be told
+            return  # it has just ended; the next one will be sent
         tls = self._client.tls
         assert isinstance(tls, TLS | None), "connect refuses any other with a guardian"
         begun = Begun(str(self._client.ensemble), credentials, self._client.auth, tls)
-        self._tell(begun, *map(Joined, self._parents), *map(Helper, self._helpers))
+        self._send(begun, *map(Joined, self._parents), *map(Helper, self._helpers))
 
-    def _tell(self, *told: protocol.Message) -> None:
+    def _send(self, *messages: protocol.Message) -> None:
         waiting = bool(self._unsent)
-        self._unsent += b"".join(map(protocol.encode, told))
+        self._unsent += b"".join(map(protocol.encode, messages))
         if not waiting:
-            self._send()
+            self._flush()
 
-    def _send(self) -> None:
+    def _flush(self) -> None:
         if self._sock is None:
             return
         loop = asyncio.get_running_loop()
@@ -171,7 +171,7 @@ class GuardianClient:
             while self._unsent:
                 self._unsent = self._unsent[self._sock.send(self._unsent) :]
         except BlockingIOError:
-            loop.add_writer(self._sock, self._send)
+            loop.add_writer(self._sock, self._flush)
         except OSError as error:
             log.debug("%s", error)
             self._lose()

@@ -1,15 +1,15 @@
 """`leader-async guard -- COMMAND…`: the guardian as parent of its application, and as the first process of a container.
 
-A child dies with the first process of its container, so there the guardian has to be that one. It starts COMMAND, hands
-a descriptor on by a variable, guards whoever introduces itself there (every worker that has a session), and ends as
-COMMAND did.
+A child dies with the first process of its container, so there the guardian has to be that one. It starts COMMAND,
+passes a descriptor on by a variable, guards every process that hands over a socket there (every worker that has a
+session), and ends as COMMAND did.
 
 Rules:
-- What an init has to do is done: signals are passed on to COMMAND, every process that has ended is reaped.
-- COMMAND is in a process group of its own, in the foreground if there is a terminal: Ctrl-C reaches it once.
-- After COMMAND's end the sessions of processes that have died are ended before this one exits; a signal to stop does
-  not wait for that. As a container's first process it first kills the guarded ones that still live, which would die of
-  its own end anyway, so that their places are freed as well.
+- It does the duties of an init: it passes signals on to COMMAND and reaps every process that has ended.
+- COMMAND has a process group of its own, in the foreground if there is a terminal: Ctrl-C reaches it once.
+- After COMMAND's end it ends the sessions of processes that have died, then exits; a signal to stop ends that wait. As
+  a container's first process it first kills the guarded processes that still live, which would die of its own end
+  anyway, so that their places are freed as well.
 - A bug in guarding one process is logged; it ends neither COMMAND nor the guarding of others.
 
 It does not survive a SIGKILL to itself, nor the end of the whole container.
@@ -50,14 +50,14 @@ FORWARDED = (
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 DESCRIPTOR = 64
-"""The lowest number of the descriptor that is handed on; the first ten belong to shell scripts."""
+"""The lowest number of the descriptor that is passed on; the first ten belong to shell scripts."""
 
 NOT_FOUND, NOT_RUN = 127, 126
 """The status when COMMAND does not exist, or cannot be run; as shells have it."""
 
 
 async def guard(command: Sequence[str]) -> int:
-    """Run this command and guard it. Signals are heard until the event loop is closed.
+    """Run this command and guard it. Signals are handled until the event loop is closed.
 
     Returns:
         Its status: its exit code, or 128 and the number of the signal that ended it.
@@ -112,21 +112,21 @@ class _Init:
             os.kill(self._child.pid, signal.SIGCONT)  # it may have been stopped for reading the terminal too early
 
     def _forward(self, number: signal.Signals) -> None:
-        self._reap()  # whom we would tell to stop may just have ended
+        self._reap()  # COMMAND may just have ended
         if self._child is not None and self._child.returncode is None:
             os.kill(self._child.pid, number)  # not its own method, which would take its status
         elif number in STOPPING:
             self._stop.set()
 
     def _reap(self) -> None:
-        """Take the status of every process that has ended: whoever lost its parent is the first process's child."""
+        """Take the status of every process that has ended: an orphan becomes the first process's child."""
         for pid, status in reap():
             if self._child is not None and pid == self._child.pid:
                 self._child.returncode = status
                 self._status.set_result(status)
 
     def _admit(self) -> None:
-        """Guard whoever introduces itself."""
+        """Guard the processes that hand over a socket."""
         try:
             while True:
                 _, descriptors, _, _ = socket.recv_fds(self._ours, 64, 4)

@@ -1,14 +1,14 @@
-"""Ending the session of a process that has died, or may have: resume it, leave what it holds, close it.
+"""Ends the session of a process that has died, or may have: resume it, leave what it holds, close it.
 
 Rules:
-- Nothing is left for a process that may live: its lease lasts, and whoever read `left` would lead at once.
-- A record is left only if it says `held` by a znode that this very session owns, and only at the version at which it
-  was read. Refused means that it is not this session's any more: nothing more is done to it.
-- Reads are sent behind a `sync`, so that no claim that was answered is missed.
-- Whatever can or cannot be left, the session is closed: that deletes everything else of it.
+- It leaves nothing for a process that may live: that one's lease lasts, and a reader of `left` would lead at once.
+- It leaves a record only if that says `held` by a znode that this very session owns, and only at the version that it
+  has read. A refusal means that the record belongs to another session: nothing more is done to it.
+- Reads follow a `sync`, so that they miss no claim that was answered.
+- The session is closed in any case: that deletes its other znodes.
 - After a lost connection everything is read again on the next one, until the session must have expired.
 
-It does not know whether the process has died: whoever calls it must.
+It does not know whether the process has died: its caller must.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ async def end_session(session: Begun, parents: Sequence[str], *, dead: bool = Tr
     """End this session; its process will not.
 
     Args:
-        session: what the process had told of it.
+        session: as its process had sent it.
         parents: paths of the elections whose lead it may hold.
         dead: whether the kernel says that the process has ended. If not, only the session is closed.
 
@@ -92,7 +92,7 @@ async def end_session(session: Begun, parents: Sequence[str], *, dead: bool = Tr
 
 
 def hush() -> None:
-    """Have this process say nothing, below a warning, of its connections: they would read as if the dead one lived."""
+    """Log nothing below a warning of this process's connections: they would read as if the dead one lived."""
     of_connections = logging.getLogger("leader_async.zookeeper")
     if of_connections.getEffectiveLevel() > logging.DEBUG:
         of_connections.setLevel(logging.WARNING)
@@ -103,7 +103,7 @@ def _fields(event: str, own: Credentials, **more: object) -> dict[str, object]:
 
 
 async def _leave_all(client: Client, parents: Sequence[str]) -> int:
-    """Leave what the session holds; how many terms that were."""
+    """Leave what the session holds, and return how many terms that were."""
     left = 0
     for begin in range(0, len(parents), BATCH):
         batch = parents[begin : begin + BATCH]
@@ -118,7 +118,7 @@ async def _leave_all(client: Client, parents: Sequence[str]) -> int:
 
 
 async def _leave(client: Client, parent: str) -> bool:
-    """Leave this election if the session holds its lead; whether it did."""
+    """Leave this election if the session leads it, and return whether it did."""
     data = await _ask(client, m.GetData(parent))
     if not isinstance(data, m.Data):
         return False
@@ -141,7 +141,7 @@ async def _leave(client: Client, parent: str) -> bool:
 
 
 async def _ask(client: Client, request: m.Request) -> m.Reply | None:
-    """The answer; None if the server refuses, which never keeps the rest from being done."""
+    """The answer; None if the server refuses, so that the rest is done all the same."""
     try:
         return await client.request(request)
     except ServerError as error:

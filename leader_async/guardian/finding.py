@@ -1,15 +1,14 @@
 """Where an application's guardian comes from: from the container's first process, or started for it.
 
 Rules:
-- The inherited descriptor is trusted only if it is the very socket that the variable names: variables are handed on to
-  processes that descriptors are not, and its number may belong to something else there.
-- A guardian that is started is nobody's child for long: it forks once more, so that the application has no zombie and
-  no child that it does not know of. It is in a session of its own, so that a signal to the application's process group,
-  Ctrl-C above all, does not take it along.
+- The inherited descriptor is trusted only if it is the very socket that the variable names. A process may inherit the
+  variable without the descriptor, whose number may belong to something else there.
+- A new guardian forks once more, so that the application has no zombie and no child that it does not know of. It has a
+  process session of its own, so that a signal to the application's process group, Ctrl-C above all, does not end it.
 - It finds its modules where the application found them.
 
-It does not start one where it would be of no use or could do harm: in the first process of a container, with which it
-would die, or in a frozen application, which would start itself once more.
+None is started where it would be useless or harmful: in the first process of a container, with which it would die, or
+in a frozen application, which would start itself once more.
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ from .. import logs
 log = logging.getLogger("leader_async.guardian")
 
 VARIABLE = "LEADER_ASYNC_GUARD"
-"""Names the descriptor that `leader-async guard` hands on, and the number of its socket: `64:12345`."""
+"""Names the descriptor that `leader-async guard` passes on, and the inode of its socket: `64:12345`."""
 
 
 def name_of(sock: socket.socket, number: int) -> str:
-    """What `VARIABLE` says of this socket when it is handed on as descriptor `number`."""
+    """The value of `VARIABLE` for this socket, passed on as descriptor `number`."""
     return f"{number}:{os.fstat(sock.fileno()).st_ino}"
 
 
@@ -69,7 +68,7 @@ def problem() -> str | None:
 def spawn(end: socket.socket) -> None:
     """Start a guardian on this end of a socketpair, and close it here. Blocks for some tenths of a second.
 
-    That it cannot be started is logged; whoever holds the other end reads an end of file.
+    A failure is logged, and the other end reads an end of file.
     """
     level = logging.getLogger("leader_async").getEffectiveLevel()
     form = logs.form_here()

@@ -1,11 +1,11 @@
 """Processes that end what an application has started: the session of a dead one is not ended before they have.
 
 Rules:
-- A pidfd is opened as soon as a helper is told of. It was alive then, or the application had not taken its status, so
-  its id had not become another process's.
-- They are waited for with a limit: by then the session has expired by itself.
+- A helper's pidfd is opened as soon as its id arrives. The helper lived then, or the application had not taken its
+  exit status, so its id had not become another process's.
+- Waiting for them has a limit: by then the session has expired.
 
-It does not promise anything where there are no pidfds. A helper knows the lease's end by itself.
+It promises nothing where there are no pidfds. A helper knows the lease's end without the guardian.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Helpers:
         self._pidfds: list[int] = []
 
     def add(self, pid: int) -> None:
-        """This process is one."""
+        """Wait for this process as well."""
         self._forget_ended()
         try:
             self._pidfds.append(os.pidfd_open(pid))
@@ -39,7 +39,7 @@ class Helpers:
             os.close(pidfd)
 
     async def ended(self, limit: float) -> None:
-        """Return when all of them have ended, or after so many seconds."""
+        """Return when all of them have ended, or after `limit` seconds."""
         loop = asyncio.get_running_loop()
         ends = [loop.create_future() for _ in self._pidfds]
         for pidfd, end in zip(self._pidfds, ends, strict=True):

@@ -1,9 +1,10 @@
-"""What an application and its guardian say to each other: one JSON object a line. Pure.
+"""The messages between an application and its guardian: one JSON object a line. Pure.
 
-Rules: the guardian speaks first (`Ready`), when it has found out how it will hear of the application's end; before that
-it is told nothing. So whoever sends a `Begun` lived after the guardian had begun to watch it.
+Rules: the guardian sends `Ready` first, when it knows how it will notice the application's end. The application sends
+nothing before that. So a process that sends a `Begun` lived after the guardian had begun to watch it.
 
-It does not promise that both sides are of one version: what cannot be read is a `ValueError`, and then they part.
+It does not promise that both sides have one version: a line that cannot be read raises a `ValueError`, and the reader
+closes the connection.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """To the guardian: this is the session now, instead of any before.
+    """To the guardian: guard this session, instead of any before.
 
     Attributes:
         servers: the connect string.
@@ -46,7 +47,7 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """To the guardian: the session may hold this election's lead, now or later.
+    """To the guardian: the session may lead this election, now or later.
 
     Attributes:
         parent: path of the election's znode.
@@ -60,7 +61,7 @@ class Closed:
     """To the guardian: the session was closed; nothing follows.
 
     Attributes:
-        confirmed: ZooKeeper knows it. If not, it is worth trying again when the process has ended.
+        confirmed: ZooKeeper has confirmed it. If not, closing is worth another try when the process has ended.
     """
 
     confirmed: bool
@@ -68,10 +69,10 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class Helper:
-    """To the guardian: this process ends what the application has started, so its end is to be waited for as well.
+    """To the guardian: this process ends what the application has started, so wait for its end as well.
 
     Attributes:
-        pid: its process id; it lives, or the application has not taken its status yet.
+        pid: its process id; it lives, or the application has not taken its exit status yet.
     """
 
     pid: int
@@ -148,7 +149,7 @@ def _tls(said: stored.Fields) -> TLS:
 
 def _exact(said: stored.Fields, name: str) -> str:
     text = said.exact(name, most=LINE_LIMIT)
-    text.encode()  # what is not UTF-8 raises a ValueError: nobody could be asked about it
+    text.encode()  # a lone surrogate raises a ValueError: ZooKeeper could not be asked about such a path
     return text
 
 
@@ -162,7 +163,7 @@ class MessageReader:
         """The messages that are complete with this data.
 
         Raises:
-            ValueError: this is not our protocol; the message quotes nothing.
+            ValueError: the data are not of this protocol; the message quotes nothing.
         """
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:

@@ -1,4 +1,4 @@
-"""The guardian's end: hears what one application tells, and finds out when its process is gone.
+"""The guardian's end: reads the messages of one application, and notices when its process is gone.
 
     Ready ──► Begun, Joined … ──┬── its process ends ──► `ending`: leave, close
                                 ├── Closed ──► nothing is left to do
@@ -6,14 +6,14 @@
                                                   └── there is none ──► `ending`: close only
 
 Rules:
-- The process's end is told by its pidfd, where there is one. The pidfd is of whoever made the socketpair, as the kernel
-  has noted it, and is opened before `Ready` is sent. What the application says after that was said by a living process,
-  so its id had not become another one's when the pidfd was opened.
-- Without pidfds (not Linux, or forbidden) nothing tells of the end: a living process may have closed its descriptors
-  (`os.closerange`), or have become another program (`exec`). So an end of file only has the session closed, which can
-  take the lead from a living process but never gives it to a second one: the next leader waits the lease out.
-- Helpers of the application, which end what it has started, are waited for before its session is ended.
-- What the application had said before it ended is read before anything is done: it may have been `Closed`.
+- Where there are pidfds, one shows the process's end. It is the pidfd of the maker of the socketpair, whose id the
+  kernel has noted, and it is opened before `Ready` is sent. Later messages of the application come from a living
+  process, so its id had not become another process's when the pidfd was opened.
+- Without pidfds (not Linux, or forbidden) the end cannot be known: a living process may have closed its descriptors
+  (`os.closerange`), or have become another program (`exec`). So an end of file only closes the session. That can take
+  the lead from a living process, but never gives it to a second one: the next leader waits the lease out.
+- Helpers of the application, which end what it has started, have to end before its session is ended.
+- All messages of the application are read before anything is done: the last one may have been `Closed`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ LINGER = 600.0
 (`exec`), which is free to live for years."""
 
 SETTLE = 1.0
-"""Seconds from an end of file until it is remarkable that the process lives: its end is told a moment later."""
+"""Seconds from an end of file until it is logged that the process lives: usually its end follows a moment later."""
 
 
 class Fate(enum.Enum):
@@ -49,7 +49,7 @@ class Fate(enum.Enum):
     DEAD = enum.auto()
     """The kernel says that its process has ended."""
     SILENT = enum.auto()
-    """It has closed its end, and nothing can tell whether its process lives."""
+    """It has closed its end, and whether its process lives cannot be known."""
     RELEASED = enum.auto()
     """There is nothing to end."""
 
@@ -58,7 +58,7 @@ class Watch:
     """One application.
 
     Args:
-        sock: the guardian's end of the socketpair; it is closed in the end.
+        sock: the guardian's end of the socketpair; `run` closes it.
         after: what to wait for before the session of a process that is gone is ended, None for nothing.
     """
 
@@ -80,7 +80,7 @@ class Watch:
     def look(self) -> None:
         """Find out now whether the application is gone, instead of when the event loop comes to it."""
         if self.living:
-            self._hear()
+            self._receive()
         if self.living and self._pidfd is not None and select.select([self._pidfd], [], [], 0)[0]:
             self._ended()
 
@@ -98,13 +98,13 @@ class Watch:
         """Return when nothing is left to do for this application."""
         loop = asyncio.get_running_loop()
         try:
-            loop.add_reader(self._sock, self._hear)
+            loop.add_reader(self._sock, self._receive)
             if self._pidfd is not None:
                 loop.add_reader(self._pidfd, self._ended)
             self._sock.send(protocol.encode(Ready()))
             fate = await self._fate
         except OSError:
-            return  # it was gone before it had told anything
+            return  # it was gone before it had sent anything
         finally:
             loop.remove_reader(self._sock)
             self._sock.close()
@@ -119,8 +119,8 @@ class Watch:
         else:
             self._helpers.close()
 
-    def _hear(self) -> None:
-        """Take what there is to read."""
+    def _receive(self) -> None:
+        """Read what there is."""
         try:
             while data := self._sock.recv(2**16):
                 for message in self._reader.feed(data):
@@ -145,7 +145,7 @@ class Watch:
                 self._helpers.add(pid)
             case Closed(confirmed=False) if self._session is not None and self._pidfd is not None:
                 self._expect_end(lifetime(self._session.credentials.timeout))
-            case Closed():  # without a pidfd the end of file that follows would tell nothing
+            case Closed():  # without a pidfd the end of file that follows would mean nothing
                 self._settle(Fate.RELEASED)
             case Ready():
                 log.debug("not expected: %r", message)
@@ -166,7 +166,7 @@ class Watch:
         """The process has ended."""
         assert self._pidfd is not None
         asyncio.get_running_loop().remove_reader(self._pidfd)
-        self._hear()  # what it said last
+        self._receive()  # its last messages
         self._settle(Fate.DEAD)
 
     def _expect_end(self, limit: float) -> None:
@@ -185,7 +185,7 @@ class Watch:
 
 
 def _pidfd(sock: socket.socket) -> int | None:
-    """A descriptor that tells when the maker of this socketpair has ended, None if there cannot be one."""
+    """A descriptor that becomes readable when the maker of this socketpair ends, None if there cannot be one."""
     if not (hasattr(os, "pidfd_open") and hasattr(socket, "SO_PEERCRED")):
         return None
     credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))

@@ -1,15 +1,16 @@
 """Messages to frames and back; the only package that knows aiozk.
 
-`frames` cuts a stream into frames, `parts` has the values that both sides send, `swift` packs what elections live on by
-hand, `client` is what a client says and hears, `server` the other direction, for the embedded server.
+    client    requests to a server, and its replies        server, asked   the other direction, for the embedded server
+    packed    what elections send, packed by hand          codecs          everything else, by aiozk's classes
+    frames    a stream cut into frames
 
 Rules:
-- Any byte that is not ZooKeeper's protocol is a `ProtocolError`, never another exception: aiozk's codecs raise
+- Bytes that are not ZooKeeper's protocol raise a `ProtocolError` and no other exception. aiozk's codecs raise
   `struct.error` and `UnicodeDecodeError`, take a vector of length -1 for an empty one and ignore trailing bytes.
-- No allocation of what a length says: a frame is kept only as far as it has arrived, and only below the limit.
-- Milliseconds exist here only; everything above counts seconds.
+- A length allocates nothing: a frame is kept only as far as it has arrived, and only below the limit.
+- Milliseconds exist here only. All other modules count seconds.
 
-It does not promise order or sense: what may follow what is `session`'s.
+It does not promise order or sense: `session` decides what may follow what.
 """
 
 from __future__ import annotations

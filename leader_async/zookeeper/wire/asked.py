@@ -1,10 +1,10 @@
-"""Requests as a server reads them, those of other people's clients among them.
+"""Requests as a server reads them, from this library's client and from others (Java, kazoo).
 
 Rules, all of them ZooKeeper's (jute's `BinaryInputArchive`, `MultiOperationRecord` of 3.9):
 1. Null is not empty: it is `NULL_DATA` or `NULL_TEXT`; a list that is null is empty.
-2. What is behind the last field is not looked at. What ends before it is `Unreadable`; a transaction has its place in
-   the order of writes all the same.
-3. Text that is not UTF-8 has replacement characters in it.
+2. Bytes behind the last field are ignored. A request that ends before it is `Unreadable`; a transaction that does
+   takes its place in the order of writes all the same.
+3. Text that is not UTF-8 gets replacement characters.
 """
 
 from __future__ import annotations
@@ -17,17 +17,15 @@ from ...errors import ProtocolError
 from .. import foreign
 from .. import messages as m
 from ..foreign import BAD_ARGUMENTS, UNIMPLEMENTED, UNREADABLE
-from .frames import INT, unpack
+from .frames import INT, OPERATION, REQUEST_HEADER, unpack
 
 MULTI, MULTI_READ, AUTHENTICATE = 14, 22, 100
-"""The codes of operations that are told apart when they cannot be read."""
+"""Codes of operations (`ZooDefs.OpCode`)."""
 
 EPHEMERAL, SEQUENTIAL, CONTAINER, TIMED = 1, 2, 4, 6
 """Flags of a create: two bits, then modes of their own; the last are those with a time to live."""
 
-_HEADER = struct.Struct("!ii")
 _LONG = struct.Struct("!q")
-_OPERATION = struct.Struct("!i?i")
 _NULL = INT.pack(-1)
 
 Asked: TypeAlias = m.Request | foreign.Request
@@ -70,7 +68,7 @@ class _Fields:
         return bool(self._next(struct.Struct("!b"))[0])
 
     def operation(self) -> tuple[int, bool]:
-        code, done, _ = self._next(_OPERATION)
+        code, done, _ = self._next(OPERATION)
         return code, done
 
     def data(self) -> bytes:
@@ -100,14 +98,14 @@ def decode_request(frame: bytes) -> tuple[int, Asked]:
     """A request and its xid.
 
     Raises:
-        ProtocolError: it is too short for any, or it is a proof of who one is that cannot be read.
+        ProtocolError: it is too short for any, or it is a proof of identity that cannot be read.
     """
-    xid, code = unpack(_HEADER, frame, 0)
+    xid, code = unpack(REQUEST_HEADER, frame, 0)
     read = _REQUESTS.get(code)
     if read is None:
         return xid, foreign.Unknown()
     try:
-        return xid, read(_Fields(frame, _HEADER.size))
+        return xid, read(_Fields(frame, REQUEST_HEADER.size))
     except _Ended as problem:
         if code == AUTHENTICATE:
             raise ProtocolError("a proof of identity that ends too early") from problem
@@ -186,7 +184,7 @@ def _inside(fields: _Fields, known: Mapping[int, Callable[[_Fields], T]]) -> Ite
 def _multi(fields: _Fields) -> m.Multi:
     operations: list[m.Operation] = []
     for operation in _inside(fields, _IN_MULTI):
-        if isinstance(operation, foreign.Impossible):  # alone it is refused; among others nothing can be read
+        if isinstance(operation, foreign.Impossible):  # alone it is refused; in a transaction it makes all unreadable
             raise _Ended
         operations.append(operation)
     return m.Multi(tuple(operations))

@@ -1,4 +1,4 @@
-"""What a client says to a server, and what it hears back."""
+"""The client's side of a connection: requests out, replies and events in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aiozk import protocol as zk
 
 from ...errors import ProtocolError, UsageError
 from .. import messages as m
-from . import packed as swift
+from . import packed
 from .codecs import ERROR, codec_of, part_of, take_access, take_stat
 from .frames import REQUEST_LIMIT, at_end, frame_of, parse, vector
 
@@ -42,7 +42,7 @@ def encode_request(xid: int, request: m.Request) -> bytes:
         UsageError: the request holds something that the protocol cannot carry.
     """
     try:
-        payload = swift.serialize(xid, request)
+        payload = packed.serialize(xid, request)
         if payload is None:
             payload = bytes(part_of(request).serialize(xid))
     except (struct.error, UnicodeEncodeError) as error:
@@ -87,13 +87,13 @@ def decode_watched(frame: bytes) -> m.Watched | None:
     Raises:
         ProtocolError: it is malformed.
     """
-    number, path = swift.event(frame, REPLY_HEADER.size)
+    number, path = packed.event(frame, REPLY_HEADER.size)
     if number == -1:
         return None
     change = _CHANGES.get(number)
     if change is None:
         raise ProtocolError(f"a watch event of type {number}")
-    return m.Watched(change, swift.decoded(path))
+    return m.Watched(change, packed.decoded(path))
 
 
 def decode_reply(request: m.Request, frame: bytes) -> m.Reply:
@@ -117,30 +117,30 @@ def _reply(request: m.Request, frame: bytes, offset: int) -> tuple[m.Reply, int]
 
 
 def _created(request: m.Create, frame: bytes, offset: int) -> tuple[m.Created, int]:
-    path, offset = swift.string(frame, offset)
+    path, offset = packed.string(frame, offset)
     if not request.stat:
         return m.Created(path), offset
-    stat, offset = swift.stat(frame, offset)
+    stat, offset = packed.stat(frame, offset)
     return m.Created(path, stat), offset
 
 
 def _data(request: m.GetData, frame: bytes, offset: int) -> tuple[m.Data, int]:
-    data, offset = swift.sized(frame, offset)
-    stat, offset = swift.stat(frame, offset)
+    data, offset = packed.sized(frame, offset)
+    stat, offset = packed.stat(frame, offset)
     return m.Data(data or b"", stat), offset
 
 
 def _children(request: m.GetChildren, frame: bytes, offset: int) -> tuple[m.Children, int]:
-    names, offset = swift.strings(frame, offset)
+    names, offset = packed.strings(frame, offset)
     if not request.stat:
         return m.Children(names), offset
-    stat, offset = swift.stat(frame, offset)
+    stat, offset = packed.stat(frame, offset)
     return m.Children(names, stat), offset
 
 
 def _with_stat(reply: Callable[[m.Stat], m.Reply]) -> Taker:
     def take(request: m.Request, frame: bytes, offset: int) -> tuple[m.Reply, int]:
-        stat, offset = swift.stat(frame, offset)
+        stat, offset = packed.stat(frame, offset)
         return reply(stat), offset
 
     return take
@@ -162,16 +162,16 @@ def _synced(request: m.Sync, frame: bytes, offset: int) -> tuple[m.Synced, int]:
 
 
 def _transacted(request: m.Multi, frame: bytes, offset: int) -> tuple[m.Transacted, int]:
-    if (swiftly := swift.happened(request.operations, frame, offset)) is not None:
-        return m.Transacted(tuple(swiftly)), len(frame)
+    if (results_at_once := packed.happened(request.operations, frame, offset)) is not None:
+        return m.Transacted(tuple(results_at_once)), len(frame)
     results: list[m.OperationReply] = []
-    opcode, done, offset = swift.operation(frame, offset)
+    opcode, done, offset = packed.operation(frame, offset)
     while not done:
         if len(results) == len(request.operations):
             raise ProtocolError("more results than the transaction has operations")
         operation = request.operations[len(results)]
         if opcode == ERROR:
-            code, offset = swift.number(frame, offset)
+            code, offset = packed.number(frame, offset)
             results.append(m.Failed(code))
         elif opcode != codec_of(operation).opcode:
             raise ProtocolError(f"a result of type {opcode} for {type(operation).__name__}")
@@ -179,7 +179,7 @@ def _transacted(request: m.Multi, frame: bytes, offset: int) -> tuple[m.Transact
             result, offset = _reply(operation, frame, offset)
             assert isinstance(result, m.Created | m.Deleted | m.DataSet | m.Checked)
             results.append(result)
-        opcode, done, offset = swift.operation(frame, offset)
+        opcode, done, offset = packed.operation(frame, offset)
     if len(results) != len(request.operations):
         raise ProtocolError(f"{len(results)} results for {len(request.operations)} operations")
     return m.Transacted(tuple(results)), offset

@@ -1,4 +1,4 @@
-"""What both sides of a connection send: requests and metadata, each next to the aiozk part that carries it."""
+"""Requests and metadata, each next to the class of aiozk that carries it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aiozk.protocol.transaction import MultiHeader
 from .. import messages as m
 
 WATCH_XID, PING_XID, AUTH_XID, SET_WATCHES_XID = zk.WATCH_XID, zk.PING_XID, zk.AUTH_XID, -8
-"""The xids that are not a client's own count; -8 is that of Java's `ClientCnxn.SET_WATCHES_XID`."""
+"""Reserved xids; -8 is Java's `ClientCnxn.SET_WATCHES_XID`."""
 
 ERROR, MULTI = -1, zk.TransactionRequest.opcode
 """Operation codes of a failed part of a transaction, and of a transaction."""
@@ -25,7 +25,7 @@ __all__ = ["AUTH_XID", "ERROR", "MULTI", "PING_XID", "SET_WATCHES_XID", "WATCH_X
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """How one kind of request travels.
+    """How one kind of request is sent.
 
     Attributes:
         part: aiozk's class, which knows the operation's code.
@@ -96,7 +96,7 @@ _WITH_STAT = dict(CODECS)
 
 
 def codec_of(request: m.Request) -> Codec:
-    """How this request travels."""
+    """How this request is sent."""
     wants_stat = isinstance(request, m.Create | m.GetChildren) and request.stat
     return (_WITH_STAT if wants_stat else _PLAIN)[type(request)]
 

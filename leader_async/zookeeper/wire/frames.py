@@ -1,4 +1,4 @@
-"""Frames: cutting a stream into them, and taking one apart without trusting it."""
+"""Frames: a stream is cut into them, and their plain parts are read without trust."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ FRAME_LIMIT = 16 * 2**20
 have more than 1 MiB."""
 
 INT = struct.Struct("!i")
+REQUEST_HEADER = struct.Struct("!ii")
+"""xid, and the operation's code."""
+OPERATION = struct.Struct("!i?i")
+"""What precedes each operation of a transaction: its code, whether that was all, an error code."""
 
 
 class FrameReader:
@@ -55,6 +59,12 @@ class FrameReader:
 def frame_of(payload: bytes) -> bytes:
     """The payload with its length before it."""
     return INT.pack(len(payload)) + payload
+
+
+def text(value: str) -> bytes:
+    """A string as it is sent: its length in bytes, then UTF-8."""
+    encoded = value.encode()
+    return INT.pack(len(encoded)) + encoded
 
 
 def parse(part: Any, frame: bytes, offset: int) -> tuple[Any, int]:

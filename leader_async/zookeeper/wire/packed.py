@@ -1,8 +1,9 @@
-"""The parts of frames that elections live on, packed and unpacked without aiozk's own way, which takes several times as
-long: it is meant for every part alike, and a handover waits for it.
+"""The requests and replies of elections, packed and unpacked by `struct`.
 
-Rules: the bytes are those of aiozk's classes, which `tests/properties` holds this module to; what is not here travels
-by them. Bytes that are no such part are a `ProtocolError`.
+aiozk's classes take several times as long, and a handover waits for them. `codecs` uses them for everything else.
+
+Rules: the bytes are the same as those of aiozk's classes; `tests/properties` compares them. Bytes that cannot be
+unpacked raise a `ProtocolError`.
 """
 
 from __future__ import annotations
@@ -16,14 +17,12 @@ from aiozk import protocol as zk
 from ...errors import ProtocolError
 from .. import messages as m
 from .codecs import EPHEMERAL, ERROR, MULTI, SEQUENTIAL
-from .frames import INT
+from .frames import INT, OPERATION, REQUEST_HEADER, text
 
-_HEADER = struct.Struct("!ii")
-_OPERATION = struct.Struct("!i?i")
 _STAT = struct.Struct("!qqqqiiiqiiq")
 _FLAG = b"\0", b"\1"
 _EVENT = struct.Struct("!iii")
-_END = _OPERATION.pack(ERROR, True, -1)
+_END = OPERATION.pack(ERROR, True, -1)
 _OPEN = struct.pack("!iii5si6s", 1, int(m.Permission.ALL), 5, b"world", 6, b"anyone")
 
 
@@ -37,29 +36,24 @@ def serialize(xid: int, request: m.Request) -> bytes | None:
         struct.error, UnicodeEncodeError: it holds something that the protocol cannot carry.
     """
     if type(request) is m.Multi:
-        parts = [_HEADER.pack(xid, MULTI)]
+        parts = [REQUEST_HEADER.pack(xid, MULTI)]
         for operation in request.operations:
             packer = _PACKERS.get(type(operation))
             if packer is None or (packed := packer(operation)) is None:
                 return None
-            parts += _OPERATION.pack(packed[0], False, -1), packed[1]
+            parts += OPERATION.pack(packed[0], False, -1), packed[1]
         parts.append(_END)
         return b"".join(parts)
     packer = _PACKERS.get(type(request))
     if packer is None or (packed := packer(request)) is None:
         return None
-    return _HEADER.pack(xid, packed[0]) + packed[1]
-
-
-def _text(value: str) -> bytes:
-    encoded = value.encode()
-    return INT.pack(len(encoded)) + encoded
+    return REQUEST_HEADER.pack(xid, packed[0]) + packed[1]
 
 
 def _access(access: tuple[m.Access, ...]) -> bytes:
     if access == m.OPEN:
         return _OPEN
-    entries = [INT.pack(one.permissions) + _text(one.scheme) + _text(one.id) for one in access]
+    entries = [INT.pack(one.permissions) + text(one.scheme) + text(one.id) for one in access]
     return INT.pack(len(access)) + b"".join(entries)
 
 
@@ -68,28 +62,28 @@ def _create(request: m.Create) -> tuple[int, bytes] | None:
         return None
     flags = EPHEMERAL * request.ephemeral | SEQUENTIAL * request.sequential
     data = INT.pack(len(request.data)) + request.data
-    return zk.CreateRequest.opcode, _text(request.path) + data + _access(request.access) + INT.pack(flags)
+    return zk.CreateRequest.opcode, text(request.path) + data + _access(request.access) + INT.pack(flags)
 
 
 def _delete(request: m.Delete) -> tuple[int, bytes]:
-    return zk.DeleteRequest.opcode, _text(request.path) + INT.pack(request.version)
+    return zk.DeleteRequest.opcode, text(request.path) + INT.pack(request.version)
 
 
 def _check(request: m.Check) -> tuple[int, bytes]:
-    return zk.CheckVersionRequest.opcode, _text(request.path) + INT.pack(request.version)
+    return zk.CheckVersionRequest.opcode, text(request.path) + INT.pack(request.version)
 
 
 def _set_data(request: m.SetData) -> tuple[int, bytes]:
     data = INT.pack(len(request.data)) + request.data
-    return zk.SetDataRequest.opcode, _text(request.path) + data + INT.pack(request.version)
+    return zk.SetDataRequest.opcode, text(request.path) + data + INT.pack(request.version)
 
 
 def _get_data(request: m.GetData) -> tuple[int, bytes]:
-    return zk.GetDataRequest.opcode, _text(request.path) + _FLAG[request.watch]
+    return zk.GetDataRequest.opcode, text(request.path) + _FLAG[request.watch]
 
 
 def _get_children(request: m.GetChildren) -> tuple[int, bytes] | None:
-    return None if request.stat else (zk.GetChildrenRequest.opcode, _text(request.path) + _FLAG[request.watch])
+    return None if request.stat else (zk.GetChildrenRequest.opcode, text(request.path) + _FLAG[request.watch])
 
 
 _PACKERS: dict[type[Any], Callable[[Any], tuple[int, bytes] | None]] = {
@@ -106,9 +100,9 @@ _PACKERS: dict[type[Any], Callable[[Any], tuple[int, bytes] | None]] = {
 
 
 _RESULTS: dict[type[Any], tuple[bytes, m.OperationReply | None]] = {
-    m.Check: (_OPERATION.pack(zk.CheckVersionRequest.opcode, False, 0), m.Checked()),
-    m.Delete: (_OPERATION.pack(zk.DeleteRequest.opcode, False, 0), m.Deleted()),
-    m.SetData: (_OPERATION.pack(zk.SetDataRequest.opcode, False, 0), None),
+    m.Check: (OPERATION.pack(zk.CheckVersionRequest.opcode, False, 0), m.Checked()),
+    m.Delete: (OPERATION.pack(zk.DeleteRequest.opcode, False, 0), m.Deleted()),
+    m.SetData: (OPERATION.pack(zk.SetDataRequest.opcode, False, 0), None),
 }
 """What stands before the result of an operation that happened, and the result if it says no more."""
 
@@ -234,7 +228,7 @@ def operation(frame: bytes, offset: int) -> tuple[int, bool, int]:
     Raises:
         ProtocolError: the frame ends before.
     """
-    if len(frame) - offset < _OPERATION.size:
+    if len(frame) - offset < OPERATION.size:
         raise ProtocolError(f"a frame of {len(frame)} bytes ends inside a transaction")
-    code, done, _ = _OPERATION.unpack_from(frame, offset)
-    return code, done, offset + _OPERATION.size
+    code, done, _ = OPERATION.unpack_from(frame, offset)
+    return code, done, offset + OPERATION.size

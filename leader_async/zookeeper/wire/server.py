@@ -1,6 +1,6 @@
-"""What a server hears from a client, and what it says back: the other direction, for the embedded server.
+"""The server's side of a connection, for the embedded server: the handshake's request in, replies and events out.
 
-`asked` reads the requests behind the handshake.
+`asked` reads the requests that follow the handshake.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .. import messages as m
 from .asked import decode_request
 from .client import REPLY_HEADER
 from .codecs import ERROR, WATCH_XID, MultiHeader, pack_access, pack_stat
-from .frames import INT, at_end, frame_of, parse
+from .frames import INT, at_end, frame_of, parse, text
 
 __all__ = ["Hello", "decode_connect", "decode_request", "encode_accepted", "encode_reply", "encode_watched"]
 
@@ -27,7 +27,7 @@ _HANDSHAKE: Any = type("ConnectRequest", (zk.ConnectRequest,), {"parts": zk.Conn
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """The handshake's request; `modern` if it says whether a read-only server would do, and so expects to be told."""
+    """The handshake's request; a `modern` one has the byte for read-only servers, and expects it in the answer."""
 
     connect: m.Connect
     modern: bool
@@ -64,7 +64,7 @@ def encode_accepted(accepted: m.Accepted, *, modern: bool) -> bytes:
 
 
 def encode_watched(event: m.Watched, zxid: int = -1) -> bytes:
-    """A watch event; zxid is that of the change, -1 if it is not known which."""
+    """A watch event; zxid is that of the change, -1 if it is unknown."""
     part = zk.WatchEvent(type=int(event.change), state=_CONNECTED_STATE, path=event.path)
     return frame_of(REPLY_HEADER.pack(WATCH_XID, zxid, 0) + _bytes(part))
 
@@ -74,8 +74,8 @@ def encode_reply(xid: int, zxid: int, reply: m.Reply | foreign.Reply) -> bytes:
 
     Args:
         xid: that of the request.
-        zxid: up to which transaction this server has come.
-        reply: what to say.
+        zxid: the last transaction that this server has applied.
+        reply: the answer.
     """
     if isinstance(reply, m.Failed):
         return frame_of(REPLY_HEADER.pack(xid, zxid, reply.code))
@@ -115,8 +115,8 @@ def _body(reply: m.Reply | foreign.Reply) -> bytes:
         case foreign.Listed(paths):
             return _bytes(zk.GetChildrenResponse(children=paths))
         case foreign.YouAre(identities):
-            return INT.pack(len(identities)) + b"".join(_text(one) for pair in identities for one in pair)
-        case _:  # those that only say that it was done
+            return INT.pack(len(identities)) + b"".join(text(one) for pair in identities for one in pair)
+        case _:  # those without fields
             return b""
 
 
@@ -156,8 +156,3 @@ def _bytes(part: Any) -> bytes:
 
 def _or_none(value: Any) -> Any:
     return None if m.is_null(value) else value
-
-
-def _text(value: str) -> bytes:
-    encoded = value.encode()
-    return INT.pack(len(encoded)) + encoded
