@@ -10,10 +10,10 @@
                 make(report, term.token)
 
 The session lives on an event loop in a thread of its own, so the lease is renewed whatever the caller does. This is a
-door to the async API, which has the rules; everything is said there.
+portal to the async API (`portal`), which keeps the rules of an election; `facade` derives the methods from it.
 
 Rules:
-- Code in a thread cannot be stopped from outside. It is told: `term.lost` is set, and `term.check()` and
+- Code in a thread cannot be stopped from outside. It is notified: `term.lost` is set, and `term.check()` and
   `term.confirm()` raise TermEnded. The place is given up when the code has ended, not before: better none than two.
 - A session belongs to one process. A connection that has been used before a fork refuses to be used in the child; one
   that has not begins there. So it may be made at import, and used in each worker of gunicorn or Celery.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import ssl
 import threading
 from collections.abc import Callable
 from concurrent.futures import wait
@@ -19,10 +18,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from ..connection import Connection as AsyncConnection
 from ..connection import connect as async_connect
 from ..election.names import ROOT
-from ..watchdog import Action
-from ..zookeeper.identity import Digest
-from ..zookeeper.tls import TLS
 from .election import Election
+from .facade import Facade, like, like_function
 from .portal import Portal
 
 if TYPE_CHECKING:
@@ -36,37 +33,20 @@ EXIT_LIMIT = 3.0
 """Seconds that the end of a process waits for its elections to be left, if nobody has closed the connection."""
 
 
-def connect(
-    servers: str,
-    *,
-    timeout: float = 6.0,
-    auth: Digest | None = None,
-    tls: TLS | ssl.SSLContext | None = None,
-    guardian: bool = False,
-    overdue: Action = "off",
-) -> Connection:
-    """Open a session with ZooKeeper, for use as `with connect(...) as zk`; or without `with`, beginning at first use.
+@like_function(async_connect)
+def connect(*servers: Any, **options: Any) -> Connection:
+    return Connection(partial(async_connect, *servers, **options))
 
-    It does not wait: servers are dialled in the background. `Connection.wait_connected` waits.
 
-    Args:
-        servers, timeout, auth, tls, guardian, overdue: see `leader_async.connect`.
+class Connection(Facade[AsyncConnection]):
+    """One session with ZooKeeper. Made by `connect`; the methods may be called from any thread.
 
-    Raises:
-        UsageError: an argument cannot be used.
+    It begins with `with`, or at its first use.
     """
-    return Connection(
-        partial(async_connect, servers, timeout=timeout, auth=auth, tls=tls, guardian=guardian, overdue=overdue)
-    )
-
-
-class Connection:
-    """One session with ZooKeeper. Made by `connect`; the methods may be called from any thread."""
 
     def __init__(self, make: Callable[[], AsyncConnection]) -> None:
+        super().__init__(Portal(), make())
         self._make = make
-        self._zk = make()
-        self._portal = Portal()
         self._lock = threading.RLock()
         self._elections: dict[str, Election] = {}
         self._joining: list[Election] = []
@@ -91,12 +71,13 @@ class Connection:
         with self._lock:
             if self._portal.open:
                 return
-            if not self._zk.own_process:  # made before a fork
-                self._zk = self._make()
+            self._portal.check()  # it may have been closed meanwhile
+            if not self.asynchronous.own_process:  # made before a fork
+                self.asynchronous = self._make()
                 for election in self._elections.values():
-                    election.bind(self._zk)
+                    election.bind(self.asynchronous)
             self._portal.start()
-            self._portal.do(self._zk.start)
+            self._portal.do(self.asynchronous.start)
             atexit.register(self._at_exit)
             for election in self._joining:
                 election.join()
@@ -104,7 +85,7 @@ class Connection:
     @property
     def guardian(self) -> str:
         """What has become of the guardian: `none`, `starting`, `running` or `lost`."""
-        return self._zk.guardian
+        return self.asynchronous.guardian
 
     def wait_connected(self, timeout: float | None = None) -> None:
         """Return once a server serves the session.
@@ -118,42 +99,26 @@ class Connection:
             AuthFailed: the servers do not accept the credentials.
         """
         self.start()
-        self._portal.call(self._zk.wait_connected(), timeout)
+        self._portal.call(self.asynchronous.wait_connected(), timeout)
 
-    def election(
-        self,
-        name: str,
-        *,
-        identity: str | None = None,
-        address: str | None = None,
-        lease: float | None = None,
-        root: str = ROOT,
-    ) -> Election:
-        """The election of this name; nothing is sent before it is used. Asked for again it is the same object.
-
-        Args:
-            name, identity, address, lease, root: see `leader_async.Connection.election`.
-
-        Raises:
-            UsageError: an argument cannot be used, or is another one than before.
-            SessionClosed: the connection was closed.
-        """
-        options = {"identity": identity, "address": address, "lease": lease, "root": root}
+    @like(AsyncConnection.election)
+    def election(self, name: str, **options: Any) -> Election:
+        path = f"{options.get('root', ROOT)}/{name}"
 
         def make() -> Election:
-            known = self._elections.get(f"{root}/{name}")
+            known = self._elections.get(path)
             if known is None:
-                return Election(self._zk, self._portal, self.start, name, options)
-            known.bind(self._zk, options)
+                return Election(self.asynchronous, self._portal, self.start, name, options)
+            known.bind(self.asynchronous, options)
             return known
 
         with self._lock:
             # In the loop, once there is one: nothing of the async API may be touched from elsewhere.
             self._portal.check()
-            election = self._portal.do(make) if self._portal.open else make()
-            self._elections[f"{root}/{name}"] = election
+            self._elections[path] = election = self._portal.do(make) if self._portal.open else make()
             return election
 
+    @like(AsyncConnection.election)
     def leader(self, name: str, **options: Any) -> Callable[[Callable[P, T]], Callable[P, T | None]]:
         """A decorator: the function runs if this process leads the election; see `Election.leader_only`.
 
@@ -163,15 +128,15 @@ class Connection:
         This process takes part from the connection's first use on.
 
         Args:
-            name, options: see `election`.
+            name, identity, address, lease, root, history: see `election`.
 
         Raises:
             UsageError: an argument cannot be used, or is another one than before.
         """
         with self._lock:
-            known = self._elections.get(f"{options.get('root', ROOT)}/{name}")
+            known = len(self._elections)
             election = self.election(name, **options)
-            if known is None:
+            if len(self._elections) > known:
                 self._joining.append(election)
                 if self._portal.open:
                     election.join()
@@ -184,13 +149,13 @@ class Connection:
         if not self._portal.open or self._portal.foreign or self._portal.closed:
             return []
         elections = [election.asynchronous for election in self._elections.values()]
-        return self._portal.do(lambda: [*Collector(self._zk, elections).collect()])
+        return self._portal.do(lambda: [*Collector(self.asynchronous, elections).collect()])
 
     def close(self, timeout: float | None = None) -> None:
-        """Leave all elections (their work is told, and its end awaited, first), then end the session.
+        """Leave all elections (their work is notified, and its end awaited, first), then end the session.
 
         Args:
-            timeout: seconds to wait for that at most, None for no limit. It goes on in the background.
+            timeout: seconds to wait for that at most, None for no limit. Closing continues in the background.
 
         Raises:
             UsageError: this thread does the work whose end would be waited for.
@@ -200,6 +165,9 @@ class Connection:
             return
         for election in self._elections.values():
             election.refuse_inside("close()")
+        self._end(timeout)
+
+    def _end(self, timeout: float | None) -> None:
         with self._lock:
             if not self._portal.open:
                 self._portal.closed = True
@@ -208,20 +176,20 @@ class Connection:
             self._portal.closed = True
         atexit.unregister(self._at_exit)
         closing = self._portal.spawn(self._close())
-        if not wait([closing.result], timeout).done:
+        if not wait([closing], timeout).done:
             raise TimeoutError(f"the work has not ended within {timeout:g} s; its place is kept until it has")
         self._portal.join()
-        closing.result.result()
+        closing.result()
 
     async def _close(self) -> None:
         try:
-            await self._zk.close()
+            await self.asynchronous.close()
         finally:
             self._portal.stop()
 
     def _at_exit(self) -> None:
         try:
-            self.close(EXIT_LIMIT)
+            self._end(EXIT_LIMIT)
         except TimeoutError:
             log.warning(
                 "the process ends while its work runs on: its place ends with the session",

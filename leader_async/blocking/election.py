@@ -1,10 +1,10 @@
 """An election for code in threads.
 
 Rules:
-- One way in: the async election runs `_hold`, which offers a `Term` to whoever waits for one, and ends when all who
-  entered it have left. `lead`, `run`, `join` and `leader_only` differ in who enters, and when this process stops taking
-  part.
-- One `lead`, `run` or `join` at a time, as in the async API.
+- One way in: the async election runs `_hold`, which offers a `Term` to the threads that wait for one, and ends when
+  all that entered it have left. `lead`, `run`, `terms`, `join` and `leader_only` differ in who enters, and in when this
+  process stops taking part.
+- One `lead`, `run`, `terms` or `join` at a time, as in the async API.
 """
 
 from __future__ import annotations
@@ -12,37 +12,45 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import wait
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future
+from contextlib import closing, contextmanager, suppress
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from .. import election
 from ..callables import check, is_async, refuse_unrun
 from ..connection import Connection as AsyncConnection
-from ..election.status import Candidate, Status
-from ..errors import TermEnded, UsageError
-from .portal import Portal, Running
+from ..election.election import Election as AsyncElection
+from ..election.status import Change, Status
+from ..election.term import Term as AsyncTerm
+from ..errors import SessionClosed, TermEnded, UsageError
+from .facade import Facade, like, through
+from .portal import Portal
 from .term import Term
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Election:
-    """One election on one connection. Made by `Connection.election`; the methods may be called from any thread."""
+class Election(Facade[AsyncElection]):
+    """One election on one connection. Made by `Connection.election`; the methods may be called from any thread.
 
-    def __init__(self, zk: AsyncConnection, portal: Portal, begin: Callable[[], None], name: str, options: Any) -> None:
-        self.name = name
-        self._portal, self._start, self._options = portal, begin, options
-        self.bind(zk)
+    Attributes:
+        name: the election's name.
+        identity: who this process is.
+        address: where it is reached.
+        lease: seconds for which a confirm lets it lead.
+    """
+
+    def __init__(self, zk: AsyncConnection, portal: Portal, start: Callable[[], None], name: str, options: Any) -> None:
+        self.name, self._options, self._start = name, options, start
+        super().__init__(portal, self.bind(zk))
         self._news = threading.Condition()
         self._term: Term | None = None
-        self._running: Running[None] | None = None
-        self._background: Running[None] | None = None  # the same, if it is that of `join`
+        self._running: Future[None] | None = None
+        self._background: Future[None] | None = None  # the same, if it is that of `join`
 
-    def bind(self, zk: AsyncConnection, options: Any = None) -> None:
+    def bind(self, zk: AsyncConnection, options: Any = None) -> AsyncElection:
         """Be an election of this connection.
 
         Args:
@@ -52,20 +60,11 @@ class Election:
         Raises:
             UsageError: they cannot be used, or are others than before.
         """
-        options = self._options if options is None else options
-        self._election: election.election.Election = zk.election(self.name, **options)
-
-    @property
-    def asynchronous(self) -> election.election.Election:
-        """The election that this is a portal to; nothing of it may be touched outside of its event loop."""
-        return self._election
+        own = self.asynchronous = zk.election(self.name, **(self._options if options is None else options))
+        self.identity, self.address, self.lease = own.identity, own.address, own.lease
+        return own
 
     # -- asking --------------------------------------------------------------------------------------------------------
-
-    @property
-    def identity(self) -> str:
-        """Who this process is."""
-        return self._election.identity
 
     @property
     def is_leader(self) -> bool:
@@ -78,25 +77,56 @@ class Election:
         term = self._term
         return term if term is not None and term.is_current else None
 
+    @property
+    def overdue(self) -> float:
+        """Seconds that the work runs past the end of its lease, normally 0.0."""
+        return self.asynchronous.overdue
+
+    @like(AsyncElection.status)
     def status(self) -> Status:
-        """What this process knows of itself, from memory."""
-        self._begin()
-        return self._portal.do(self._election.status)
+        self.begin()
+        return self._portal.do(self.asynchronous.status)
 
-    def leader(self) -> Candidate | None:
-        """Who holds the lead, read from ZooKeeper; see `leader_async.Election.leader`."""
-        self._begin()
-        return self._portal.call(self._election.leader())
+    leader = through(AsyncElection.leader)
+    candidates = through(AsyncElection.candidates)
+    wait_for_leader = through(AsyncElection.wait_for_leader)
+    history = through(AsyncElection.history)
 
-    def candidates(self) -> list[Candidate]:
-        """All candidates in the order of the queue, read from ZooKeeper; see `leader_async.Election.candidates`."""
-        self._begin()
-        return self._portal.call(self._election.candidates())
+    def watch(self, timeout: float | None = None) -> Iterator[Change]:
+        """Follow this election: gives its state at first, and then whenever leader, queue or own state have changed.
 
-    def wait_for_leader(self, timeout: float | None = None) -> Candidate:
-        """Return as soon as somebody leads; see `leader_async.Election.wait_for_leader`."""
-        self._begin()
-        return self._portal.call(self._election.wait_for_leader(timeout))
+            for change in election.watch():
+                print(change.what, change.leader, change.connected)
+
+        All else is as in `leader_async.Election.watch`. Another thread ends this by closing the connection.
+
+        Args:
+            timeout: seconds to wait for each change at most, None for no limit.
+
+        Raises:
+            TimeoutError: nothing has changed in time.
+            SessionClosed: the connection was closed.
+            ServerError: ZooKeeper refuses to tell.
+        """
+        self.begin()
+        changes, steps = self.asynchronous.watch(), list[asyncio.Task[Change]]()
+
+        async def step() -> Change:
+            steps[:] = [asyncio.ensure_future(anext(changes))]
+            return await steps[0]
+
+        async def end() -> None:
+            for one in steps:  # an interrupt may have left it running
+                one.cancel()
+            await asyncio.gather(*steps, return_exceptions=True)
+            await changes.aclose()
+
+        try:
+            while True:
+                yield self._portal.call(step(), timeout)
+        finally:
+            with suppress(SessionClosed):
+                self._portal.spawn(end())
 
     # -- taking part ---------------------------------------------------------------------------------------------------
 
@@ -114,13 +144,34 @@ class Election:
             UsageError: this process takes part in this election already, or cannot wait here.
             SessionClosed: the connection was closed.
         """
+        with closing(self._terms(timeout)) as terms:
+            yield next(terms)
+
+    def terms(self) -> Iterator[Term]:
+        """Be a candidate, and give each term of this process as it begins.
+
+            for term in election.terms():
+                work(term)                    # until `term.lost` is set, or `term.check()` raises
+
+        Asking for the next term ends the work of the last one; if this process still leads, it resigns and queues again
+        at the back. Leaving the loop gives the place up.
+
+        Raises:
+            UsageError, SessionClosed: see `lead`.
+        """
+        return self._terms()
+
+    def _terms(self, timeout: float | None = None) -> Generator[Term, None, None]:
         running = self._take_part()
         try:
-            term = self._next_term(running, timeout)
-            try:
-                yield term
-            finally:
-                term.leave()
+            while True:
+                term = self._next_term(running, timeout)
+                try:
+                    yield term
+                finally:
+                    term.leave()
+                if term.is_current:
+                    self.resign()
         finally:
             self._retire(running)
 
@@ -140,10 +191,9 @@ class Election:
         """
         check(work, "the work of an election", "term")
         _refuse_async(work)
-        running = self._take_part()
-        try:
+        with closing(self._terms()) as terms:
             while True:
-                term = self._next_term(running, None)
+                term = next(terms)
                 try:
                     result = work(term)
                     refuse_unrun(result, work)
@@ -152,10 +202,6 @@ class Election:
                 except TermEnded:
                     if term.is_current:
                         raise  # it was another term's
-                finally:
-                    term.leave()
-        finally:
-            self._retire(running)
 
     def join(self) -> None:
         """Be a candidate in the background, until `leave` or the connection's end; for `is_leader` and `leader_only`.
@@ -171,8 +217,7 @@ class Election:
         Raises:
             UsageError: this thread is what would be waited for.
         """
-        self._begin()
-        self.refuse_inside("leave()")
+        self.begin("leave()")
         if self._background is not None:
             self._retire(self._background)
             self._background = None
@@ -193,12 +238,12 @@ class Election:
 
         @wraps(function)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> T | None:
-            self._begin()
+            self.begin()
             running = self._running
             if running is None:
                 self.join()
-            elif running.result.done():
-                running.result.result()  # it has died
+            elif running.done() and not running.cancelled():
+                running.result()  # it has died
             term = self._term
             if term is None or not term.enter():
                 return None
@@ -211,54 +256,31 @@ class Election:
 
         return guarded
 
-    def resign(self, timeout: float | None = None) -> bool:
-        """Give up the lead, or the place in the queue, and queue again at the back; see `leader_async.Election.resign`.
+    resign = through(AsyncElection.resign, ends_work=True)
+    transfer = through(AsyncElection.transfer, ends_work=True)
+    favour_newest = through(AsyncElection.favour_newest)
 
-        Raises:
-            UsageError: this thread does the work whose end would be waited for: end it instead.
-            TimeoutError: the work has not ended, or ZooKeeper has not answered, in time.
-        """
-        self._begin()
-        self.refuse_inside("resign()")
-        return self._portal.call(self._election.resign(timeout))
+    # -- carrying out --------------------------------------------------------------------------------------------------
 
-    def transfer(self, to: str, timeout: float | None = None) -> bool:
-        """Give the lead to the candidate of this identity; see `leader_async.Election.transfer`.
+    def begin(self, ending: str = "") -> None:
+        """See `Facade.begin`."""
+        self._start()
+        if ending:
+            self.refuse_inside(ending)
 
-        Raises:
-            UsageError: see there; or this thread does the work whose end would be waited for.
-        """
-        self._begin()
-        self.refuse_inside("transfer()")
-        return self._portal.call(self._election.transfer(to, timeout))
-
-    def favour_newest(self, timeout: float = 0.5) -> bool:
-        """Have the lead go to the candidate that started last; see `leader_async.Election.favour_newest`.
-
-        For the work of a process that is about to end, as the last that it does.
-        """
-        self._begin()
-        return self._portal.call(self._election.favour_newest(timeout))
-
-    def refuse_inside(self, what: str) -> None:
+    def refuse_inside(self, ending: str) -> None:
         """Make sure that this thread does not do the work that it would wait for.
 
         Args:
-            what: the call, for the message.
+            ending: the name of the call that ends the work, for the message.
 
         Raises:
             UsageError: it does.
         """
         if self._term is not None and self._term.is_mine:
-            raise UsageError(f"{what} waits for the end of the work under {self.name}, which is what calls it")
+            raise UsageError(f"{ending} waits for the end of the work under {self.name}, which is what calls it")
 
-    # -- carrying out --------------------------------------------------------------------------------------------------
-
-    def _begin(self) -> None:
-        self._start()
-        self._portal.check()
-
-    async def _hold(self, term: election.term.Term) -> None:
+    async def _hold(self, term: AsyncTerm) -> None:
         offered = Term(self._portal, term)
         self._tell(offered)
         try:
@@ -271,33 +293,32 @@ class Election:
             self._term = term or self._term
             self._news.notify_all()
 
-    def _take_part(self) -> Running[None]:
-        self._begin()
+    def _take_part(self) -> Future[None]:
+        self.begin()
         with self._news:
             if self._running is not None:
-                raise UsageError(
-                    f"this process takes part in {self.name} already; one lead(), run() or join() at a time"
-                )
-            self._running = running = self._portal.spawn(self._election.run(self._hold))
-        running.result.add_done_callback(lambda result: self._tell())
+                text = f"this process takes part in {self.name} already; one lead(), run(), terms() or join() at a time"
+                raise UsageError(text)
+            self._running = running = self._portal.spawn(self.asynchronous.run(self._hold))
+        running.add_done_callback(lambda result: self._tell())
         return running
 
-    def _next_term(self, running: Running[None], timeout: float | None) -> Term:
+    def _next_term(self, running: Future[None], timeout: float | None) -> Term:
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._news:
             while self._term is None or not self._term.enter():
-                if running.result.done():
-                    running.result.result()
+                if running.done():
+                    self._portal.check()
+                    running.result()
                 if not self._news.wait(None if deadline is None else max(0.0, deadline - time.monotonic())):
                     raise TimeoutError(f"{self.identity} did not lead {self.name} within {timeout:g} s")
             return self._term
 
-    def _retire(self, running: Running[None]) -> None:
+    def _retire(self, running: Future[None]) -> None:
         if self._portal.foreign:
             return
-        running.cancel()
         try:
-            wait([running.result])
+            self._portal.end(running)
         finally:  # who is interrupted here does not wait, and may take part again
             with self._news:
                 if self._running is running:

@@ -1,60 +1,26 @@
 """An event loop in a thread, and the way in for other threads.
 
-Rules: whoever waits here is in the process that started the loop, and in no event loop itself. Whoever waits when the
-loop ends gets SessionClosed. The thread is a daemon: it never keeps a process from ending.
+Rules:
+- A thread may wait for the loop if it is in the process that started the loop, and runs no event loop itself.
+- A call that waits when the loop ends raises SessionClosed.
+- The thread is a daemon: it never keeps a process from ending. (anyio's portal would, and knows of no fork.)
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
-from contextlib import suppress
-from typing import Any, Generic, TypeVar
+from concurrent.futures import CancelledError, Future, wait
+from typing import Any, TypeVar
 
 from ..errors import SessionClosed, UsageError
 
 T = TypeVar("T")
 
-
-class Running(Generic[T]):
-    """A coroutine that runs in the loop.
-
-    Attributes:
-        result: done when the coroutine has ended, not when that was asked for.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> None:
-        self.result: Future[T] = Future()
-        self._loop, self._coroutine = loop, coroutine
-        self._task: asyncio.Task[T] | None = None
-        loop.call_soon_threadsafe(self._start)
-
-    def cancel(self) -> None:
-        """Ask it to end."""
-        with suppress(RuntimeError):  # the loop has ended, and with it everything in it
-            self._loop.call_soon_threadsafe(lambda: self._task and self._task.cancel())
-
-    def abandon(self) -> None:
-        """The loop has ended."""
-        if self._task is None:
-            self._coroutine.close()
-        if not self.result.done():
-            self.result.set_exception(SessionClosed("the connection was closed meanwhile"))
-
-    def _start(self) -> None:
-        self._task = self._loop.create_task(self._coroutine)
-        self._task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[T]) -> None:
-        if task.cancelled():
-            self.abandon()  # who cancels does not ask for the result
-        elif (error := task.exception()) is not None:
-            self.result.set_exception(error)
-        else:
-            self.result.set_result(task.result())
+_MEANWHILE = "the connection was closed meanwhile"
 
 
 class Portal:
@@ -65,7 +31,6 @@ class Portal:
         self._pid: int | None = None
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
-        self._running: set[Running[Any]] = set()
         self._ended = False
 
     @property
@@ -116,17 +81,19 @@ class Portal:
         except BaseException as error:
             if ready.done():
                 raise
-            ready.set_exception(error)  # whoever waits for it would do so for ever
-        with self._lock:
+            ready.set_exception(error)  # else `start` would wait for ever
+        finally:
             self._ended = True
-            left = [*self._running]
-        for running in left:
-            running.abandon()
 
     async def _live(self, ready: Future[None]) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         ready.set_result(None)
         await self._stopping.wait()
+        with self._lock:
+            self._ended = True
+        # What was spawned before is a task after one turn of the loop, and has begun after two. asyncio.run cancels it.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
 
     def stop(self) -> None:
         """End the loop, from inside of it."""
@@ -137,40 +104,44 @@ class Portal:
         assert self._thread is not None
         self._thread.join()
 
-    def spawn(self, coroutine: Coroutine[Any, Any, T]) -> Running[T]:
+    def spawn(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
         """Run this in the loop, and do not wait for it.
 
         Raises:
-            SessionClosed: the loop has ended.
+            SessionClosed: the loop has ended, or is another process's.
         """
-        with self._lock:
-            try:
+        try:
+            if self.foreign:  # whose lock may be held by a thread that is not here
+                raise SessionClosed("the session stays with the parent")
+            with self._lock:
                 if self._ended:
-                    raise RuntimeError("the loop has ended")
-                running = Running(self._loop, coroutine)
-            except RuntimeError as error:
-                coroutine.close()
-                raise SessionClosed("the connection was closed meanwhile") from error
-            self._running.add(running)
-        running.result.add_done_callback(lambda result: self._forget(running))
-        return running
+                    raise SessionClosed(_MEANWHILE)
+                return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        except BaseException:
+            coroutine.close()
+            raise
 
-    def _forget(self, running: Running[Any]) -> None:
-        with self._lock:
-            self._running.discard(running)
+    def end(self, running: Future[Any]) -> None:
+        """Cancel what was spawned, and wait for its end, where the loop can run meanwhile."""
+        running.cancel()
+        # A generator that is garbage is closed in any thread, and when the interpreter ends.
+        if threading.current_thread() is not self._thread and not sys.is_finalizing():
+            wait([running])  # until the task has ended; `running.done()` holds at once
 
     def call(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
-        """Run this in the loop and wait for its end. Whatever ends the waiting cancels it.
+        """Run this in the loop and wait for its end. An end of the waiting cancels it.
 
         Raises:
             TimeoutError: it took longer than `timeout` seconds.
+            SessionClosed: the loop has ended.
         """
         running = self.spawn(coroutine)
         try:
-            return running.result.result(timeout)
-        except (KeyboardInterrupt, TimeoutError):
+            return running.result(timeout)
+        except CancelledError as error:
+            raise SessionClosed(_MEANWHILE) from error
+        finally:
             running.cancel()
-            raise
 
     def do(self, function: Callable[[], T]) -> T:
         """Call this in the loop."""

@@ -1,4 +1,4 @@
-"""A term for code in threads, which is told of its end and waited for.
+"""A term for code in threads, which is notified of its end and waited for.
 
 Rules:
 - `lost` is set once and for good. A term that was suspended and goes on is another object, with the same token.
@@ -11,46 +11,57 @@ import asyncio
 import threading
 from contextlib import suppress
 
-from .. import election
-from ..election.transaction import Result
+from ..election.term import Term as AsyncTerm
+from ..election.transaction import Result, Transaction
 from ..errors import TermEnded
+from .facade import Facade, like
 from .portal import Portal
 
 
-class Term:
+class Term(Facade[AsyncTerm]):
     """What work gets to know of the term that it works under; the methods may be called from any thread.
 
     Attributes:
         lost: set when this process leads no more; `term.lost.wait(60)` sleeps for a minute, or until then.
     """
 
-    def __init__(self, portal: Portal, term: election.term.Term) -> None:
+    def __init__(self, portal: Portal, term: AsyncTerm) -> None:
+        super().__init__(portal, term)
         self.lost = threading.Event()
-        self._portal, self._term = portal, term
         self._lock = threading.Lock()
         self._inside: list[int] = []  # threads
         self._loop = asyncio.get_running_loop()
-        self._empty: asyncio.Future[None] = self._loop.create_future()
+        self._drained = asyncio.Event()
 
     @property
     def token(self) -> int:
         """The fencing token; see `leader_async.Term.token` and `leader_async.fence`."""
-        return self._term.token
+        return self.asynchronous.token
 
     @property
     def number(self) -> int:
         """Counts the election's terms, from 1; for people."""
-        return self._term.number
+        return self.asynchronous.number
+
+    @property
+    def lease(self) -> float:
+        """Seconds for which a confirm lets this process lead."""
+        return self.asynchronous.lease
 
     @property
     def valid_until(self) -> float:
         """Reading of `leader_async.clock.now` at which the lease ends unless it is renewed; -inf once it is over."""
-        return self._term.valid_until
+        return self.asynchronous.valid_until
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended for good; False while it stands, and while it is suspended and may go on."""
+        return self.asynchronous.over
 
     @property
     def is_current(self) -> bool:
         """Whether this process leads under this term now; False in a forked child."""
-        return self._term.is_current and not self.lost.is_set()
+        return self.asynchronous.is_current and not self.lost.is_set()
 
     def check(self) -> None:
         """Return if this process leads under this term now; from the lease's deadline, in microseconds.
@@ -61,25 +72,19 @@ class Term:
         if not self.is_current:
             raise TermEnded(f"term {self.number}, token {self.token}: this process leads no more; end the work")
 
+    @like(AsyncTerm.confirm)
     def confirm(self) -> None:
-        """Prove by a quorum write, begun after this call, that this term still stands.
-
-        Raises:
-            TermEnded: it does not.
-            NotConnected: no server is connected; nothing is known.
-            ConnectionLost: the answer was lost; nothing is known.
-        """
-        self._portal.check()
-        self._portal.call(self._term.confirm())
+        self.begin()
+        self._portal.call(self.asynchronous.confirm())
         self.check()
 
-    def transaction(self) -> election.transaction.Transaction:
+    def transaction(self) -> Transaction:
         """A transaction of writes to ZooKeeper that happens only while this term stands; give it to `commit`."""
-        return self._term.transaction()
+        return self.asynchronous.transaction()
 
-    def commit(self, writes: election.transaction.Transaction) -> tuple[Result, ...]:
+    def commit(self, writes: Transaction) -> tuple[Result, ...]:
         """Do all of a transaction, or nothing; see `leader_async.Transaction.commit`."""
-        self._portal.check()
+        self.begin()
         return self._portal.call(writes.commit())
 
     def __repr__(self) -> str:
@@ -107,7 +112,7 @@ class Term:
             drained = not self._inside and self.lost.is_set()
         if drained:
             with suppress(RuntimeError):  # the loop has ended: the process does
-                self._loop.call_soon_threadsafe(self._drained)
+                self._loop.call_soon_threadsafe(self._drained.set)
 
     @property
     def is_mine(self) -> bool:
@@ -115,15 +120,11 @@ class Term:
         return threading.get_ident() in self._inside
 
     async def end(self) -> None:
-        """Tell everybody who is inside, and wait until they have left, whatever happens."""
+        """Notify all who are inside, and wait until they have left, whatever happens."""
         with self._lock:
             self.lost.set()
             if not self._inside:
-                self._drained()
-        while not self._empty.done():
+                self._drained.set()
+        while not self._drained.is_set():
             with suppress(asyncio.CancelledError):  # better no leader than two
-                await asyncio.wait([self._empty])
-
-    def _drained(self) -> None:
-        if not self._empty.done():
-            self._empty.set_result(None)
+                await self._drained.wait()

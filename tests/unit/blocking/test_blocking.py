@@ -6,8 +6,8 @@ import asyncio
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -15,56 +15,9 @@ from prometheus_client import CollectorRegistry
 
 from leader_async import Digest, NoAuth, NoNode, SessionClosed, TermEnded, UsageError, blocking
 from leader_async.blocking.metrics import Collector
-from leader_async.testing import ZooKeeper, zookeeper
+from leader_async.testing import ZooKeeper
 
-__all__ = ["zookeeper"]
-LIMIT = 15.0
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Return as soon as this holds."""
-    end = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.002)  # asks again; nobody waits for time to pass
-
-
-@pytest.fixture
-def zk(zookeeper: ZooKeeper) -> Iterator[blocking.Connection]:
-    with blocking.connect(zookeeper.address, timeout=1.0) as zk:
-        zk.wait_connected(LIMIT)
-        yield zk
-
-
-@pytest.fixture
-def other(zookeeper: ZooKeeper) -> Iterator[blocking.Connection]:
-    """Another process, as far as ZooKeeper can tell."""
-    with blocking.connect(zookeeper.address, timeout=1.0) as zk:
-        yield zk
-
-
-@pytest.fixture
-def threads() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor() as threads:
-        yield threads
-
-
-class Leading:
-    """A body in a thread of its own that lasts until it is told to end."""
-
-    def __init__(self, election: blocking.Election, threads: ThreadPoolExecutor) -> None:
-        self.end = threading.Event()
-        self.began: Future[blocking.Term] = Future()
-        self.ended = threads.submit(self._lead, election)
-
-    def _lead(self, election: blocking.Election) -> None:
-        with election.lead(LIMIT) as term:
-            self.began.set_result(term)
-            assert self.end.wait(LIMIT)
-
-    def finish(self) -> None:
-        self.end.set()
-        self.ended.result(LIMIT)
+from .leading import LIMIT, Leading, until
 
 
 def test_who_leads_with_credentials_leads_for_those_who_have_them(
@@ -450,7 +403,7 @@ def test_what_ends_a_background_candidacy_is_raised(zk: blocking.Connection) -> 
     work = election.leader_only(lambda: "done")
     election.join()
     until(work)
-    zk._portal.do(lambda: election._election.die(ZeroDivisionError("a bug")))  # nothing short of a bug does it
+    zk._portal.do(lambda: election.asynchronous.die(ZeroDivisionError("a bug")))  # nothing short of a bug does it
     assert not election.is_leader
     with pytest.raises(ZeroDivisionError):
         until(work)
@@ -508,7 +461,7 @@ def test_who_is_interrupted_while_the_place_is_given_up_may_take_part_again(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("leader_async.blocking.election.wait", interrupted)
+        patched.setattr("leader_async.blocking.portal.wait", interrupted)
         with pytest.raises(KeyboardInterrupt):
             leading.__exit__(None, None, None)
     until(lambda: not election.candidates())

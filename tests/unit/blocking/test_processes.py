@@ -78,6 +78,12 @@ def child():
 with election.lead() as term:
     in_child(child)
     term.confirm()
+    changes, terms = zk.election("w").watch(15), zk.election("w").terms()
+    next(changes), next(terms)
+    in_child(lambda: (changes.close(), terms.close()))     # they are the parent's
+    next(change for change in changes if change.status.is_leader)
+    assert zk.election("w").is_leader
+    terms.close()
     child = os.fork()                                      # one that ends the inherited block, and exits with atexit
     if child:
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
@@ -150,6 +156,19 @@ led.wait()
     assert process.returncode == 0
     assert "the process ends while its work runs on" in errors
     assert slow.sessions, "its place ends with the session"
+
+
+def test_a_process_that_ends_amidst_its_terms_is_not_held_up(slow: ZooKeeper) -> None:
+    script = """
+blocking.connection.EXIT_LIMIT = 0.1
+terms = blocking.connect(sys.argv[1]).election("x").terms()
+next(terms)
+"""
+    process = python(slow, script)
+    _, errors = process.communicate(timeout=15)
+    assert process.returncode == 0
+    assert "the process ends while its work runs on" in errors
+    assert "Traceback" not in errors
 
 
 def test_ctrl_c_in_the_body_leaves_gracefully(slow: ZooKeeper) -> None:
