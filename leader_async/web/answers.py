@@ -14,8 +14,7 @@ from http import HTTPStatus
 from aiohttp import web
 from multidict import CIMultiDict
 
-from ..election.rules.history import TermEntry
-from ..election.status import Candidate, Status
+from ..election.status import Status
 from ..version import version
 from ..zookeeper.status import SessionStatus
 
@@ -107,13 +106,3 @@ def everything(status: Status, session: SessionStatus, guardian: str) -> dict[st
             "guardian": guardian,
         },
     }
-
-
-def candidate(one: Candidate) -> dict[str, object]:
-    """One candidate, for `GET /candidates`."""
-    return asdict(one)
-
-
-def term(entry: TermEntry) -> dict[str, object]:
-    """One term, for `GET /history`."""
-    return asdict(entry)

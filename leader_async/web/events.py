@@ -202,8 +202,8 @@ def exact(data: Any) -> Any:
 def _queue(change: Change, problem: str) -> Data:
     return {
         "connected": change.connected,
-        "leader": None if change.leader is None else answers.candidate(change.leader),
-        "queue": [answers.candidate(one) for one in change.queue],
+        "leader": None if change.leader is None else asdict(change.leader),
+        "queue": [*map(asdict, change.queue)],
         "problem": problem,
     }
 
@@ -211,7 +211,7 @@ def _queue(change: Change, problem: str) -> Data:
 def _told(terms: list[TermEntry]) -> Iterator[Data]:
     for entry, after in zip_longest(terms, terms[1:]):
         told = "" if entry.ended is None else explained(entry, after, None, _utc)
-        yield {**answers.term(entry), "explained": told}
+        yield {**asdict(entry), "explained": told}
 
 
 def _utc(seconds: float | None) -> str:

@@ -9,6 +9,7 @@ Rules:
 from __future__ import annotations
 
 import logging
+from dataclasses import asdict
 
 from aiohttp import web
 
@@ -70,13 +71,13 @@ async def status(request: web.Request) -> web.Response:
 async def candidates(request: web.Request) -> web.Response:
     """The queue, as ZooKeeper has it now."""
     ask = request.app[SERVICE].election.candidates
-    return await read(request, "record", ask, lambda queue: [answers.candidate(one) for one in queue])
+    return await read(request, "record", ask, lambda queue: [*map(asdict, queue)])
 
 
 async def history(request: web.Request) -> web.Response:
     """The latest terms, as they are written down in ZooKeeper."""
     ask = request.app[SERVICE].election.history
-    return await read(request, "history", ask, lambda entries: [answers.term(entry) for entry in entries])
+    return await read(request, "history", ask, lambda terms: [*map(asdict, terms)])
 
 
 async def resign(request: web.Request) -> web.Response:

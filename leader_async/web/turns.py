@@ -60,7 +60,7 @@ class Limiter:
     """See the module's docstring."""
 
     def __init__(self) -> None:
-        self._asked, self._waiting = asyncio.Semaphore(ASKED), 0
+        self._asked, self._there = asyncio.Semaphore(ASKED), 0
 
     @asynccontextmanager
     async def inside(self) -> AsyncIterator[None]:
@@ -69,14 +69,11 @@ class Limiter:
         Raises:
             Full: too many wait.
         """
-        if self._waiting >= WAITING:
+        if self._there >= ASKED + WAITING:
             raise Full
-        self._waiting += 1
+        self._there += 1
         try:
-            await self._asked.acquire()
+            async with self._asked:
+                yield
         finally:
-            self._waiting -= 1
-        try:
-            yield
-        finally:
-            self._asked.release()
+            self._there -= 1
