@@ -1,7 +1,9 @@
-"""The settings of one replica, validated once. Pure: files and the environment are read by `main`.
+"""The settings of one replica: flag, default, help and check of each. Files and variables are read by `options`.
 
-Rules: a `Config` that exists can be used; what cannot is refused with the name of its flag and what to do. It does not
-promise that a server answers at an address, or that a port is free.
+Rules: a `Config` that exists can be used; what cannot is refused with the name of its flag and what to do. A new flag
+of `serve` is a setting here, and its name at the command in `main`.
+
+It does not promise that a server answers at an address, or that a port is free.
 """
 
 from __future__ import annotations
@@ -27,49 +29,73 @@ class Config:
     """All settings of `leader-async serve`; times in seconds.
 
     Attributes:
-        zookeeper: the connect string.
-        auth: who we are to ZooKeeper, None for nobody.
+        auth: who this process is to ZooKeeper, None for nobody.
         tls: how to encrypt towards ZooKeeper, None for not at all.
-        election: the election's name.
-        root: the znode below which elections live.
-        identity: who this replica is.
-        address: where it is reached, for people; made of `host` and `port` if empty.
-        host: the address to listen on.
-        port: the port to listen on, 0 for any free one.
-        shared_port: a port to listen on together with the other replicas of this machine, None for none.
-        session_timeout: the session timeout to ask ZooKeeper for.
-        lease: the lease.
-        stop_timeout: the bound of a graceful stop.
-        guardian: whether a guardian is to end the session if this process dies.
-        overdue: what to do about work that runs on after its lease: `off`, `dump` or `exit`.
         resign_token: the bearer token of `POST /resign`, None to forbid it.
         certificate: what HTTP is encrypted with, None for not at all.
-        log_level: the least severe messages to log.
-        log_format: `text` or `json`.
 
     Raises:
         UsageError: a value cannot be used; the message names the flag and says what to do.
     """
 
-    zookeeper: str = "127.0.0.1:2181"
+    # fmt: off
+    zookeeper: str = field(default="127.0.0.1:2181", metadata={
+        "metavar": "HOSTS", "help": "The ensemble: host:port,host:port/chroot; IPv6 addresses in brackets.",
+    })
     auth: Identity | None = None
     tls: TLS | None = None
-    election: str = "leader"
-    root: str = "/ELECTION"
-    identity: str = ""
-    address: str = ""
-    host: str = "127.0.0.1"
-    port: int = 8080
-    shared_port: int | None = None
-    session_timeout: float = 6.0
-    lease: float = 3.0
-    stop_timeout: float = 10.0
-    guardian: bool = True
-    overdue: Action = "dump"
+    election: str = field(default="leader", metadata={
+        "metavar": "NAME", "help": "The election to take part in. Replicas that give the same name elect one leader.",
+    })
+    root: str = field(default="/ELECTION", metadata={
+        "metavar": "PATH", "help": "The znode below which elections live.",
+    })
+    identity: str = field(default="", metadata={
+        "metavar": "NAME", "help": "Who this replica is.  [default: the host's name]",
+    })
+    address: str = field(default="", metadata={
+        "metavar": "URL", "help": "Where people reach this replica.  [default: http://HOST:PORT, or with the machine's "
+        "name if HOST is all addresses]",
+    })
+    host: str = field(default="127.0.0.1", metadata={
+        "metavar": "ADDRESS", "help": "Listen on this address; 0.0.0.0 or :: for all.",
+    })
+    port: int = field(default=8080, metadata={
+        "metavar": "N", "help": "Listen on this port; 0 for any free one, which the log tells.",
+    })
+    shared_port: int | None = field(default=None, metadata={
+        "metavar": "N", "type": int, "help": "Listen on this port as well, together with the other replicas of this "
+        "machine: the kernel spreads connections over them (SO_REUSEPORT).",
+    })
+    session_timeout: float = field(default=6.0, metadata={
+        "metavar": "SECONDS", "help": "How long ZooKeeper keeps the place of a replica that it does not hear of. The "
+        "server may grant another one; the log and /status tell.",
+    })
+    lease: float = field(default=3.0, metadata={
+        "metavar": "SECONDS", "help": "How long a leader leads without another confirm. Longer rides out longer "
+        "outages; shorter lets another one lead sooner after a crash.",
+    })
+    stop_timeout: float = field(default=10.0, metadata={
+        "metavar": "SECONDS", "help": "The bound of a graceful stop: handing over, answering what is under way, "
+        "closing the session.",
+    })
+    guardian: bool = field(default=True, metadata={
+        "help": "Have a small helper process hand the lead over as soon as this one has died, however it dies. Without "
+        "it the others wait for the session timeout.",
+    })
+    overdue: Action = field(default="dump", metadata={
+        "metavar": "|".join(ACTIONS), "help": "What to do about work that runs on for one more lease after its own has "
+        "run out: log where it hangs, or end this process as well.",
+    })
     resign_token: str | None = field(default=None, repr=False)
     certificate: Certificate | None = None
-    log_level: str = "info"
-    log_format: Format = "text"
+    log_level: str = field(default="info", metadata={
+        "metavar": "LEVEL", "help": f"One of {', '.join(LOG_LEVELS)}.",
+    })
+    log_format: Format = field(default="text", metadata={
+        "help": "One line per event: for people, or as a JSON object with the fields of the event.",
+    })
+    # fmt: on
 
     def __post_init__(self) -> None:
         _named("--zookeeper", hosts.parse, self.zookeeper)

@@ -14,10 +14,9 @@ import click
 
 from .. import logs
 from ..errors import UsageError
-from ..watchdog import ACTIONS
 from . import ask_history, ask_jobs, ask_status, doctor, evict, options, run
 from .certificate import certificate
-from .config import LOG_LEVELS, Config
+from .config import Config
 from .exits import CannotListen, Exit, carry_out, complain, end
 from .options import DEFAULTS
 
@@ -56,29 +55,10 @@ def cli() -> None:
 
 @cli.command(epilog=EPILOG, context_settings={"auto_envvar_prefix": "LEADER_ASYNC", "max_content_width": 100})
 @options.zookeeper
-@click.option("--election", default=DEFAULTS.election, show_default=True, metavar="NAME",
-              help="The election to take part in. Replicas that give the same name elect one leader.")  # fmt: skip
-@options.root
-@options.identity
-@click.option("--address", default="", metavar="URL",
-              help="Where people reach this replica.  [default: http://HOST:PORT, or with the machine's name if HOST "
-              "is all addresses]")  # fmt: skip
-@click.option("--host", default=DEFAULTS.host, show_default=True, metavar="ADDRESS",
-              help="Listen on this address; 0.0.0.0 or :: for all.")  # fmt: skip
-@click.option("--port", default=DEFAULTS.port, show_default=True, type=int, metavar="N",
-              help="Listen on this port; 0 for any free one, which the log tells.")  # fmt: skip
-@click.option("--shared-port", default=None, type=int, metavar="N",
-              help="Listen on this port as well, together with the other replicas of this machine: the kernel spreads "
-              "connections over them (SO_REUSEPORT).")  # fmt: skip
-@options.session_timeout
-@options.lease
-@click.option("--stop-timeout", default=DEFAULTS.stop_timeout, show_default=True, type=float, metavar="SECONDS",
-              help="The bound of a graceful stop: handing over, answering what is under way, closing the "
-              "session.")  # fmt: skip
-@options.guardian
-@click.option("--overdue", default=DEFAULTS.overdue, show_default=True, metavar="|".join(ACTIONS),
-              help="What to do about work that runs on for one more lease after its own has run out: log where it "
-              "hangs, or end this process as well.")  # fmt: skip
+@options.settings(
+    "election", "root", "identity", "address", "host", "port", "shared_port", "session_timeout", "lease",
+    "stop_timeout", "guardian", "overdue",
+)  # fmt: skip
 @click.option("--resign-token-file", default=None, metavar="FILE",
               help="File with the bearer token that POST /resign asks for; or the variable LEADER_ASYNC_RESIGN_TOKEN. "
               "Without either nobody may.")  # fmt: skip
@@ -88,8 +68,7 @@ def cli() -> None:
 @click.option("--tls-key", default=None, metavar="FILE", help="Its key, if that is not in the same file.")
 @click.option("--tls-client-ca", default=None, metavar="FILE",
               help="Answer only clients whose certificate one of these has signed, PEM.")  # fmt: skip
-@click.option("--log-level", default=DEFAULTS.log_level, show_default=True, metavar="LEVEL",
-              help=f"One of {', '.join(LOG_LEVELS)}.")  # fmt: skip
+@options.settings("log_level")
 @options.log_format
 def serve(
     resign_token_file: str | None,
@@ -129,8 +108,7 @@ def serve(
               help="Listen on this port; 0 for any free one, which the log tells.")  # fmt: skip
 @click.option("--tick", default=0.5, show_default=True, type=float, metavar="SECONDS",
               help="Sessions last 2 to 20 ticks, and end on one.")  # fmt: skip
-@click.option("--log-level", default=DEFAULTS.log_level, show_default=True, type=click.Choice(LOG_LEVELS),
-              metavar="LEVEL", help=f"One of {', '.join(LOG_LEVELS)}.")  # fmt: skip
+@options.log_level
 def zookeeper(host: str, port: int, tick: float, log_level: str) -> None:
     """Run a ZooKeeper for this machine, in memory, to try things.
 
@@ -153,8 +131,7 @@ def zookeeper(host: str, port: int, tick: float, log_level: str) -> None:
     "auto_envvar_prefix": "LEADER_ASYNC", "max_content_width": 100,
     "ignore_unknown_options": True, "allow_interspersed_args": False,
 })  # fmt: skip
-@click.option("--log-level", default=DEFAULTS.log_level, show_default=True, type=click.Choice(LOG_LEVELS),
-              metavar="LEVEL", help=f"One of {', '.join(LOG_LEVELS)}.")  # fmt: skip
+@options.log_level
 @options.log_format
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def guard(command: tuple[str, ...], log_level: str, log_format: logs.Format) -> None:

@@ -10,6 +10,7 @@ import logging
 import os
 import stat
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -19,7 +20,7 @@ from ..errors import UsageError
 from ..logs import FORMATS
 from ..zookeeper.identity import Digest
 from ..zookeeper.tls import TLS
-from .config import Config
+from .config import LOG_LEVELS, Config
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -29,14 +30,36 @@ DEFAULTS = Config()
 AUTH, TOKEN = "LEADER_ASYNC_ZOOKEEPER_AUTH", "LEADER_ASYNC_RESIGN_TOKEN"
 """The variables that hold secrets."""
 
+
+def setting(name: str, **changes: Any) -> Callable[[F], F]:
+    """The flag of a setting of `Config`, with its default and its help.
+
+    Args:
+        name: the setting's name.
+        changes: what is different at this command, as `click.option` takes it.
+    """
+    of = {one.name: one for one in fields(Config)}[name]
+    flag = "--" + name.replace("_", "-")
+    if isinstance(of.default, bool):
+        flag += f"/--no-{flag[2:]}"
+    return click.option(
+        flag, name, **{"default": of.default, "show_default": of.default not in ("", None), **of.metadata, **changes}
+    )
+
+
+def settings(*names: str) -> Callable[[F], F]:
+    """The flags of some settings, see `setting`."""
+
+    def decorate(command: F) -> F:
+        for name in reversed(names):
+            command = setting(name)(command)
+        return command
+
+    return decorate
+
+
 _ZOOKEEPER = (
-    click.option(
-        "--zookeeper",
-        default=DEFAULTS.zookeeper,
-        show_default=True,
-        metavar="HOSTS",
-        help="The ensemble: host:port,host:port/chroot; IPv6 addresses in brackets.",
-    ),
+    setting("zookeeper"),
     click.option(
         "--zookeeper-auth-file",
         default=None,
@@ -93,45 +116,9 @@ def zookeeper(command: F) -> F:
     return cast(F, secured)  # as with click's own decorators: who calls it is click
 
 
-root = click.option(
-    "--root", default=DEFAULTS.root, show_default=True, metavar="PATH", help="The znode below which elections live."
-)
-identity = click.option(
-    "--identity", default="", metavar="NAME", help="Who this replica is.  [default: the host's name]"
-)
-session_timeout = click.option(
-    "--session-timeout",
-    default=DEFAULTS.session_timeout,
-    show_default=True,
-    type=float,
-    metavar="SECONDS",
-    help="How long ZooKeeper keeps the place of a replica that it does not hear of. The server may grant "
-    "another one; the log and /status tell.",
-)
-lease = click.option(
-    "--lease",
-    default=DEFAULTS.lease,
-    show_default=True,
-    type=float,
-    metavar="SECONDS",
-    help="How long a leader leads without another confirm. Longer rides out longer outages; shorter lets "
-    "another one lead sooner after a crash.",
-)
-guardian = click.option(
-    "--guardian/--no-guardian",
-    default=DEFAULTS.guardian,
-    show_default=True,
-    help="Have a small helper process hand the lead over as soon as this one has died, however it dies. "
-    "Without it the others wait for the session timeout.",
-)
-
-log_format = click.option(
-    "--log-format",
-    default=DEFAULTS.log_format,
-    show_default=True,
-    type=click.Choice(FORMATS),
-    help="One line per event: for people, or as a JSON object with the fields of the event.",
-)
+root = setting("root")
+log_level = setting("log_level", type=click.Choice(LOG_LEVELS))
+log_format = setting("log_format", type=click.Choice(FORMATS))
 
 
 def bearer_token(file: str | None) -> str | None:

@@ -15,9 +15,8 @@ from ..errors import AuthFailed, NoAuth, UsageError
 from ..supervise.policy import ON_EXIT, ON_LOSS, OnExit, OnLoss
 from ..supervise.supervision import LEAST_LEASE
 from . import options, slot
-from .config import LOG_LEVELS, Config
+from .config import Config
 from .exits import Exit, carry_out, complain, end
-from .options import DEFAULTS
 from .systemd import Notify, report
 
 if TYPE_CHECKING:
@@ -52,20 +51,15 @@ Exit codes are COMMAND's, or 128 and the number of the signal that ended it, and
 @click.command(epilog=EPILOG, context_settings=SETTINGS)
 @options.zookeeper
 @click.option("--election", required=True, metavar="NAME", help="The command runs once for this name.")
-@options.root
-@options.identity
-@options.session_timeout
-@options.lease
-@click.option("--stop-timeout", default=DEFAULTS.stop_timeout, show_default=True, type=float, metavar="SECONDS",
-              help="From SIGTERM to SIGKILL, while the lead is kept.")  # fmt: skip
-@options.guardian
+@options.settings("root", "identity", "session_timeout", "lease")
+@options.setting("stop_timeout", help="From SIGTERM to SIGKILL, while the lead is kept.")
+@options.settings("guardian")
 @click.option("--on-loss", default="follow", show_default=True, type=click.Choice(ON_LOSS),
               help="When the lead was lost: wait for the next turn, or end with 75.")  # fmt: skip
 @click.option("--on-exit", default="exit", show_default=True, type=click.Choice(ON_EXIT),
               help="When COMMAND ends by itself: end as well, let another host run it, or start it again "
               "here.")  # fmt: skip
-@click.option("--log-level", default=DEFAULTS.log_level, show_default=True, type=click.Choice(LOG_LEVELS),
-              metavar="LEVEL", help=f"One of {', '.join(LOG_LEVELS)}.")  # fmt: skip
+@options.log_level
 @options.log_format
 @slot.flags
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)

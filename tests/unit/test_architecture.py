@@ -23,8 +23,6 @@ CONTRACTS = read_configuration(str(PACKAGE.parent / "pyproject.toml"))["contract
 # The list of pure modules stands once, as a contract; `.ci/run` has their coverage held to 100 % by it.
 PURE = next(contract["source_modules"] for contract in CONTRACTS if contract.get("id") == "pure")
 
-OWED = {Path(name) for name in ("cli/config.py",)}
-
 
 def is_pure(path: Path) -> bool:
     module = ".".join(("leader_async", *path.with_suffix("").parts))
@@ -63,7 +61,7 @@ def test_no_module_imports_the_folder_that_it_is_in() -> None:
 @pytest.mark.parametrize("path", MODULES, ids=str)
 def test_who_says_pure_is_in_the_list_of_pure_modules(path: Path) -> None:
     said = ast.get_docstring(ast.parse((PACKAGE / path).read_text())) or ""
-    assert path.stem == "__init__" or not re.search(r"\bpure\b", said, re.IGNORECASE) or is_pure(path) or path in OWED
+    assert path.stem == "__init__" or not re.search(r"\bpure\b", said, re.IGNORECASE) or is_pure(path)
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if is_pure(path)], ids=str)
