@@ -7,24 +7,21 @@ import logging
 import os
 import socket
 import ssl
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 
-from . import arguments, clock
+from . import arguments
+from .election.confirms import Confirms
 from .election.election import Election
 from .election.history_writer import HistoryWriter
 from .election.inflight import Inflight
 from .election.names import ROOT, Names
-from .election.rules.candidacy import Candidacy
-from .election.rules.confirm_rounds import ConfirmRounds, Round
-from .election.rules.lease import Hold
-from .election.rules.state import CONFIRMS, LEASE, WAIT_OUT
-from .election.rules.words import over
-from .election.stats import ConfirmStats
-from .errors import ConnectionLost, NotConnected, SessionClosed, TermEnded, UsageError
+from .election.rules.state import CONFIRMS, LEASE, WAIT_OUT, Settings
+from .errors import SessionClosed, UsageError
 from .guardian.client import GuardianClient
-from .waking import Alarm, Pulse
+from .waking import Pulse
 from .watchdog import ACTIONS, Action, Watchdog
 from .zookeeper import hosts
 from .zookeeper import messages as m
@@ -35,17 +32,6 @@ from .zookeeper.tls import TLS
 log = logging.getLogger("leader_async")
 
 CLOSED = "this connection was closed; open another one with leader_async.connect()"
-
-_forks = 0
-
-
-def _count_fork() -> None:
-    global _forks
-    _forks += 1
-
-
-# A child inherits the memory of a leader, but not its session: there nobody leads.
-os.register_at_fork(after_in_child=_count_fork)
 
 
 def connect(
@@ -101,9 +87,10 @@ class Connection:
 
     def __init__(self, client: Client, *, guardian: bool = False, overdue: Action = "off") -> None:
         self.client = client
-        self.inflight = Inflight(self.client)
+        self.confirms = Confirms(client, self)
+        self.confirmed, self.stats = self.confirms.confirmed, self.confirms.stats
+        self.inflight = Inflight(client)
         self.changed = Pulse()  # the state of one of its elections has
-        self.confirmed = Pulse()  # a confirm was answered: leases may last longer
         self._guardian = GuardianClient(self.client) if guardian else None
         if self._guardian is not None:
             self.client.listen("the guardian", self._guardian)
@@ -111,14 +98,6 @@ class Connection:
         self._elections: dict[str, Election] = {}
         self.history_writer = HistoryWriter(self.client)
         self._watchdog = Watchdog(self._elections.values, overdue)
-        self._rounds = ConfirmRounds(lambda candidacy, error: self._elections[candidacy.settings.parent].die(error))
-        self.stats = ConfirmStats()
-        self._alarm = Alarm(self.confirm_due, self.client.stats.lag)
-        self._hurried: list[Candidacy] = []
-        self._sent = 0  # rounds of confirms
-        # Who waits for a confirm of this term, and how many rounds had been sent before it asked.
-        self._waiting: list[tuple[Hold, int, asyncio.Future[None]]] = []
-        self._process = _forks, os.getpid()
         self._long_leases: set[float] = set()
         self._closed = False
 
@@ -141,15 +120,12 @@ class Connection:
         if self._closed:
             raise SessionClosed(CLOSED)
         self.client.start()
-        self._process = _forks, os.getpid()
         self._watchdog.start()
 
     @property
     def own_process(self) -> bool:
-        """False in a child that was forked off, be it by C code: it has no session and must connect by itself."""
-        # Python tells of its own forks only, and in another PID namespace a child may have its parent's number.
-        forks, number = self._process
-        return forks == _forks and number == os.getpid()
+        """False in a child that was forked off, be it by C code: it has no session and must make its own connection."""
+        return self.client.own_process
 
     @property
     def guardian(self) -> str:
@@ -218,10 +194,11 @@ class Connection:
             return known
         identity = default_identity() if identity is None else arguments.line("identity=", identity)
         address = "" if address is None else arguments.line("address=", address, empty=True)
-        election = Election(
-            self, self.names.take(name, root), identity, address,
-            LEASE if lease is None else lease, history=history is not False,
+        settings = Settings(
+            self.names.take(name, root), identity, address,
+            LEASE if lease is None else lease, time.time(), history is not False,
         )  # fmt: skip
+        election = Election(settings, self.confirms, self.inflight, self.history_writer, self.changed)
         self._listen(election)
         return election
 
@@ -266,100 +243,4 @@ class Connection:
             self.history_writer.stop()
             await self.client.close()
             self._watchdog.stop()
-            self._alarm.cancel()
-
-    # -- confirms ------------------------------------------------------------------------------------------------------
-
-    async def confirm(self, parent: str, hold: Hold) -> None:
-        """See `Term.confirm`."""
-        if hold.end is not None:
-            raise TermEnded(over(hold.number, hold.end))
-        if not self.client.connected:
-            raise NotConnected("no ZooKeeper server is connected")
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((hold, self._sent, done))
-        self.confirm_now(self._elections[parent].candidacy)
-        await done
-
-    def confirm_now(self, candidacy: Candidacy) -> None:
-        """Send a confirm at once: one of all elections that ask for it in this iteration of the loop.
-
-        Args:
-            candidacy: whose lead is confirmed.
-        """
-        if not self._hurried:
-            asyncio.get_running_loop().call_soon(self._hurry)
-        self._hurried.append(candidacy)
-
-    def _hurry(self) -> None:
-        hurried, self._hurried = self._hurried, []
-        for candidacy in hurried:
-            self._rounds.note(candidacy)
-        self._rounds.hurry(*hurried)
-        self.confirm_due()
-
-    def note(self, candidacy: Candidacy) -> None:
-        """Something has happened to this candidacy; it may want confirms now, or none any more.
-
-        Args:
-            candidacy: one of this connection's.
-        """
-        self._rounds.note(candidacy)
-        # An alarm that nobody needs any more rings in vain, and a hurried confirm sets the next one.
-        if candidacy.has_stake and not self._hurried:
-            self._set_alarm()
-
-    def confirm_due(self) -> None:
-        """Send a confirm if it is time, and see to it that the next one is sent in time."""
-        try:
-            if self.client.connected:
-                for due_round in self._rounds.rounds(clock.now()):
-                    self._send(due_round)
-        finally:  # an error costs a round, and not the alarm for the next one
-            self._set_alarm()
-
-    def _set_alarm(self) -> None:
-        # While no server is connected nothing can be sent; the next connection begins with a confirm.
-        self._alarm.set(self._rounds.due() if self.client.connected else None)
-
-    def _send(self, due_round: Round) -> None:
-        def taken(answer: m.Answer) -> None:
-            now = clock.now()
-            self._rounds.answered(due_round, answer, sent, now)
-            self.stats.answered(answer, now - sent)
-            for candidacy, _ in due_round.stakes:
-                if candidacy.commands:
-                    self._elections[candidacy.settings.parent].carry_out()
-            self._answer_waiting(due_round, number, answer)
-            self.confirmed.fire()
-            self.confirm_due()
-
-        self._sent += 1
-        number = self._sent
-        try:
-            sent = self.client.send(due_round.request, taken, due_round.within)
-        except NotConnected:
-            pass  # the connection ended in this very instant; the next one begins with a confirm
-
-    def _answer_waiting(self, due_round: Round, number: int, answer: m.Answer) -> None:
-        # By the order in which things were done, not by the clock, which may stand still between two of them.
-        waiting, self._waiting = self._waiting, []
-        for hold, asked, done in waiting:
-            if done.done():
-                continue
-            if hold.end is not None:
-                done.set_exception(TermEnded(over(hold.number, hold.end)))
-            elif not any(stake.hold is hold for _, stake in due_round.stakes):
-                self._waiting.append((hold, asked, done))
-            elif asked < number and isinstance(answer, m.Lost):
-                done.set_exception(ConnectionLost("the connection ended before the confirm was answered"))
-            elif asked < number and isinstance(answer, m.Transacted) and answer.ok:
-                done.set_result(None)
-            else:
-                self._waiting.append((hold, asked, done))
-
-    def term_over(self) -> None:
-        """A term has ended: nobody need wait for its confirm."""
-        for hold, _, done in self._waiting:
-            if hold.end is not None and not done.done():
-                done.set_exception(TermEnded(over(hold.number, hold.end)))
+            self.confirms.stop()

@@ -23,14 +23,16 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from .. import clock
 from ..callables import check_async
 from ..errors import SessionClosed, UsageError, ZooKeeperError
 from ..waking import Alarm, Pulse
 from ..zookeeper import messages as m
-from .history_writer import why_no_confirm
+from .confirms import Confirms
+from .history_writer import HistoryWriter, why_no_confirm
+from .inflight import Inflight
 from .observer import Observer
 from .queries import find_appointee, find_newest
 from .remains import clear_away
@@ -46,9 +48,6 @@ from .status import Status
 from .term import Term
 from .work import Call, Handout, Job
 
-if TYPE_CHECKING:
-    from ..connection import Connection
-
 log = logging.getLogger("leader_async.election")
 T = TypeVar("T")
 
@@ -57,15 +56,14 @@ class Election(Observer):
     """One election on one connection. Made by `Connection.election`."""
 
     def __init__(
-        self, connection: Connection, parent: str, identity: str, address: str, lease: float, *, history: bool
+        self, settings: Settings, confirms: Confirms, inflight: Inflight, writer: HistoryWriter, changed: Pulse
     ) -> None:
-        super().__init__(connection.client, parent)
-        self.name = parent.rpartition("/")[2]
-        self.identity, self.address, self.lease = identity, address, lease
-        settings = Settings(parent, identity, address, lease, time.time(), history)
+        super().__init__(confirms.client, settings.parent)
+        self.name = settings.parent.rpartition("/")[2]
+        self.identity, self.address, self.lease = settings.identity, settings.address, settings.lease
         self.candidacy = Candidacy(settings, _uuids(), random.random())
-        self._connection = connection
-        self._history = history
+        self._confirms, self._inflight, self._writer, self._changed = confirms, inflight, writer, changed
+        self._history = settings.history
         self.reporter = Reporter(self.name, self.candidacy)
         self._alarm = Alarm(self._tick)
         self._news = Pulse()  # something that a coroutine here waits for may have come
@@ -82,6 +80,7 @@ class Election(Observer):
         self._settling = False
         self._shut = False
         self._gave_up = False  # ZooKeeper did not let us leave in time
+        confirms.add(self)
         self._was = self.candidacy.state(clock.now())
         self._since = time.time()
 
@@ -90,7 +89,7 @@ class Election(Observer):
     @property
     def is_leader(self) -> bool:
         """Whether this process leads now: computed from the lease's deadline at each call, from any thread."""
-        return self._died is None and self.candidacy.is_leader(clock.now()) and self._connection.own_process
+        return self._died is None and self.candidacy.is_leader(clock.now()) and self._client.own_process
 
     @property
     def term(self) -> Term | None:
@@ -387,12 +386,12 @@ class Election(Observer):
         self._changes.fire()
         if self._staked and not self.candidacy.has_stake:  # at once: nobody may confirm for it any more
             self._staked = False
-            self._connection.note(self.candidacy)
+            self._confirms.note(self.candidacy)
         if not self._settling:
             self._settling = True
             asyncio.get_running_loop().call_soon(self._settle)
         if hurry:
-            self._connection.confirm_now(self.candidacy)
+            self._confirms.confirm_now(self.candidacy)
 
     def _settle(self) -> None:
         """What can wait until requests are on their way and work has begun: a handover waits for those."""
@@ -400,7 +399,7 @@ class Election(Observer):
         try:  # before anything is told: an error there must not cost the lease, or the next step
             if not self._staked and self.candidacy.has_stake:
                 self._staked = True
-                self._connection.note(self.candidacy)
+                self._confirms.note(self.candidacy)
             if not self._shut:
                 self._alarm.set(self.candidacy.deadline())
         except Exception as error:
@@ -442,7 +441,7 @@ class Election(Observer):
         def taken(answer: m.Answer, sent: float) -> None:
             self._feed(lambda now: self.candidacy.answered(command, answer, sent, now))
 
-        self._connection.inflight.send(command.request, taken, unsent, command.within)
+        self._inflight.send(command.request, taken, unsent, command.within)
 
     def _send_behind(self, command: Send) -> None:
         def unsent() -> None:
@@ -455,7 +454,7 @@ class Election(Observer):
     def _start(self, hold: Hold) -> None:
         resumed = self._term is not None and self._term.token == hold.token
         if not resumed:
-            self._term = Term(self._connection, self._parent, hold)
+            self._term = Term(self._confirms, self.candidacy, hold)
         self._hold = hold
         assert self._term is not None
         assert self._job is not None
@@ -471,7 +470,7 @@ class Election(Observer):
     def _tell_begun(self, hold: Hold, at: float, *, resumed: bool) -> None:
         self.reporter.began(hold, at, resumed=resumed)
         if self._history:
-            self._connection.history_writer.began(self.candidacy, hold)
+            self._writer.began(self.candidacy, hold)
 
     def _telling_why(self, hold: Hold | None, end: End) -> Callable[[], None]:
         """What will tell why the work was stopped; more about it if the lease ran out."""
@@ -481,16 +480,16 @@ class Election(Observer):
             end = why_no_confirm(self._client, hold)
 
         def tell() -> None:
-            self._connection.term_over()
+            self._confirms.term_over()
             if ran_out:
-                self._connection.history_writer.suspended(self.candidacy, until, end)
+                self._writer.suspended(self.candidacy, until, end)
             self.reporter.stopped(hold, end, ran_out=ran_out)
 
         return tell
 
     def _tell_over(self, hold: Hold, stopped_at: float, at: float) -> None:
         self.reporter.over(hold, stopped_at, at)
-        self._connection.history_writer.over(self.candidacy, hold, stopped_at)
+        self._writer.over(self.candidacy, hold, stopped_at)
 
     def _ended(self, job: Job, leaving: End | None) -> None:
         if self.is_leader:  # by itself, and not because it was stopped
@@ -509,7 +508,7 @@ class Election(Observer):
         if state != self._was:
             self.reporter.state(state)
             self._was, self._since = state, time.time()
-            self._connection.changed.fire()
+            self._changed.fire()
         if self.candidacy.idle:
             self._news.fire()
 
@@ -524,8 +523,8 @@ class Election(Observer):
         self._died = error
         self._stopped_at = clock.now()
         self.candidacy.die(working=self._working is not None)
-        self._connection.note(self.candidacy)
-        self._connection.term_over()
+        self._confirms.note(self.candidacy)
+        self._confirms.term_over()
         log.critical(
             "%s: the candidacy has died of a bug; this process leads no more",
             self.name,
@@ -538,7 +537,7 @@ class Election(Observer):
             self._job.fail(error)
         self._news.fire()
         self._changes.fire()
-        self._connection.changed.fire()
+        self._changed.fire()
 
     def _raise_if_dead(self) -> None:
         if self._died is not None:

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from .. import clock
+from .confirms import Confirms, TermConnection
+from .rules.candidacy import Candidacy
+from .rules.lease import Hold
 from .rules.words import sentence
 from .transaction import Transaction
-
-if TYPE_CHECKING:
-    from ..connection import Connection
-    from .rules.lease import Hold
 
 
 class Term:
@@ -26,10 +24,8 @@ class Term:
     `async with` ends quietly.
     """
 
-    def __init__(self, connection: Connection, parent: str, hold: Hold) -> None:
-        self._connection = connection
-        self._parent = parent
-        self._hold = hold
+    def __init__(self, confirms: Confirms, candidacy: Candidacy, hold: Hold) -> None:
+        self._confirms, self._candidacy, self._hold = confirms, candidacy, hold
         self._body: asyncio.Task[object] | None = None
         self._cancelling = 0
         self._stopped = False
@@ -47,7 +43,7 @@ class Term:
     @property
     def valid_until(self) -> float:
         """Reading of `leader_async.clock.now` at which the lease ends unless it is renewed; -inf once it is over."""
-        return float("-inf") if self._hold.over or not self._connection.own_process else self._hold.until
+        return float("-inf") if self._hold.over or not self._confirms.client.own_process else self._hold.until
 
     @property
     def over(self) -> bool:
@@ -60,14 +56,14 @@ class Term:
         return self._hold.lease
 
     @property
-    def connection(self) -> Connection:
-        """The connection with whose session it stands."""
-        return self._connection
+    def connection(self) -> TermConnection:
+        """The `leader_async.Connection` with whose session it stands."""
+        return self._confirms.connection
 
     @property
     def is_current(self) -> bool:
         """Whether this process leads under this term now."""
-        return self._hold.leads(clock.now()) and self._connection.own_process
+        return self._hold.leads(clock.now()) and self._confirms.client.own_process
 
     async def confirm(self) -> None:
         """Prove by a quorum write, begun after this call, that this term still stands.
@@ -77,11 +73,11 @@ class Term:
             NotConnected: no server is connected; nothing is known.
             ConnectionLost: the answer was lost; nothing is known.
         """
-        await self._connection.confirm(self._parent, self._hold)
+        await self._confirms.confirm(self._candidacy, self._hold)
 
     def transaction(self) -> Transaction:
         """A transaction of writes to ZooKeeper that happens only while this term stands; see `Transaction`."""
-        return Transaction(self._connection.client, self._parent, self._hold)
+        return Transaction(self._confirms.client, self._candidacy.settings.parent, self._hold)
 
     def __repr__(self) -> str:
         end = self._hold.end

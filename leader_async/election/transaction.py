@@ -9,18 +9,16 @@ It does not promise that the caller learns of the outcome: an answer can be lost
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from ..errors import TermEnded
 from ..zookeeper import hosts
 from ..zookeeper import messages as m
+from ..zookeeper.client import Client
 from .rules import ends
 from .rules import record as r
+from .rules.lease import Hold
 from .rules.words import over
-
-if TYPE_CHECKING:
-    from ..zookeeper.client import Client
-    from .rules.lease import Hold
 
 Result: TypeAlias = str | int | None
 """Of `create` the path of the new znode, of `set_data` the znode's new version, of the others None."""

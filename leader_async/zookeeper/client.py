@@ -50,6 +50,18 @@ MUTE_WITH_TLS = "it does not serve, or wants a certificate of ours that it trust
 """What may be wrong with a server that hangs up on us without a word."""
 
 
+_forks = 0
+
+
+def _count_fork() -> None:
+    global _forks
+    _forks += 1
+
+
+# A child inherits the memory of a leader, but not its session: there nobody leads.
+os.register_at_fork(after_in_child=_count_fork)
+
+
 class Listener(Protocol):
     """Who wants to hear of the session and of the watches below one path."""
 
@@ -89,7 +101,7 @@ class Client:
         self._session = Session(timeout, resume=resume, identity=auth)
         self._resolver = dialling.Resolver(ensemble.servers)
         self._answers: dict[int, OnAnswer] = {}
-        self._process = os.getpid()
+        self._process = _forks, os.getpid()
         self._listeners: dict[str, list[Listener]] = {}
         self._link: Link | None = None
         self.stats = SessionStats()
@@ -114,13 +126,13 @@ class Client:
         """
         if self._task is not None:
             raise UsageError("this connection has begun already; enter it once, and share it")
-        self._process = os.getpid()
+        self._process = _forks, os.getpid()
         self._task = asyncio.get_running_loop().create_task(self._keep_connected(), name="zookeeper")
         self._task.add_done_callback(self._report)
 
     async def close(self) -> None:
         """End the session and forget it; bounded by a third of `tolerance`."""
-        if self._task is None or self._closing or self._foreign:
+        if self._task is None or self._closing or not self.own_process:
             return
         self._closing = True
         self._session.close(clock.now())
@@ -183,8 +195,11 @@ class Client:
         return self._session.credentials
 
     @property
-    def _foreign(self) -> bool:
-        return self._process != os.getpid()
+    def own_process(self) -> bool:
+        """False in a child that was forked off, be it by C code: the session stays with its parent."""
+        # Python reports its own forks only, and in another PID namespace a child may have its parent's number.
+        forks, number = self._process
+        return forks == _forks and number == os.getpid()
 
     @property
     def _over(self) -> bool:
@@ -238,7 +253,7 @@ class Client:
             NotConnected: nothing was sent.
             UsageError: this process is a child of the one whose session it is; or the request cannot be encoded.
         """
-        if self._foreign:
+        if not self.own_process:
             raise UsageError(
                 "this connection was in use when the process was forked, and its session stays with the parent; "
                 "connect after the fork, in the child"

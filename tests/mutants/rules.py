@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 from unittest import mock
 
-from leader_async.connection import Connection
+from leader_async.election.confirms import Confirms
 from leader_async.election.rules import candidacy, record
 from leader_async.election.rules import confirm_rounds as keeper
 from leader_async.election.rules import place as answers
@@ -263,10 +263,8 @@ def _anybodys() -> AbstractContextManager[Any]:
 
 @mutant("a confirm that was sent before the question answers it")
 def _old_confirm() -> AbstractContextManager[Any]:
-    real = Connection._answer_waiting
-    return instead(
-        Connection, "_answer_waiting", lambda own, due, number, answer: real(own, due, own._sent + 1, answer)
-    )
+    real = Confirms._answer_waiting
+    return instead(Confirms, "_answer_waiting", lambda own, due, number, answer: real(own, due, own._sent + 1, answer))
 
 
 @mutant("a transaction does not check the own znode")

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 
 from ...zookeeper.messages import Answer, Check, Multi, Operation, SetData, Transacted
 from .candidacy import Candidacy
@@ -131,32 +130,35 @@ class ConfirmRounds:
         if stakes:
             yield _round(stakes)
 
-    def answered(self, sent_round: Round, answer: Answer, sent: float, now: float) -> None:
-        """The answer to a round came; tells the candidates what it means for them.
+    def answered(self, sent_round: Round, answer: Answer, sent: float, now: float) -> bool:
+        """The answer to a round came; the candidates learn what it means for them.
 
         Args:
             sent_round: what was sent.
             answer: what came.
             sent: the clock's reading before the round was encoded.
             now: the time.
+
+        Returns:
+            Whether it was answered "ok".
         """
         match answer:
             case Transacted() as transacted if transacted.ok:
                 for candidate, stake in sent_round.stakes:
-                    self._tell(candidate, partial(candidate.confirmed, stake, sent, now))
+                    try:
+                        candidate.confirmed(stake, sent, now)
+                    except Exception as error:
+                        self._broken(candidate, error)
+                return True
             case Transacted(failure=(index, code)):
                 candidate, stake, part = sent_round.stake_of(index)
                 self._hurried.update((other, None) for other, _ in sent_round.stakes if other is not candidate)
-                self._tell(candidate, partial(candidate.refused, stake, part, code, now))
+                try:
+                    candidate.refused(stake, part, code, now)
+                except Exception as error:
+                    self._broken(candidate, error)
                 self.note(candidate)
-            case _:
-                pass  # it counts for nothing; the period or the next connection brings the next one
-
-    def _tell(self, candidate: Candidacy, answer: Callable[[], None]) -> None:
-        try:
-            answer()
-        except Exception as error:
-            self._broken(candidate, error)
+        return False  # without an answer it counts for nothing; the period or the next connection brings the next one
 
 
 def _round(stakes: list[tuple[Candidacy, Stake]]) -> Round:

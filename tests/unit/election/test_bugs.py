@@ -171,7 +171,7 @@ async def test_a_round_that_cannot_be_sent_does_not_end_the_confirms(
 
     running = asyncio.create_task(election.run(idle))
     await until(lambda: election.is_leader)
-    term, real = election.term, zk._send
+    term, real = election.term, zk.confirms._send
     assert term is not None
 
     def send(due_round: Round) -> None:
@@ -179,7 +179,7 @@ async def test_a_round_that_cannot_be_sent_does_not_end_the_confirms(
             raise Bug("while sending")
         real(due_round)
 
-    monkeypatch.setattr(zk, "_send", send)
+    monkeypatch.setattr(zk.confirms, "_send", send)
     await until(lambda: told)
     until_then = term.valid_until
     await until(lambda: term.valid_until > until_then)

@@ -19,7 +19,7 @@ from leader_async.election.term import Term
 connection = connect("127.0.0.1:1")
 election = connection.election("x")
 election.candidacy.hold = Hold("u-n_1", 2, 1, 50, 100.0, clock.now() + 100)
-term = Term(connection, "/ELECTION/x", election.candidacy.hold)
+term = Term(connection.confirms, election.candidacy, election.candidacy.hold)
 assert election.is_leader and term.is_current
 child = os.fork()
 if child == 0:

@@ -203,7 +203,7 @@ async def test_whoever_led_has_stopped_when_the_next_one_leads(
         running += [asyncio.create_task(new.run(lead)), *(asyncio.create_task(note(one)) for one in (old, new))]
         await until(lambda: new.status().leader == "old")  # so the old one's data are published, which name its lease
         await zk.wait_connected()
-        monkeypatch.setattr(near._rounds, "rounds", lambda now: ())  # no confirm tells it of what happens next
+        monkeypatch.setattr(near.confirms._rounds, "rounds", lambda now: ())  # no confirm tells it of what happens next
         await zk.client.request(m.SetData(PARENT, b"?", -1))
         assert old.is_leader
         # It leaves the queue only when its work has ended, so its znode is taken away: a session that expired early.

@@ -57,13 +57,14 @@ async def test_nor_does_one_that_was_sent_at_the_same_reading_of_the_clock(zooke
 async def ask_behind_a_confirm(zookeeper: ZooKeeper, *, still: bool) -> None:
     """Confirm, delete the znode, and ask; perhaps while the clock stands still."""
     async with leading(zookeeper) as (zk, election, term):
-        while zk._hurried:
+        while zk.confirms._rounds._hurried:
             await asyncio.sleep(0)  # the confirm must be one that leaves in the next iteration, not in this one
         reading = clock.now()
         with mock.patch.object(clock, "now", return_value=reading) if still else contextlib.nullcontext():
-            zk.confirm_now(election.candidacy)
-            asyncio.get_running_loop().call_soon(delete_place, zk, term)
-            await asyncio.sleep(0)  # the confirm has left, and behind it the deletion
+            zk.confirms.confirm_now(election.candidacy)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # the confirm has left
+            delete_place(zk, term)
             assert term.is_current
             with pytest.raises(TermEnded):
                 await term.confirm()  # not in a task of its own: an answer might be taken before that begins

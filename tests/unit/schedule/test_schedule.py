@@ -734,7 +734,8 @@ async def ending(work: Callable[[JobRun], Awaitable[object]], cancel: bool = Fal
         from leader_async.election.rules.lease import Hold
         from leader_async.election.term import Term
 
-        run = JobRun("job", datetime.now(UTC), 1, Term(zk, "/x", Hold("n", 2, 1, 1, 60.0, clock.now() + 60)))
+        hold = Hold("n", 2, 1, 1, 60.0, clock.now() + 60)
+        run = JobRun("job", datetime.now(UTC), 1, Term(zk.confirms, zk.election("x").candidacy, hold))
         task = asyncio.create_task(attempt(work, run, None, ThreadPoolExecutor(1)))
         if cancel:
             await asyncio.sleep(0)
