@@ -1,7 +1,7 @@
 """Finding a server: names to addresses, and the order and pace of dialling them.
 
-Rules: names are resolved anew for each round, all at the same time; a name that does not resolve costs the others
-nothing. The server that failed us last comes last. Dials are staggered (RFC 8305) by aiohappyeyeballs.
+Rules: each round resolves all names anew, at the same time. A name that does not resolve delays no other. The server
+that failed last comes last. Dials are staggered (RFC 8305) by aiohappyeyeballs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from aiohappyeyeballs import AddrInfoType, start_connection
 from .hosts import Server
 
 STAGGER = 0.1
-"""Seconds that one dial is given before the next server is dialled as well."""
+"""Seconds after which the next server is dialled as well."""
 
 LOOK_UP_LIMIT = 1.0
 """Seconds that the name service has for all names of a round."""
@@ -26,7 +26,7 @@ BACKOFF_FLOOR, BACKOFF_CAP = 0.05, 2.0
 """Seconds; see `backoff`."""
 
 STEADY = 1.0
-"""Seconds after which a connection counts as one: its end is dialled again without a pause."""
+"""Seconds after which a connection counts as steady: when it ends, the next round begins without a pause."""
 
 
 def backoff(away: float) -> float:
@@ -42,11 +42,7 @@ def backoff(away: float) -> float:
 
 
 class Resolver:
-    """Looks the servers' names up.
-
-    Args:
-        servers: whose addresses are wanted.
-    """
+    """Looks up the names of these servers."""
 
     def __init__(self, servers: Sequence[Server]) -> None:
         self._servers = servers
@@ -59,8 +55,8 @@ class Resolver:
             last: host and port of the address to dial last.
 
         Returns:
-            The addresses, and for each name that did not resolve a line that says why. Such a name's last known
-            addresses are used: an outage of the name service is no reason to lose ZooKeeper as well.
+            The addresses, and for each name that did not resolve a line with the reason. The last known addresses of
+            such a name are used: an outage of the name service is no reason to lose ZooKeeper as well.
         """
         asked = {server: asyncio.ensure_future(_look_up(server)) for server in self._servers}
         try:
@@ -83,7 +79,7 @@ class Resolver:
         return found, problems
 
     def server_at(self, address: tuple[str, int]) -> Server:
-        """Whose address this is: the name in a certificate is that of the server, not of its address."""
+        """The server at this address: a certificate is for a server's name, not for its address."""
         for server, infos in self._known.items():
             if any(info[4][:2] == address for info in infos):
                 return server
@@ -101,9 +97,9 @@ async def _look_up(server: Server) -> list[AddrInfoType]:
 
 
 async def dial(addresses: Sequence[AddrInfoType]) -> socket.socket:
-    """Connect to the first of these addresses that takes the connection.
+    """Connect to the first of these addresses that accepts.
 
     Raises:
-        OSError: none does.
+        OSError: none accepts.
     """
     return await start_connection(addresses, happy_eyeballs_delay=STAGGER, interleave=0)

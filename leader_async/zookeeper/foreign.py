@@ -1,6 +1,6 @@
-"""What other people's clients say to a server, and this library's does not; the embedded server answers it.
+"""The requests and replies that only other clients use (Java, kazoo, Curator); the embedded server answers them.
 
-Values like those of `messages`, of ZooKeeper's operations (`ZooDefs.OpCode`).
+They are values as in `messages`, one for each operation of ZooKeeper (`ZooDefs.OpCode`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ UNREADABLE, UNIMPLEMENTED, BAD_ARGUMENTS, INVALID_ACCESS, NO_WATCHER = -5, -6, -
 
 
 class Kind(enum.IntEnum):
-    """Which watches are meant (`Watcher.WatcherType`)."""
+    """Which watches a request is about (`Watcher.WatcherType`)."""
 
     CHILDREN = 1
     DATA = 2
@@ -30,7 +30,7 @@ class Kind(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class AddWatch:
-    """Tell of every change of this znode from now on; if `recursive`, of every znode's below it, too."""
+    """Watch every change of this znode from now on; if `recursive`, of every znode below it, too."""
 
     path: str
     recursive: bool
@@ -46,7 +46,7 @@ class CheckWatches:
 
 @dataclass(frozen=True, slots=True)
 class RemoveWatches:
-    """Take these watches of this connection back."""
+    """Remove these watches of this connection."""
 
     path: str
     kind: Kind
@@ -54,7 +54,7 @@ class RemoveWatches:
 
 @dataclass(frozen=True, slots=True)
 class SetEveryWatch:
-    """`SetWatches` with persistent ones."""
+    """`SetWatches` with persistent watches."""
 
     once: m.SetWatches
     persistent: tuple[str, ...] = ()
@@ -70,33 +70,33 @@ class ReadMany:
 
 @dataclass(frozen=True, slots=True)
 class CountBelow:
-    """Ask how many znodes there are below this one, at any depth."""
+    """Count the znodes below this one, at any depth."""
 
     path: str
 
 
 @dataclass(frozen=True, slots=True)
 class ListEphemerals:
-    """List this session's ephemeral znodes whose paths begin so."""
+    """List this session's ephemeral znodes whose paths begin with `prefix`."""
 
     prefix: str
 
 
 @dataclass(frozen=True, slots=True)
 class WhoAmI:
-    """Ask who this connection has shown to be."""
+    """List the identities that this connection has proved."""
 
 
 @dataclass(frozen=True, slots=True)
 class Impossible:
-    """A write that is refused with this error code whatever there is; it takes its place among the others."""
+    """A write that is always refused with this error code; it takes its place in the order of writes."""
 
     code: int
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A request whose fields cannot be read; it is answered so, and does not count among the writes."""
+    """A request whose fields cannot be read; it takes no place in the order of writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class WatchAdded:
 
 @dataclass(frozen=True, slots=True)
 class WatchesFound:
-    """There are such watches, or there were until they were taken back."""
+    """There are such watches, or there were until they were removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ class ManyRead:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """How many there are."""
+    """The number of znodes."""
 
     number: int
 

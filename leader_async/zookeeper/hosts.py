@@ -1,7 +1,7 @@
 """The connect string: which servers, and below which znode.
 
-`a:2181,b:2181,[::1]:2181/app` is three servers and the chroot `/app`, as in ZooKeeper's own clients. Pure; names are
-resolved by `client`, anew for each round of dialling.
+`a:2181,b:2181,[::1]:2181/app` means three servers and the chroot `/app`, as in ZooKeeper's own clients. Pure:
+`dialling` resolves the names.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Ensemble:
-    """The servers, and the znode that all paths are taken below ("" for none)."""
+    """The servers, and the znode below which all paths are ("" for none)."""
 
     servers: tuple[Server, ...]
     chroot: str = ""
@@ -58,7 +58,7 @@ def parse(servers: str | Sequence[str]) -> Ensemble:
         raise UsageError(f"the ZooKeeper address {servers!r} is a URL; {WRITE}, without http:// or the like")
     hosts, slash, chroot = servers.strip().partition("/")
     if "," in chroot:
-        # Taken as a path it would be another place than the others' of the ensemble, and another election.
+        # As a path it would name another znode than the other replicas', and so another election.
         raise UsageError(
             f"the ZooKeeper address {servers!r} goes on behind its chroot; the chroot stands once, at the end: {WRITE}"
         )
@@ -85,7 +85,7 @@ def _server(text: str, whole: str) -> Server:
 
 
 def check_path(path: str) -> str:
-    """Give back `path` if it can be a znode's.
+    """Return `path` if it can be a znode's.
 
     Raises:
         UsageError: it is not absolute, or has an empty, `.` or `..` component or a character ZooKeeper refuses.

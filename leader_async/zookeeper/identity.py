@@ -34,12 +34,12 @@ READABLE = m.Access(int(m.Permission.READ), "world", "anyone")
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """A user and a password, ZooKeeper's scheme `digest`: whoever gives the same is the same.
+    """A user and a password, ZooKeeper's scheme `digest`: the same pair is the same identity.
 
     Attributes:
         user: the user; not registered anywhere, a name in the access lists.
         password: never shown.
-        readable: let everybody read what is created, so that others can look who leads without the password.
+        readable: let everybody read the znodes that are created, so that others can see who leads without the password.
 
     Raises:
         UsageError: ZooKeeper cannot take them.
@@ -57,12 +57,12 @@ class Digest:
 
     @property
     def proof(self) -> m.Authenticate:
-        """What is sent first on each connection."""
+        """The first request on each connection."""
         return m.Authenticate("digest", f"{self.user}:{self.password}".encode())
 
     @property
     def access(self) -> tuple[m.Access, ...]:
-        """The access list of what is created."""
+        """The access list of the znodes that are created."""
         import hashlib  # not above: a candidate without credentials needs none of it, 0.8 MiB
 
         hashed = base64.b64encode(hashlib.sha1(self.proof.credentials, usedforsecurity=False).digest()).decode()
@@ -79,7 +79,7 @@ class Digest:
         return asdict(self)
 
     def owning(self, request: m.Request) -> m.Request:
-        """The request, with our access list for every znode that it creates without one of its own.
+        """The request, with this access list for every znode that it creates without one of its own.
 
         Args:
             request: any.

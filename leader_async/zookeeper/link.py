@@ -1,4 +1,4 @@
-"""One TCP connection to a server, on whatever event loop runs. Knows nothing of what the bytes mean."""
+"""One TCP connection to a server, on the running event loop. It does not know what the bytes mean."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from . import hosts
 
 
 class Owner(Protocol):
-    """Who is told of what happens on a link; after `abort` that may still be its end."""
+    """Receives the events of a link; the end may still follow an `abort`."""
 
     def link_made(self, link: Link) -> None:
-        """The connection stands."""
+        """The connection is established."""
 
     def link_received(self, link: Link, data: bytes) -> None:
-        """Bytes came."""
+        """Bytes have arrived."""
 
     def link_lost(self, link: Link, error: Exception | None) -> None:
-        """The connection ended, by an error or by an end of stream."""
+        """The connection has ended, by an error or by an end of stream."""
 
 
 class Link(asyncio.Protocol):
-    """Carries bytes between a socket and its owner, and says whose they are.
+    """Carries bytes between a socket and its owner.
 
     Args:
-        owner: told of everything that happens.
+        owner: receives the events.
         address: host and port of the server.
-        patience: seconds that the server has to take a session over.
+        patience: seconds that the server has to accept a session.
     """
 
     def __init__(self, owner: Owner, address: tuple[str, int], patience: float) -> None:
@@ -40,10 +40,10 @@ class Link(asyncio.Protocol):
         self.peer = str(hosts.Server(*address))
 
     async def attach(self, sock: socket.socket, context: ssl.SSLContext | None = None, name: str = "") -> None:
-        """Take over a connected socket; with a context, begin TLS with the server of this name first.
+        """Use a connected socket; with a context, begin TLS with the server of this name first.
 
         Raises:
-            OSError: the socket is of no use, or TLS has failed.
+            OSError: the socket cannot be used, or TLS has failed.
         """
         loop = asyncio.get_running_loop()
         await loop.create_connection(lambda: self, sock=sock, ssl=context, server_hostname=name if context else None)
@@ -55,7 +55,7 @@ class Link(asyncio.Protocol):
         return None if carried is None else carried.version()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # Not asserted: those of uvloop have the methods and not the class.
+        # A cast and no assertion: uvloop's transports have the methods, but not the class.
         self._transport = cast(asyncio.Transport, transport)
         self._owner.link_made(self)
 

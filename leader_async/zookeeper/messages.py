@@ -1,9 +1,9 @@
-"""What a client and a server say to each other, as values.
+"""The requests, replies and events between a client and a server, as values.
 
-Requests are nouns of ZooKeeper's operations, replies are past participles, a failed operation is `Failed`. Paths are
-absolute, data is bytes, times are seconds, versions are ZooKeeper's 32-bit data versions.
+Requests have the names of ZooKeeper's operations, replies are past participles, a failed operation is `Failed`. Paths
+are absolute, data is bytes, times are seconds, versions are ZooKeeper's 32-bit data versions.
 
-It does not promise that a value fits on the wire: `wire` says so when it encodes it.
+It does not promise that a value fits on the wire: `wire` raises when it encodes one that does not.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Stat:
         czxid: zxid of the transaction that created it.
         mzxid: zxid of the last change of its data.
         version: how often its data was set.
-        ephemeral_owner: the session that it lives and dies with, 0 for a persistent one.
+        ephemeral_owner: the session with which it ends, 0 for a persistent znode.
         children: how many children it has.
         pzxid: zxid of the last change of its children.
         ctime, mtime: wall-clock times of its creation and of the last change of its data, in seconds.
@@ -61,12 +61,12 @@ class Permission(enum.IntFlag):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One entry of a znode's access list: whom it is about, and what they may do.
+    """One entry of a znode's access list (an ACL): an identity, and what it may do.
 
     Attributes:
         permissions: the bits of `Permission`.
-        scheme: how one proves to be it: `world`, `digest`, `ip`, or in a request `auth`.
-        id: who it is, as the scheme writes it: `anyone`, `user:base64(sha1(user:password))`, an address.
+        scheme: how a client proves the identity: `world`, `digest`, `ip`, or in a request `auth`.
+        id: the identity, as the scheme writes it: `anyone`, `user:base64(sha1(user:password))`, an address.
     """
 
     permissions: int
@@ -84,16 +84,16 @@ class _NullText(str):
 
 NULL_DATA: bytes = _NullData()
 NULL_TEXT: str = _NullText()
-"""What the wire calls null. Only a server keeps it apart from what is empty; everybody else may take it for that."""
+"""The wire's null. Only a server tells it from what is empty; all others may treat it as empty."""
 
 
 def is_null(value: bytes | str) -> bool:
-    """Whether this is not even empty."""
+    """Whether this is the wire's null."""
     return isinstance(value, _NullData | _NullText)
 
 
 OPEN = (Access(int(Permission.ALL), "world", "anyone"),)
-"""The access list of a znode with which anybody may do anything."""
+"""The access list that allows everything to everybody."""
 
 
 # -- requests ----------------------------------------------------------------------------------------------------------
@@ -111,7 +111,7 @@ class Connect:
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """Create a znode; a sequential one gets ten digits behind `path`. With `stat` the answer has one."""
+    """Create a znode; a sequential one gets ten digits behind `path`. With `stat` the reply has its metadata."""
 
     path: str
     data: bytes = b""
@@ -189,7 +189,7 @@ class SetAccess:
 
 @dataclass(frozen=True, slots=True)
 class Authenticate:
-    """Prove to be somebody, for the rest of this connection. The credentials are never shown."""
+    """Prove an identity, for the rest of this connection. The credentials are never shown."""
 
     scheme: str
     credentials: bytes = field(repr=False)
@@ -197,7 +197,7 @@ class Authenticate:
 
 @dataclass(frozen=True, slots=True)
 class SetWatches:
-    """Set watches again after a reconnect; what has changed since `zxid` is told at once."""
+    """Set watches again after a reconnect; those whose znode has changed since `zxid` fire at once."""
 
     zxid: int
     data: tuple[str, ...] = ()
@@ -207,7 +207,7 @@ class SetWatches:
 
 @dataclass(frozen=True, slots=True)
 class Sync:
-    """Bring the server up to what the ensemble's leader had proposed when this reached it."""
+    """Bring the server up to what the ensemble's leader had proposed when this request reached that leader."""
 
     path: str
 
@@ -250,7 +250,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """The znode exists now, under this path."""
+    """The znode now exists, at this path."""
 
     path: str
     stat: Stat | None = None
@@ -420,7 +420,7 @@ class Connected:
 
 
 class Cause(enum.StrEnum):
-    """Why a connection ended, or did not come about."""
+    """Why a connection ended, or could not be made."""
 
     CLOSED = "closed"
     """by ourselves"""
@@ -435,7 +435,7 @@ class Cause(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """The connection is gone, the session perhaps not. All that was not answered is `Lost`.
+    """The connection is gone, the session perhaps not. Each request without a reply is `Lost`.
 
     Attributes:
         reason: why, for people.
@@ -458,8 +458,8 @@ class Ended:
     """The session is over for this side; nothing follows.
 
     Attributes:
-        confirmed: the server has answered our close. If not, the session may live on until its timeout.
-        refused: why the server does not serve us, "" if it was our own wish to end.
+        confirmed: the server has answered the close. If not, the session may live until its timeout.
+        refused: why the server refuses this client, "" if the client ended the session.
     """
 
     confirmed: bool = False
@@ -479,9 +479,9 @@ Event: TypeAlias = SessionEvent | Watched | Answered
 
 
 def refusal(code: int, request: Request) -> ServerError:
-    """The exception for a request that was refused; of `NoAuth` it says whose access list that was.
+    """The exception for a request that was refused; a `NoAuth` names the znode whose access list refused it.
 
-    It shows no data: that is the caller's.
+    It shows no data: those are the caller's.
     """
     path: str = getattr(request, "path", "")
     if code != NoAuth.code:

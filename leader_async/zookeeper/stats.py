@@ -1,7 +1,7 @@
-"""What a client's session has been through. Pure.
+"""Counts of the events of a client's session, for metrics. Pure.
 
-Rule: a connection ends, or does not come about, for one of few causes, whatever the words for it: they come from
-servers and operating systems, and a metric's labels must not.
+Rule: a connection ends, or cannot be made, for one of few causes. The words for it come from servers and operating
+systems; they are no label of a metric.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a client tells of its session, from memory."""
+"""The status of a client's session, as a value."""
 
 from __future__ import annotations
 

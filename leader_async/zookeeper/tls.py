@@ -1,10 +1,10 @@
 """TLS towards ZooKeeper: which files, how they become a context, and what a failure means.
 
 Rules:
-- The server is verified: its certificate's chain and dates always, its name unless that is said not to matter.
-- Files are read at each dial, so rotated certificates are used without a restart. Ones that cannot be read then cost
-  that dial, as does a server that cannot be verified: both are told, and tried again, since both may be put right.
-- No private key with a passphrase: nobody is there to type it.
+- The server is verified: its certificate's chain and dates always, its name unless `check_hostname` is off.
+- Each dial reads the files, so rotated certificates are used without a restart. A file that cannot be read fails that
+  dial, and so does a server that cannot be verified. Both are logged and tried again, since both may be put right.
+- A private key has no passphrase: nobody is there to type it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..errors import UsageError
 from .messages import Cause
 
 _UNTRUSTED = {18, 19, 20, 21}
-"""OpenSSL's `X509_V_ERR_…`: self-signed, or signed by nobody whom we know."""
+"""OpenSSL's `X509_V_ERR_…`: self-signed, or signed by an unknown CA."""
 
 _HOSTNAME, _ADDRESS = 62, 64
 
@@ -27,8 +27,8 @@ class TLS:
     """How to encrypt, by files in PEM.
 
     Attributes:
-        ca: certificates of those who may have signed the servers' ones; None for this machine's usual ones.
-        cert: our own certificate and those between it and its CA, None if the servers want none.
+        ca: certificates of the CAs that may have signed the servers'; None for this machine's usual ones.
+        cert: the client's certificate and those between it and its CA, None if the servers want none.
         key: its private key, None if that is in `cert` too.
         check_hostname: the certificate must be for the name that is dialled.
 
@@ -52,7 +52,7 @@ class TLS:
                 object.__setattr__(self, name, os.path.abspath(path))
 
     def context(self) -> ssl.SSLContext:
-        """What the files say now.
+        """The context that the files make now.
 
         Raises:
             UsageError: one of them cannot be used; the message says which.
@@ -97,7 +97,7 @@ def _check_readable(what: str, path: str) -> None:
 
 
 def explain(error: Exception) -> tuple[str, Cause]:
-    """What it means that TLS with a server failed by this error and what to do, for people; and for programs."""
+    """Why TLS with a server has failed and what to do, for people; and the cause, for programs."""
     match error:
         case ssl.SSLCertVerificationError(verify_code=code, verify_message=text):
             text = f"its certificate cannot be trusted: {text.rstrip('.')}"
