@@ -108,6 +108,9 @@ _CODES = {
     Why.WORK_FAILED: "the work failed",
     Why.WORK_CANCELLED: "the work was cancelled",
     Why.PROCESS_DIED: "the process died",
+    Why.LEASE_RAN_OUT: "the lease ran out",
+    Why.SESSION_EXPIRED: "the session expired",
+    Why.PLACE_LOST: "our znode was deleted",
 }
 """How `why` begins where that is not the value itself: every version reads these, so they are never reworded."""
 _WHYS = {_CODES.get(why, why.value): why for why in Why if why not in (Why.LEFT, Why.LOST)}

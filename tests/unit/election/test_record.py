@@ -94,6 +94,7 @@ WRITTEN = {
     "the work was cancelled": ends.WORK_CANCELLED,
     "the process died": ends.PROCESS_DIED,
     "the record could not be read, and was put right": ends.PUT_RIGHT,
+    "the session expired": ends.SESSION_EXPIRED,
 }
 """What versions before this one write, and read, to the byte."""
 ONLY_READ = {
@@ -109,6 +110,17 @@ ONLY_READ = {
 @pytest.mark.parametrize(("text", "end"), [*WRITTEN.items(), *ONLY_READ.items()])
 def test_what_older_versions_write_is_read(text: str, end: End | None) -> None:
     assert r.decode(held(why=text), 2, "/e").end == end
+
+
+def test_a_record_as_the_version_before_wrote_it() -> None:
+    data = (
+        b'{"term":3,"holder":"u-n_0000000001","state":"left","lease":3.0,"identity":"me","address":"http://me",'
+        b'"behind":[],"why":"the work failed: OSError: no space","past":[{"term":2,"why":"work done"}]}'
+    )
+    left = replace(HELD, state=r.State.LEFT, end=End(Why.WORK_FAILED, text="OSError: no space"))
+    record = replace(left, past=({"term": 2, "why": "work done"},))
+    assert r.decode(data, 3, "/e") == record
+    assert r.encode(record) == data
 
 
 @pytest.mark.parametrize(("text", "end"), WRITTEN.items())
