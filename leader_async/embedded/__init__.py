@@ -1,8 +1,9 @@
 """A ZooKeeper in one process and in memory, for one machine: to try things, and for tests.
 
-`tree` is the data, `watches` who waits for its changes, `reading` the answers that change nothing, `expiry` which
-sessions have gone silent, `host` what one server says to its clients, `alone` a host without others; those are pure.
-`server` carries the bytes.
+`entries` is the log of writes, `tree` the data that it makes, `access` who may do what with them, `watches` who waits
+for changes, `reading` the answers that change nothing, `expiry` which sessions have gone silent, `host` one server as
+its clients see it, `quorum` what a host asks of all servers, `alone` a quorum of one; those are pure. `server` carries
+the bytes.
 
 It answers like ZooKeeper 3.9; one suite of tests compares it with 3.8 and 3.9, byte by byte where clients differ. Where
 those two differ it follows 3.9: `exists` asks for the permission to read, and one connection may have watches of every

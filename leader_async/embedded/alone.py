@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from .entries import CloseSession, Entry
 from .expiry import Expiry
-from .host import Host, Ticket
-from .tree import CloseSession, Entry, Tree
+from .host import Host
+from .quorum import Ticket
+from .tree import Tree
 
 
 class Alone:

@@ -1,4 +1,4 @@
-"""One server: what it says to its clients, as a state machine without I/O.
+"""One server as its clients see it: a state machine without I/O.
 
 The owner feeds it bytes of numbered connections and the time; what is to be written, or closed, is taken by `take`.
 Writes go to a `Quorum`, which may be shared with other hosts, and come back by `committed` in the one order that all of
@@ -7,11 +7,11 @@ them see; reads are answered from this host's own tree.
 Rules:
 1. The requests of one connection are answered in their order; a read waits for the writes before it.
 2. A watch event leaves before any reply that shows the change.
-3. A session lives on one connection: whoever asks to resume it closes the other.
-4. A client that has seen more than this host has, or that breaks the protocol, is hung up on without a word.
+3. A session lives on one connection: a client that asks to resume it closes the other.
+4. A client that has seen more than this host has, or that breaks the protocol, loses its connection without a reply.
 5. The end of a session ends its connection.
-6. Who asks for more than it reads is not answered any further: replies of more than `ENOUGH` bytes wait until its owner
-   says, by `go_on`, that there is room for more. That is a sign of life as well: its pings stand behind what waits.
+6. A client that does not read its replies gets no more of them: after `ENOUGH` bytes its further requests wait until
+   the owner calls `go_on`, once there is room. That counts as a sign of life, since the pings of the client wait, too.
 7. No step costs more among many sessions or connections than among few.
 
 It does not promise that what it answers to a read is the newest there is, as ZooKeeper does not.
@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import TypeAlias
 
 from ..errors import AuthFailed, ProtocolError
 from ..zookeeper import foreign
@@ -31,40 +31,16 @@ from ..zookeeper.wire import server as wire
 from ..zookeeper.wire.asked import Asked
 from ..zookeeper.wire.frames import REQUEST_LIMIT, FrameReader
 from .access import Proofs, allows, digest_of
+from .entries import CloseSession, Entry, Happened, OpenSession, Write
+from .quorum import Quorum, Ticket
 from .reading import Asker, Reader
-from .tree import CloseSession, Entry, Happened, OpenSession, Tree, Write
+from .tree import Tree
 from .watches import Watches, told
 
 ENOUGH = 256 * 1024
 """Bytes for one connection in one `take` after which its further requests wait."""
 
-WORDS = {b"ruok", b"srvr"}
-
-
-class Ticket(NamedTuple):
-    """Whose write it is: of which connection of this host, under which xid."""
-
-    connection: int
-    xid: int
-
-
-class Quorum(Protocol):
-    """Who decides in which order writes happen, and which sessions are alive."""
-
-    def submit(self, entry: Entry, ticket: Ticket) -> None:
-        """Order this write; `Host.committed` or `Host.refused` follows, perhaps at once, perhaps never."""
-
-    def sync(self, ticket: Ticket) -> None:
-        """Let the host catch up with what is ordered by now; `Host.synced` follows, perhaps never."""
-
-    def touch(self, session: int, timeout: float, now: float) -> None:
-        """This session gave a sign of life."""
-
-    def new_session(self) -> tuple[int, bytes]:
-        """An id that no session has had, and a password."""
-
-    def resume(self, session: int, password: bytes, ticket: Ticket, now: float) -> None:
-        """A client wants to go on with this session here; `Host.resumed` follows, perhaps never."""
+COMMANDS = {b"ruok", b"srvr"}
 
 
 @dataclass(slots=True)
@@ -79,7 +55,7 @@ class _Connection:
     modern: bool = True
     waiting: bool = False  # for a write or a sync of its own
     syncing: str = ""
-    said: int = 0  # bytes since the last `take`
+    sent: int = 0  # bytes since the last `take`
     serving: bool = False
     asked: deque[tuple[int, Asked]] = field(default_factory=deque)
 
@@ -126,8 +102,8 @@ class Host:
             return
         if not connection.greeted and len(connection.start) < 4:
             connection.start += data[: 4 - len(connection.start)]
-            if connection.start in WORDS:
-                self._out.append((number, self._word(connection.start)))
+            if connection.start in COMMANDS:
+                self._out.append((number, self._command(connection.start)))
                 self.hang_up(number)
                 return
         try:
@@ -156,7 +132,7 @@ class Host:
         out, self._out = self._out, []
         for number, _ in out:
             if number in self._connections:
-                self._connections[number].said = 0
+                self._connections[number].sent = 0
         return out
 
     def waits(self, number: int) -> bool:
@@ -239,7 +215,7 @@ class Host:
     def _accept(self, number: int, connection: _Connection, session: OpenSession) -> None:
         connection.timeout = session.timeout
         accepted = m.Accepted(connection.session, session.timeout, session.password)
-        self._say(number, wire.encode_accepted(accepted, modern=connection.modern))
+        self._send(number, wire.encode_accepted(accepted, modern=connection.modern))
 
     # -- requests ------------------------------------------------------------------------------------------------------
 
@@ -247,7 +223,7 @@ class Host:
         if connection.serving:
             return  # `submit` came back at once: the loop below goes on
         connection.serving = True
-        while connection.asked and not connection.waiting and number in self._connections and connection.said < ENOUGH:
+        while connection.asked and not connection.waiting and number in self._connections and connection.sent < ENOUGH:
             xid, request = connection.asked.popleft()
             self._do(number, connection, xid, request)
         connection.serving = False
@@ -261,7 +237,7 @@ class Host:
                 connection.waiting = True
                 self._submit(Ticket(number, xid), CloseSession(), connection)
             case m.Check() | foreign.Unknown():
-                self._say(number, wire.encode_reply(xid, -1, m.Failed(foreign.UNIMPLEMENTED)))
+                self._send(number, wire.encode_reply(xid, -1, m.Failed(foreign.UNIMPLEMENTED)))
                 self.hang_up(number)
             case foreign.Unreadable():
                 self._answer(number, xid, m.Failed(foreign.UNREADABLE))
@@ -269,7 +245,7 @@ class Host:
                 self._authenticate(number, connection, xid, request)
             case m.SetWatches() | foreign.SetEveryWatch():
                 for one in self._reader.set_again(self._asker(number, connection), request):
-                    self._tell(number, one, -1)
+                    self._notify(number, one, -1)
                 self._answer(number, xid, m.WatchesSet())
             case m.Sync(path):
                 connection.waiting, connection.syncing = True, path
@@ -292,17 +268,17 @@ class Host:
         elif request.scheme == "digest" and not m.is_null(request.credentials):
             proved = (("digest", digest_of(request.credentials)),)
         connection.proofs = tuple(dict.fromkeys((*connection.proofs, *proved)))
-        self._say(number, wire.encode_reply(xid, 0, m.Authenticated() if proved else m.Failed(AuthFailed.code)))
+        self._send(number, wire.encode_reply(xid, 0, m.Authenticated() if proved else m.Failed(AuthFailed.code)))
         if not proved:
             self.hang_up(number)
 
-    # -- what the quorum says ------------------------------------------------------------------------------------------
+    # -- called by the quorum ------------------------------------------------------------------------------------------
 
     def committed(self, entry: Entry, ticket: Ticket | None) -> None:
         """The next entry of the log; `ticket` if it is this host's own."""
         reply, happened = self.tree.apply(entry)
         for number, one in list(self._watches.fire(happened)):
-            self._tell(number, one, self.tree.zxid)
+            self._notify(number, one, self.tree.zxid)
         if ticket is not None and (connection := self._connections.get(ticket.connection)) is not None:
             if isinstance(entry.write, OpenSession):
                 self._accept(ticket.connection, connection, entry.write)
@@ -320,7 +296,7 @@ class Host:
         if connection is None:
             return
         if known is None:
-            self._say(number, wire.encode_accepted(m.Accepted(0, 0.0, bytes(16)), modern=connection.modern))
+            self._send(number, wire.encode_accepted(m.Accepted(0, 0.0, bytes(16)), modern=connection.modern))
             self.hang_up(number)
             return
         self._bind(number, connection, session)
@@ -348,22 +324,22 @@ class Host:
             connection.waiting = False
             self._serve(ticket.connection, connection)
 
-    # -- saying --------------------------------------------------------------------------------------------------------
+    # -- sending -------------------------------------------------------------------------------------------------------
 
-    def _tell(self, number: int, happened: Happened, zxid: int) -> None:
+    def _notify(self, number: int, happened: Happened, zxid: int) -> None:
         if allows(happened.access, self._connections[number].proofs, m.Permission.READ):
-            self._say(number, wire.encode_watched(told(happened), zxid))
+            self._send(number, wire.encode_watched(told(happened), zxid))
 
     def _answer(self, number: int, xid: int, reply: m.Reply | foreign.Reply) -> None:
-        self._say(number, wire.encode_reply(xid, self.tree.zxid, reply))
+        self._send(number, wire.encode_reply(xid, self.tree.zxid, reply))
 
-    def _say(self, number: int, data: bytes) -> None:
+    def _send(self, number: int, data: bytes) -> None:
         self.sent += 1
         self._out.append((number, data))
-        self._connections[number].said += len(data)
+        self._connections[number].sent += len(data)
 
-    def _word(self, word: bytes) -> bytes:
-        if word == b"ruok":
+    def _command(self, name: bytes) -> bytes:
+        if name == b"ruok":
             return b"imok"
         lines = {
             # Some clients look here for what the server can do.
@@ -376,4 +352,4 @@ class Host:
             "Mode": "standalone",
             "Node count": sum(1 for _ in self.tree.walk()),
         }
-        return "".join(f"{name}: {value}\n" for name, value in lines.items()).encode()
+        return "".join(f"{key}: {value}\n" for key, value in lines.items()).encode()

@@ -16,7 +16,8 @@ from ..errors import NoNode
 from ..zookeeper import foreign
 from ..zookeeper import messages as m
 from .access import NullField, Proofs
-from .tree import Happened, Refused, Tree
+from .entries import Happened
+from .tree import Refused, Tree
 from .watches import Watches
 
 ANSWER_LIMIT = 4 * 2**20

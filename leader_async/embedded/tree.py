@@ -6,30 +6,29 @@ Rules, all of them ZooKeeper's (guides and `PrepRequestProcessor`, `DataTree` of
 2. A transaction happens as a whole or not at all; a refused one says which operation was the culprit.
 3. A sequential znode gets the number of znodes that were ever created below its parent.
 4. An ephemeral znode belongs to a session, ends with it, and has no children.
-5. What changed is told in the order in which it happened, with who may know of it.
-6. Null data stays null. A null path cannot be read, and a transaction that has one neither.
+5. What has changed is returned in the order in which it happened, with who may learn it.
+6. Null data stays null. A null path cannot be read, nor can a transaction that has one.
 
-Pure: the time is part of an entry, chance is not needed. It keeps no watches and knows no clients.
+Pure: the time is part of an entry, and chance is not needed. It keeps no watches and knows no clients.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
 
 from ..errors import BadVersion, NoAuth, NoChildrenForEphemerals, NodeExists, NoNode, NotEmpty, SessionExpired
 from ..zookeeper import messages as m
 from ..zookeeper.foreign import BAD_ARGUMENTS, INVALID_ACCESS, UNREADABLE, Impossible
 from .access import NullField, Proofs, allows, masked, settle
+from .entries import CloseSession, Entry, Happened, OpenSession
 
 LAST_NUMBER = 2**31 - 1
 """Where a parent's counter stays."""
 
 OWN = ("/", "/zookeeper", "/zookeeper/config", "/zookeeper/quota")
 """What is there from the beginning, and stays."""
-
 
 _FORBIDDEN = re.compile("[\0-\x1f\x7f-\x9f\ud800-\uf8ff\ufff0-\uffff]")
 """Characters that no path has."""
@@ -52,48 +51,6 @@ class Znode:
     owner: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class OpenSession:
-    """A session begins."""
-
-    timeout: float
-    password: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class CloseSession:
-    """A session ends, by its client's wish or by its timeout."""
-
-
-Write: TypeAlias = m.Operation | m.Multi | m.SetAccess | Impossible | OpenSession | CloseSession
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One entry of the log.
-
-    Attributes:
-        session: who asks.
-        write: what is asked.
-        proofs: who that client has shown to be.
-        at: wall-clock time in seconds, for ctime and mtime.
-    """
-
-    session: int
-    write: Write
-    proofs: Proofs = ()
-    at: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Happened:
-    """What a watch may have waited for; `access` is the list that says who may be told."""
-
-    change: m.EventType
-    path: str
-    access: tuple[m.Access, ...] = m.OPEN
-
-
 class Refused(Exception):
     """An operation that cannot be done: nothing happened."""
 
@@ -104,17 +61,11 @@ class Refused(Exception):
 
 @dataclass(slots=True)
 class _Doing:
-    """One entry while it is applied: what to undo, and what has happened."""
+    """One entry while it is applied: what was there before each step, and what has happened."""
 
     entry: Entry
-    undo: list[Callable[[], None]] = field(default_factory=list)
+    before: list[tuple[str, Znode | None]] = field(default_factory=list)
     happened: list[Happened] = field(default_factory=list)
-
-    def take_back(self) -> None:
-        """Leave everything as it was."""
-        for undo in reversed(self.undo):
-            undo()
-        self.happened.clear()
 
 
 class Tree:
@@ -130,12 +81,9 @@ class Tree:
         self._nodes: dict[str, Znode] = {}
         self._children: dict[str, dict[str, None]] = {}  # a dict keeps the order, so that runs repeat exactly
         self._owned: dict[int, dict[str, None]] = {}
-        for path in OWN:
-            self._nodes[path] = Znode()
-            self._children[path] = {}
-            if path != "/":
-                above, _, name = path.rpartition("/")
-                self._children[above or "/"][name] = None
+        self._nodes["/"], self._children["/"] = Znode(), {}
+        for path in OWN[1:]:
+            self._place(path, Znode())
 
     def copy(self) -> Tree:
         """Another tree that stands where this one stands."""
@@ -169,7 +117,7 @@ class Tree:
                 except Refused as refused:
                     return m.Failed(refused.code), []
                 except NullField:
-                    doing.take_back()
+                    self._take_back(doing)
                     return m.Failed(UNREADABLE), []
 
     def _transact(self, doing: _Doing, operations: tuple[m.Operation, ...]) -> m.Transacted:
@@ -180,7 +128,7 @@ class Tree:
                     raise NullField
                 result = self._do(doing, operation)
             except Refused as refused:
-                doing.take_back()
+                self._take_back(doing)
                 behind = len(operations) - index - 1
                 codes = [m.ROLLED_BACK] * index + [refused.code] + [m.RUNTIME_INCONSISTENCY] * behind
                 return m.Transacted(tuple(map(m.Failed, codes)))
@@ -226,7 +174,7 @@ class Tree:
         access = settle(request.access, entry.proofs)
         if access is None:
             raise Refused(INVALID_ACCESS)
-        above = path.rpartition("/")[0] or "/"
+        above = _above(path)
         parent = self._node(above)
         _allow(parent, entry.proofs, m.Permission.CREATE)
         if request.sequential:
@@ -254,7 +202,7 @@ class Tree:
     def _delete(self, doing: _Doing, path: str, version: int) -> m.Deleted:
         if _read(path) in OWN or "/" not in path or "\0" in path:
             raise Refused(BAD_ARGUMENTS)
-        above = path.rpartition("/")[0] or "/"
+        above = _above(path)
         parent = self._node(above)
         _allow(parent, doing.entry.proofs, m.Permission.DELETE)
         node = self._node(path)
@@ -337,45 +285,42 @@ class Tree:
         _allow(node, doing.entry.proofs, wanted)
         return node
 
-    def _put(self, doing: _Doing, path: str, node: Znode) -> None:
-        before = self._nodes.get(path)
-        self._nodes[path] = node
-        if before is not None:
-            doing.undo.append(lambda: self._nodes.__setitem__(path, before))
-            return
-        self._link(path, node)
-        doing.undo.append(lambda: self._unlink(path))
+    def _put(self, doing: _Doing, path: str, node: Znode | None) -> None:
+        doing.before.append((path, self._nodes.get(path)))
+        self._place(path, node)
+
+    def _take_back(self, doing: _Doing) -> None:
+        """Leave everything as it was."""
+        for path, node in reversed(doing.before):
+            self._place(path, node)
+        doing.happened.clear()
 
     def _remove(self, doing: _Doing, path: str) -> None:
         node = self._nodes[path]
-        above = path.rpartition("/")[0] or "/"
-        self._unlink(path)
-
-        def put_back() -> None:
-            self._nodes[path] = node
-            self._link(path, node)
-
-        doing.undo.append(put_back)
+        self._put(doing, path, None)
+        above = _above(path)
         parent = self._nodes[above]
         self._put(doing, above, replace(parent, pzxid=self.zxid))
         doing.happened += [Happened(m.EventType.DELETED, path, node.access), _children_changed(above, parent)]
 
-    def _link(self, path: str, node: Znode) -> None:
+    def _place(self, path: str, node: Znode | None) -> None:
+        """The one place that changes znodes; None is none. An owner is never another one."""
+        before = self._nodes.get(path)
         above, _, name = path.rpartition("/")
-        self._children[above or "/"][name] = None
-        self._children[path] = {}
-        if node.owner:
-            self._owned.setdefault(node.owner, {})[path] = None
-
-    def _unlink(self, path: str) -> None:
-        node = self._nodes.pop(path)
-        above, _, name = path.rpartition("/")
-        del self._children[above or "/"][name]
-        del self._children[path]
-        if node.owner:
-            del self._owned[node.owner][path]
-            if not self._owned[node.owner]:
-                del self._owned[node.owner]
+        siblings = self._children[above or "/"]
+        if node is None:
+            assert before is not None
+            del self._nodes[path], self._children[path], siblings[name]
+            if before.owner:
+                del self._owned[before.owner][path]
+                if not self._owned[before.owner]:
+                    del self._owned[before.owner]
+            return
+        self._nodes[path] = node
+        if before is None:
+            self._children[path], siblings[name] = {}, None
+            if node.owner:
+                self._owned.setdefault(node.owner, {})[path] = None
 
     def _stat(self, path: str, node: Znode) -> m.Stat:
         children = len(self._children[path])
@@ -398,6 +343,10 @@ def _read(path: str) -> str:
     if m.is_null(path):
         raise NullField
     return path
+
+
+def _above(path: str) -> str:
+    return path.rpartition("/")[0] or "/"
 
 
 def _children_changed(path: str, node: Znode) -> Happened:

@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from ..zookeeper.foreign import Kind
 from ..zookeeper.messages import EventType, Watched
-from .tree import Happened
+from .entries import Happened
 
 ONCE, PERSISTENT, RECURSIVE = 1, 2, 4
 """How a watch hears; a connection's on one path are a sum of these."""

@@ -21,8 +21,8 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 
 from leader_async.embedded.alone import Alone
-from leader_async.embedded.host import Ticket
-from leader_async.embedded.tree import Entry
+from leader_async.embedded.entries import Entry
+from leader_async.embedded.quorum import Ticket
 from leader_async.errors import SessionMoved
 from leader_async.zookeeper import messages as m
 from leader_async.zookeeper.session import PATIENCE, Phase

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from leader_async.election.rules import record as r
 from leader_async.election.rules.confirm_rounds import ConfirmRounds
-from leader_async.embedded.tree import Entry
+from leader_async.embedded.entries import Entry
 from leader_async.zookeeper import messages as m
 
 from ..properties.test_election import joined

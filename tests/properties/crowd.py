@@ -13,7 +13,8 @@ from leader_async.election.rules.candidacy import Candidacy
 from leader_async.election.rules.confirm_rounds import ConfirmRounds, Round
 from leader_async.election.rules.effects import ConfirmNow, Send, StartWork, StopWork
 from leader_async.election.rules.state import Settings
-from leader_async.embedded.tree import CloseSession, Entry, OpenSession, Refused, Tree
+from leader_async.embedded.entries import CloseSession, Entry, OpenSession
+from leader_async.embedded.tree import Refused, Tree
 from leader_async.embedded.watches import Watches, told
 from leader_async.zookeeper import messages as m
 

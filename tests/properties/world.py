@@ -25,7 +25,8 @@ from leader_async.election.rules.candidate_data import CandidateData
 from leader_async.election.rules.confirm_rounds import ConfirmRounds, Round
 from leader_async.election.rules.effects import Command, ConfirmNow, Send, StartWork, StopWork
 from leader_async.election.rules.state import HOLD_OFF, WAIT_OUT, Appointee, Settings, Work
-from leader_async.embedded.tree import CloseSession, Entry, Happened, OpenSession, Refused, Tree
+from leader_async.embedded.entries import CloseSession, Entry, Happened, OpenSession
+from leader_async.embedded.tree import Refused, Tree
 from leader_async.embedded.watches import Watches, told
 from leader_async.zookeeper import messages as m
 

@@ -13,9 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from leader_async.embedded.entries import CloseSession, Entry, OpenSession
 from leader_async.embedded.expiry import Expiry
-from leader_async.embedded.host import Host, Ticket
-from leader_async.embedded.tree import CloseSession, Entry, OpenSession, Tree
+from leader_async.embedded.host import Host
+from leader_async.embedded.quorum import Ticket
+from leader_async.embedded.tree import Tree
 from leader_async.errors import SessionExpired, SessionMoved
 
 from .timeline import Timeline

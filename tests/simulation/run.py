@@ -22,7 +22,7 @@ from unittest import mock
 
 from leader_async import Election, JobRun, Term, clock
 from leader_async.election.rules import queue as q
-from leader_async.embedded.tree import Entry
+from leader_async.embedded.entries import Entry
 from leader_async.zookeeper import dialling
 from leader_async.zookeeper import messages as m
 

@@ -12,10 +12,12 @@ import pytest
 
 from leader_async.embedded.access import allows, digest_of, settle
 from leader_async.embedded.alone import Alone
+from leader_async.embedded.entries import CloseSession, Entry, OpenSession
 from leader_async.embedded.expiry import Expiry
-from leader_async.embedded.host import ENOUGH, Host, Ticket
+from leader_async.embedded.host import ENOUGH, Host
+from leader_async.embedded.quorum import Ticket
 from leader_async.embedded.reading import Asker, Reader
-from leader_async.embedded.tree import LAST_NUMBER, CloseSession, Entry, OpenSession, Refused, Tree
+from leader_async.embedded.tree import LAST_NUMBER, Refused, Tree
 from leader_async.embedded.watches import Watches
 from leader_async.zookeeper import foreign, wire
 from leader_async.zookeeper import messages as m

@@ -1,0 +1,55 @@
+"""The log: what an entry of it says, and what an entry may have changed. Pure values.
+
+An entry is what Raft calls a log entry, and ZooKeeper a proposal: it takes the next zxid on all servers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ..zookeeper import messages as m
+from ..zookeeper.foreign import Impossible
+from .access import Proofs
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """A session begins."""
+
+    timeout: float
+    password: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CloseSession:
+    """A session ends, by its client's wish or by its timeout."""
+
+
+Write: TypeAlias = m.Operation | m.Multi | m.SetAccess | Impossible | OpenSession | CloseSession
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of the log.
+
+    Attributes:
+        session: who asks.
+        write: what is asked.
+        proofs: who that client has shown to be.
+        at: wall-clock time in seconds, for ctime and mtime.
+    """
+
+    session: int
+    write: Write
+    proofs: Proofs = ()
+    at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """What a watch may have waited for; `access` is the list that says who may learn it."""
+
+    change: m.EventType
+    path: str
+    access: tuple[m.Access, ...] = m.OPEN

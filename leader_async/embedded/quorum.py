@@ -1,0 +1,33 @@
+"""What a host asks of the servers together: an order of its writes, and which sessions live."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from .entries import Entry
+
+
+class Ticket(NamedTuple):
+    """Whose write it is: of which connection of this host, under which xid."""
+
+    connection: int
+    xid: int
+
+
+class Quorum(Protocol):
+    """Who decides in which order writes happen, and which sessions are alive."""
+
+    def submit(self, entry: Entry, ticket: Ticket) -> None:
+        """Order this write; `Host.committed` or `Host.refused` follows, perhaps at once, perhaps never."""
+
+    def sync(self, ticket: Ticket) -> None:
+        """Let the host catch up with what is ordered by now; `Host.synced` follows, perhaps never."""
+
+    def touch(self, session: int, timeout: float, now: float) -> None:
+        """This session gave a sign of life."""
+
+    def new_session(self) -> tuple[int, bytes]:
+        """An id that no session has had, and a password."""
+
+    def resume(self, session: int, password: bytes, ticket: Ticket, now: float) -> None:
+        """A client wants to resume this session here; `Host.resumed` follows, perhaps never."""
