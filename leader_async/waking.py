@@ -1,4 +1,4 @@
-"""Two small things that the asyncio shells share: an alarm on our clock, and a pulse to wait for.
+"""What the asyncio shells share: an alarm on our clock, a pulse to wait for, and a wait that no cancellation ends.
 
 The event loop's clock stands still while a machine sleeps and `clock.now` does not, so an alarm looks at ours when it
 rings; who is rung checks what is due.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from . import clock
 from .histogram import Histogram
@@ -106,3 +107,21 @@ class Pulse:
         finally:
             if own in self._waiting:
                 self._waiting.remove(own)
+
+
+async def outlast(future: asyncio.Future[Any]) -> bool:
+    """Return when it is done, and not before: a cancellation does not end this.
+
+    Args:
+        future: what is waited for; its result is not looked at.
+
+    Returns:
+        Whether the caller was cancelled meanwhile. Then it raises `CancelledError` when it has cleaned up.
+    """
+    cancelled = False
+    while not future.done():
+        try:
+            await asyncio.wait([future])
+        except asyncio.CancelledError:
+            cancelled = True
+    return cancelled

@@ -20,8 +20,9 @@ from collections.abc import Awaitable, Callable
 from .. import clock
 from ..election.election import Election
 from ..election.term import Term
-from ..errors import AuthFailed, NoAuth, NoNode, ZooKeeperError
-from ..zookeeper import messages as m
+from ..errors import AuthFailed, NoAuth, ZooKeeperError
+from ..waking import outlast
+from ..zookeeper.reader import Reader
 from .clocks import Clocks
 from .job import Job
 from .job_options import Rules, Unfinished
@@ -59,7 +60,7 @@ class OneSlot:
         self.slot: Once | None = None
         self.begun = False
         self._known = asyncio.Event()  # which slot it is
-        self._election, self._client = election, election.client
+        self._election = election
         self._slot_at, self._unfinished, self._work = slot_at, unfinished, work
         self._clocks = Clocks(election, time.time)
         self._job: Job | None = None
@@ -81,7 +82,11 @@ class OneSlot:
             return await self._follow(running, clock.now() + wait)
         finally:
             running.cancel()
-            await _ended(running)
+            cancelled = await outlast(running)
+            if not running.cancelled():
+                running.exception()  # asyncio logs what nobody has asked for
+            if cancelled:
+                raise asyncio.CancelledError
 
     async def _follow(self, running: asyncio.Task[None], deadline: float) -> SlotStatus:
         found = SlotStatus(False, False, "has not been run: nobody could claim it in time")
@@ -106,7 +111,7 @@ class OneSlot:
     async def _look(self) -> SlotStatus | None:
         """What has become of it, None if that cannot be told now."""
         try:
-            async with asyncio.timeout(self._client.timeout):
+            async with asyncio.timeout(self._election.client.timeout):
                 if self.slot is None:
                     if not self._election.status().in_queue:
                         return None
@@ -122,11 +127,8 @@ class OneSlot:
 
     async def _read(self) -> Ledger | None:
         path = ledger_of(self._election.parent, self._election.name)
-        try:
-            data = await self._client.request(m.GetData(path))
-        except NoNode:
-            return None
-        return decode(data.data, path)
+        found = await Reader(self._election.client).data(path)
+        return None if found is None else decode(found.data, path)
 
     async def _lead(self, term: Term) -> None:
         await self._known.wait()
@@ -155,17 +157,3 @@ class OneSlot:
         """What a line of the log has beside its text."""
         who = {"election": self._election.name, "identity": self._election.identity, "job": self._election.name}
         return {"event": event, **who, "slot": str(self.slot)}
-
-
-async def _ended(running: asyncio.Task[None]) -> None:
-    """Return when it has ended, whoever cancels this meanwhile."""
-    cancelled = False
-    while not running.done():
-        try:
-            await asyncio.wait([running])
-        except asyncio.CancelledError:
-            cancelled = True
-    if not running.cancelled():
-        running.exception()  # nobody asks for it any more
-    if cancelled:
-        raise asyncio.CancelledError

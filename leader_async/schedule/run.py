@@ -23,6 +23,7 @@ from ..callables import called, finished, is_async, refuse_unrun, told
 from ..election.term import Term
 from ..errors import CommandFailed, TermEnded
 from ..supervise.command import carry_out
+from ..waking import outlast
 from .ledger import Outcome
 
 JobWork: TypeAlias = Callable[["JobRun"], Awaitable[object] | object]
@@ -148,11 +149,7 @@ async def attempt(work: JobWork, run: JobRun, timeout: float | None, threads: Ex
     if not task.done():
         run.cancelled.set()
         task.cancel()
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError:
-            cancelled = True
+    cancelled |= await outlast(task)
     # With the loss of leadership nobody can tell the work's own failure from that of being stopped; and who was frozen
     # may fail, by the fence for one, or be late, before it is cancelled.
     if late:
@@ -176,12 +173,7 @@ async def _carry_out(work: JobWork, run: JobRun, threads: Executor) -> None:
 async def _in_thread(work: JobWork, run: JobRun, threads: Executor) -> object:
     """What the function returns; until then no cancellation ends this, as it would not end the thread."""
     running = asyncio.get_running_loop().run_in_executor(threads, _begin, work, run)
-    cancelled = False
-    while not running.done():
-        try:
-            await asyncio.wait([running])
-        except asyncio.CancelledError:
-            cancelled = True
+    cancelled = await outlast(running)
     returned = running.result()
     if cancelled and inspect.isawaitable(returned):
         if inspect.iscoroutine(returned):

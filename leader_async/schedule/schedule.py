@@ -203,9 +203,7 @@ class Schedule:
             while not taken_up.done():
                 if term.over:
                     raise self._not_begun(name)
-                changed = asyncio.ensure_future(self.election.changes.wait())
-                await asyncio.wait([taken_up, changed], return_when=asyncio.FIRST_COMPLETED)
-                changed.cancel()
+                await asyncio.wait([taken_up, self.election.changes.next()], return_when=asyncio.FIRST_COMPLETED)
             await taken_up
         finally:
             job.withdraw()

@@ -26,6 +26,7 @@ from contextlib import closing
 from .. import clock, logs
 from ..election.term import Term
 from ..errors import CommandFailed, TermEnded, UsageError
+from ..waking import outlast
 from . import linux
 from .line import Exit, Line
 from .line import SupervisorDied as Died
@@ -138,12 +139,5 @@ def _path() -> str:
 
 async def _gone(supervisor: Process) -> None:
     """Take its status. It has nothing left to do."""
-    waiting = asyncio.ensure_future(supervisor.wait())
-    cancelled = False
-    while not waiting.done():
-        try:
-            await asyncio.wait([waiting])
-        except asyncio.CancelledError:
-            cancelled = True
-    if cancelled:
+    if await outlast(asyncio.ensure_future(supervisor.wait())):
         raise asyncio.CancelledError
