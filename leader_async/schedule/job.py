@@ -1,15 +1,14 @@
-"""One job: carries the decisions about it out over asyncio, while its election's leader is this process.
+"""One job: carries out over asyncio what `decisions` decides, while this process leads the election.
 
 Rules:
-- A slot is claimed by one transaction that checks the term and the ledger's version, and run only once the answer is
-  here. So nobody else has claimed it, or can: it is claimed at most once, whatever happens to processes, clocks or the
-  network.
-- An attempt is begun at most once: where the answer to its claim was lost, when the ledger has told that it was
-  claimed; and not again when it was cut short.
+- A slot is claimed by one transaction, which checks the term and the ledger's version. The run begins after the answer
+  to that. So a slot is claimed at most once, whatever happens to processes, clocks or the network.
+- An attempt begins at most once. If the answer to its claim was lost, it begins when the ledger shows the claim. An
+  attempt that was cut short does not begin again.
 - A job has one attempt at a time.
-- A run that was asked for stays asked for until its claim is written, whatever connections and leases do meanwhile.
+- A run that was requested stays requested until its claim is written, whatever happens to connections and leases.
 
-It does not promise that a run has effect once: one that was cut short may have had its effect. The token is for that.
+It does not promise that a run has its effect once: a run that was cut short may have had it. The token fences it off.
 """
 
 from __future__ import annotations
@@ -31,7 +30,6 @@ from ..errors import (
     ConnectionLost,
     LedgerError,
     NodeExists,
-    NoNode,
     NotConnected,
     ServerError,
     SlotTaken,
@@ -39,7 +37,9 @@ from ..errors import (
     UsageError,
     ZooKeeperError,
 )
+from ..waking import Pulse
 from ..zookeeper import messages as m
+from ..zookeeper.reader import Reader
 from .clocks import Clocks
 from .decisions import Rewrite, Start, Wait, claimed, decide, due, ended, first
 from .job_options import Rules
@@ -50,14 +50,14 @@ from .stats import JobStats
 log = logging.getLogger("leader_async.schedule")
 
 NAP = 30.0
-"""Seconds between two looks at the clock, which may be set while a slot is waited for."""
+"""Seconds between two readings of the clock, which may be set during the wait for a slot."""
 HOLD_OFF = 1.0
-"""Seconds to wait after ZooKeeper refused something that it should not refuse."""
+"""Seconds to wait after an error that another try at once would meet again."""
 
 
 @dataclass(slots=True)
 class _Page:
-    """A ledger as it stands in ZooKeeper at a version."""
+    """A ledger and its version in ZooKeeper."""
 
     ledger: Ledger
     version: int
@@ -67,17 +67,17 @@ class Job:
     """A job, and what this process does about it.
 
     Args:
-        election: whose leader runs it.
+        election: its leader runs the job.
         clocks: what time it is.
-        rules: how it is to be run.
-        work: what is to be run.
-        opened: the ledger to go on with, from what was read, None if there is none.
+        rules: how the job is run.
+        work: the function that is run.
+        opened: makes the ledger to begin with of the one that was read, which is None if there is none.
 
     Attributes:
         rules: as above.
-        rests: nothing is ever due again, as its ledger stands.
-        running: an attempt is being made here.
-        stats: what became of its attempts here.
+        rests: set when the ledger says that nothing is ever due again.
+        running: an attempt runs in this process.
+        stats: how its attempts in this process ended.
     """
 
     def __init__(
@@ -95,23 +95,23 @@ class Job:
         self.running = False
         self.stats = JobStats()
         self._election, self._client, self._clocks, self._work = election, election.client, clocks, work
-        self._threads = ThreadPoolExecutor(1, f"job {rules.name}")  # where it runs if it is no coroutine
+        self._threads = ThreadPoolExecutor(1, f"job {rules.name}")  # runs work that is no coroutine function
         self._path = ledger_of(election.parent, rules.name)
         # Transactions have paths below the chroot.
         self._below_chroot = self._path.removeprefix(self._client.ensemble.chroot)
-        self._page: _Page | None = None  # what this leader goes by, None if this process does not lead
+        self._page: _Page | None = None  # the ledger as this leader knows it, None if this process does not lead
         self._refused_at: float | None = None  # wall-clock time since when it cannot be run
-        self._ahead: Ledger | None = None  # in the future, and that was told
-        self._asked = asyncio.Event()  # somebody wants it to be run now
-        self._taken_up: asyncio.Future[None] | None = None  # done when the claim of that is written
         self._refused = ""  # why it cannot be run, as it was logged last
+        self._ahead: Ledger | None = None  # the ledger about which was warned that it is in the future
+        self._request: asyncio.Future[None] | None = None  # of a run; done when its claim is written
+        self._requests = Pulse()
         self._claiming: Open | None = None  # an attempt whose claim was sent, and not answered yet
-        self._claims_asked = False  # it is what was asked for
-        self._unclosed: tuple[Open, str | None] | None = None  # one that has ended, and how; it is not written down yet
+        self._claims_request = False  # that attempt is the one that was requested
+        self._unclosed: tuple[Open, str | None] | None = None  # an attempt that ended, and its error: not written yet
 
     @property
     def done_at(self) -> float | None:
-        """Wall-clock time at which an attempt last succeeded, whoever made it; None if none has, or we do not lead."""
+        """Wall-clock time at which an attempt last succeeded anywhere; None if none has, or if we do not lead."""
         done = None if self._page is None else self._page.ledger.done
         return None if done is None else done / 1000
 
@@ -126,49 +126,48 @@ class Job:
         instant = due(self.rules, self._page.ledger, self._clocks.now())
         return None if instant is None else instant / 1000
 
-    def ask(self) -> asyncio.Future[None]:
-        """Have it run now; done when that is claimed, or raises what `refuse` was given.
+    def request(self) -> asyncio.Future[None]:
+        """Request a run now; done when that is claimed, or raises what `refuse` was given.
 
         Raises:
-            UsageError: it is running, or was asked for already.
+            UsageError: it is running, or was requested already.
         """
-        if self.running or self._taken_up is not None:
-            why = "is running" if self.running else "has been asked for, and begins as soon as it can be claimed"
+        if self.running or self._request is not None:
+            why = "is running" if self.running else "was requested already, and begins as soon as it can be claimed"
             raise UsageError(f"job {self.rules.name!r} {why}")
-        self._taken_up = asyncio.get_running_loop().create_future()
-        self._asked.set()
-        return self._taken_up
+        self._request = asyncio.get_running_loop().create_future()
+        self._requests.fire()
+        return self._request
 
     def withdraw(self) -> None:
-        """Nobody asks for a run any more; one that has been claimed goes on."""
-        self._asked.clear()
-        self._taken_up = None
+        """Drop the request; a run that is claimed already continues."""
+        self._request = None
 
     def refuse(self, error: Exception) -> None:
-        """The run that was asked for does not come about; whoever asked gets the error, if anybody has."""
-        if self._taken_up is not None and not self._taken_up.done():
-            self._taken_up.set_exception(error)
+        """End the request with this error, if there is one."""
+        if self._request is not None and not self._request.done():
+            self._request.set_exception(error)
 
-    async def tend(self, term: Term) -> None:
-        """Run it whenever it is due under this term, until that is cancelled."""
+    async def run_when_due(self, term: Term) -> None:
+        """Run it whenever it is due under this term, until this is cancelled."""
         try:
-            await self._tend(term)
+            await self._run_when_due(term)
         finally:
             self._page = self._refused_at = None
 
-    async def _tend(self, term: Term) -> None:
+    async def _run_when_due(self, term: Term) -> None:
         while True:
             try:
                 page = self._page = await self._open_page(term)
-                await self._take_up(term, page)
+                await self._recover(term, page)
                 while True:
                     await self._step(term, page)
                     self._refused, self._refused_at = "", None
             except TermEnded:
-                # We are about to be cancelled. If not, it was a lease that has been renewed just in time.
+                # This is about to be cancelled. If it is not, the lease was renewed at the last moment.
                 await asyncio.sleep(HOLD_OFF)
             except BadVersion:
-                continue  # somebody else has written: look again
+                continue  # somebody else has written: read again
             except (NotConnected, ConnectionLost):
                 await self._client.wait_connected()
             except (ServerError, LedgerError, SlotTaken) as error:
@@ -180,22 +179,22 @@ class Job:
                 await asyncio.sleep(HOLD_OFF)
 
     async def _open_page(self, term: Term) -> _Page:
-        """Read the ledger as it is now; make it if there is none."""
-        await self._clocks.compare(term)  # a write, so what is read behind it is not older
+        """Read the ledger; create it if there is none."""
+        await self._clocks.compare(term)  # a write, so what is read after it is not older
+        found = await Reader(self._client).data(self._path)
+        if found is not None:
+            return _Page(self._opened(decode(found.data, self._path)), found.stat.version)
+        ledger = self._opened(None)
         try:
-            data = await self._client.request(m.GetData(self._path))
-        except NoNode:
-            ledger = self._opened(None)
-            with contextlib.suppress(NodeExists):
-                await term.transaction().create(self._below_chroot, encode(ledger)).commit()
-                return _Page(ledger, 0)
-            raise BadVersion(about="the ledger has just been made") from None
-        return _Page(self._opened(decode(data.data, self._path)), data.stat.version)
+            await term.transaction().create(self._below_chroot, encode(ledger)).commit()
+        except NodeExists:
+            raise BadVersion(about="the ledger has just been created") from None
+        return _Page(ledger, 0)
 
-    async def _take_up(self, term: Term, page: _Page) -> None:
-        """Go on where an answer was lost: the ledger tells whether the write has happened."""
+    async def _recover(self, term: Term, page: _Page) -> None:
+        """Continue after a write whose answer was lost: the ledger shows whether that has happened."""
         found, claiming = page.ledger.open, self._claiming
-        self._claiming = None  # it is begun now or never: not once more when it has been cut short
+        self._claiming = None  # the attempt begins now or never: it does not begin again after it was cut short
         if self._unclosed is not None and found == self._unclosed[0]:
             await self._close(page)
             return
@@ -208,21 +207,21 @@ class Job:
             await self._clocks.compare(term)
         now, open_one = self._clocks.now(), page.ledger.open
         step = decide(self.rules, page.ledger, now)
-        # An attempt that nobody finished is dealt with first.
-        asked = self._asked.is_set() and (open_one is None or open_one.again_at is not None)
-        if asked and open_one is None:
+        # An attempt that nobody finished comes before a request.
+        requested = self._requested and (open_one is None or open_one.again_at is not None)
+        if requested and open_one is None:
             step = Start(now, manual=True)
-        elif asked and open_one is not None:
+        elif requested and open_one is not None:
             step = Start(open_one.slot, open_one.attempt + 1, open_one.manual)
         match step:
             case Wait(until, ahead):
-                self._tell_if_ahead(page, ahead)
+                self._warn_if_ahead(page, ahead)
                 if until is None:
                     self.rests.set()
                 seconds = NAP if until is None else min(NAP, max(0.0, (until - now) / 1000))
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(seconds):
-                        await self._asked.wait()
+                        await self._requests.wait()
                 if ahead:
                     raise BadVersion(about="the ledger may have been reset")
             case Rewrite(ledger, why):
@@ -230,12 +229,16 @@ class Job:
                 await self._write(term, page, ledger)
             case Start():
                 ledger = claimed(page.ledger, step, term.token, self._election.identity, now)
-                self._claiming, self._claims_asked = ledger.open, asked
+                self._claiming, self._claims_request = ledger.open, requested
                 await self._write(term, page, ledger)
                 self._claiming = None
                 await self._attempt(term, page)
 
-    def _tell_if_ahead(self, page: _Page, ahead: int) -> None:
+    @property
+    def _requested(self) -> bool:
+        return self._request is not None and not self._request.done()
+
+    def _warn_if_ahead(self, page: _Page, ahead: int) -> None:
         if ahead and self._ahead != page.ledger:
             log.warning(
                 "%s: its ledger is %.0f s in the future, because a clock was ahead; it is not run until then. "
@@ -246,11 +249,13 @@ class Job:
         self._ahead = page.ledger if ahead else None
 
     async def _attempt(self, term: Term, page: _Page) -> None:
-        """Carry out the open attempt of this ledger, and write down how it ended."""
+        """Carry out the open attempt of this ledger, and write how it ended."""
         start, rules = page.ledger.open, self.rules
         assert start is not None
-        if self._claims_asked:
-            self._tell_taken_up()
+        if self._claims_request:
+            self._claims_request = False
+            if self._request is not None and not self._request.done():
+                self._request.set_result(None)
         slot = datetime.fromtimestamp(start.slot / 1000, rules.trigger.zone)
         run = JobRun(rules.name, slot, start.attempt, term, start.manual, self._variables(start, slot))
         log.info(
@@ -267,7 +272,7 @@ class Job:
         self.stats.ended(ending.outcome, clock.now() - began)
         if ending.finished:
             if ending.error is not None:
-                # A command's status says it all: whoever gets the log by mail each night wants no traceback of ours.
+                # A command's status says all: a reader of the log wants no traceback of this library.
                 where = None if isinstance(ending.cause, CommandFailed) else ending.cause
                 log.error(
                     "%s: attempt %d at %s failed: %s",
@@ -276,7 +281,7 @@ class Job:
                 )  # fmt: skip
             self._unclosed = start, ending.error
             if ending.cancelled:
-                with contextlib.suppress(ZooKeeperError):  # the next leader is waiting: once, or not at all
+                with contextlib.suppress(ZooKeeperError):  # the next leader waits: one try
                     await self._close(page)
             else:
                 await self._close(page)
@@ -291,7 +296,7 @@ class Job:
             raise TermEnded(f"{rules.name} was cut short")
 
     def _variables(self, start: Open, slot: datetime) -> dict[str, str]:
-        """What a command of this attempt has in its environment."""
+        """The environment variables of a command of this attempt."""
         return {
             "LEADER_TOKEN": str(start.token),
             "LEADER_ELECTION": self._election.name,
@@ -301,17 +306,11 @@ class Job:
             "LEADER_ATTEMPT": str(start.attempt),
         }
 
-    def _tell_taken_up(self) -> None:
-        self._claims_asked = False
-        self._asked.clear()
-        if self._taken_up is not None and not self._taken_up.done():
-            self._taken_up.set_result(None)
-
     async def _close(self, page: _Page) -> None:
-        """Write down how the attempt ended."""
+        """Write how the attempt ended."""
         assert self._unclosed is not None
         ledger = ended(self.rules, page.ledger, self._clocks.now(), self._unclosed[1])
-        # Needs no term: whoever has found this attempt unfinished has written the ledger, and it is at another version.
+        # Needs no term: a leader that found this attempt unfinished has changed the ledger's version.
         reply = await self._client.request(m.SetData(self._path, encode(ledger), page.version))
         page.ledger, page.version = ledger, reply.stat.version
         self._unclosed = None
@@ -322,7 +321,7 @@ class Job:
         page.ledger, page.version = ledger, version
 
     def _fields(self, event: str, run: JobRun | None = None) -> dict[str, object]:
-        """What a line of the log has beside its text."""
+        """The fields of a line in the log."""
         who = {"election": self._election.name, "identity": self._election.identity, "job": self.rules.name}
         fields: dict[str, object] = {"event": event, **who}
         if run is None:

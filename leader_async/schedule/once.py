@@ -140,7 +140,7 @@ class OneSlot:
         self._leads = True
         try:
             async with asyncio.TaskGroup() as group:
-                tending = group.create_task(self._job.tend(term))
+                tending = group.create_task(self._job.run_when_due(term))
                 await self._job.rests.wait()
                 tending.cancel()
         finally:

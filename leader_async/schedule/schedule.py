@@ -170,7 +170,7 @@ class Schedule:
             async with asyncio.TaskGroup() as group:
                 while True:
                     for name in self.names - tended:
-                        group.create_task(self._jobs[name].tend(term), name=f"schedule {name}")
+                        group.create_task(self._jobs[name].run_when_due(term), name=f"schedule {name}")
                     tended |= self.names
                     await self._added.wait()
         finally:
@@ -198,13 +198,13 @@ class Schedule:
             raise UsageError(f"there is no job {name!r}; there are: {', '.join(sorted(self._jobs)) or 'none'}")
         if term is None or not term.is_current:
             raise UsageError(f"{self.election.identity} does not lead {self.election.name}; ask the leader")
-        taken_up = job.ask()
+        claimed = job.request()
         try:
-            while not taken_up.done():
+            while not claimed.done():
                 if term.over:
                     raise self._not_begun(name)
-                await asyncio.wait([taken_up, self.election.changes.next()], return_when=asyncio.FIRST_COMPLETED)
-            await taken_up
+                await asyncio.wait([claimed, self.election.changes.next()], return_when=asyncio.FIRST_COMPLETED)
+            await claimed
         finally:
             job.withdraw()
 

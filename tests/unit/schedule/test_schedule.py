@@ -375,7 +375,7 @@ async def test_a_run_that_was_asked_for_is_refused_when_the_lead_is_given_up(zoo
         proxy.refuse()
         asking = asyncio.create_task(jobs.run_now("job"))
         await asyncio.sleep(0)
-        with pytest.raises(UsageError, match="has been asked for, and begins as soon as"):
+        with pytest.raises(UsageError, match="was requested already, and begins as soon as"):
             await jobs.run_now("job")
         resigning = asyncio.create_task(jobs.election.resign())
         with pytest.raises(TermEnded, match="ask the new leader"):
