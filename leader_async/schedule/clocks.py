@@ -1,9 +1,9 @@
 """What time it is for slots.
 
-Rule: it is ZooKeeper's word if this machine's clock is more than `TRUSTED` off it, so that slots go by one clock,
-whoever leads.
+Rule: slots go by one clock, in whichever process leads. If this machine's clock differs from ZooKeeper's by more than
+`TRUSTED`, ZooKeeper's counts.
 
-It does not promise more than a second: within that the machine's own clock is believed.
+It does not promise more than a second: below that difference this machine's clock is used as it is.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ class Clocks:
     """See the module's docstring.
 
     Args:
-        election: below whose znode ZooKeeper's clock is read off.
-        wall_clock: tells this machine's time in seconds since the epoch.
+        election: a write below its znode shows ZooKeeper's clock.
+        wall_clock: returns this machine's time in seconds since the epoch.
     """
 
     def __init__(self, election: Election, wall_clock: Callable[[], float]) -> None:
         self._client, self._folder = election.client, folder(election.parent)
         self.wall_clock = wall_clock
-        self._behind = 0.0  # seconds that our clock is behind ZooKeeper's, if that matters
-        self._boot = 0.0  # our wall clock less the one that nobody sets, when they were looked at
+        self._behind = 0.0  # seconds that this clock is behind ZooKeeper's; 0.0 below `TRUSTED`
+        self._boot = 0.0  # the wall clock less `clock.now`, which nobody sets, when they were last compared
 
     def now(self) -> int:
         """Milliseconds since the epoch."""
@@ -45,17 +45,17 @@ class Clocks:
 
     @property
     def set_meanwhile(self) -> bool:
-        """Whether somebody has set our clock since it was compared."""
+        """Whether this machine's clock was set since it was compared."""
         return abs(self.wall_clock() - clock.now() - self._boot) > TRUSTED
 
     async def compare(self, term: Term | None) -> None:
-        """Compare our clock with ZooKeeper's, by a write.
+        """Compare this machine's clock with ZooKeeper's, by a write.
 
         Args:
-            term: the write happens under this term; None for any, once the election's znode is there.
+            term: the write happens under this term. None: under any, once the election's znode exists.
 
         Raises:
-            TermEnded: the term does not stand any more.
+            TermEnded: the term is over.
             ZooKeeperError: ZooKeeper cannot be asked.
         """
         while True:

@@ -2,19 +2,19 @@
 
 Instants are whole milliseconds since the epoch. Rules:
 
-- An open attempt comes first. One that has failed is made again when its time has come. One that is on the way, though
-  nobody here makes it, is unfinished: its leader died or lost the lead. By `unfinished` it is left (the slot is run at
-  most once) or made again (at least once, `ATTEMPTS` times at most).
-- Then the slots after the ledger's: with `missed="all"` the first of them, else the last one that is due. Those that
-  are more than `window` late are passed over.
-- A trigger other than the ledger's starts from now: nothing of it was missed.
-- A slot that is not later than the ledger's is not claimed, whatever a trigger says, but for another attempt at the one
-  that is open.
-- A ledger that is in the future, because the clock of whoever wrote it was ahead, is left alone: each slot is claimed
-  at most once, whatever clocks do. `Wait` tells of it; `reset`, or another trigger, brings it back.
+- An open attempt comes first. If it failed, it is repeated when its pause is over. If it is under way and this process
+  does not run it, it is unfinished: its leader died or lost the lead. By `unfinished` it is left (the slot is run at
+  most once) or repeated (at least once, `ATTEMPTS` times at most).
+- Then come the slots after the ledger's: with `missed="all"` the first of them, else the last one that is due. Slots
+  that are more than `window` late are skipped.
+- A trigger other than the ledger's starts from now: none of its slots was missed.
+- A slot that is not later than the ledger's is never claimed, whatever a trigger says. The one exception is another
+  attempt at the open slot.
+- A ledger can be in the future, if its writer's clock was ahead. Then the job waits, so that each slot is claimed at
+  most once whatever clocks do. `Wait` reports it; `reset`, or another trigger, ends it.
 
-Nothing here promises that a slot is run at its instant: it is run when somebody leads, and not before. What a decision
-costs does not depend on how many slots were missed: with `missed="all"` each claim takes one of them.
+It does not promise that a slot is run at its instant: it is run when a process leads, and not before. The cost of a
+decision does not depend on the number of missed slots: with `missed="all"` each claim takes one of them.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Nothing is due before that instant; None: nothing ever.
+    """Nothing is due yet.
 
     Attributes:
-        until: that instant.
+        until: when the next attempt is due; None for never.
         ahead: by how much the ledger is in the future, 0 if it is not.
     """
 
@@ -53,7 +53,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """Write this ledger, and decide anew."""
+    """Write this ledger, and decide again."""
 
     ledger: Ledger
     why: str
@@ -63,18 +63,18 @@ Step: TypeAlias = Start | Wait | Rewrite
 
 
 def first(rules: Rules, now: int) -> Ledger:
-    """The ledger of a job that was never seen before: it begins with the next slot."""
+    """The first ledger of a job: it begins with the next slot."""
     return Ledger(rules.trigger.spec, now)
 
 
 def decide(rules: Rules, ledger: Ledger, now: int) -> Step:
-    """What to do next, if no attempt is being made here."""
+    """What to do next, if this process runs no attempt."""
     spec = rules.trigger.spec
     if ledger.spec != spec:
         if rules.trigger.means(ledger.spec):
-            return Rewrite(replace(ledger, spec=spec), f"is due by {spec!r}, which was written {ledger.spec!r} before")
+            return Rewrite(replace(ledger, spec=spec), f"its trigger is written {spec!r} now, {ledger.spec!r} before")
         changed = replace(reset(ledger, now), spec=spec)
-        return Rewrite(changed, f"is due by {spec!r} from now on, before by {ledger.spec!r}")
+        return Rewrite(changed, f"its trigger is {spec!r} from now on, {ledger.spec!r} before")
     open_one = ledger.open
     if open_one is not None:
         again = Start(open_one.slot, open_one.attempt + 1, open_one.manual)
@@ -85,7 +85,7 @@ def decide(rules: Rules, ledger: Ledger, now: int) -> Step:
         if rules.unfinished == "rerun" and open_one.attempt < ATTEMPTS:
             return again
         return Rewrite(
-            ledger.close(Outcome.UNFINISHED, now), f"was left unfinished by {open_one.identity}, and is not run again"
+            ledger.close(Outcome.UNFINISHED, now), f"{open_one.identity} left it unfinished; it is not run again"
         )
     slot = _slot(rules, ledger.slot, now)
     due = None if slot is None else rules.due(slot)
@@ -95,7 +95,7 @@ def decide(rules: Rules, ledger: Ledger, now: int) -> Step:
 
 
 def due(rules: Rules, ledger: Ledger, now: int) -> int | None:
-    """When the next attempt is due, or since when it has been; None if none ever is. If no attempt is being made."""
+    """When the next attempt is due, or became due, if this process runs none; None if none ever is."""
     match decide(rules, ledger, now):
         case Wait(until):
             return until
@@ -111,27 +111,27 @@ def _slot(rules: Rules, after: int, now: int) -> int | None:
         after = max(after, now - late - rules.longest - 1)
     slot = None
     if rules.missed != "all":
-        # Not later than that, or with a jitter longer than the interval a slot could be waited for that is always
-        # replaced by the next one.
+        # Not a later one: if the jitter is longer than the interval, the slot that is waited for would always be
+        # replaced by the next.
         slot = rules.trigger.latest(after, now - rules.longest)
     if slot is None:
         slot = rules.trigger.next(after)
     while slot is not None and late is not None and rules.due(slot) + late < now:
-        slot = rules.following(slot)  # of those that a jitter is longer than, about the square root of their number
+        slot = rules.following(slot)  # of n slots that are younger than the jitter, about √n times
     return slot
 
 
 def claimed(ledger: Ledger, start: Start, token: int, identity: str, now: int) -> Ledger:
-    """The ledger that claims it, for a leader of this token and identity.
+    """The ledger that claims the start for the leader of this token and identity.
 
     Raises:
-        SlotTaken: it is claimed or passed over already, as its ledger says.
+        SlotTaken: the ledger says that the slot was claimed or skipped.
     """
     again = ledger.open is not None and (start.slot, start.attempt) == (ledger.open.slot, ledger.open.attempt + 1)
     if not (start.manual or again or start.slot > ledger.slot):
-        raise SlotTaken(f"slot {start.slot} is not later than {ledger.slot}, up to which all is claimed or passed over")
+        raise SlotTaken(f"slot {start.slot} is not later than {ledger.slot}: it was claimed or skipped before")
     if ledger.open is not None:
-        # What had failed stands among the past already.
+        # An attempt that failed is in `past` already.
         ledger = ledger.close(Outcome.UNFINISHED, now) if ledger.open.again_at is None else replace(ledger, open=None)
     slot = ledger.slot if start.manual or again else start.slot
     return replace(ledger, slot=slot, open=Open(start.slot, start.attempt, token, identity, now, start.manual))
@@ -153,7 +153,7 @@ def ended(rules: Rules, ledger: Ledger, now: int, error: str | None) -> Ledger:
 def _come_due(rules: Rules, after: int, now: int) -> int:
     """The last slot before the first one that is not due yet; `after` if that is the next.
 
-    Of the slots younger than the jitter about the square root of their number are looked at.
+    Of n slots that are younger than the jitter it looks at about √n.
     """
     last = rules.trigger.latest(after, now - rules.longest) or after
     while (slot := rules.following(last)) is not None and rules.due(slot) <= now:

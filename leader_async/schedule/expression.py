@@ -1,4 +1,4 @@
-"""Cron expressions: on which days and at which times of day a wall clock reads what they ask for. Pure.
+"""Cron expressions: the days and the times of day that they name. Pure.
 
 Five fields, minute, hour, day of the month, month and day of the week; or six, with seconds first. Rules:
 
@@ -6,10 +6,10 @@ Five fields, minute, hour, day of the month, month and day of the week; or six, 
   field. Months and days of the week have names as well (JAN, SUN). Sunday is 0 and 7.
 - The day of the month may be `L`, the last one, or `LW`, the last from Monday to Friday. The day of the week may be
   `5L`, the last Friday of the month, or `5#2`, its second.
-- If the day of the month and the day of the week both begin otherwise than with `*`, a day that one of them asks for is
-  enough; else both must. So it is in Vixie's cron.
+- If neither the day of the month nor the day of the week begins with `*`, a day that one of them names is enough; else
+  both must name it. Vixie's cron has this rule.
 - `follows`: the minute or the hour begins with `*` (`*` and `*/6`, not `0-23`), or there are seconds. Such an
-  expression goes with the clock. Any other asks for fixed times. For when a clock is changed, see `triggers`.
+  expression follows the clock. Any other names fixed times. `triggers` says what that means when a clock is set.
 
 It knows no time zones, and does not promise that there is a day at all: nothing is due on 30 February.
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from datetime import date
 
 MONTHS = 50 * 12
-"""How far to look for a day: the longest there can be between two is 40 years, for 29 February on a given weekday."""
+"""How far to search for a day: at most 40 years lie between two, for 29 February on a given weekday."""
 LAST = 0
 """In place of "the nth of the month"."""
 
@@ -49,7 +49,7 @@ WEEKDAY = _Field("day of the week", 0, 7, tuple("SUN MON TUE WED THU FRI SAT".sp
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """What a cron expression asks for; `read` makes it.
+    """What a cron expression names; `read` makes it.
 
     Attributes:
         minutes: minutes of the day, ascending.
@@ -59,9 +59,9 @@ class Expression:
         last_day: the last day of the month.
         last_workday: the last day of the month from Monday to Friday.
         weekdays: days of the week, Sunday is 0.
-        nth: days of the week, each with which of the month it is; `LAST` for the last.
+        nth: days of the week, each with its number in the month; `LAST` for the last.
         either: a day of the month or a day of the week is enough.
-        follows: it goes with the clock.
+        follows: it follows the clock.
     """
 
     minutes: tuple[int, ...]
@@ -76,20 +76,20 @@ class Expression:
     follows: bool
 
     def day(self, start: date, step: int) -> date | None:
-        """The nearest day that it asks for: that one, or with step 1 a later one, with step -1 an earlier one."""
+        """The nearest day that it names: `start`, or with step 1 a later one, with step -1 an earlier one."""
         year, month, begin = start.year, start.month, start.day
         for _ in range(MONTHS):
             if month in self.months:
                 first, length = calendar.monthrange(year, month)  # Monday is 0
                 for day in range(begin, length + 1) if step > 0 else range(min(begin, length), 0, -1):
-                    if self._asks_for(day, length, (first + day) % 7):
+                    if self._names(day, length, (first + day) % 7):
                         return start.replace(year, month, day)
             years, month = divmod(month - 1 + step, 12)
             year, month, begin = year + years, month + 1, 1 if step > 0 else 31
         return None
 
     def time(self, second: int, step: int) -> int | None:
-        """The nearest second of a day that it asks for, likewise."""
+        """The nearest second of a day that it names, likewise."""
         near = _at_or_after if step > 0 else _at_or_before
         minute, rest = divmod(second, 60)
         if near(self.minutes, minute) == minute and (found := near(self.seconds, rest)) is not None:
@@ -97,7 +97,7 @@ class Expression:
         following = near(self.minutes, minute + step)
         return None if following is None else following * 60 + self.seconds[0 if step > 0 else -1]
 
-    def _asks_for(self, day: int, length: int, weekday: int) -> bool:
+    def _names(self, day: int, length: int, weekday: int) -> bool:
         to_come = length - day
         is_last_workday = 0 < weekday < 6 and (to_come == 0 or (weekday == 5 and to_come < 3))
         by_day = (
@@ -112,10 +112,10 @@ class Expression:
 
 
 def read(text: str) -> Expression:
-    """The expression that is written so.
+    """The expression in a text.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is no expression; the message says why.
     """
     fields = text.upper().split()
     if len(fields) not in (5, 6):

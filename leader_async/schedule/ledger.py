@@ -1,11 +1,11 @@
-"""The ledger: what has become of the slots of one job, in the data of its znode, `<election>/jobs/<job>`. Pure.
+"""The ledger: the outcomes of one job's slots, in the data of its znode, `<election>/jobs/<job>`. Pure.
 
 Rules:
-- It is written against the version that was read, so of all who write it on one version one succeeds.
-- `slot` only rises: a slot at or before it is claimed or passed over, and is never claimed again. There is one
-  exception: a ledger that was written by a clock that was ahead, and is `reset`.
-- At most one attempt is open. It is on the way, or it has failed and is to be made again.
-- Of the past the last `KEPT` attempts are kept.
+- It is written against the version that was read, so one of several writers on one version succeeds.
+- `slot` only rises: a slot at or before it was claimed or skipped, and is never claimed again. There is one exception:
+  a ledger that a clock which was ahead has written, and that is `reset`.
+- At most one attempt is open. It is under way, or it has failed and will be repeated.
+- Of the past attempts the last `KEPT` are kept.
 
 Instants are whole milliseconds since the epoch.
 """
@@ -22,16 +22,16 @@ from ..errors import LedgerError
 from ..stored import Garbage
 
 AHEAD = 10_000
-"""By how much a ledger may be ahead of now: clocks that are right differ by less."""
+"""Milliseconds that a ledger may be ahead of now: correct clocks differ by less."""
 KEPT = 20
 LIMIT = 256 * 1024
 """Bytes of the largest ledger that is read. The largest that is written has less, whatever it says."""
 UNKNOWN = "unknown"
-"""The specification in a ledger that was begun anew by who does not know the trigger: the leader puts it right."""
+"""The trigger in a ledger that was reset without knowledge of the trigger; the leader corrects it."""
 SPEC_LENGTH = 4096
 """Characters of a trigger's specification."""
 ATTEMPTS = 1_000_000
-"""The highest number of an attempt that is read: pauses double from one to the next."""
+"""The highest number of an attempt that is read: the pause doubles from one to the next."""
 INSTANTS = round(1000 * stored.EARLIEST), round(1000 * stored.LATEST)
 ERROR_LENGTH = 200
 """Characters of an error's first line that are kept."""
@@ -47,16 +47,16 @@ class Outcome(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """An attempt that has been claimed and not been closed.
+    """An attempt that is claimed and not closed.
 
     Attributes:
-        slot: the slot that it is for; of a manual one the instant at which it was asked for.
+        slot: its slot; of a manual one the instant of the request.
         attempt: counts the attempts at this slot, from 1.
         token: the fencing token of the term that claimed it.
-        identity: who claimed it.
+        identity: the replica that claimed it.
         began: when it was claimed.
-        manual: somebody asked for it; it is no slot of the trigger's.
-        again_at: it has failed, and is to be made again then; None while it is on the way.
+        manual: it was requested; it is no slot of the trigger's.
+        again_at: it has failed, and is repeated then; None while it is under way.
     """
 
     slot: int
@@ -91,14 +91,14 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """All that is known of a job's slots.
+    """What is known of a job's slots.
 
     Attributes:
-        spec: the specification of the trigger that the slots are of.
-        slot: the last one that was claimed or passed over.
+        spec: the specification of the slots' trigger.
+        slot: the last one that was claimed or skipped.
         open: the attempt that is not closed, None if there is none.
         past: the last attempts that are over, oldest first.
-        done: when an attempt last succeeded, whoever made it; None if none has.
+        done: when an attempt last succeeded on any replica; None if none has.
     """
 
     spec: str
@@ -108,7 +108,7 @@ class Ledger:
     done: int | None = None
 
     def close(self, outcome: Outcome, now: int, error: str = "") -> Ledger:
-        """The open attempt is over."""
+        """The ledger after the open attempt is over."""
         was = self.open
         assert was is not None
         first_line = stored.line(error.strip().partition("\n")[0][:ERROR_LENGTH])
@@ -130,21 +130,21 @@ def ledger_of(parent: str, name: str) -> str:
 
 
 def ahead(slot: int, now: int) -> int:
-    """By how much a ledger that ends with this slot is in the future; 0 if that may be two clocks' difference.
+    """By how much a ledger with this last slot is in the future; 0 if that may be the difference of two clocks.
 
-    A slot is claimed when it is due, not before. So a clock was ahead, and the job does not run until all are there.
+    A slot is claimed when it is due, not before. So the writer's clock was ahead, and the job waits until then.
     """
     return slot - now if slot - now > AHEAD else 0
 
 
 def reset(ledger: Ledger, now: int) -> Ledger:
-    """The ledger that goes on with the first slot after now: what was missed is passed over.
+    """The ledger that continues with the first slot after now: missed slots are skipped.
 
-    One that is in the future comes back, and only such a one: what has been run is not run again. An attempt that is
-    under way stays open, whoever makes it; one that is to be made again is made at once.
+    Only a ledger in the future goes back: slots that were run are not run again. An attempt that is under way stays
+    open; one that waits for its repetition is repeated at once.
 
-    This is all of `leader-async jobs NAME --reset` and `Schedule.reset`, beside writing it against the version that was
-    read. The leader finds it when it next looks: within `job.NAP` seconds, if its ledger is in the future.
+    `leader-async jobs NAME --reset` and `Schedule.reset` write this ledger against the version that was read. The
+    leader reads it within `job.NAP` seconds, if its own ledger is in the future.
 
     Args:
         ledger: as it was read.
@@ -175,7 +175,7 @@ def decode(data: bytes, path: str) -> Ledger:
     try:
         said = stored.Fields(stored.parse(data, LIMIT))
         past = tuple(_past(stored.Fields(one)) for one in said.rows("past")[-KEPT:])
-        # Who wrote it may be of a version that keeps the past only.
+        # A version of this library that writes no `done` may have written it.
         done = max((one.ended for one in past if one.outcome is Outcome.DONE), default=None)
         return Ledger(
             spec=said.text("spec", most=SPEC_LENGTH),

@@ -1,13 +1,12 @@
-"""One slot, run by one of the processes that were started for it, on whatever host; over asyncio.
+"""One slot, run by one of the processes that were started for it on several hosts; over asyncio.
 
 Rules:
 - The slot is decided once, by ZooKeeper's clock, when this process stands in the queue; `slots` says how.
-- Who leads claims it as `job` does, and gives the lead up when it is settled. The others look at its ledger meanwhile,
+- The leader claims the slot as `job` does, and resigns when the slot is settled. The others read its ledger meanwhile,
   and leave the queue as soon as nothing is left for them to do.
-- A slot that nobody has claimed is waited for with a limit: processes that are started again and again must not pile up
-  while ZooKeeper is away.
+- The wait for a claim has a limit: processes that cron starts again and again must not pile up while ZooKeeper is away.
 
-It does not promise that a slot is run: not if no process was started for it, or none of them led in time.
+It does not promise that a slot is run: not if no process was started for it, or if none of them led in time.
 """
 
 from __future__ import annotations
@@ -28,26 +27,26 @@ from .job import Job
 from .job_options import Rules, Unfinished
 from .ledger import Ledger, decode, ledger_of
 from .run import JobRun
-from .slots import Once, SlotStatus, fate, opened
+from .slots import Once, SlotStatus, opened, outcome
 
 log = logging.getLogger("leader_async.schedule")
 
 LOOK = 0.5
-"""Seconds between two looks at the ledger."""
+"""Seconds between two reads of the ledger."""
 
 
 class OneSlot:
     """What this process does about one slot.
 
     Args:
-        election: whose leader claims it; its name is the job's.
-        slot_at: tells which slot it is, from the time in milliseconds since the epoch.
-        unfinished: whether an attempt that nobody finished is made again.
-        work: what is to be run.
+        election: its leader claims the slot; its name is the job's.
+        slot_at: makes the slot of the time in milliseconds since the epoch.
+        unfinished: see `JobOptions`.
+        work: the function that is run.
 
     Attributes:
-        slot: that, None while nobody has told the time.
-        begun: this process has begun it.
+        slot: the slot, None until ZooKeeper's clock was read.
+        begun: this process has begun to run it.
     """
 
     def __init__(
@@ -59,7 +58,7 @@ class OneSlot:
     ) -> None:
         self.slot: Once | None = None
         self.begun = False
-        self._known = asyncio.Event()  # which slot it is
+        self._known = asyncio.Event()  # `slot` is set
         self._election = election
         self._slot_at, self._unfinished, self._work = slot_at, unfinished, work
         self._clocks = Clocks(election, time.time)
@@ -67,15 +66,18 @@ class OneSlot:
         self._leads = False
 
     async def run(self, wait: float) -> SlotStatus:
-        """Have it run, here or elsewhere; what has become of it. Cancel this to leave, after the work has ended.
+        """Have the slot run here or elsewhere. Cancel this to leave the queue after the work has ended.
 
         Args:
-            wait: seconds to wait for somebody to claim it.
+            wait: seconds to wait for a process to claim it.
+
+        Returns:
+            The outcome.
 
         Raises:
             UsageError: there is no slot, or this election is being run already.
             NoAuth, AuthFailed: ZooKeeper does not let this process take part.
-            LedgerError: its ledger is not this library's.
+            LedgerError: this library did not write the ledger.
         """
         running = asyncio.create_task(self._election.run(self._lead), name="slot")
         try:
@@ -91,7 +93,7 @@ class OneSlot:
     async def _follow(self, running: asyncio.Task[None], deadline: float) -> SlotStatus:
         found = SlotStatus(False, False, "has not been run: nobody could claim it in time")
         while True:
-            ended = running.done()  # whatever has become of it is written down then
+            ended = running.done()  # then its outcome is written
             if not self._leads:
                 found = await self._look() or found
             if ended:
@@ -105,11 +107,12 @@ class OneSlot:
     def _may_leave(self, found: SlotStatus, *, late: bool) -> bool:
         if late and not (found.claimed and not found.over):
             return True
-        # Who runs it stands in the queue. If nobody stands before us, it has died, and we are about to write that down.
+        # The process that runs it stands in the queue. If none stands before this one, it has died, and this process is
+        # about to write that.
         return found.over and not (found.running and self._election.status().position == 0)
 
     async def _look(self) -> SlotStatus | None:
-        """What has become of it, None if that cannot be told now."""
+        """The slot's outcome, None if it cannot be read now."""
         try:
             async with asyncio.timeout(self._election.client.timeout):
                 if self.slot is None:
@@ -118,11 +121,11 @@ class OneSlot:
                     await self._clocks.compare(None)
                     self.slot = self._slot_at(self._clocks.now())
                     self._known.set()
-                return fate(self.slot, self._rules(self.slot), await self._read())
+                return outcome(self.slot, self._rules(self.slot), await self._read())
         except (NoAuth, AuthFailed):
             raise
         except (ZooKeeperError, TimeoutError) as error:
-            log.debug("the slot cannot be looked at: %s", error, extra=self._fields("slot_unknown"))
+            log.debug("the slot's ledger cannot be read: %s", error, extra=self._fields("slot_unknown"))
             return None
 
     async def _read(self) -> Ledger | None:
@@ -154,6 +157,6 @@ class OneSlot:
         return Rules(self._election.name, once, unfinished=self._unfinished)
 
     def _fields(self, event: str) -> dict[str, object]:
-        """What a line of the log has beside its text."""
+        """The fields of a line in the log."""
         who = {"election": self._election.name, "identity": self._election.identity, "job": self._election.name}
         return {"event": event, **who, "slot": str(self.slot)}

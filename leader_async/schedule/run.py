@@ -1,10 +1,10 @@
-"""One attempt at a job: what the work gets to know of it, and carrying it out to its very end.
+"""One attempt at a job: the work's argument, and the call until its very end.
 
 Rules:
-- An attempt ends when its work has ended: a coroutine that has swallowed its cancellation and a thread that has not
-  looked at `cancelled` are waited for, for ever if need be. Better no leader than two.
-- It begins only while the term's lease holds: a process that was frozen right behind the claim does not run it.
-- The cancellation of whoever awaits an attempt is not lost, whatever the work does with its own.
+- An attempt ends when its work has ended. A coroutine that swallows its cancellation, and a thread that does not look
+  at `cancelled`, are waited for, for ever if need be. Better no leader than two.
+- It begins only while the term's lease holds: a process that was frozen right after the claim does not run it.
+- The caller's own cancellation is not lost, whatever the work does with its cancellation.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ JobWork: TypeAlias = Callable[["JobRun"], Awaitable[object] | object]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class JobRun:
-    """What the work is told.
+    """The argument of a job's function: one attempt at one slot.
 
     Attributes:
         job: the job's name.
         slot: the instant that the run is for, in the job's time zone; it may be a while ago.
         attempt: counts the attempts at this slot, from 1.
-        term: the term under which it runs; `term.transaction()` writes to ZooKeeper only while that stands.
-        manual: somebody asked for this run; it is not one of the job's slots.
-        variables: what `command` gives to a command in its environment, beside what this process has there.
-        cancelled: set when the work is to end, because leadership is lost or its time is up. A coroutine is cancelled
+        term: the run's term; `term.transaction()` writes to ZooKeeper only while it lasts.
+        manual: the run was requested (`run_now`); it is not one of the job's slots.
+        variables: `command` adds these to the environment of a command.
+        cancelled: set when the work must end, because the lead is lost or the timeout is over. A coroutine is cancelled
             as well; a function in a thread must look at this.
     """
 
@@ -66,27 +66,28 @@ class JobRun:
         stop_timeout: float = 10.0,
         check: bool = True,
     ) -> int:
-        """Run a command that never runs beside the next leader's, also if this process is killed or frozen.
+        """Run a command that never overlaps with the next leader's, even if this process is killed or frozen.
 
             @jobs.cron("0 3 * * *")
             async def nightly(run):
                 await run.command(["backup.sh", "--all"])
 
-        A supervisor, a process of its own, ends the command and everything that it has started (daemons too) when the
-        lease ends or this process has died: SIGTERM when a tenth of the lease is left, SIGKILL at its end. When this is
-        cancelled, as by the job's `timeout`, there is SIGTERM, and SIGKILL after `stop_timeout` seconds. Nothing of it
-        is left when this returns or raises. A plain function returns this call, to have it awaited.
+        A supervisor, which is a separate process, ends the command and everything that the command started (daemons
+        too) when the lease ends or this process dies: SIGTERM when a tenth of the lease is left, SIGKILL at its end.
+        When this call is cancelled, as by the job's `timeout`, the supervisor sends SIGTERM, and SIGKILL after
+        `stop_timeout` seconds. None of these processes is left when this returns or raises. A plain function returns
+        this call, and it is awaited.
 
-        What the command prints goes where this process prints; its standard input is empty. It has `LEADER_TOKEN`,
-        `LEADER_ELECTION`, `LEADER_IDENTITY`, `LEADER_JOB`, `LEADER_SLOT` and `LEADER_ATTEMPT` in its environment.
+        The command shares this process's standard output and error; its standard input is empty. Its environment has
+        `LEADER_TOKEN`, `LEADER_ELECTION`, `LEADER_IDENTITY`, `LEADER_JOB`, `LEADER_SLOT` and `LEADER_ATTEMPT`.
 
-        It needs Linux and a lease of a second or more. It does not end what the command has started if somebody kills
-        the supervisor, only the command.
+        It needs Linux and a lease of at least a second. If the supervisor itself is killed, the command dies, but
+        processes that the command started may live on.
 
         Args:
             command: the command and its arguments.
             env: more variables for its environment.
-            cwd: the directory that it runs in, None for that of this process.
+            cwd: its working directory, None for that of this process.
             stop_timeout: seconds from SIGTERM to SIGKILL.
             check: raise if its status is not 0.
 
@@ -96,7 +97,7 @@ class JobRun:
         Raises:
             CommandFailed: its status is not 0, or its supervisor was killed.
             TermEnded: the lease ended.
-            UsageError: this is no command, or commands cannot be supervised here.
+            UsageError: the command is not a list, or commands cannot be supervised here.
         """
         variables = {**self.variables, **(env or {})}
         where = None if cwd is None else os.fspath(cwd)
@@ -111,10 +112,10 @@ class Ending:
     """How an attempt ended.
 
     Attributes:
-        finished: the work came to an end of its own, and was not cut short by the loss of leadership.
-        error: what it failed with, None if it did not.
-        cancelled: whoever awaited it has been cancelled meanwhile.
-        cause: what the work raised, None if it raised nothing.
+        finished: the work ended while the lead was held; it was not cut short.
+        error: the text of its failure, None if it succeeded.
+        cancelled: the caller was cancelled meanwhile.
+        cause: the exception that the work raised, None if it raised none.
     """
 
     finished: bool
@@ -124,20 +125,20 @@ class Ending:
 
     @property
     def outcome(self) -> Outcome:
-        """The same in one word."""
+        """The ending in one word."""
         if not self.finished:
             return Outcome.UNFINISHED
         return Outcome.DONE if self.error is None else Outcome.FAILED
 
 
 async def attempt(work: JobWork, run: JobRun, timeout: float | None, threads: Executor) -> Ending:
-    """Carry the work out, and return when it has ended; raises nothing.
+    """Call the work, and return when it has ended; raises nothing.
 
     Args:
         work: a coroutine function, or a function for a thread; what it returns is awaited if it can be.
-        run: what it is told.
-        timeout: seconds that it may take, None for any.
-        threads: where functions run.
+        run: its argument.
+        timeout: seconds that it may take, None for any time.
+        threads: runs functions that are not coroutine functions.
     """
     task = asyncio.get_running_loop().create_task(_carry_out(work, run, threads), name=f"job {run.job}")
     cancelled = late = led = False
@@ -150,8 +151,8 @@ async def attempt(work: JobWork, run: JobRun, timeout: float | None, threads: Ex
         run.cancelled.set()
         task.cancel()
     cancelled |= await outlast(task)
-    # With the loss of leadership nobody can tell the work's own failure from that of being stopped; and who was frozen
-    # may fail, by the fence for one, or be late, before it is cancelled.
+    # Once the lead is lost, the work's own failure cannot be told from its being stopped. Work that was frozen may fail
+    # (the fence refuses it) or be late before it is cancelled.
     if late:
         return Ending(led, f"it took longer than its {timeout:g} s", cancelled)
     if task.cancelled():
@@ -171,7 +172,7 @@ async def _carry_out(work: JobWork, run: JobRun, threads: Executor) -> None:
 
 
 async def _in_thread(work: JobWork, run: JobRun, threads: Executor) -> object:
-    """What the function returns; until then no cancellation ends this, as it would not end the thread."""
+    """What the function returns. No cancellation ends this before, as it would not end the thread."""
     running = asyncio.get_running_loop().run_in_executor(threads, _begin, work, run)
     cancelled = await outlast(running)
     returned = running.result()

@@ -1,11 +1,11 @@
-"""A schedule: the jobs of an election's leader, and what anybody may ask of them.
+"""A schedule: the jobs that an election's leader runs, and what any process may ask about them.
 
 Rules:
-- Its jobs run beside each other, each by the rules of `job`, and by one clock (`clocks`).
+- Its jobs run concurrently, each by the rules of `job`, and all by one clock (`clocks`).
 - The place in the queue is kept until all attempts have ended.
-- In one process an election has one job of a name, in whichever `Schedule`: two would run one slot at the same time.
+- In one process an election has one job of a name, in any `Schedule`: two would run one slot at the same time.
 
-It does not promise that a run has effect once; see `job`.
+It does not promise that a run has its effect once; see `job`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ EXAMPLES = {"cron": 'cron("0 3 * * *")', "every": "every(seconds=30)"}
 
 
 class Schedule:
-    """Jobs that run in the leader of an election, and what has become of each of their slots.
+    """Jobs that the leader of an election runs, and the outcome of each of their slots.
 
         jobs = Schedule(election)
 
@@ -58,8 +58,8 @@ class Schedule:
         await jobs.run()
 
     Args:
-        election: whose leader runs them.
-        wall_clock: tells the time in seconds since the epoch.
+        election: its leader runs them.
+        wall_clock: returns the time in seconds since the epoch.
     """
 
     def __init__(self, election: Election, *, wall_clock: Callable[[], float] = time.time) -> None:
@@ -140,13 +140,13 @@ class Schedule:
         return frozenset(self._jobs)
 
     def counted(self) -> Iterator[tuple[str, Job]]:
-        """For each job its name, and what this process does and knows about it."""
+        """Each job's name and its `Job`, for metrics."""
         yield from self._jobs.items()
 
     # -- running -------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Be a candidate, and run the jobs while this process leads. Cancel it to stop.
+        """Stand as a candidate, and run the jobs while this process leads. Cancel it to stop.
 
         Raises:
             UsageError: there are no jobs, or this election is being run already.
@@ -157,41 +157,41 @@ class Schedule:
         await self.election.run(self.work)
 
     async def work(self, term: Term) -> None:
-        """Run the jobs under this term, until that is cancelled.
+        """Run the jobs under this term, until this is cancelled.
 
-        It is for `election.run(jobs.work)`, or a part of work of your own. Jobs that are added meanwhile begin at once.
+        Give it to `election.run(jobs.work)`, or call it in your own work. Jobs that are added meanwhile start at once.
 
         Args:
-            term: under which slots are claimed.
+            term: slots are claimed under it.
         """
         self._term = term
-        tended = set[str]()
+        started = set[str]()
         try:
             async with asyncio.TaskGroup() as group:
                 while True:
-                    for name in self.names - tended:
+                    for name in self.names - started:
                         group.create_task(self._jobs[name].run_when_due(term), name=f"schedule {name}")
-                    tended |= self.names
+                    started |= self.names
                     await self._added.wait()
         finally:
             self._term = None
-            if term.is_current:  # it is given up; one that is only suspended may go on
+            if term.is_current:  # it ends here; a suspended term may still be renewed
                 for job in self._jobs.values():
                     job.refuse(self._not_begun(job.rules.name))
 
     async def run_now(self, name: str) -> None:
-        """Have a job run at once, beside its slots; returns when that is claimed, not when it has ended.
+        """Run a job now, in addition to its slots; returns when the run is claimed, not when it has ended.
 
-        A connection that is lost meanwhile, and a lease that runs out and is renewed, only put it off. Who cancels this
-        withdraws it, unless its claim is on the way.
+        A lost connection, and a lease that runs out and is renewed, only delay the run. If you cancel this call, the
+        request is withdrawn, unless its claim was sent already.
 
         Args:
-            name: the job's.
+            name: the job's name.
 
         Raises:
-            UsageError: there is no such job, it is running or asked for already, or this process does not lead.
-            TermEnded: the lead was lost before it could begin.
-            LedgerError: its ledger is not this library's.
+            UsageError: there is no such job, it is running or requested already, or this process does not lead.
+            TermEnded: the lead was lost before the run could begin.
+            LedgerError: this library did not write the job's ledger.
         """
         job, term = self._jobs.get(name), self._term
         if job is None:
@@ -215,7 +215,7 @@ class Schedule:
     # -- asking --------------------------------------------------------------------------------------------------------
 
     async def jobs(self) -> list[JobStatus]:
-        """All jobs that were ever run under this election, read from ZooKeeper; anybody may ask.
+        """All jobs that ever ran under this election, as ZooKeeper has them; any process may ask.
 
         Raises:
             ZooKeeperError: ZooKeeper cannot be asked.
@@ -223,10 +223,10 @@ class Schedule:
         return await read_jobs(Reader(self._client), self._parent)
 
     async def job(self, name: str) -> JobStatus | None:
-        """One of them, None if there is none of this name.
+        """One of these jobs, None if there is none of this name.
 
         Args:
-            name: the job's, in its ledger.
+            name: the job's name.
 
         Raises:
             ZooKeeperError: ZooKeeper cannot be asked.
@@ -234,17 +234,17 @@ class Schedule:
         return await read_job(Reader(self._client), self._parent, name)
 
     async def reset(self, name: str) -> JobStatus | None:
-        """Have a job go on with its first slot after now; anybody may.
+        """Let a job continue with its first slot after now; any process may call this.
 
-        This is for a ledger that a clock which was ahead has left in the future, or that somebody else has written:
-        the job does not run until then. Slots that were missed are passed over, and what has been run is not run again.
-        What a ledger that cannot be read told is lost. The leader goes by it within half a minute.
+        Use it when a ledger is in the future because a clock was ahead, or when another program wrote it: until then
+        the job does not run. Missed slots are skipped, and slots that were run are not run again. The contents of a
+        ledger that cannot be read are lost. The leader follows within half a minute.
 
         Args:
-            name: the job's, in its ledger.
+            name: the job's name.
 
         Returns:
-            The job as it is then, None if there is none of this name.
+            The job after the reset, None if there is none of this name.
 
         Raises:
             ZooKeeperError: ZooKeeper cannot be asked.
@@ -263,26 +263,23 @@ class Schedule:
             except NoNode:
                 return None
             except BadVersion:
-                continue  # somebody has run it meanwhile
-            text, fields = (
-                "%s: was reset, and goes on with its first slot after now",
-                {"event": "job_reset", "job": name},
-            )
-            log.info(text, name, extra={**fields, "election": self.election.name, "identity": self.election.identity})
+                continue  # another process wrote meanwhile
+            who = {"election": self.election.name, "identity": self.election.identity, "job": name}
+            log.info("%s: reset; continues with its first slot after now", name, extra={"event": "job_reset", **who})
             return view(name, ledger)
 
     async def forget(self, name: str) -> bool:
-        """Delete the ledger of a job that is no more; False if there was none.
+        """Delete the ledger of a job that you removed; False if there was none.
 
         Args:
-            name: the job's, in its ledger.
+            name: the job's name.
 
         Raises:
             UsageError: this schedule has that job.
             ZooKeeperError: ZooKeeper cannot be asked.
         """
         if name in self._jobs:
-            raise UsageError(f"{name!r} is a job of this schedule: its ledger keeps it from being run twice")
+            raise UsageError(f"{name!r} is a job of this schedule and would run slots again; remove it first")
         try:
             await self._client.request(m.Delete(ledger_of(self._parent, name)))
         except NoNode:

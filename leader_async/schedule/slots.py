@@ -1,11 +1,11 @@
-"""Which slot a process was started for (`leader-async run --every`, `--cron`, `--slot`), and what became of it.
+"""Which slot a process was started for (`leader-async run --every`, `--cron`, `--slot`), and its outcome.
 
 Pure, as `triggers` are. Instants are whole milliseconds since the epoch. Rules:
 
-- The slot is the last one that is due, or one that is due within `EARLY`: of processes that are started at one time on
-  several hosts some come a little too soon. It is decided once, so that it does not matter how long a process waits.
-- The ledger of another trigger is taken over: a slot that is not later than its last one is not run.
-- A ledger that is made for it begins right before it, as it is what its process was started for.
+- The slot is the last one that is due, or one that is due within `EARLY`: of processes that start at one time on
+  several hosts some are a little early. It is decided once, so that it does not matter how long a process waits.
+- The ledger of another trigger is continued: a slot that is not later than its last one is not run.
+- A ledger that is created for a slot begins right before that slot.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ class Once:
 
 
 def due(trigger: Trigger, now: int) -> Once:
-    """The slot that a process is for which is started now.
+    """The slot of a process that starts now.
 
     Raises:
-        UsageError: there has been none.
+        UsageError: no slot has been due yet.
     """
     soon = trigger.next(now)
     if soon is not None and soon - now <= EARLY:
@@ -72,11 +72,11 @@ def due(trigger: Trigger, now: int) -> Once:
 
 
 def given(text: str, zone: str) -> Once:
-    """The slot that is written so.
+    """The slot in a text.
 
     Args:
         text: a date, or a date and time, as ISO 8601 has them.
-        zone: the time zone that it is meant in if it does not say.
+        zone: the time zone of a text that names none.
 
     Raises:
         UsageError: it cannot be read.
@@ -96,7 +96,7 @@ def given(text: str, zone: str) -> Once:
 
 
 def begun(once: Once, now: int) -> Once:
-    """The slot, if it is time for it.
+    """The slot, if its time has come.
 
     Raises:
         UsageError: it is in the future.
@@ -107,7 +107,7 @@ def begun(once: Once, now: int) -> Once:
 
 
 def opened(once: Once, ledger: Ledger | None) -> Ledger:
-    """The ledger as it is for this slot.
+    """The ledger to begin with for this slot.
 
     Args:
         once: the slot.
@@ -118,13 +118,13 @@ def opened(once: Once, ledger: Ledger | None) -> Ledger:
 
 @dataclass(frozen=True, slots=True)
 class SlotStatus:
-    """What has become of a slot.
+    """The outcome of a slot.
 
     Attributes:
-        over: there is nothing left to do about it.
-        claimed: somebody has begun it.
-        words: the same for people, behind "slot … ".
-        running: nobody has written down how that ended: it is being run, or whoever ran it has died.
+        over: nothing is left to do about it.
+        claimed: a process has begun it.
+        words: the same for people, after "slot … ".
+        running: no end of the run is written: it is under way, or the process that ran it has died.
     """
 
     over: bool
@@ -133,12 +133,12 @@ class SlotStatus:
     running: bool = False
 
 
-def fate(once: Once, rules: Rules, ledger: Ledger | None) -> SlotStatus:
-    """What has become of this slot.
+def outcome(once: Once, rules: Rules, ledger: Ledger | None) -> SlotStatus:
+    """The outcome of this slot.
 
     Args:
         once: the slot.
-        rules: how it is to be run.
+        rules: how it is run.
         ledger: as it was read, None if there was none.
     """
     if ledger is None or ledger.slot < once.slot:

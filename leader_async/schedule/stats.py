@@ -1,4 +1,4 @@
-"""What became of a job's attempts in this process. Pure."""
+"""How the attempts of a job in this process ended. Pure."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from .ledger import Outcome
 
 @dataclass(slots=True)
 class JobStats:
-    """What became of a job's attempts in this process.
+    """How the attempts of a job in this process ended.
 
     Attributes:
-        runs: attempts that have ended, by outcome.
+        runs: number of attempts that ended, by outcome.
         lateness: seconds from the instant at which a slot was due until its first attempt began.
         seconds: how long attempts took.
     """
@@ -24,6 +24,6 @@ class JobStats:
     seconds: Histogram = field(default_factory=lambda: Histogram(RUNS))
 
     def ended(self, outcome: Outcome, seconds: float) -> None:
-        """An attempt ended so, after so many seconds."""
+        """Count an attempt that ended."""
         self.runs[outcome] += 1
         self.seconds.observe(seconds)

@@ -17,16 +17,16 @@ class Attempt:
     """One attempt at a slot.
 
     Attributes:
-        slot: the slot that it is for; of a manual one when it was asked for.
+        slot: its slot; of a manual one when it was requested.
         attempt: counts the attempts at that slot, from 1.
-        manual: somebody asked for it.
-        token: the fencing token of the term that made it.
-        identity: who made it.
+        manual: it was requested (`run_now`).
+        token: the fencing token of its term.
+        identity: the replica that made it.
         began: when it was claimed.
         ended: when it ended, None while it has not.
-        outcome: `running` (or its leader died, and nobody leads yet), `waiting` to be made again, `done`, `failed`, or
+        outcome: `running` (or its leader died, and none leads yet), `waiting` for its repetition, `done`, `failed`, or
             `unfinished`: its leader died or lost the lead.
-        error: the first line of what it failed with, "" if it did not.
+        error: the first line of its error, "" if it did not fail.
     """
 
     slot: float
@@ -42,16 +42,16 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class JobStatus:
-    """What has become of a job's slots.
+    """A job's slots and their attempts, as its ledger has them.
 
     Attributes:
         name: the job's name.
         trigger: when it is due, as text.
-        slot: the last slot that was claimed or passed over; the job's beginning if none was.
-        next_slot: the first slot after that, None if there is none. It may be in the past: then it was missed so far.
-        current: the attempt that is being made, or to be made again; None if there is none.
+        slot: the last slot that was claimed or skipped; the job's beginning if none was.
+        next_slot: the first slot after that, None if there is none. It may be in the past: then it is missed so far.
+        current: the attempt that runs or waits for its repetition, None if there is none.
         past: the last attempts that are over, oldest first.
-        problem: why the ledger cannot be read, and what to do; all but the name is unknown then. "" if it can.
+        problem: why the ledger cannot be read, and what to do; all but the name is unknown then. "" if it can be read.
     """
 
     name: str

@@ -4,19 +4,19 @@ Instants are whole milliseconds since the epoch. What a zone's clock shows comes
 file when it is first named, and never asks what time it is: replicas with one version of that database agree.
 
 Rules:
-- A trigger depends on nothing but its specification: whoever asks, whenever, finds the same slots. `next` and `latest`
-  agree, `next` is later than what it is asked about, and the work for an answer is bounded, however long the gap.
+- A trigger depends on its specification only: every replica finds the same slots at any time. `next` and `latest`
+  agree, `next` is later than its argument, and the work for an answer is bounded, however long the gap.
 - Slots of `Every` are multiples of the interval since the epoch, so that they are the same in all replicas.
-- Slots of `Cron` are whole seconds of its time zone's wall clock (`expression`, `wall_clock`). When that is changed:
+- Slots of `Cron` are whole seconds of its time zone's wall clock (`expression`, `wall_clock`). When that clock is set:
   - An expression whose minute or hour begins with `*` (as `*/6` does, and `0-23` does not), or that has seconds,
-    *follows the clock*: it is due whenever the clock shows what it asks for, so twice in an hour that comes twice, and
-    not at all at times that are left out. `0 */6 * * *` is due at 06:00 by the clock, whatever happened before.
-  - Any other asks for *fixed times*, and is due once for each: at the first of two, and for one that is left out at the
-    first instant after the gap. Times that become due at one instant are one slot.
+    *follows the clock*: it is due whenever the clock shows such a time: twice in an hour that comes twice, and not at
+    times that are left out. `0 */6 * * *` is due at 06:00 by the clock, whatever happened before.
+  - Any other names *fixed times*, and is due once for each: at the first of two, and for a time that is left out at
+    the first instant after the gap. Times that become due at one instant are one slot.
   Debian's cron has these rules for changes of less than three hours; here they hold for each.
-- Nothing is due before 1970, and nothing is looked for after the year 9891.
+- Nothing is due before 1970, and no slot is searched after the year 9891.
 
-Why no library reads the expressions: those that know of time zones at all go by naive local times and mend the result.
+Why no library reads the expressions: those that know time zones compute with naive local times and correct the result.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from .wall_clock import APART, WallClock
 DAY = 86400
 EPOCH = date(1970, 1, 1)
 REACH = 50 * 366 * DAY
-"""How far to look for a slot, in seconds; see `expression.MONTHS`."""
+"""How far to search for a slot, in seconds; see `expression.MONTHS`."""
 END = 250_000_000_000
-"""After this no slots are looked for: a year is a number of four digits here."""
+"""No slot is searched after this: a year has four digits here."""
 
 
 class Trigger(Protocol):
@@ -43,20 +43,20 @@ class Trigger(Protocol):
 
     @property
     def spec(self) -> str:
-        """What `parse` makes the same trigger of."""
+        """The text of which `parse` makes the same trigger."""
 
     @property
     def zone(self) -> tzinfo:
-        """The time zone in which people think of its slots."""
+        """The time zone in which people write its slots."""
 
     def means(self, spec: str) -> bool:
-        """Whether this specification, perhaps as an older version wrote it, is this trigger's."""
+        """Whether this specification is this trigger's, perhaps as an older version wrote it."""
 
     def next(self, after: int) -> int | None:
-        """The first slot after that instant; None if there is none any more."""
+        """The first slot after that instant, None if there is none."""
 
     def latest(self, after: int, now: int) -> int | None:
-        """The last slot after `after` and not after `now`; None if there is none."""
+        """The last slot after `after` and not after `now`, None if there is none."""
 
 
 class Every:
@@ -96,10 +96,10 @@ class Cron:
 
     Args:
         expression: five fields, or six with seconds first.
-        zone: the time zone that it is meant in, or its name.
+        zone: the expression's time zone, or its name.
 
     Raises:
-        UsageError: one of them cannot be read, or the expression has no slot.
+        UsageError: one of them cannot be read, or the expression is never due.
     """
 
     def __init__(self, expression: str, zone: str | ZoneInfo = "UTC") -> None:
@@ -143,13 +143,13 @@ class Cron:
 
     def _latest_fixed(self, now: int) -> int:
         reading = self._reading(self._clock.highest(now), -1)
-        assert reading is not None  # what is never due has been refused
+        assert reading is not None  # the constructor refuses what is never due
         return self._clock.reached(reading)
 
-    # -- following the clock: from where nothing is due up to where its offset, or the search, ends --------------------
+    # -- following the clock: from an instant at which nothing is due, up to a change of the offset --------------------
     #
-    # Where the next reading at this offset is far, so is every slot, whatever the offset will be by then: offsets
-    # differ by less than `APART`. So changes of the clock are looked for near both ends only.
+    # If the next reading at this offset is far, so is every slot, whatever the offset is by then: offsets differ by
+    # less than `APART`. So changes of the clock are searched near both ends only.
 
     def _next_following(self, after: int) -> int | None:
         end = after + REACH
@@ -174,7 +174,7 @@ class Cron:
         while now > end:
             offset = self._clock.offset(now)
             reading = self._reading(now + offset, -1)
-            assert reading is not None  # what is never due has been refused
+            assert reading is not None  # the constructor refuses what is never due
             slot = reading - offset
             seen = max(slot, now - APART)
             change = self._clock.changed(seen, now)
@@ -187,7 +187,7 @@ class Cron:
         return None
 
     def _reading(self, reading: int, step: int) -> int | None:
-        """The nearest one that the expression asks for: this one, or with step 1 a later, with step -1 an earlier."""
+        """The nearest reading that the expression names: this one, or with step 1 a later, with step -1 an earlier."""
         number, second = divmod(reading, DAY)
         today = date.fromordinal(EPOCH.toordinal() + number)
         day = self._expression.day(today, step)
@@ -204,10 +204,10 @@ class Cron:
 
 
 def parse(spec: str) -> Trigger:
-    """The trigger that has this specification.
+    """The trigger of this specification.
 
     Raises:
-        UsageError: there is none.
+        UsageError: this is no trigger's specification.
     """
     kind, _, rest = spec.partition(" ")
     try:
@@ -224,7 +224,7 @@ def _zone(zone: str | ZoneInfo) -> ZoneInfo:
     advice = "give one like Europe/Berlin, or UTC"
     name = zone.key if isinstance(zone, ZoneInfo) else zone
     if not isinstance(name, str) or name == "localtime":
-        raise UsageError(f"{zone!r} is no time zone that all replicas know by its name; {advice}")
+        raise UsageError(f"{zone!r} is no time zone that all replicas know by name; {advice}")
     try:
         return ZoneInfo(name)
     except KeyError as error:

@@ -1,11 +1,11 @@
 """What the wall clocks of a time zone show, and when. Pure: the zone is an argument, its database is data.
 
 Instants are seconds since the epoch. A *reading* is what a wall clock shows, in seconds since it would have shown
-1970-01-01 00:00:00: the instant and the zone's offset at it, added up. A clock that is put back shows some readings
-twice; one that is put forward leaves some out.
+1970-01-01 00:00:00: the instant plus the zone's offset at it. A clock that is put back shows some readings twice; one
+that is put forward leaves some out.
 
-It relies on this: a clock is changed at most once in `APART` seconds. (In tzdata's zones since 1970, and as far as they
-go, a week lies between two changes.) Instants are of the years 1 to 9999, whatever their zone.
+It relies on one fact: a clock is set at most once in `APART` seconds. (In all zones of tzdata since 1970 a week lies
+between two changes.) Instants are of the years 1 to 9999 in every zone.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ class WallClock:
         self._zone = zone
 
     def offset(self, instant: int) -> int:
-        """By how much its readings are ahead of UTC's."""
+        """Seconds by which its readings are ahead of UTC's."""
         return _offset(datetime.fromtimestamp(instant, self._zone))
 
     def changed(self, low: int, high: int) -> int | None:
-        """The instant after `low` and not after `high`, at most `APART` later, from which on the offset is another."""
+        """The instant after `low` from which on the offset differs, `high` at the latest; at most `APART` is between."""
         return None if self.offset(low) == self.offset(high) else self._change(low, high)
 
     def reached(self, reading: int) -> int:
         """The first instant at which it shows this reading or a later one.
 
-        That is the first of two; and for a reading that is left out, the instant right after the gap.
+        Of two such instants it is the first; for a reading that is left out it is the instant right after the gap.
         """
         shown = (_ZERO + reading * _SECOND).replace(tzinfo=self._zone)
         instant = reading - _offset(shown)
@@ -48,11 +48,11 @@ class WallClock:
         return self._change(reading - _offset(shown.replace(fold=1)), instant)
 
     def highest(self, instant: int) -> int:
-        """The latest reading that it has shown up to this instant."""
+        """The latest reading that it showed up to this instant."""
         shown = datetime.fromtimestamp(instant, self._zone)
         if not shown.fold:
             return instant + _offset(shown)
-        # It shows this for the second time; what it showed before it was put back was later.
+        # It shows this for the second time; the reading right before it was put back was later.
         before = _offset(shown.replace(fold=0))
         return self._change(instant + _offset(shown) - before, instant) - 1 + before
 

@@ -554,7 +554,7 @@ async def test_a_ledger_in_the_future_is_reset_by_anybody(
             assert found is not None
             assert abs(found.slot - time.time()) < 60
             await until(lambda: len(runs) > seen)
-    assert "job: was reset, and goes on with its first slot after now" in caplog.text
+    assert "job: reset; continues with its first slot after now" in caplog.text
 
 
 async def test_a_reset_does_not_undo_what_is_written_meanwhile(

@@ -12,7 +12,7 @@ from leader_async import UsageError
 from leader_async.schedule.decisions import Start, Wait, claimed, decide, ended
 from leader_async.schedule.job_options import Rules, Unfinished
 from leader_async.schedule.ledger import Ledger, Outcome
-from leader_async.schedule.slots import EARLY, Once, begun, due, fate, given, opened
+from leader_async.schedule.slots import EARLY, Once, begun, due, given, opened, outcome
 from leader_async.schedule.triggers import Cron, Every
 
 
@@ -113,10 +113,10 @@ def test_what_has_become_of_it(unfinished: Unfinished, over: bool) -> None:
     rules = Rules("job", once, unfinished=unfinished)
     fresh = opened(once, None)
     for ledger in (None, fresh):
-        found = fate(once, rules, ledger)
+        found = outcome(once, rules, ledger)
         assert (found.over, found.claimed, found.words) == (False, False, "has not been run")
     runs = claimed(fresh, Start(TODAY), 1, "a", TODAY)
-    found = fate(once, rules, runs)
+    found = outcome(once, rules, runs)
     assert (found.over, found.claimed, found.words) == (over, True, "is being run by a")
     for ledger, words in (
         (ended(rules, runs, TODAY, None), "was run by a"),
@@ -124,7 +124,7 @@ def test_what_has_become_of_it(unfinished: Unfinished, over: bool) -> None:
         (runs.close(Outcome.UNFINISHED, TODAY), "was begun by a, and left unfinished"),
         (Ledger(DAILY.spec, TODAY + 1), "is not later than the last one that was run"),
     ):
-        found = fate(once, rules, ledger)
+        found = outcome(once, rules, ledger)
         assert (found.over, found.claimed, found.words) == (True, True, words)
 
 
@@ -133,4 +133,4 @@ def test_a_run_that_was_asked_for_is_not_the_slots() -> None:
     rules = Rules("job", once)
     asked = claimed(Ledger(DAILY.spec, TODAY), Start(TODAY, manual=True), 1, "a", TODAY)
     for ledger in (asked, ended(rules, asked, TODAY, None), replace(asked, slot=TODAY + 1)):
-        assert fate(once, rules, ledger).words == "is not later than the last one that was run"
+        assert outcome(once, rules, ledger).words == "is not later than the last one that was run"

@@ -226,7 +226,7 @@ def test_clocks_that_are_changed_by_other_than_an_hour_or_at_midnight() -> None:
 def test_the_work_for_an_answer_is_bounded(
     expression: str, zone: str, last: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks, cron, offset, asks_for = 0, Cron(expression, zone), WallClock.offset, Expression._asks_for
+    looks, cron, offset, asks_for = 0, Cron(expression, zone), WallClock.offset, Expression._names
 
     def counted(function: Callable[..., Any]) -> Callable[..., Any]:
         def count(*given: Any) -> Any:
@@ -237,7 +237,7 @@ def test_the_work_for_an_answer_is_bounded(
         return count
 
     monkeypatch.setattr(WallClock, "offset", counted(offset))
-    monkeypatch.setattr(Expression, "_asks_for", counted(asks_for))
+    monkeypatch.setattr(Expression, "_names", counted(asks_for))
     assert cron.latest(0, at(2026, 11, 22, 12)) == last
     assert cron.next(at(2026, 11, 22, 12)) is not None
     assert 0 < looks < 1500
