@@ -32,7 +32,7 @@ class WallClock:
         return _offset(datetime.fromtimestamp(instant, self._zone))
 
     def changed(self, low: int, high: int) -> int | None:
-        """The instant after `low` from which on the offset differs, `high` at the latest; at most `APART` is between."""
+        """The instant after `low`, at the latest `high`, from which on the offset differs; `APART` apart at most."""
         return None if self.offset(low) == self.offset(high) else self._change(low, high)
 
     def reached(self, reading: int) -> int:
