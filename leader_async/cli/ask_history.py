@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
 
 import click
 
@@ -46,26 +45,22 @@ def _line(entry: TermEntry) -> str:
     return f"{entry.term:>4}  {clock_time(entry.began):<23}  {ended:<23}  {who}  {why}".rstrip()
 
 
-@click.command(epilog=asking.EXITS, context_settings=asking.SETTINGS)
-@asking.flags
-def history(**options: Any) -> None:
+@asking.command
+def history(target: Target) -> None:
     """The latest terms, oldest first: began, ended, who, why. Times are by ZooKeeper's clock."""
-    target = Target(**options)
     entries, problem = ask(_entries(target))
     lines = [*map(_line, entries)] or [f"nothing is written down about {target.election}"]
     say(target, [asdict(entry) for entry in entries], *lines)
     _warn(problem)
 
 
-@click.command(epilog=asking.EXITS, context_settings=asking.SETTINGS)
-@asking.flags
+@asking.command
 @click.option("--at", "at", default=None, metavar="TIME",
               help='"03:12", "2026-11-24 03:12:30", or seconds since the epoch.  [default: the last time]')  # fmt: skip
-def why(at: str | None, **options: Any) -> None:
+def why(target: Target, at: str | None) -> None:
     """Why did leadership move? In a sentence or two."""
     import time
 
-    target = Target(**options)
     try:
         wanted = None if at is None else instant(at, time.time())
     except UsageError as error:

@@ -86,16 +86,14 @@ def _attempt(one: dict[str, Any]) -> str:
     return f"  {clock_time(one['slot'])}  {one['outcome']:<10}  {who}{took}{number}{asked}{error}"
 
 
-@click.command(epilog=asking.EXITS, context_settings=asking.SETTINGS)
-@asking.flags
+@asking.command
 @click.option("--now", is_flag=True, help="Have the job NAME run now. Needs --url and the token of /resign.")
 @click.option("--reset", is_flag=True, help="Have the job NAME go on with its first slot after now, for instance if a "
               "wrong clock has left its ledger in the future.")  # fmt: skip
 @asking.token_file
 @click.argument("name", required=False)
-def jobs(name: str | None, now: bool, reset: bool, resign_token_file: str | None, **options: Any) -> None:
+def jobs(target: Target, name: str | None, now: bool, reset: bool, resign_token_file: str | None) -> None:
     """The jobs of an election: last run, next slot. With NAME, the last runs of that one, oldest first."""
-    target = Target(**options)
     if reset:
         if name is None or target.url is not None or now:
             raise click.UsageError(

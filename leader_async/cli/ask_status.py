@@ -32,11 +32,9 @@ async def queue_of(target: Target) -> tuple[list[dict[str, Any]], str, str]:
         return [asdict(one) for one in queue], str(problem or ""), waited_out(lost) if lost else ""
 
 
-@click.command(epilog=asking.EXITS, context_settings=asking.SETTINGS)
-@asking.flags
-def status(**options: Any) -> None:
+@asking.command
+def status(target: Target) -> None:
     """Who leads, and how many stand in the queue; of a replica what it knows."""
-    target = Target(**options)
     if target.url is not None:
         known = ask(page(target, "/status"))
         text, code = in_words(known, time.time())
@@ -79,22 +77,18 @@ def in_words(known: dict[str, Any], now: float) -> tuple[str, Exit]:
     return f"{who}; nobody can tell who leads; {away}{before}", Exit.AWAY
 
 
-@click.command(epilog=asking.EXITS, context_settings=asking.SETTINGS)
-@asking.flags
-def candidates(**options: Any) -> None:
+@asking.command
+def candidates(target: Target) -> None:
     """The queue, first first."""
-    target = Target(**options)
     queue, problem, _ = ask(queue_of(target))
     say(target, queue, *(map(_line, queue) if queue else [f"nobody stands in the queue of {target.election}"]))
     if problem:
         complain(f"nobody can tell who of them leads: {problem}")
 
 
-@click.command(epilog=asking.EXITS, context_settings=asking.SETTINGS)
-@asking.flags
-def watch(**options: Any) -> None:
+@asking.command
+def watch(target: Target) -> None:
     """Tell each change of the leader and of the queue, until interrupted; a line each."""
-    target = Target(**options)
     ask(_watch(target) if target.url is None else _watch_replica(target))
 
 
@@ -133,12 +127,10 @@ def _tell(
     say(target, data, f"{who}; queue: {waiting}" if connected else f"ZooKeeper is away; before that {who}")
 
 
-@click.command(epilog=asking.EXITS, context_settings=asking.SETTINGS)
-@asking.flags
+@asking.command
 @asking.token_file
-def resign(resign_token_file: str | None, **options: Any) -> None:
+def resign(target: Target, resign_token_file: str | None) -> None:
     """Have the leader hand over; --url names any replica, or the load balancer in front of them."""
-    target = Target(**options)
     if target.url is None:
         raise click.UsageError(
             "resign needs --url: only the leader itself can stop its work before it gives the lead away. From outside, "

@@ -7,11 +7,12 @@ within `--timeout` is told of in one line, with exit code 6.
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, NoReturn, TypeVar
 
@@ -24,7 +25,6 @@ from ..zookeeper.tls import TLS
 from . import options
 from .exits import Exit, complain, end, tell
 
-F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 EXITS = """\b
@@ -78,21 +78,31 @@ class Refused(Exception):
     """The answer is no; the message says why."""
 
 
-def flags(command: F) -> F:
-    """The flags of every command that asks."""
-    for option in reversed((
-        options.zookeeper,
-        click.option("--election", default="leader", show_default=True, metavar="NAME", help="Which election."),
-        options.root,
-        click.option("--session-timeout", default=6.0, show_default=True, type=click.FloatRange(0.1, 86400),
-                     metavar="SECONDS", help="The session timeout to ask ZooKeeper for."),
-        click.option("--url", default=None, metavar="URL", help="Ask this replica over HTTP, not ZooKeeper."),
-        click.option("--timeout", default=5.0, show_default=True, type=click.FloatRange(0.1, 3600), metavar="SECONDS",
-                     help="How long to wait for an answer."),
-        click.option("--json", "as_json", is_flag=True, help="Answer in JSON."),
-    )):  # fmt: skip
-        command = option(command)
-    return command
+FLAGS = (
+    options.zookeeper,
+    click.option("--election", default="leader", show_default=True, metavar="NAME", help="Which election."),
+    options.root,
+    click.option("--session-timeout", default=6.0, show_default=True, type=click.FloatRange(0.1, 86400),
+                 metavar="SECONDS", help="The session timeout to ask ZooKeeper for."),
+    click.option("--url", default=None, metavar="URL", help="Ask this replica over HTTP, not ZooKeeper."),
+    click.option("--timeout", default=5.0, show_default=True, type=click.FloatRange(0.1, 3600), metavar="SECONDS",
+                 help="How long to wait for an answer."),
+    click.option("--json", "as_json", is_flag=True, help="Answer in JSON."),
+)  # fmt: skip
+"""Of every command that asks; see `Target`."""
+
+
+def command(function: Callable[..., None]) -> click.Command:
+    """A command that asks: the function gets the `Target` first, then its own flags and arguments."""
+
+    @functools.wraps(function)
+    def asks(**given: Any) -> None:
+        function(Target(**{one.name: given.pop(one.name) for one in fields(Target)}), **given)
+
+    decorated: Callable[..., None] = asks
+    for option in reversed(FLAGS):
+        decorated = option(decorated)
+    return click.command(epilog=EXITS, context_settings=SETTINGS)(decorated)
 
 
 token_file = click.option(

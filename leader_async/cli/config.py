@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from .. import arguments
@@ -20,6 +21,10 @@ from ..zookeeper import hosts
 from ..zookeeper.identity import Identity
 from ..zookeeper.tls import TLS
 from .certificate import Certificate
+
+if TYPE_CHECKING:
+    from ..connection import Connection
+    from ..election.election import Election
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -124,6 +129,22 @@ class Config:
             raise UsageError(f"--log-level {self.log_level!r} is none of {', '.join(LOG_LEVELS)}")
         if self.log_format not in FORMATS:
             raise UsageError(f"--log-format {self.log_format!r} is none of {', '.join(FORMATS)}")
+
+    def candidacy(self) -> tuple[Connection, Election]:
+        """The connection, not started yet, and the election to be a candidate in."""
+        from ..connection import connect
+
+        connection = connect(
+            self.zookeeper,
+            timeout=self.session_timeout,
+            auth=self.auth,
+            tls=self.tls,
+            guardian=self.guardian,
+            overdue=self.overdue,
+        )
+        return connection, connection.election(
+            self.election, identity=self.identity, address=self.address, lease=self.lease, root=self.root
+        )
 
     def url(self, port: int, machine: str) -> str:
         """Where this replica is reached, if it listens on `port` of the machine of that name."""

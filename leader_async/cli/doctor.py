@@ -22,8 +22,7 @@ CONFIRMS = 5
 """An answer to a confirm may take a fifth of a lease."""
 
 
-@click.command(epilog=asking.EXITS, context_settings=asking.SETTINGS)
-@asking.flags
+@asking.command
 @click.option(
     "--lease",
     default=None,
@@ -38,12 +37,11 @@ CONFIRMS = 5
     help="Put right a record that cannot be read, after asking. With --lease also one that an earlier --repair wrote.",
 )
 @click.option("--yes", is_flag=True, help="With --repair: do not ask.")  # fmt: skip
-def doctor(lease: float | None, repair: bool, yes: bool, **options: Any) -> None:
+def doctor(target: Target, lease: float | None, repair: bool, yes: bool) -> None:
     """Check a deployment: timeouts, servers, queue, clock, delays, who leads. Exit code 1 if something fails.
 
     With --repair nothing is checked: an election's record that cannot be read, so that nobody leads, is put right.
     """
-    target = Target(**options)
     if target.url is not None:
         raise click.UsageError("doctor looks at ZooKeeper itself; give --zookeeper, not --url")
     if repair:

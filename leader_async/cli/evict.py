@@ -11,18 +11,16 @@ from . import asking
 from .asking import Refused, Target, ask, in_time, say
 
 
-@click.command(epilog=asking.EXITS, context_settings=asking.SETTINGS)
+@asking.command
 @click.argument("znode")
 @click.option("--force", is_flag=True, help="Evict it although its session lives.")
-@asking.flags
-def evict(znode: str, force: bool, **options: Any) -> None:
+def evict(target: Target, znode: str, force: bool) -> None:
     """Delete a candidate's ZNODE, if it is a ghost: one that belongs to no session, so that it never goes by itself.
 
     `doctor` and the live page name ghosts. A candidate whose session lives goes with its process: stop that one. With
     --force it is evicted all the same. Its term then ends at its next confirm, and the next one leads 1.1 leases later,
     also if its work has not ended by then.
     """
-    target = Target(**options)
     if target.url is not None:
         raise click.UsageError("evict asks ZooKeeper itself; give --zookeeper, not --url")
     say(target, *ask(_evict(target, znode, force=force)))

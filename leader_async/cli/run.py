@@ -118,15 +118,9 @@ def _supervised(config: Config, command: tuple[str, ...], on_loss: OnLoss, on_ex
 
 
 async def _run(config: Config, line: ParentLine, on_loss: OnLoss, on_exit: OnExit, notify: Notify) -> int:
-    from ..connection import connect
     from ..supervise.runner import Runner
 
-    connection = connect(
-        config.zookeeper, timeout=config.session_timeout, auth=config.auth, tls=config.tls, guardian=config.guardian
-    )
-    election = connection.election(
-        config.election, identity=config.identity, lease=config.lease, root=config.root
-    )  # fmt: skip
+    connection, election = config.candidacy()
     runner = Runner(
         connection, election, line,
         stop_timeout=config.stop_timeout, on_exit=on_exit, on_loss=on_loss, stopping=notify.stopping,

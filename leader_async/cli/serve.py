@@ -27,8 +27,6 @@ from types import FrameType
 from aiohttp import web
 
 from .. import signals
-from ..connection import Connection, connect
-from ..election.election import Election
 from ..election.term import Term
 from ..errors import AuthFailed, NoAuth
 from ..web import create_app
@@ -84,17 +82,7 @@ class Replica:
 
     def __init__(self, config: Config) -> None:
         self._bound = config.stop_timeout
-        self.connection: Connection = connect(
-            config.zookeeper,
-            timeout=config.session_timeout,
-            auth=config.auth,
-            tls=config.tls,
-            guardian=config.guardian,
-            overdue=config.overdue,
-        )
-        self.election: Election = self.connection.election(
-            config.election, identity=config.identity, address=config.address, lease=config.lease, root=config.root
-        )
+        self.connection, self.election = config.candidacy()
         app = create_app(self.election, self.connection, resign_token=config.resign_token, trouble=self._trouble)
         if config.certificate is not None:
             app.on_response_prepare.append(_only_encrypted)

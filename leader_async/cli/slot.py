@@ -92,7 +92,6 @@ def plan(
 
 async def run(config: Config, command: tuple[str, ...], wanted: Plan) -> int:
     """Have the command run for its slot, here or elsewhere; the code to end with."""
-    from ..connection import connect
     from ..schedule.once import OneSlot
 
     statuses: list[int] = []
@@ -116,12 +115,8 @@ async def run(config: Config, command: tuple[str, ...], wanted: Plan) -> int:
         me.cancel()
 
     listen({number: partial(stop, number) for number in (signal.SIGTERM, signal.SIGINT)})
-    async with connect(
-        config.zookeeper, timeout=config.session_timeout, auth=config.auth, tls=config.tls, guardian=config.guardian
-    ) as connection:
-        election = connection.election(
-            config.election, identity=config.identity, lease=config.lease, root=config.root
-        )  # fmt: skip
+    connection, election = config.candidacy()
+    async with connection:
         one = OneSlot(election, wanted.slot_at, wanted.unfinished, work)
         try:
             found = await one.run(wanted.wait)
