@@ -14,21 +14,19 @@ In a test, of whatever kind (plain, pytest-asyncio, anyio):
                 ...
 
 The server runs in a thread of its own, so a blocked event loop does not block it. It is `leader_async.embedded`: in
-memory, alone; what that is not is said there. pytest need not be installed: `with ZooKeeper() as zookeeper:`.
+memory, alone. It is no ensemble, and has no disk. pytest need not be installed: `with ZooKeeper() as zookeeper:`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import threading
 from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from .embedded import EmbeddedServer
 from .errors import UsageError
+from .loop_thread import LoopThread
 
 T = TypeVar("T")
 
@@ -46,8 +44,7 @@ class ZooKeeper:
         self._tick = tick
         self._port = 0
         self._server: EmbeddedServer | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        self._thread: LoopThread | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -69,37 +66,24 @@ class ZooKeeper:
         """Begin to serve, without data and sessions."""
         if self._thread is not None:
             raise UsageError("this ZooKeeper runs already")
-        ready: Future[None] = Future()
-        self._thread = threading.Thread(target=self._live, args=(ready,), name="zookeeper", daemon=True)
-        self._thread.start()
+        thread, server = LoopThread("zookeeper"), EmbeddedServer(port=self._port, tick=self._tick)
+        thread.start()
+        self._thread, self._server = thread, server
         try:
-            ready.result()
+            thread.call(server.__aenter__())
+            self._port = server.port
         except BaseException:
-            self._thread = None
+            self.stop()
             raise
-
-    def _live(self, ready: Future[None]) -> None:
-        try:
-            asyncio.run(self._serve(ready))
-        except BaseException as error:
-            if ready.done():
-                raise
-            ready.set_exception(error)  # whoever waits for it would do so for ever
-
-    async def _serve(self, ready: Future[None]) -> None:
-        async with EmbeddedServer(port=self._port, tick=self._tick) as server:
-            self._loop, self._server, self._port = asyncio.get_running_loop(), server, server.port
-            self._stopping = asyncio.Event()
-            ready.set_result(None)
-            await self._stopping.wait()
 
     def stop(self) -> None:
         """Hang up on everybody and forget everything. Nothing happens if it does not run."""
-        loop, thread = self._loop, self._thread
-        if loop is None or thread is None:
+        thread, server = self._thread, self._server
+        if thread is None or server is None:
             return
-        self._loop = self._server = self._thread = None
-        loop.call_soon_threadsafe(self._stopping.set)
+        self._thread = self._server = None
+        thread.call(server.close())
+        thread.stop()
         thread.join()
 
     @contextlib.contextmanager
@@ -157,10 +141,10 @@ class ZooKeeper:
         return self._run(call)
 
     def _run(self, do: Callable[[EmbeddedServer], Coroutine[Any, Any, T]]) -> T:
-        loop, server = self._loop, self._server
-        if loop is None or server is None:
+        thread, server = self._thread, self._server
+        if thread is None or server is None:
             raise UsageError("this ZooKeeper does not run; start() it")
-        return asyncio.run_coroutine_threadsafe(do(server), loop).result()
+        return thread.call(do(server))
 
 
 try:

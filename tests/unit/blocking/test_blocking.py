@@ -461,7 +461,7 @@ def test_who_is_interrupted_while_the_place_is_given_up_may_take_part_again(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("leader_async.blocking.portal.wait", interrupted)
+        patched.setattr("leader_async.loop_thread.wait", interrupted)
         with pytest.raises(KeyboardInterrupt):
             leading.__exit__(None, None, None)
     until(lambda: not election.candidates())
