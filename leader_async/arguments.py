@@ -10,7 +10,7 @@ import math
 
 from .errors import UsageError
 
-SHORTEST, LONGEST = 0.1, 86400.0
+SHORTEST, LONGEST = 0.1, 86400
 """Seconds that a session timeout or a lease may have."""
 LINE = 256
 """Characters that an identity or an address may have: it is stored where everybody reads it."""

@@ -18,6 +18,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
+from .. import arguments
 from ..errors import AuthFailed, LeaderAsyncError, NoAuth, StoredError, UsageError
 from ..logs import one_line
 from ..zookeeper.identity import Identity
@@ -82,8 +83,9 @@ FLAGS = (
     options.zookeeper,
     click.option("--election", default="leader", show_default=True, metavar="NAME", help="Which election."),
     options.root,
-    click.option("--session-timeout", default=6.0, show_default=True, type=click.FloatRange(0.1, 86400),
-                 metavar="SECONDS", help="The session timeout to ask ZooKeeper for."),
+    click.option("--session-timeout", default=6.0, show_default=True, metavar="SECONDS",
+                 type=click.FloatRange(arguments.SHORTEST, arguments.LONGEST),
+                 help="The session timeout to ask ZooKeeper for."),
     click.option("--url", default=None, metavar="URL", help="Ask this replica over HTTP, not ZooKeeper."),
     click.option("--timeout", default=5.0, show_default=True, type=click.FloatRange(0.1, 3600), metavar="SECONDS",
                  help="How long to wait for an answer."),

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from .. import clock
+from .. import arguments, clock
 from . import asking, checks
 from . import options as options_of
 from .asking import Refused, Target, ask, clock_time, in_time
@@ -26,7 +26,7 @@ CONFIRMS = 5
 @click.option(
     "--lease",
     default=None,
-    type=click.FloatRange(0.1, 86400),
+    type=click.FloatRange(arguments.SHORTEST, arguments.LONGEST),
     metavar="SECONDS",
     help="The lease that the replicas are given; with --repair the longest that one of them was given, whatever what "
     "is left of the record says.  [default: 3]",

@@ -66,7 +66,7 @@ async def serve(config: Config) -> Exit:
     log.info(
         "%s listens on %s for election %s/%s at ZooKeeper %s",
         config.identity, authority(config.host, port), config.root, config.election, config.zookeeper,
-        extra=_fields("listening", election=config.election, identity=config.identity),
+        extra={"event": "listening", "election": config.election, "identity": config.identity},
     )  # fmt: skip
     running = replica.run()
     telling = asyncio.create_task(replica.tell(notify), name="systemd")
@@ -117,9 +117,9 @@ class Replica:
                 await asyncio.gather(self._runner.cleanup(), self._leave())
         except TimeoutError:
             text = "the stop took longer than its bound of %g s: what is left ends with the process"
-            log.error(text, self._bound, extra=_fields("stop_late", seconds=self._bound))
+            log.error(text, self._bound, extra={"event": "stop_late", "seconds": self._bound})
             return self._died or Exit.STOP_TIMEOUT
-        log.info("stopped", extra=_fields("stopped"))
+        log.info("stopped", extra={"event": "stopped"})
         return self._died or Exit.STOPPED
 
     async def _leave(self) -> None:
@@ -130,7 +130,7 @@ class Replica:
         await asyncio.wait([running], timeout=self._bound * LEAVE_SHARE)
         if not running.done():
             text = "ZooKeeper does not answer: our place ends with the session"
-            log.warning(text, extra=_fields("place_left_behind"))
+            log.warning(text, extra={"event": "place_left_behind"})
         with suppress(TimeoutError):
             async with asyncio.timeout(self._bound * CLOSE_SHARE):
                 await self.connection.client.close()
@@ -143,11 +143,11 @@ class Replica:
         if isinstance(error, NoAuth | AuthFailed):
             self._died = Exit.DENIED
             text = "ZooKeeper does not let this replica take part, and it ends: %s"
-            log.critical(text, error, extra=_fields("denied"))
+            log.critical(text, error, extra={"event": "denied"})
         else:
             self._died = Exit.BUG
             text = "the election has died of a bug; this replica ends"
-            log.critical(text, exc_info=error, extra=_fields("bug"))
+            log.critical(text, exc_info=error, extra={"event": "bug"})
 
     def _trouble(self) -> str | None:
         if self._died is Exit.DENIED:
@@ -173,7 +173,7 @@ def _first_signal() -> asyncio.Future[None]:
 
     def heard(number: int) -> None:
         name = signal.Signals(number).name
-        log.info("%s: stopping", name, extra=_fields("stopping", signal=name))
+        log.info("%s: stopping", name, extra={"event": "stopping", "signal": name})
         told_to_stop.set_result(None)
 
     def told(number: int, frame: FrameType | None) -> None:
@@ -188,11 +188,6 @@ def _first_signal() -> asyncio.Future[None]:
         signal.signal(number, told)
     signals.wake()
     return told_to_stop
-
-
-def _fields(event: str, **more: object) -> dict[str, object]:
-    """What a line of the log has beside its text."""
-    return {"event": event, **more}
 
 
 def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:

@@ -273,7 +273,7 @@ class Election(Observer):
                 newest = await find_newest(self._client, self._parent, own, self.candidacy.settings.started_at)
         except (ZooKeeperError, TimeoutError) as error:
             text = "%s: nobody knows who started last (%s): the next one follows"
-            fields = {"event": "newest_unknown", "election": self.name, "identity": self.identity}
+            fields = self.reporter.fields("newest_unknown")
             log.info(text, self.name, error or "no answer", extra=fields)
             return False
         if newest is not None and self.candidacy.znode == own:
@@ -321,7 +321,7 @@ class Election(Observer):
                     await clear_away(self._client, self._parent, self.candidacy.uuid)
         except (TimeoutError, ZooKeeperError):
             self._gave_up = True
-            fields = {"event": "place_left_behind", "election": self.name, "identity": self.identity}
+            fields = self.reporter.fields("place_left_behind")
             log.warning("%s: ZooKeeper is away: our place ends with the session", self.name, extra=fields)
 
     async def shut(self) -> None:
@@ -529,7 +529,7 @@ class Election(Observer):
             "%s: the candidacy has died of a bug; this process leads no more",
             self.name,
             exc_info=error,
-            extra={"event": "bug", "election": self.name, "identity": self.identity},
+            extra=self.reporter.fields("bug"),
         )
         if self._working is not None:
             self._stop_work(self._working)

@@ -40,6 +40,10 @@ class Reporter:
         self._identity = candidacy.settings.identity
         self._unsaid: list[logging.LogRecord] = []
 
+    def fields(self, event: str, **more: object) -> dict[str, object]:
+        """What a line of the log about this election has beside its text: for `extra=`."""
+        return {"event": event, "election": self._name, "identity": self._identity, **more}
+
     def speak(self) -> None:
         """Write the lines that are not written yet."""
         unsaid, self._unsaid = self._unsaid, []
@@ -48,7 +52,7 @@ class Reporter:
 
     def state(self, state: State) -> None:
         """We stand somewhere else now."""
-        fields = self._fields("state", state=state.value)
+        fields = self.fields("state", state=state.value)
         if state is State.QUEUED:
             self._say(logging.INFO, fields, "is in the queue, %d before it", self._own.position)
         elif state is State.BLOCKED:
@@ -79,7 +83,7 @@ class Reporter:
         if ran_out:
             self.stats.ran_out()
         event = "term_suspended" if ran_out else "term_ending"
-        fields = self._fields(event) if hold is None else self._term(event, hold)
+        fields = self.fields(event) if hold is None else self._term(event, hold)
         reason = sentence(end)
         self._say(logging.INFO, {**fields, "why": end.why.value, "reason": reason}, "no longer leads: %s", reason)
 
@@ -103,11 +107,11 @@ class Reporter:
 
     def denied(self, error: ServerError) -> None:
         """ZooKeeper does not let us take part."""
-        self._say(logging.ERROR, self._fields("denied"), "cannot take part: %s", error)
+        self._say(logging.ERROR, self.fields("denied"), "cannot take part: %s", error)
 
     def note(self, note: Note) -> None:
         """The rules have something to say."""
-        self._write(note.level, self._fields(note.event), "%s: %s", self._name, note.text)
+        self._write(note.level, self.fields(note.event), "%s: %s", self._name, note.text)
 
     def _say(self, level: int, fields: dict[str, object], text: str, *arguments: object) -> None:
         """A sentence that begins with who we are."""
@@ -117,8 +121,5 @@ class Reporter:
         if log.isEnabledFor(level):
             self._unsaid.append(log.makeRecord(log.name, level, __file__, 0, text, arguments, None, extra=fields))
 
-    def _fields(self, event: str, **more: object) -> dict[str, object]:
-        return {"event": event, "election": self._name, "identity": self._identity, **more}
-
     def _term(self, event: str, hold: Hold, **more: object) -> dict[str, object]:
-        return self._fields(event, term=hold.number, token=hold.token, **more)
+        return self.fields(event, term=hold.number, token=hold.token, **more)

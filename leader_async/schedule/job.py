@@ -322,8 +322,5 @@ class Job:
 
     def _fields(self, event: str, run: JobRun | None = None) -> dict[str, object]:
         """The fields of a line in the log."""
-        who = {"election": self._election.name, "identity": self._election.identity, "job": self.rules.name}
-        fields: dict[str, object] = {"event": event, **who}
-        if run is None:
-            return fields
-        return {**fields, "attempt": run.attempt, "slot": run.slot.isoformat(), "token": run.token}
+        more = {} if run is None else {"attempt": run.attempt, "slot": run.slot.isoformat(), "token": run.token}
+        return self._election.reporter.fields(event, job=self.rules.name, **more)

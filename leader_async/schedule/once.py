@@ -125,7 +125,8 @@ class OneSlot:
         except (NoAuth, AuthFailed):
             raise
         except (ZooKeeperError, TimeoutError) as error:
-            log.debug("the slot's ledger cannot be read: %s", error, extra=self._fields("slot_unknown"))
+            fields = self._election.reporter.fields("slot_unknown", job=self._election.name, slot=str(self.slot))
+            log.debug("the slot's ledger cannot be read: %s", error, extra=fields)
             return None
 
     async def _read(self) -> Ledger | None:
@@ -155,8 +156,3 @@ class OneSlot:
 
     def _rules(self, once: Once) -> Rules:
         return Rules(self._election.name, once, unfinished=self._unfinished)
-
-    def _fields(self, event: str) -> dict[str, object]:
-        """The fields of a line in the log."""
-        who = {"election": self._election.name, "identity": self._election.identity, "job": self._election.name}
-        return {"event": event, **who, "slot": str(self.slot)}

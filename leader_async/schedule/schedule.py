@@ -18,6 +18,7 @@ from typing import TypeVar, Unpack
 from weakref import WeakKeyDictionary, WeakSet
 from zoneinfo import ZoneInfo
 
+from .. import arguments
 from ..callables import check
 from ..election.election import Election
 from ..election.term import Term
@@ -122,9 +123,7 @@ class Schedule:
 
         def add(work: W) -> W:
             check(work, "a job", "run")
-            called = name or getattr(work, "__name__", "")
-            if not called or "/" in called:
-                raise UsageError(f"a job's name is one part of a path, not {called!r}; give it by name=")
+            called = arguments.name("a job's name", name or getattr(work, "__name__", ""), "give it by name=")
             hosts.check_path(f"/{called}")
             if any(called in schedule.names for schedule in _schedules[self.election]):
                 raise UsageError(f"{self.election.name} has a job {called!r} already; give this one another name=")
@@ -264,8 +263,8 @@ class Schedule:
                 return None
             except BadVersion:
                 continue  # another process wrote meanwhile
-            who = {"election": self.election.name, "identity": self.election.identity, "job": name}
-            log.info("%s: reset; continues with its first slot after now", name, extra={"event": "job_reset", **who})
+            fields = self.election.reporter.fields("job_reset", job=name)
+            log.info("%s: reset; continues with its first slot after now", name, extra=fields)
             return view(name, ledger)
 
     async def forget(self, name: str) -> bool:

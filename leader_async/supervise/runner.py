@@ -151,7 +151,9 @@ class Runner:
         step = after(ended.why, self._on_exit, self._on_loss, started=ended.started, stopping=self._stopping)
         log.info(
             "the command has ended with status %d (%s): %s", ended.status, ended.why, step.value,
-            extra={**self._fields("command_ended"), "status": ended.status, "next": step.value, "token": term.token},
+            extra=self._election.reporter.fields(
+                "command_ended", status=ended.status, next=step.value, token=term.token
+            ),
         )  # fmt: skip
         self._status = LOST if step is Next.LOST else ended.status
         self._pause = pause(self._pause, clock.now() - began)
@@ -167,10 +169,6 @@ class Runner:
                 while not (self._leaves or self._stopping):
                     await self._news.wait()
 
-    def _fields(self, event: str) -> dict[str, object]:
-        """What a line of the log has beside its text."""
-        return {"event": event, "election": self._election.name, "identity": self._election.identity}
-
     def _variables(self, term: Term) -> dict[str, str | None]:
         return {
             "LEADER_TOKEN": str(term.token),
@@ -180,7 +178,8 @@ class Runner:
 
     def _told_to_stop(self, number: signal.Signals) -> None:
         doing = "killing the command" if self._stopping else "stopping"
-        log.info("%s: %s", number.name, doing, extra={**self._fields("stopping"), "signal": number.name})
+        fields = self._election.reporter.fields("stopping", signal=number.name)
+        log.info("%s: %s", number.name, doing, extra=fields)
         if self._stopping:
             self._line.kill()
         else:

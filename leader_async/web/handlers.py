@@ -89,7 +89,7 @@ async def resign(request: web.Request) -> web.Response:
     if not service.connection.client.connected:
         # The lead would be gone at once, and nobody could take it over.
         return answers.error(503, "nothing was done: ZooKeeper is away; /status says since when", {"Retry-After": "1"})
-    fields = {"event": "asked_to_resign", "election": service.election.name, "identity": service.election.identity}
+    fields = service.election.reporter.fields("asked_to_resign")
     log.info("%s was asked over HTTP to resign", service.election.identity, extra=fields)
     try:
         await service.election.resign(timeout=RESIGN_LIMIT)
