@@ -20,7 +20,7 @@ from .election.inflight import Inflight
 from .election.names import ROOT, Names
 from .election.rules.state import CONFIRMS, LEASE, WAIT_OUT, Settings
 from .errors import SessionClosed, UsageError
-from .guardian.client import GuardianClient
+from .guardian.client import GuardianClient, GuardianState
 from .waking import Pulse
 from .watchdog import ACTIONS, Action, Watchdog
 from .zookeeper import hosts
@@ -128,9 +128,9 @@ class Connection:
         return self.client.own_process
 
     @property
-    def guardian(self) -> str:
+    def guardian(self) -> GuardianState:
         """What has become of the guardian: `none`, `starting`, `running` or `lost`."""
-        return "none" if self._guardian is None else self._guardian.state
+        return GuardianState.NONE if self._guardian is None else self._guardian.state
 
     @contextmanager
     def helper(self, pid: int) -> Iterator[None]:

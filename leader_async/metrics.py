@@ -34,7 +34,7 @@ from .election.rules.state import State
 from .election.stats import ENDS, Changeover
 from .election.status import Status
 from .errors import UsageError
-from .guardian.client import STATES as GUARDIAN_STATES
+from .guardian.client import GuardianState
 from .histogram import Histogram
 from .schedule import Schedule
 from .schedule.ledger import Outcome
@@ -136,7 +136,7 @@ def _of_the_session(connection: Connection) -> Iterator[Metric]:
     yield _histogram("event_loop_lag_seconds", "How late the event loop rang the timers of the session.", [],
                      {(): stats.lag})  # fmt: skip
     yield _gauge("guardian_state", "What has become of the guardian.", ["state"],
-                 {(state,): state == connection.guardian for state in GUARDIAN_STATES})  # fmt: skip
+                 {(state.value,): state is connection.guardian for state in GuardianState})  # fmt: skip
 
 
 def _of_jobs(schedules: Iterable[Schedule]) -> Iterator[Metric]:

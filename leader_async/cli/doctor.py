@@ -133,10 +133,11 @@ async def _listing(zk: Any, parent: str, count: int) -> list[Finding]:
     from ..errors import ConnectionLost
     from ..zookeeper import messages as m
 
+    broken = zk.client.stats.ended[m.Cause.PROTOCOL]
     try:
         return checks.listing(parent, count, (await zk.client.request(m.GetChildren(parent))).names)
     except ConnectionLost:
-        if "a frame of" not in zk.client.status().last_error:  # else it was not for its length
+        if zk.client.stats.ended[m.Cause.PROTOCOL] == broken:  # else the list was longer than a frame may be
             raise
         await zk.wait_connected()
         return checks.listing(parent, count, None)

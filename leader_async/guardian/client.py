@@ -12,6 +12,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+import enum
 import logging
 import os
 import socket
@@ -26,7 +27,15 @@ from .protocol import Begun, Closed, Helper, Joined, Ready
 
 log = logging.getLogger("leader_async.guardian")
 
-STATES = NONE, STARTING, RUNNING, LOST = "none", "starting", "running", "lost"
+
+class GuardianState(enum.StrEnum):
+    """What has become of a session's guardian."""
+
+    NONE = "none"
+    STARTING = "starting"
+    RUNNING = "running"
+    LOST = "lost"
+
 
 _sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
@@ -47,7 +56,7 @@ class GuardianClient:
     """
 
     def __init__(self, client: Client) -> None:
-        self.state = NONE
+        self.state = GuardianState.NONE
         self._client = client
         self._parents: list[str] = []
         self._helpers: set[int] = set()
@@ -58,13 +67,13 @@ class GuardianClient:
     def add(self, parent: str) -> None:
         """Guard one more election, whose znode has this path."""
         self._parents.append(parent)
-        if self.state == RUNNING:
+        if self.state is GuardianState.RUNNING:
             self._send(Joined(parent))
 
     def wait_for(self, pid: int) -> None:
         """Have the guardian wait for the end of this process, too: it ends what the application has started."""
         self._helpers.add(pid)
-        if self.state == RUNNING:
+        if self.state is GuardianState.RUNNING:
             self._send(Helper(pid))
 
     def forget(self, pid: int) -> None:
@@ -77,18 +86,18 @@ class GuardianClient:
     def session_event(self, event: m.SessionEvent) -> None:
         """See `client.Listener`."""
         match event:
-            case m.Connected() if self.state in (NONE, LOST) and not event.resumed:
+            case m.Connected() if self.state in (GuardianState.NONE, GuardianState.LOST) and not event.resumed:
                 try:
                     self._start()
                 except (OSError, RuntimeError) as error:  # no descriptor or no thread is to be had
-                    self._disconnect(LOST)
+                    self._disconnect(GuardianState.LOST)
                     log.warning("the guardian cannot be started: %s", error, extra={"event": "guardian_lost"})
-            case m.Connected() if self.state == RUNNING and not event.resumed:
+            case m.Connected() if self.state is GuardianState.RUNNING and not event.resumed:
                 self._send_session()
             case m.Ended(confirmed):
-                if self.state == RUNNING:
+                if self.state is GuardianState.RUNNING:
                     self._send(Closed(confirmed))
-                self._disconnect(NONE)
+                self._disconnect(GuardianState.NONE)
 
     # -- the guardian --------------------------------------------------------------------------------------------------
 
@@ -96,7 +105,7 @@ class GuardianClient:
         ours, theirs = socket.socketpair()
         _sockets.update((ours, theirs))
         ours.setblocking(False)
-        self._sock, self.state = ours, STARTING
+        self._sock, self.state = ours, GuardianState.STARTING
         self._reader, self._unsent = protocol.MessageReader(), b""
         asyncio.get_running_loop().add_reader(ours, self._receive)
         self._find(theirs)
@@ -106,7 +115,7 @@ class GuardianClient:
             theirs.close()
         elif (problem := finding.problem()) is not None:
             theirs.close()
-            self._disconnect(NONE)
+            self._disconnect(GuardianState.NONE)
             log.warning("no guardian: %s", problem, extra={"event": "no_guardian"})
         else:
             try:
@@ -120,8 +129,8 @@ class GuardianClient:
         try:
             data = self._sock.recv(4096)
             for message in self._reader.feed(data):
-                if message == Ready() and self.state == STARTING:
-                    self.state = RUNNING
+                if message == Ready() and self.state is GuardianState.STARTING:
+                    self.state = GuardianState.RUNNING
                     self._send_session()
         except BlockingIOError:
             return
@@ -133,11 +142,11 @@ class GuardianClient:
 
     def _lose(self) -> None:
         if self._sock is not None:
-            self._disconnect(LOST)
+            self._disconnect(GuardianState.LOST)
             text = "the guardian is gone: if this process crashes, its session lives on until its timeout"
             log.warning(text, extra={"event": "guardian_lost"})
 
-    def _disconnect(self, state: str) -> None:
+    def _disconnect(self, state: GuardianState) -> None:
         self.state = state
         sock, self._sock = self._sock, None
         if sock is not None:

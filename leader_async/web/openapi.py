@@ -12,6 +12,7 @@ from typing import Any
 from ..election.rules.history import TermEntry
 from ..election.rules.state import State
 from ..election.status import Candidate, Status
+from ..guardian.client import GuardianState
 from ..schedule.status import Attempt, JobStatus
 from ..version import version
 from ..zookeeper.status import SessionStatus
@@ -22,7 +23,6 @@ from .schema import Schema, reference
 
 OK, DONE = {"const": "ok"}, {"const": True}
 DIGITS = {"type": "string", "pattern": "^[0-9]+$"}
-GUARDIAN = {"type": "string", "enum": ["none", "starting", "running", "lost"]}
 OUTCOME = {"type": "string", "enum": ["running", "waiting", "done", "failed", "unfinished"]}
 REFUSALS = {Cost.READ: (503,), Cost.STREAM: (503,), Cost.CHANGE: (401, 403)}
 """The statuses of the errors that every route of a cost may answer."""
@@ -36,7 +36,7 @@ SHAPES: dict[str, tuple[schema.Part, ...]] = {
     },),
     "Health": ({"status": OK},),
     "Readiness": ({"status": OK, "state": State},),
-    "Session": (SessionStatus, {"session_id": str, "away_since": float | None, "guardian": GUARDIAN}),
+    "Session": (SessionStatus, {"session_id": str, "away_since": float | None, "guardian": GuardianState}),
     "Status": (Status, {"version": str, "session": SessionStatus}),
     "Candidate": (Candidate,),
     "Missed": (Missed,),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from .history import TermEntry
+from .history import Teller, TermEntry
 from .record import Record
 from .words import OTHERS
 
@@ -62,7 +62,7 @@ def explained(
     why = OTHERS.get(before.why, "it ended")
     if before.detail:
         why += f" ({before.detail})"
-    by = "by" if before.told_by in ("", "successor") else "at"
+    by = "by" if before.told_by in (Teller.NOBODY, Teller.SUCCESSOR) else "at"
     text += f"{who}, term {before.term}, had stopped leading {by} {clock_time(before.ended)}: {why}."
     return text + _next(before, after, clock_time)
 

@@ -50,13 +50,16 @@ IN_RECORD = r.ROWS
 """Terms that the record tells of at most, if nobody may write them there."""
 
 
-class Teller(enum.IntEnum):
-    """Who tells of a term's end; the highest is believed."""
+class Teller(enum.StrEnum):
+    """Who tells of a term's end; the last of these is believed."""
 
-    NOBODY = 0
-    SUCCESSOR = 1
-    GUARDIAN = 2
-    HOLDER = 3
+    NOBODY = ""
+    SUCCESSOR = "successor"
+    GUARDIAN = "guardian"
+    HOLDER = "holder"
+
+
+_RANK = {teller.value: rank for rank, teller in enumerate(Teller)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +101,8 @@ class TermEntry:
             successor tells. None if it has not, or if it is not known.
         why: why it ended, one of `Why`; "" if `ended` is None.
         detail: more about that, in words.
-        told_by: `holder`, `guardian` or `successor`: who said that it had ended; "" if nobody has, and only the next
-            claim shows it.
+        told_by: who said that it had ended, one of `Teller`: `holder`, `guardian` or `successor`; "" if nobody has,
+            and only the next claim shows it.
         leaderless_ms: milliseconds from its end until the next term began, None if either is not known. Not counted
             is how long its work took to end before a graceful handover, and the few milliseconds until the next leader
             knew that it leads.
@@ -133,8 +136,8 @@ def ended(entry: TermEntry, end: End, at: float, told_by: Teller) -> TermEntry:
         at: wall-clock time by ZooKeeper's clock.
         told_by: who says so.
     """
-    detail, teller = r.detail_of(end), told_by.name.lower()
-    return replace(entry, ended=round(at, 3), why=end.why.value, detail=detail, told_by=teller)
+    # Plain strings, as they come back from ZooKeeper.
+    return replace(entry, ended=round(at, 3), why=end.why.value, detail=r.detail_of(end), told_by=told_by.value)
 
 
 def predecessor(number: int, how: Succession) -> TermEntry | None:
@@ -229,9 +232,8 @@ def rows(entries: Iterable[TermEntry]) -> tuple[r.Row, ...]:
 
 
 def _rank(entry: TermEntry) -> tuple[int, float, str, str]:
-    teller = Teller[entry.told_by.upper()] if entry.told_by else Teller.NOBODY
     # Behind the teller only so that the order of arrival never matters.
-    return teller, entry.ended or 0.0, entry.why, entry.detail
+    return _RANK[entry.told_by], entry.ended or 0.0, entry.why, entry.detail
 
 
 def _both(one: TermEntry, other: TermEntry) -> TermEntry:
@@ -265,7 +267,7 @@ def complete(*known: Iterable[TermEntry]) -> list[TermEntry]:
         after, gap = entries[index + 1] if index + 1 < len(entries) else None, None
         if entry.ended is not None and after is not None and after.term == entry.term + 1 and after.began:
             gap = max(0, round((after.began - entry.ended) * 1000))
-        surely = entry.told_by in ("", Teller.SUCCESSOR.name.lower())
+        surely = entry.told_by in (Teller.NOBODY, Teller.SUCCESSOR)
         found.append(replace(entry, leaderless_ms=gap, at_least=gap is not None and surely))
     return found
 
@@ -309,11 +311,7 @@ def _entry(row: object) -> TermEntry | None:
             ended=(said.number("ended", stored.EARLIEST, stored.LATEST) or None) if "ended" in said else None,
             why=said.text("why", ""),
             detail=said.text("detail", ""),
-            told_by=_told_by(said.text("told_by", "")),
+            told_by=told_by if (told_by := said.text("told_by", "")) in _RANK else "",
         )
     except Garbage:
         return None
-
-
-def _told_by(name: str) -> str:
-    return name if name.upper() in Teller.__members__ and name != "nobody" else ""

@@ -195,6 +195,9 @@ function heir(queue) {
   return waiting.find((one) => !one.is_leader && !one.ghost);
 }
 
+// What is said of a place in the queue: as it is, and as it was when the queue was last seen.
+const PLACES = { leader: ["leads", "led"], heir: ["next", "was next"], other: ["waits", "waited"] };
+
 function drawQueue() {
   const queue = told.queue?.queue;
   const mine = told.status?.status;
@@ -203,11 +206,10 @@ function drawQueue() {
   const absent = told.queue.missing || []; // a replica of an older version does not tell
   $("queue").replaceChildren(...queue.map((one, index) => {
     const own = mine && one.identity === mine.identity && one.address === mine.address;
-    let state = one.is_leader ? "leads" : one === heir(queue) ? "next" : "waits";
+    let state = PLACES[one.is_leader ? "leader" : one === heir(queue) ? "heir" : "other"][certain ? 0 : 1];
     if (own && certain && one.is_leader !== mine.is_leader) state = mine.state;
     if (own && certain && !one.is_leader && !["queued", "idle"].includes(mine.state)) state = mine.state;
     if (one.ghost) state = "ghost";
-    if (!certain) state = { leads: "led", next: "was next", waits: "waited" }[state] || state;
     const since = one.started_at ? `up for ${span(wall() - one.started_at)}` : "";
     const row = make("li", "", make("span", "place", `${index + 1}`), make("span", "who", who(one.identity, one.address)),
       make("span", "state", state),

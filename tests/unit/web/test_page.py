@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator
 from importlib import resources
@@ -11,6 +12,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from leader_async import connect
+from leader_async.election.rules.ends import Why
+from leader_async.election.rules.state import State
+from leader_async.schedule.ledger import Outcome
 from leader_async.web import create_app
 from leader_async.web.page import ASSETS
 
@@ -45,6 +49,15 @@ async def test_nothing_but_its_own_files_may_run_in_it_and_nothing_may_be_kept(c
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     assert (answer.headers["Cache-Control"], answer.headers["X-Content-Type-Options"]) == ("no-store", "nosniff")
+
+
+def test_the_page_goes_by_words_that_there_are() -> None:
+    script = FILES.joinpath("page.js").read_text()
+    (bad,) = re.findall(r"const BAD = (\[.*\]);", script)
+    (states,) = re.findall(r"(\[[^\]]*\])\.includes\(mine\.state\)", script)
+    assert {*json.loads(bad)} <= {*Why}
+    assert {*json.loads(states)} <= {*State}
+    assert f'last.outcome !== "{Outcome.DONE}"' in script
 
 
 async def test_the_page_names_its_files_and_no_address_outside(client: Client) -> None:
