@@ -1,30 +1,21 @@
-"""Who may do what with a znode: ZooKeeper's access lists, with the schemes `world`, `auth`, `digest` and `ip`.
+"""Who may do what with a znode: ZooKeeper's access lists, with the schemes `world`, `auth`, `digest` and `ip`. Pure.
 
-An id that is null cannot be read, except where it is not looked at: under `auth`, and under a scheme that is not known.
+A null id makes a request unreadable, except where the id is not used: under `auth`, and under an unknown scheme.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import ipaddress
 from typing import TypeAlias
 
 from ..zookeeper.messages import Access, Permission, is_null
 
 Proofs: TypeAlias = tuple[tuple[str, str], ...]
-"""Who a client has shown to be: pairs of scheme and id."""
+"""The identities that a client has proved: pairs of scheme and id."""
 
 
 class NullField(Exception):
-    """Null stands where something must be."""
-
-
-def digest_of(credentials: bytes) -> str:
-    """The id that `user:password` proves under the scheme `digest`; without a colon all of it is the user's name."""
-    user = credentials.partition(b":")[0]
-    hashed = base64.b64encode(hashlib.sha1(credentials, usedforsecurity=False).digest()).decode()
-    return f"{user.decode(errors='replace')}:{hashed}"
+    """A field is null that must not be."""
 
 
 def settle(access: tuple[Access, ...], proofs: Proofs) -> tuple[Access, ...] | None:
@@ -61,12 +52,12 @@ def settle(access: tuple[Access, ...], proofs: Proofs) -> tuple[Access, ...] | N
 
 
 def allows(access: tuple[Access, ...], proofs: Proofs, wanted: Permission) -> bool:
-    """Whether one who has proved this may do that (any of the permissions, if several are given)."""
+    """Whether a client with these proofs has one of the wanted permissions."""
     return any(entry.permissions & wanted and _matches(entry, proofs) for entry in access)
 
 
 def masked(access: tuple[Access, ...], proofs: Proofs) -> tuple[Access, ...]:
-    """The list as it may be shown: only who administers a znode sees the hashes in it."""
+    """The list as it may be shown: only a client that administers the znode sees the hashes in it."""
     if allows(access, proofs, Permission.ADMIN):
         return access
     return tuple(

@@ -1,6 +1,6 @@
-"""A host on its own: it orders its writes itself, at once, and ends the sessions that have gone silent.
+"""A host that is the whole ensemble: it commits each write at once, and ends sessions that have gone silent.
 
-Pure; time and passwords come from outside.
+Pure: time and passwords are arguments.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ class Alone:
 
     Args:
         tick: seconds; sessions last 2 to 20 of them, and end on one.
-        start: the zxid and the session id to count from. Greater than those of any server that the clients may have
-            known before, or they would refuse this one for being behind.
-        passwords: a new one for each session.
+        start: the zxid and the session id to count from. It must exceed those of any server that the clients have known
+            before, or they would refuse this one as behind.
+        passwords: gives each session a new one.
         wall: the wall clock.
     """
 
@@ -61,16 +61,16 @@ class Alone:
             self.host.resumed(session, ticket, None)
 
     def deadline(self) -> float | None:
-        """When `tick` wants to be called."""
+        """When to call `tick` next."""
         return self._expiry.deadline()
 
     def tick(self, now: float) -> None:
-        """Time has passed: end the sessions that have gone silent."""
+        """End the sessions that have gone silent."""
         for session in self._expiry.due(now):
             self.expire(session)
 
-    def go_on(self, now: float) -> None:
-        """It was away until now, and so heard nobody: every session has its whole timeout again, as at a restart."""
+    def restart(self, now: float) -> None:
+        """Serve again after a pause: every session has its whole timeout again."""
         for session, known in self.host.tree.sessions.items():
             self._expiry.touch(session, known.timeout, now)
 

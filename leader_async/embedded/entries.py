@@ -1,4 +1,4 @@
-"""The log: what an entry of it says, and what an entry may have changed. Pure values.
+"""The log: its entries, and the changes that an entry makes. Pure values.
 
 An entry is what Raft calls a log entry, and ZooKeeper a proposal: it takes the next zxid on all servers.
 """
@@ -34,9 +34,9 @@ class Entry:
     """One entry of the log.
 
     Attributes:
-        session: who asks.
-        write: what is asked.
-        proofs: who that client has shown to be.
+        session: of the client.
+        write: the request.
+        proofs: the identities that the client has proved.
         at: wall-clock time in seconds, for ctime and mtime.
     """
 
@@ -48,7 +48,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """What a watch may have waited for; `access` is the list that says who may learn it."""
+    """A change that watches may wait for; `access` is the list that says who may read of it."""
 
     change: m.EventType
     path: str

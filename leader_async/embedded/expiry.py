@@ -1,10 +1,10 @@
-"""When sessions that have gone silent end.
+"""When sessions that have gone silent end. Pure.
 
 Rules (ZooKeeper's `ExpiryQueue`):
 1. A session touched at `now` ends on the first tick after `now` + its timeout, so it may live up to a tick longer than
    its timeout, never shorter.
-2. Sessions that end on one tick stand together. There are no more such ticks than timeouts have, so that no step costs
-   more among many sessions than among few.
+2. Sessions that end on one tick are kept together. There are at most as many such ticks as a timeout has, so no step
+   costs more among many sessions than among few.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ class Expiry:
     """The deadlines of all sessions.
 
     Args:
-        tick: seconds between two looks.
+        tick: seconds from one check to the next.
     """
 
     def __init__(self, tick: float) -> None:
@@ -25,7 +25,7 @@ class Expiry:
         self._ending: dict[float, set[int]] = {}  # by deadline; none of them is empty
 
     def touch(self, session: int, timeout: float, now: float) -> None:
-        """The session gave a sign of life, or has begun."""
+        """The session has shown that it lives, or has begun."""
         due = (math.floor((now + timeout) / self.tick) + 1) * self.tick
         if due > self._deadlines.get(session, -math.inf):
             self.forget(session)
@@ -46,5 +46,5 @@ class Expiry:
         return sorted(session for due, together in self._ending.items() if due <= now for session in together)
 
     def deadline(self) -> float | None:
-        """When `due` will next have one."""
+        """When `due` will next return a session."""
         return min(self._ending, default=None)

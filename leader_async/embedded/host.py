@@ -1,20 +1,20 @@
-"""One server as its clients see it: a state machine without I/O.
+"""One server as its clients see it: a state machine without I/O. Pure.
 
-The owner feeds it bytes of numbered connections and the time; what is to be written, or closed, is taken by `take`.
-Writes go to a `Quorum`, which may be shared with other hosts, and come back by `committed` in the one order that all of
-them see; reads are answered from this host's own tree.
+The owner feeds it bytes of numbered connections and the time; `take` returns what to write and which connections to
+close. Writes go to a `Quorum`, which other hosts may share, and come back by `committed`, in one order for all hosts.
+Reads are answered from this host's own tree.
 
 Rules:
 1. The requests of one connection are answered in their order; a read waits for the writes before it.
-2. A watch event leaves before any reply that shows the change.
-3. A session lives on one connection: a client that asks to resume it closes the other.
+2. A watch event is sent before any reply that shows the change.
+3. A session has one connection: a client that asks to resume it closes the other.
 4. A client that has seen more than this host has, or that breaks the protocol, loses its connection without a reply.
 5. The end of a session ends its connection.
 6. A client that does not read its replies gets no more of them: after `ENOUGH` bytes its further requests wait until
    the owner calls `go_on`, once there is room. That counts as a sign of life, since the pings of the client wait, too.
 7. No step costs more among many sessions or connections than among few.
 
-It does not promise that what it answers to a read is the newest there is, as ZooKeeper does not.
+It does not promise that a read returns the newest state; neither does ZooKeeper.
 """
 
 from __future__ import annotations
@@ -27,15 +27,16 @@ from typing import TypeAlias
 from ..errors import AuthFailed, ProtocolError
 from ..zookeeper import foreign
 from ..zookeeper import messages as m
+from ..zookeeper.identity import digest_of
 from ..zookeeper.wire import server as wire
 from ..zookeeper.wire.asked import Asked
 from ..zookeeper.wire.frames import REQUEST_LIMIT, FrameReader
-from .access import Proofs, allows, digest_of
+from .access import Proofs, allows
 from .entries import CloseSession, Entry, Happened, OpenSession, Write
 from .quorum import Quorum, Ticket
 from .reading import Asker, Reader
 from .tree import Tree
-from .watches import Watches, told
+from .watches import Watches, event_of
 
 ENOUGH = 256 * 1024
 """Bytes for one connection in one `take` after which its further requests wait."""
@@ -68,8 +69,8 @@ class Host:
     """See the module's docstring.
 
     Args:
-        tree: what this host knows.
-        quorum: who orders the writes.
+        tree: the znodes, as far as this host has applied the log.
+        quorum: orders the writes.
         timeouts: the shortest and the longest session timeout granted, in seconds.
         wall: the wall clock, for znodes' times.
     """
@@ -90,7 +91,7 @@ class Host:
     # -- connections ---------------------------------------------------------------------------------------------------
 
     def open(self, peer: str) -> int:
-        """A client has connected from this address; returns the connection's number."""
+        """Add the connection of a client from this address, and return its number."""
         self._numbers += 1
         self._connections[self._numbers] = _Connection(FrameReader(REQUEST_LIMIT), peer, (("ip", peer),))
         return self._numbers
@@ -128,7 +129,7 @@ class Host:
             self.lost(number)
 
     def take(self) -> list[Output]:
-        """What is to be written and closed, in order. What waits for room goes on with `go_on`."""
+        """Return what to write and to close, in order. Requests that wait for room are served by `go_on`."""
         out, self._out = self._out, []
         for number, _ in out:
             if number in self._connections:
@@ -141,7 +142,7 @@ class Host:
         return connection is not None and bool(connection.asked) and not connection.waiting
 
     def go_on(self, number: int, now: float) -> None:
-        """There is room for more replies to this connection."""
+        """Serve this connection's waiting requests: there is room for more replies."""
         connection = self._connections.get(number)
         if connection is not None:
             self._touch(connection, now)
@@ -191,7 +192,7 @@ class Host:
         ticket = Ticket(number, 0)
         connection.waiting = True
         if request.session_id:
-            # Before it is known whether it may, as ZooKeeper does.
+            # Before the quorum has decided, as ZooKeeper does.
             for other in self.serving(request.session_id):
                 self.hang_up(other)
             self._quorum.resume(request.session_id, request.password, ticket, now)
@@ -203,7 +204,7 @@ class Host:
         self._submit(ticket, OpenSession(timeout, password), connection)
 
     def _bind(self, number: int, connection: _Connection, session: int) -> None:
-        """The connection serves this session from now on, 0 for none."""
+        """Have the connection serve this session from now on, 0 for none."""
         if (before := self._serving.get(connection.session)) is not None:
             before.pop(number, None)
             if not before:
@@ -221,7 +222,7 @@ class Host:
 
     def _serve(self, number: int, connection: _Connection) -> None:
         if connection.serving:
-            return  # `submit` came back at once: the loop below goes on
+            return  # `submit` has committed at once, inside the loop below
         connection.serving = True
         while connection.asked and not connection.waiting and number in self._connections and connection.sent < ENOUGH:
             xid, request = connection.asked.popleft()
@@ -263,7 +264,7 @@ class Host:
 
     def _authenticate(self, number: int, connection: _Connection, xid: int, request: m.Authenticate) -> None:
         proved: Proofs = ()
-        if request.scheme == "ip":  # proves what is known of everybody
+        if request.scheme == "ip":  # every client has this proof
             proved = (("ip", connection.peer),)
         elif request.scheme == "digest" and not m.is_null(request.credentials):
             proved = (("digest", digest_of(request.credentials)),)
@@ -275,7 +276,7 @@ class Host:
     # -- called by the quorum ------------------------------------------------------------------------------------------
 
     def committed(self, entry: Entry, ticket: Ticket | None) -> None:
-        """The next entry of the log; `ticket` if it is this host's own."""
+        """Apply the next entry of the log; with the `ticket` of the write if it is this host's own."""
         reply, happened = self.tree.apply(entry)
         for number, one in list(self._watches.fire(happened)):
             self._notify(number, one, self.tree.zxid)
@@ -291,7 +292,7 @@ class Host:
             self._go_on(ticket)
 
     def resumed(self, session: int, ticket: Ticket, known: OpenSession | None) -> None:
-        """A client may go on with its session here; `known` is None if that is over, or not this client's."""
+        """A client may resume its session here; `known` is None if that is over, or not this client's."""
         number, connection = ticket.connection, self._connections.get(ticket.connection)
         if connection is None:
             return
@@ -304,7 +305,7 @@ class Host:
         self._go_on(ticket)
 
     def refused(self, ticket: Ticket, code: int) -> None:
-        """The quorum does not take this write."""
+        """The quorum has refused this write."""
         self._done(ticket, m.Failed(code))
 
     def synced(self, ticket: Ticket) -> None:
@@ -328,7 +329,7 @@ class Host:
 
     def _notify(self, number: int, happened: Happened, zxid: int) -> None:
         if allows(happened.access, self._connections[number].proofs, m.Permission.READ):
-            self._send(number, wire.encode_watched(told(happened), zxid))
+            self._send(number, wire.encode_watched(event_of(happened), zxid))
 
     def _answer(self, number: int, xid: int, reply: m.Reply | foreign.Reply) -> None:
         self._send(number, wire.encode_reply(xid, self.tree.zxid, reply))
@@ -342,7 +343,7 @@ class Host:
         if name == b"ruok":
             return b"imok"
         lines = {
-            # Some clients look here for what the server can do.
+            # Some clients decide by this version what the server supports.
             "Zookeeper version": "3.9.0-embedded-in-memory, built on 2026-11-28 00:00 UTC",
             "Received": self.received,
             "Sent": self.sent,

@@ -1,4 +1,4 @@
-"""What a host asks of the servers together: an order of its writes, and which sessions live."""
+"""What a host asks of all servers together: an order of its writes, and which sessions live. Pure."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from .entries import Entry
 
 
 class Ticket(NamedTuple):
-    """Whose write it is: of which connection of this host, under which xid."""
+    """The origin of a write: the connection of this host, and the xid."""
 
     connection: int
     xid: int
 
 
 class Quorum(Protocol):
-    """Who decides in which order writes happen, and which sessions are alive."""
+    """Decides the order of writes, and which sessions live."""
 
     def submit(self, entry: Entry, ticket: Ticket) -> None:
         """Order this write; `Host.committed` or `Host.refused` follows, perhaps at once, perhaps never."""
 
     def sync(self, ticket: Ticket) -> None:
-        """Let the host catch up with what is ordered by now; `Host.synced` follows, perhaps never."""
+        """Let the host catch up with all that is ordered by now; `Host.synced` follows, perhaps never."""
 
     def touch(self, session: int, timeout: float, now: float) -> None:
-        """This session gave a sign of life."""
+        """This session has shown that it lives."""
 
     def new_session(self) -> tuple[int, bytes]:
         """An id that no session has had, and a password."""

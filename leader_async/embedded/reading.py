@@ -1,10 +1,10 @@
-"""Answers to requests that change nothing: reads of one server's tree, and watches that are set, sought and taken back.
+"""Replies to requests that change no znode: reads, and watches that are set, found and removed. Pure.
 
 Rules:
-1. A read that is refused sets no watch, but that for a znode which is not there yet (`exists`).
+1. A read that is refused sets no watch, except `exists` on a znode that does not exist yet.
 2. Several reads in one request set none.
-3. An answer to several reads of more than `ANSWER_LIMIT` bytes of data is refused: ZooKeeper would make it, and each
-   client refuse it.
+3. A reply to several reads of more than `ANSWER_LIMIT` bytes of data is refused: ZooKeeper would send it, and every
+   client would refuse it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Reading: TypeAlias = (
 
 
 class Asker(NamedTuple):
-    """Who asks: on which connection, in which session, and who it has shown to be."""
+    """The client that asks: its connection, its session, and the identities that it has proved."""
 
     connection: int
     session: int
@@ -58,7 +58,7 @@ class Reader:
             return m.Failed(foreign.UNREADABLE)
 
     def set_again(self, asker: Asker, request: m.SetWatches | foreign.SetEveryWatch) -> Iterator[Happened]:
-        """Set each watch again, or give what it would have told."""
+        """Set each watch again, or return the change for which it would have fired."""
         once = request if isinstance(request, m.SetWatches) else request.once
         yield from self._set_once(asker.connection, once)
         if isinstance(request, foreign.SetEveryWatch):
@@ -77,7 +77,7 @@ class Reader:
             case foreign.CheckWatches(path, kind):
                 return _found(self._watches.has(path, asker.connection, kind))
             case foreign.RemoveWatches(path, kind):
-                return _found(self._watches.take_back(path, asker.connection, kind))
+                return _found(self._watches.remove(path, asker.connection, kind))
             case foreign.ListEphemerals(prefix):
                 wanted = "" if prefix.strip() in ("", "/") else prefix
                 return foreign.Listed(tuple(p for p in self._tree.owned(asker.session) if p.startswith(wanted)))

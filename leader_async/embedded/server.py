@@ -1,10 +1,10 @@
-"""Carries the bytes between a host and its clients.
+"""Carries the bytes between a host and its clients, on the event loop.
 
 Rules:
-1. What a client's bytes have caused leaves in the event-loop iteration in which they arrived, in the host's order; more
-   than `ENOUGH` of it in several, so that others get their turns.
-2. A client that does not read what it has asked for is neither read nor answered until it does. Watch events are told
-   all the same; who leaves too many of those unread, or does not greet, is hung up on. So what is kept has a bound.
+1. Replies leave in the event-loop iteration in which the request arrived, in the host's order; more than `ENOUGH` bytes
+   take several, so that other clients get their turns.
+2. A client that does not read its replies is neither read nor answered until it does. Watch events are sent to it all
+   the same. A client that leaves too many of them unread, or sends no handshake, is disconnected: memory has a bound.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ EPOCH = 1577836800
 class EmbeddedServer:
     """A ZooKeeper for one machine, in memory; for use as `async with EmbeddedServer() as server`.
 
-    Entered again, it goes on at the same address with the data and the sessions that it had.
+    Entered again, it serves at the same address with the data and the sessions that it had.
 
     Args:
         host: the address to listen on.
@@ -57,9 +57,9 @@ class EmbeddedServer:
     ) -> None:
         check_tick(tick)
         self._listen: dict[str, Any] = {"sock": sock} if sock is not None else {"host": host, "port": port}
-        # 4,096 to a millisecond, more than there can be transactions: a server that is started later begins above all
-        # that an earlier one has reached, and so no client has seen more than it has. Until 2089 it begins below 2^53,
-        # up to which a number of JavaScript or of a metric is exact: there a zxid is a fencing token.
+        # 4,096 to a millisecond, more than there can be transactions: a later server begins above all that an earlier
+        # one has reached, so no client has seen more than it has. Until 2089 it begins below 2^53, up to which a number
+        # of JavaScript or of a metric is exact: a zxid is a fencing token there.
         start = int((time.time() - EPOCH) * 1000) << 12
         self._alone = Alone(tick=tick, start=start, passwords=_passwords(), wall=time.time)
         self._server: asyncio.Server | None = None
@@ -74,7 +74,7 @@ class EmbeddedServer:
         if (sock := self._listen.pop("sock", None)) is not None:
             self._listen["host"] = sock.getsockname()[0]
         self._listen["port"] = self._server.sockets[0].getsockname()[1]
-        self._alone.go_on(clock.now())
+        self._alone.restart(clock.now())
         self._alarm.set(self._alone.deadline())
         log.debug("serving at %s", self.address)
         return self
@@ -85,13 +85,13 @@ class EmbeddedServer:
         await self.close()
 
     async def close(self) -> None:
-        """Hang up on everybody. No session ends before it is entered again."""
+        """Disconnect all clients. No session ends before the server is entered again."""
         if self._server is None:
             return
         self._closed = True
         for listening in self._server.sockets:
             asyncio.get_running_loop().remove_reader(listening.fileno())
-        # Who has just been accepted gets its transport: asyncio (3.11) loses a socket whose transport is made later.
+        # A client just accepted gets its transport: asyncio (3.11) loses a socket whose transport is made later.
         await asyncio.sleep(0)
         self._server.close()
         for client in list(self._clients.values()):
@@ -107,7 +107,7 @@ class EmbeddedServer:
 
     @property
     def address(self) -> str:
-        """Where it is reached, as `connect` takes it."""
+        """Its address, as `connect` takes it."""
         assert self._server is not None, "enter it first: async with EmbeddedServer() as server"
         host = self._server.sockets[0].getsockname()[0]
         return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
@@ -131,7 +131,7 @@ class EmbeddedServer:
         self.flush()
 
     def disconnect(self, session: int) -> None:
-        """Hang up on this session's client. The session lives on.
+        """Disconnect this session's client. The session continues.
 
         Raises:
             UsageError: it is not connected.
@@ -156,7 +156,7 @@ class EmbeddedServer:
         self._alone.host.lost(number)
 
     def flush(self) -> None:
-        """Write what there is to write."""
+        """Write what the host has to send."""
         for number, outputs in itertools.groupby(self._alone.host.take(), key=lambda output: output[0]):
             client = self._clients.get(number)
             if client is not None:
@@ -180,7 +180,7 @@ class _Client(asyncio.Protocol):
         self._number = 0
         self._transport: asyncio.Transport | None = None
         self._limit: asyncio.TimerHandle | None = None
-        self._full = False  # more is written than the client reads
+        self._full = False  # the transport's buffer is
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # those of uvloop are none by class
@@ -214,7 +214,7 @@ class _Client(asyncio.Protocol):
         self._server.left(self._number)
 
     def write(self, data: bytes) -> None:
-        """Send this."""
+        """Send these bytes."""
         assert self._transport is not None
         self._transport.write(data)
         if self._transport.get_write_buffer_size() > UNREAD_LIMIT:

@@ -1,15 +1,15 @@
-"""The znodes: a state machine that applies one ordered log of transactions, and answers reads of where it is.
+"""The znodes: a state machine that applies one ordered log of transactions, and answers reads. Pure.
 
 Rules, all of them ZooKeeper's (guides and `PrepRequestProcessor`, `DataTree` of 3.9):
 1. Each entry of the log takes the next zxid, refused ones too. The same entries make the same tree anywhere, so
    replicas are trees that have applied more or less of the same log.
-2. A transaction happens as a whole or not at all; a refused one says which operation was the culprit.
+2. A transaction happens as a whole or not at all; the reply to a refused one names the operation that failed.
 3. A sequential znode gets the number of znodes that were ever created below its parent.
 4. An ephemeral znode belongs to a session, ends with it, and has no children.
-5. What has changed is returned in the order in which it happened, with who may learn it.
-6. Null data stays null. A null path cannot be read, nor can a transaction that has one.
+5. Changes are returned in the order in which they happened, each with the access list that says who may read of it.
+6. Null data stays null. A request with a null path is unreadable, and so is a transaction that has one.
 
-Pure: the time is part of an entry, and chance is not needed. It keeps no watches and knows no clients.
+The time is part of an entry. The tree keeps no watches and knows no clients.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from .access import NullField, Proofs, allows, masked, settle
 from .entries import CloseSession, Entry, Happened, OpenSession
 
 LAST_NUMBER = 2**31 - 1
-"""Where a parent's counter stays."""
+"""The highest number of a parent's counter."""
 
 OWN = ("/", "/zookeeper", "/zookeeper/config", "/zookeeper/quota")
-"""What is there from the beginning, and stays."""
+"""The znodes that every tree has."""
 
 _FORBIDDEN = re.compile("[\0-\x1f\x7f-\x9f\ud800-\uf8ff\ufff0-\uffff]")
-"""Characters that no path has."""
+"""Characters that no path may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Znode:
 
 
 class Refused(Exception):
-    """An operation that cannot be done: nothing happened."""
+    """An operation is refused: nothing happened."""
 
     def __init__(self, code: int) -> None:
         super().__init__(code)
@@ -86,7 +86,7 @@ class Tree:
             self._place(path, Znode())
 
     def copy(self) -> Tree:
-        """Another tree that stands where this one stands."""
+        """Another tree with the same znodes and sessions."""
         other = Tree(self.zxid)
         other.sessions = dict(self.sessions)
         other._nodes = dict(self._nodes)
@@ -97,7 +97,7 @@ class Tree:
     # -- writing -------------------------------------------------------------------------------------------------------
 
     def apply(self, entry: Entry) -> tuple[m.Reply, list[Happened]]:
-        """Apply the next entry of the log; returns the answer, and what happened."""
+        """Apply the next entry of the log, and return the reply and the changes."""
         self.zxid += 1
         doing = _Doing(entry)
         match entry.write:
@@ -223,7 +223,7 @@ class Tree:
         """Answer a read.
 
         Raises:
-            Refused: it cannot be answered.
+            Refused: the reply is an error.
             NullField: the path is null.
         """
         if isinstance(request, m.Exists) and "\0" in request.path:

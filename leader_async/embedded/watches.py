@@ -1,11 +1,11 @@
-"""Who waits for which change. One server's; they are forgotten with the connection that set them.
+"""The watches of one server's connections; a watch ends with the connection that set it. Pure.
 
 Rules (ZooKeeper's `WatchManager` of 3.9):
-1. A data watch, which `exists` sets too, hears of creation, change and deletion; a child watch of coming and going
-   children and of deletion. Who has both on a deleted znode hears once.
-2. A watch fires once, unless it is persistent. A recursive one is persistent, hears what a data watch hears, and of all
-   that is below its znode.
-3. A connection may have watches of every kind on one path; it hears once of each change.
+1. A data watch, which `exists` sets too, fires at creation, change and deletion. A child watch fires when children are
+   created or deleted, and at the znode's own deletion. A connection with both gets one event of a deletion.
+2. A watch fires once, unless it is persistent. A recursive one is persistent, fires as a data watch does, and also for
+   all znodes below its own.
+3. A connection may have watches of every kind on one path; it gets one event for each change.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..zookeeper.messages import EventType, Watched
 from .entries import Happened
 
 ONCE, PERSISTENT, RECURSIVE = 1, 2, 4
-"""How a watch hears; a connection's on one path are a sum of these."""
+"""Kinds of watches, as bits: one connection may have several on one path."""
 
 _Table: TypeAlias = dict[
     str, dict[int, int]
@@ -35,15 +35,15 @@ class Watches:
         self._recursive = 0
 
     def on_data(self, path: str, connection: int, how: int = ONCE) -> None:
-        """Tell this connection of the next change of the znode itself."""
+        """Watch the znode itself for this connection."""
         self._set(self._data, path, connection, how)
 
     def on_children(self, path: str, connection: int, how: int = ONCE) -> None:
-        """Tell this connection of the next change among the znode's children."""
+        """Watch the znode's children for this connection."""
         self._set(self._children, path, connection, how)
 
     def on_all(self, path: str, connection: int, *, recursive: bool) -> None:
-        """Tell this connection of every change from now on."""
+        """Watch every change for this connection, from now on."""
         self.on_data(path, connection, RECURSIVE if recursive else PERSISTENT)
         if not recursive:
             self.on_children(path, connection, PERSISTENT)
@@ -52,29 +52,29 @@ class Watches:
         """Whether this connection has such a watch."""
         return any(table.get(path, {}).get(connection, 0) & how for table, how in self._meant(kind))
 
-    def take_back(self, path: str, connection: int, kind: Kind) -> bool:
-        """Forget such watches of this connection; whether there were any."""
+    def remove(self, path: str, connection: int, kind: Kind) -> bool:
+        """Remove such watches of this connection, and return whether there were any."""
         there = self.has(path, connection, kind)
         for table, how in self._meant(kind):
             self._drop(table, path, connection, how)
         return there
 
     def forget(self, connection: int) -> None:
-        """This connection is gone."""
+        """Remove all watches of this connection."""
         for path in tuple(self._set_by.get(connection, ())):
-            self.take_back(path, connection, Kind.ANY)
+            self.remove(path, connection, Kind.ANY)
 
     def fire(self, happened: Iterable[Happened]) -> Iterator[tuple[int, Happened]]:
-        """Who hears of what, in order; those that hear once are used up."""
+        """The connections to notify, and of which change, in order; removes the watches that fire once."""
         for one in happened:
             if one.change is EventType.CHILDREN:
-                heard = self._heard(self._children, one.path)
+                notified = self._notified(self._children, one.path)
             else:
-                heard = self._heard(self._data, one.path)
-                heard |= dict.fromkeys(self._above(one.path))
+                notified = self._notified(self._data, one.path)
+                notified |= dict.fromkeys(self._above(one.path))
                 if one.change is EventType.DELETED:
-                    heard |= self._heard(self._children, one.path)
-            for connection in heard:
+                    notified |= self._notified(self._children, one.path)
+            for connection in notified:
                 yield connection, one
 
     @property
@@ -118,19 +118,19 @@ class Watches:
                 if not mine:
                     del self._set_by[connection]
 
-    def _heard(self, table: _Table, path: str) -> dict[int, None]:
-        heard = dict.fromkeys(table.get(path, ()))
-        for connection in heard:
+    def _notified(self, table: _Table, path: str) -> dict[int, None]:
+        notified = dict.fromkeys(table.get(path, ()))
+        for connection in notified:
             self._drop(table, path, connection, ONCE)
-        return heard
+        return notified
 
     def _above(self, path: str) -> Iterator[int]:
-        """Who hears of this znode since it is below another; nobody is looked for while nobody listens so."""
+        """The connections with a recursive watch above this znode; costs nothing while there is no recursive watch."""
         while self._recursive and path != "/":
             path = path.rpartition("/")[0] or "/"
             yield from (one for one, how in self._data.get(path, {}).items() if how & RECURSIVE)
 
 
-def told(happened: Happened) -> Watched:
-    """The event, as the client gets it."""
+def event_of(happened: Happened) -> Watched:
+    """The event that the client gets."""
     return Watched(happened.change, happened.path)

@@ -15,7 +15,7 @@ from leader_async.election.rules.effects import ConfirmNow, Send, StartWork, Sto
 from leader_async.election.rules.state import Settings
 from leader_async.embedded.entries import CloseSession, Entry, OpenSession
 from leader_async.embedded.tree import Refused, Tree
-from leader_async.embedded.watches import Watches, told
+from leader_async.embedded.watches import Watches, event_of
 from leader_async.zookeeper import messages as m
 
 PARENT = "/ELECTION/x"
@@ -130,6 +130,6 @@ class Crowd:
         for session, event in self._watches.fire(happened):
             if (woken := self._by_session.get(session)) is not None:
                 self._woken += 1
-                woken.candidacy.watched(told(event), self.now)
+                woken.candidacy.watched(event_of(event), self.now)
                 self._busy.append(woken)
         return reply

@@ -27,7 +27,7 @@ from leader_async.election.rules.effects import Command, ConfirmNow, Send, Start
 from leader_async.election.rules.state import HOLD_OFF, WAIT_OUT, Appointee, Settings, Work
 from leader_async.embedded.entries import CloseSession, Entry, Happened, OpenSession
 from leader_async.embedded.tree import Refused, Tree
-from leader_async.embedded.watches import Watches, told
+from leader_async.embedded.watches import Watches, event_of
 from leader_async.zookeeper import messages as m
 
 from ..support.endless import Endless
@@ -64,7 +64,7 @@ class Replica:
 
     def apply(self, entry: Entry) -> tuple[m.Reply, list[m.Watched]]:
         reply, happened = applied(self.tree, entry)
-        return reply, [told(one) for _, one in self.watches.fire(happened)]
+        return reply, [event_of(one) for _, one in self.watches.fire(happened)]
 
     def read(self, request: m.GetData | m.GetChildren | m.Exists) -> m.Reply:
         try:

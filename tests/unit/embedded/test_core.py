@@ -10,7 +10,7 @@ from types import FrameType
 
 import pytest
 
-from leader_async.embedded.access import allows, digest_of, settle
+from leader_async.embedded.access import allows, settle
 from leader_async.embedded.alone import Alone
 from leader_async.embedded.entries import CloseSession, Entry, OpenSession
 from leader_async.embedded.expiry import Expiry
@@ -21,6 +21,7 @@ from leader_async.embedded.tree import LAST_NUMBER, Refused, Tree
 from leader_async.embedded.watches import Watches
 from leader_async.zookeeper import foreign, wire
 from leader_async.zookeeper import messages as m
+from leader_async.zookeeper.identity import digest_of
 
 OPEN = OpenSession(6.0, b"secret")
 ADMIN_ONLY = (m.Access(int(m.Permission.ADMIN), "world", "anyone"),)
@@ -390,7 +391,7 @@ def test_no_session_ends_during_an_outage() -> None:
     number = alone.host.open("::1")
     alone.host.receive(number, wire.encode_connect(m.Connect(0, 6.0, 0, b"")), 0.0)
     alone.host.lost(number)
-    alone.go_on(1000.0)
+    alone.restart(1000.0)
     alone.tick(1005.9)
     assert len(alone.host.tree.sessions) == 1
     assert alone.deadline() == 1007.0
