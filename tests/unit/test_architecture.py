@@ -52,7 +52,7 @@ def test_the_contracts_of_pyproject_are_kept() -> None:
 
 
 def test_no_module_imports_the_folder_that_it_is_in() -> None:
-    graph = build_graph("leader_async", exclude_type_checking_imports=False)
+    graph = build_graph("leader_async", exclude_type_checking_imports=False, cache_dir=None)
     for module in graph.modules:
         inside = graph.find_modules_directly_imported_by(module)
         assert not {other for other in inside if module.startswith(other + ".")}, module
