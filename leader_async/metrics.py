@@ -101,7 +101,7 @@ def _of_elections(known: Mapping[Election, Status]) -> Iterator[Metric]:
                  {(one.election, state.value): one.state is state
                   for one in known.values() for state in State})  # fmt: skip
     yield _gauge("queue_length", "Candidates in the queue when this replica last listed it.", label,
-                 {(election.name,): election.candidacy.queue_length for election in known})  # fmt: skip
+                 {(election.name,): election.candidacy.story.queue_length for election in known})  # fmt: skip
     yield _counter("terms", "Terms of this replica that have begun.", label,
                    {(election.name,): election.reporter.stats.terms for election in known})  # fmt: skip
     yield _counter("term_ends", "Terms of this replica that are over, by why, in the words of /history.",

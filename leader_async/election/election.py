@@ -105,7 +105,7 @@ class Election(Observer):
         """What this process knows of itself, from memory: never waits for ZooKeeper."""
         now, candidacy = clock.now(), self.candidacy
         hold, leads = candidacy.hold, self.is_leader
-        record, seen = candidacy.seen or (None, 0.0)
+        record, seen = candidacy.story.seen or (None, 0.0)
         held = record if record is not None and record.state is r.State.HELD and not record.put_right else None
         # We may have had notice, and not have read the record yet.
         leader = (self.identity, self.address) if leads else (held.identity, held.address) if held else (None, None)
@@ -126,7 +126,7 @@ class Election(Observer):
             leader_address=leader[1],
             leader_seen=time.time() - (now - seen) if record is not None else None,
             overdue=self._overdue(now, hold),
-            healed=candidacy.healed,
+            healed=candidacy.story.healed,
             since=self._since,
             alive=self._died is None and self._client.died is None,
             problem="" if candidacy.unreadable is None else str(candidacy.unreadable),

@@ -69,21 +69,20 @@ class _Backlog:
     @property
     def waits(self) -> bool:
         """Whether the record is to be read first: nobody knows yet how the term began."""
-        return self.hold is not None and self.hold.how is None
+        return self.hold is not None and self.candidacy.story.how(self.hold) is None
 
     def entries(self) -> list[TermEntry]:
         """What is to be written, bounded."""
-        own, terms, how = self.candidacy, self.candidacy.untold, self.hold and self.hold.how
-        if self.hold is own.hold and how and terms:
-            if len(terms) >= history.FULL or not own.by_name or not history.known_by_record(how):
+        own, hold = self.candidacy, self.hold
+        if hold is not None and hold is own.hold and (how := own.story.how(hold)) and (terms := own.story.untold(hold)):
+            if len(terms) >= history.FULL or not own.handover.by_name or not history.known_by_record(how):
                 return history.merged(self.ended, terms)
         return history.merged(self.ended, ())
 
     def written(self, entries: list[TermEntry]) -> None:
         """Forget these entries."""
         self.ended = [entry for entry in self.ended if entry not in entries]
-        if (hold := self.hold) is not None and hold.untold:
-            hold.untold = tuple(entry for entry in hold.untold if entry not in entries)
+        self.candidacy.story.told(entries)
 
 
 class HistoryWriter:
@@ -133,7 +132,7 @@ class HistoryWriter:
         at, end = backlog.suspended or (at, hold.end)
         own = candidacy.settings
         entry = TermEntry(hold.number, hold.token, own.identity, own.address)
-        if (how := hold.how) is None:
+        if (how := candidacy.story.how(hold)) is None:
             return
         # By ZooKeeper's clock: since the term began it has advanced as this process's clock has.
         backlog.ended.append(history.ended(entry, end, how.began + at - how.known_at, Teller.HOLDER))

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from ..histogram import CHANGEOVERS, MOMENTS, Histogram
 from ..zookeeper.messages import Answer, Lost, Transacted
 from .rules import record as r
+from .rules.candidacy import Candidacy
 from .rules.ends import PROCESS_DIED, Why
-from .rules.lead import Holding
 from .rules.lease import Hold
 
 
@@ -56,7 +56,7 @@ class ElectionStats:
     _hold: Hold | None = None
     _ran_out: bool = False
 
-    def began(self, own: Holding, hold: Hold, now: float) -> tuple[Changeover, float] | None:
+    def began(self, own: Candidacy, hold: Hold, now: float) -> tuple[Changeover, float] | None:
         """Work begins under this term, or begins again.
 
         Returns:
@@ -99,12 +99,12 @@ class ElectionStats:
         return why
 
 
-def free_since(own: Holding, hold: Hold) -> tuple[Changeover, float] | None:
+def free_since(own: Candidacy, hold: Hold) -> tuple[Changeover, float] | None:
     """How the lead that we have just got had become free, and when we had learnt of that; None if we never did."""
-    how = hold.how
+    how = own.story.how(hold)
     if how is None or how.appointed:  # by a notice, or as the record says
         # Who handed over to its heir stood right before it, and its end was the last one that the heir has learnt of.
-        return None if own.queue.position or not own.gone else (Changeover.HANDOVER, max(own.gone.values()))
+        return None if own.position or not own.gone else (Changeover.HANDOVER, max(own.gone.values()))
     before = how.before
     former = before or how.predecessor
     since = own.gone.get(former.holder) if former is not None else None

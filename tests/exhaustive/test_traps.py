@@ -199,7 +199,7 @@ def test_an_appointment_hit_by_the_heirs_claim_on_v_plus_one() -> None:
     """An heir that does not know that it was named claims blindly: by the parity it takes nothing from itself."""
     world = joined(3)
     leader, heir, _ = in_order(world)
-    heir.candidacy.before = replace(heir.candidacy.before, by_name=False)
+    heir.candidacy.own.sight.before = replace(heir.candidacy.own.sight.before, by_name=False)
     leader.candidacy.resign(leader.now)
     leader.carry_out()
     leader.serve()
@@ -311,9 +311,9 @@ def test_a_server_behind_an_event_is_believed_no_more_than_the_event() -> None:
         if third.connection.up:
             third.serve()
         drain(third)
-    assert third.candidacy.queue.ahead == (first.candidacy.znode,)
-    assert gone not in third.candidacy.queue.ahead
-    assert third.candidacy.healed == 0
+    assert third.candidacy.own.join.queue.ahead == (first.candidacy.znode,)
+    assert gone not in third.candidacy.own.join.queue.ahead
+    assert third.candidacy.story.healed == 0
 
 
 def test_a_candidacy_that_has_died_of_a_bug_confirms_no_more() -> None:

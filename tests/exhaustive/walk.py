@@ -165,7 +165,7 @@ def _can(fault: str, state: State, number: int, process: Process) -> bool:
         case "cut off":
             return connection is not None and number not in state.cut_off
         case "resign":
-            return candidacy.wanted and not candidacy.departing
+            return candidacy.own.wanted and not candidacy.own.join.departing
         case "transfer":
             last = state.world.appointee(-1)
             return process.leads and last is not None and last.znode != candidacy.znode
@@ -279,20 +279,19 @@ def _lease(process: Process) -> float:
 
 
 def _candidacy_key(candidacy: Candidacy, now: float) -> Any:
-    warm = round(min(now - candidacy.warm, candidacy.settings.lease), 3)
-    hold, ahead = candidacy.hold, candidacy.queue._ahead
-    lease = candidacy.settings.lease
+    own, lead, lease = candidacy.own, candidacy.lead, candidacy.settings.lease
+    link, sight, join = own.link, own.sight, own.join
+    warm, hold, ahead = round(min(now - join.warm, lease), 3), join.hold, join.queue._ahead
     return (
-        candidacy.wanted, candidacy.departing, candidacy.uncertain, candidacy.work, candidacy.uuid, candidacy.znode,
-        candidacy.behind, candidacy.told_of_joins, candidacy.before, candidacy.named_at, warm, candidacy.appointee,
-        candidacy.published, candidacy.session_id, candidacy.listed, candidacy.armed, candidacy.awaited,
-        None if ahead is None else tuple(ahead), _view_key(candidacy.view),
-        hold and (hold.holder, hold.version, hold.lease, hold.forfeited, hold.how is None),
+        own.wanted, join.departing, join.uncertain, own.work, join.uuid, join.znode, join.behind, link.told_of_joins,
+        sight.before, sight.gone_with, join.named_at, warm, join.appointee, join.published, link.session_id,
+        sight.listed, sight.armed, sight.awaited, None if ahead is None else tuple(ahead), _view_key(sight.view),
+        hold and (hold.holder, hold.version, hold.lease, hold.forfeited, hold.read),
         hold and (max(-1.0, round(hold.until - now, 3)), bool(hold.over)),
-        tuple(sorted((name, round(min(now - at, 1.2 * lease), 3)) for name, at in candidacy.gone.items())),
-        candidacy.hold_off and round(candidacy.hold_off - now, 3),
-        candidacy.last_lease, candidacy.anew and round(min(now - candidacy.anew[1], 1.2 * lease), 3),
-        frozenset(candidacy.pending),
+        tuple(sorted((name, round(min(now - at, 1.2 * lease), 3)) for name, at in join.gone.items())),
+        link.hold_off and round(link.hold_off - now, 3),
+        lead._last_lease, lead._anew and round(min(now - lead._anew[1], 1.2 * lease), 3),
+        frozenset(own.asked),
     )  # fmt: skip
 
 

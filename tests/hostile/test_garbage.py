@@ -370,7 +370,7 @@ async def test_serve_and_the_commands(place: Place) -> None:
             await place.write(path, deep)
 
     there = ("--zookeeper", place.address, "--election", "x")
-    await until(lambda: place.elections[0].candidacy.queue_length is not None)
+    await until(lambda: place.elections[0].candidacy.story.queue_length is not None)
     while len(await place.elections[0].candidates()) < 4:
         await asyncio.sleep(0.01)
     if history.NAME not in await place.children(ELECTION):

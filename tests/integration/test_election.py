@@ -209,13 +209,13 @@ async def test_a_handover_is_one_write_and_one_event(
             tasks.append(asyncio.create_task(election.run(idle)))
             await until(lambda election=election: election.status().position is not None)  # type: ignore[misc]
         await leads(elections[0])
-        await until(lambda: elections[1].candidacy.named)
+        await until(lambda: elections[1].candidacy.lead.named)
         for old, new, after in zip(tasks, elections[1:], elections[2:], strict=False):
-            await until(lambda new=new: new.candidacy.warm > 0)  # type: ignore[misc]
+            await until(lambda new=new: new.candidacy.own.join.warm > 0)  # type: ignore[misc]
             before, transactions = proxy.requests.copy(), len(proxy.transactions)
             old.cancel()
             await leads(new)
-            await until(lambda after=after: after.candidacy.warm > 0)  # type: ignore[misc]
+            await until(lambda after=after: after.candidacy.own.join.warm > 0)  # type: ignore[misc]
             asked = proxy.requests - before
             confirms = sum(map(bool, proxy.transactions[transactions:]))
             reads = asked[4]  # getData

@@ -78,7 +78,7 @@ async def test_a_cut_of_200_ms_while_waiting_then_the_leader_resigns(
         await until(lambda: not far.client.connected)
         await asyncio.sleep(0.2)
         proxy.refuse(False)
-        await until(lambda: far.client.connected and second.candidacy.armed is not None)
+        await until(lambda: far.client.connected and second.candidacy.own.sight.armed is not None)
         begin = clock.now()
         await first.resign()
         await leads(second)

@@ -52,7 +52,7 @@ async def test_kill_9_of_the_leading_process_50_times(ensemble: Ensemble, name: 
                         await asyncio.sleep(0.02)
                     await heir.resign()
                     await leads_and_is_guarded(replica)
-                    await until(lambda: heir.status().position == 1 and heir.candidacy.armed is not None)
+                    await until(lambda: heir.status().position == 1 and heir.candidacy.own.sight.armed is not None)
                     sessions.append(await session_takes(ensemble.address))
                     begin = clock.now()
                     replica.send_signal(signal.SIGKILL)

@@ -149,7 +149,7 @@ async def test_a_stranger_can_do_nothing_to_an_election(secured: Secured, name: 
             elections.append(two.election("x", identity="heir", root=f"/{name}"))
             async with running(*elections):
                 await leads(elections[0])
-                await until(lambda: elections[1].candidacy.armed)
+                await until(lambda: elections[1].candidacy.own.sight.armed)
                 assert await write(one.client, elections[0].candidacy, await elections[0].history())
                 znodes = [f"{parent}/{one.znode}" for one in await elections[0].candidates()]
                 assert len(znodes) == 2
@@ -157,14 +157,15 @@ async def test_a_stranger_can_do_nothing_to_an_election(secured: Secured, name: 
                     async with stranger(secured, auth) as zk:
                         await nothing_is_allowed(zk, parent, znodes)
                 assert elections[0].is_leader
-                await until(lambda: elections[1].candidacy.awaited and elections[1].candidacy.warm > 0)
+                heir = elections[1].candidacy.own
+                await until(lambda: heir.sight.awaited and heir.join.warm > 0)
                 events: list[m.Watched] = []
                 two.client.listen(parent, Listening(events))
                 await elections[0].resign()
                 await leads(elections[1])
                 assert events[0].change is m.EventType.CREATED, "it may be told of the notice"
                 await until(lambda: elections[0].status().position == 1)
-                assert [election.candidacy.healed for election in elections] == [0, 0]
+                assert [election.candidacy.story.healed for election in elections] == [0, 0]
 
 
 class Listening:

@@ -50,7 +50,7 @@ async def sigterm_25_times(standalone: Server, near: Connection, name: str, took
                 while len(await heir.candidates()) < 2:
                     await asyncio.sleep(0.02)
                 await heir.resign()
-                await until(lambda: heir.status().position == 1 and heir.candidacy.armed is not None)
+                await until(lambda: heir.status().position == 1 and heir.candidacy.own.sight.armed is not None)
                 while (leader := await heir.leader()) is None or leader.identity == "heir":
                     await asyncio.sleep(0.02)
                 begin = clock.now()

@@ -9,17 +9,19 @@ from typing import Any
 from unittest import mock
 
 from leader_async.election.confirms import Confirms
-from leader_async.election.rules import candidacy, record
+from leader_async.election.rules import candidacy, lead, record
 from leader_async.election.rules import confirm_rounds as keeper
-from leader_async.election.rules import place as answers
 from leader_async.election.rules import queue as q
-from leader_async.election.rules import state as standing
 from leader_async.election.rules.candidacy import Candidacy
+from leader_async.election.rules.candidate_data import CandidateData
 from leader_async.election.rules.effects import Purpose, Send
 from leader_async.election.rules.ends import End
-from leader_async.election.rules.lead import Holding
+from leader_async.election.rules.handover import Handover
+from leader_async.election.rules.lead import Lead
 from leader_async.election.rules.lease import Hold, Stake
+from leader_async.election.rules.place import Place
 from leader_async.election.rules.state import Role, Standing, View, Work
+from leader_async.election.rules.story import Story
 from leader_async.election.transaction import Transaction
 from leader_async.zookeeper import messages as m
 from leader_async.zookeeper import session
@@ -56,12 +58,12 @@ def _answer_instant() -> AbstractContextManager[Any]:
 
 @mutant("a claim's lease counts from the answer's instant")
 def _claim_instant() -> AbstractContextManager[Any]:
-    real = answers.TAKERS[Purpose.CLAIM]
+    real = lead.TAKERS[Purpose.CLAIM]
 
-    def take(own: Holding, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+    def take(own: Lead, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
         real(own, asked, answer, now, now)
 
-    return mock.patch.dict(answers.TAKERS, {Purpose.CLAIM: take})
+    return mock.patch.dict(lead.TAKERS, {Purpose.CLAIM: take})
 
 
 @mutant("the lease does not end")
@@ -80,7 +82,7 @@ def _pings() -> AbstractContextManager[Any]:
 
     def ticking(own: Candidacy, now: float) -> None:
         # As one who is told "connected" does: for as long as nobody says otherwise.
-        if own.hold is not None and not own.hold.over and own.session_id:
+        if own.hold is not None and not own.hold.over and own.own.link.session_id:
             own.hold.until = max(own.hold.until, now + own.settings.lease)
         tick(own, now)
 
@@ -137,51 +139,52 @@ def _header() -> AbstractContextManager[Any]:
     return _both(
         instead(m.Transacted, "ok", property(lambda own: True)),
         instead(m.Transacted, "failure", property(lambda own: None)),
-        mock.patch.dict(answers.TAKERS, {Purpose.CLAIM: _header_claim}),
+        mock.patch.dict(lead.TAKERS, {Purpose.CLAIM: _header_claim}),
     )
 
 
-def _header_claim(own: Holding, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
-    own.view = None
+def _header_claim(claimant: Lead, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+    own = claimant._own
+    own.sight.view = None
     if isinstance(answer, m.Transacted):
         holder, term, version = asked.about.split()
         last = answer.results[-1]
         token = last.stat.mzxid if isinstance(last, m.DataSet) else 0
         lease = own.settings.lease
-        own.hold = Hold(holder, record.version_after_claim(int(version)), int(term), token, lease, sent + lease)
+        own.join.hold = Hold(holder, record.version_after_claim(int(version)), int(term), token, lease, sent + lease)
 
 
 @mutant("a claim on `held` does not wait the lease out")
 def _no_wait() -> AbstractContextManager[Any]:
-    return instead(standing, "WAIT_OUT", 0.0)
+    return instead(lead, "WAIT_OUT", 0.0)
 
 
 @mutant("what is waited out is a little less than the lease")
 def _wait_less() -> AbstractContextManager[Any]:
-    return instead(standing, "WAIT_OUT", 0.5)
+    return instead(lead, "WAIT_OUT", 0.5)
 
 
 @mutant("an election's znode that was made anew is claimed at once")
 def _anew_at_once() -> AbstractContextManager[Any]:
-    return instead(Standing, "made_anew", property(lambda own: False))
+    return instead(Lead, "made_anew", property(lambda own: False))
 
 
 @mutant("waiting out begins with the reading of the record, not with the end of the znode")
 def _wait_from_view() -> AbstractContextManager[Any]:
-    def end(own: Holding) -> float | None:
-        view = own.view
-        if view is None or view.record is None or view.role is not Role.FIRST or own.hold is not None:
+    def end(own: Lead) -> float | None:
+        view, seen = own._own.sight.view, own._story.seen
+        if view is None or view.record is None or view.role is not Role.FIRST or own._own.join.hold is not None:
             return None
-        return None if own.seen is None else own.seen[1] + 1.1 * view.record.lease
+        return None if seen is None else seen[1] + 1.1 * view.record.lease
 
-    def lead(own: Candidacy, now: float) -> None:
-        view = own.view
+    def take(own: Lead, now: float) -> None:
+        view = own._own.sight.view
         if view is not None and view.role is Role.FIRST and view.record is not None:
-            own.gone.setdefault(view.record.holder, now)
+            own._own.join.gone.setdefault(view.record.holder, now)
         real(own, now)
 
-    real = Candidacy._take_lead
-    return _both(instead(Standing, "wait_out_end", end), instead(Candidacy, "_take_lead", lead))
+    real = Lead.take
+    return _both(instead(Lead, "wait_out_end", end), instead(Lead, "take", take))
 
 
 @mutant("no version parity: the heir's blind v + 1, after a stale read of `none`, meets a term")
@@ -196,36 +199,42 @@ def _no_parity() -> AbstractContextManager[Any]:
         state = record.State.LEFT if b'"state":"left"' in data else record.State.HELD
         return real(data, 1 if state is record.State.LEFT else 2, path) if version else record.Record()
 
-    def learn(own: Holding, name: str, now: float) -> None:
-        view, was = own.view, own.queue.predecessor
+    def learn(own: Place, name: str, now: float) -> None:
+        view, join, sight = own._own.sight.view, own._own.join, own._own.sight
+        was = join.queue.predecessor
         real_learn(own, name, now)
-        ready = own.listed and own.hold is None and not own.departing and not own.queue.position
-        if view is not None and view.version == 0 and was == name and ready and not own.asking(Purpose.CLAIM):
-            own.claim(1, 1)
+        ready = sight.listed and join.hold is None and not join.departing and not join.queue.position
+        if view is not None and view.version == 0 and was == name and ready:
+            sight.gone_with = sight.gone_with or CandidateData()
 
-    real, real_learn = record.decode, Standing.learn_gone
+    def unread(own: Lead, before: CandidateData) -> bool:
+        if real_unread(own, before):
+            return True
+        own._claim(1, 1)
+        return True
+
+    real, real_learn, real_unread = record.decode, Place.learn_gone, Lead._claim_unread
     return _both(
         instead(record, "claim", claim),
         instead(record, "version_after_claim", lambda version: version + 1),
         instead(record, "decode", decode),
-        instead(Standing, "learn_gone", learn),
+        instead(Place, "learn_gone", learn),
+        instead(Lead, "_claim_unread", unread),
     )
 
 
 @mutant("the heir claims on v, not on v + 1")
 def _heir_v() -> AbstractContextManager[Any]:
-    def learn(own: Holding, name: str, now: float) -> None:
-        version = own.before.version
-        real(own, name, now)
-        if version and own.commands:
-            last = own.commands[-1]
-            if isinstance(last, Send) and last.purpose is Purpose.CLAIM:
-                own.commands.pop()
-                own.pending.discard((last.purpose, last.about))
-                own.claim(1, version)
+    def unread(own: Lead, before: CandidateData) -> bool:
+        if claims := real(own, before):
+            claim = own._own.commands.pop()
+            assert isinstance(claim, Send)
+            own._own.asked.discard((claim.purpose, claim.about))
+            own._claim(1, before.version)
+        return claims
 
-    real = Standing.learn_gone
-    return instead(Standing, "learn_gone", learn)
+    real = Lead._claim_unread
+    return instead(Lead, "_claim_unread", unread)
 
 
 @mutant("a claim does not check the own znode")
@@ -240,14 +249,14 @@ def _claim_no_own() -> AbstractContextManager[Any]:
 
 @mutant("a claim whose reply was lost is taken up under another term's number")
 def _lost_claim() -> AbstractContextManager[Any]:
-    real = Holding.adopt
+    real = Lead.adopt
 
-    def adopt(own: Holding, view: View, now: float) -> None:
+    def adopt(own: Lead, view: View, now: float) -> None:
         assert view.record is not None
         record = view.record if view.record.token else replace(view.record, term=view.record.term + 1)
         real(own, replace(view, record=record), now)
 
-    return instead(Holding, "adopt", adopt)
+    return instead(Lead, "adopt", adopt)
 
 
 @mutant("a lost claim is taken up as soon as the record names anybody's term at that version")
@@ -299,19 +308,19 @@ def _leave_early() -> AbstractContextManager[Any]:
     real = Candidacy._depart
 
     def depart(own: Candidacy) -> None:
-        work, own.work = own.work, Work.NONE
+        work, own.own.work = own.own.work, Work.NONE
         real(own)
-        own.work = work
+        own.own.work = work
 
     return instead(Candidacy, "_depart", depart)
 
 
 @mutant("`left` is written while the term goes on")
 def _left_too_soon() -> AbstractContextManager[Any]:
-    def end(own: Holding, why: End, *, forfeited: bool = False) -> None:
-        own.departing = True
-        if own.hold is not None:
-            own.hold.forfeited |= forfeited
+    def end(own: Standing, why: End, *, forfeited: bool = False) -> None:
+        own.join.departing = True
+        if own.join.hold is not None:
+            own.join.hold.forfeited |= forfeited
 
     return _both(instead(Standing, "end_join", end), _leave_early())
 
@@ -321,9 +330,9 @@ def _join_early() -> AbstractContextManager[Any]:
     real = Candidacy._take_part
 
     def take_part(own: Candidacy, now: float) -> None:
-        work, own.work = own.work, Work.NONE
+        work, own.own.work = own.own.work, Work.NONE
         real(own, now)
-        own.work = work if own.work is Work.NONE else own.work
+        own.own.work = work if own.own.work is Work.NONE else own.own.work
 
     return _both(instead(Candidacy, "_take_part", take_part), _leave_early())
 
@@ -333,17 +342,17 @@ def _join_early() -> AbstractContextManager[Any]:
 
 @mutant("who was appointed leads from when it reads so, or gets notice, without a confirm")
 def _unproven() -> AbstractContextManager[Any]:
-    read, told = Holding.adopt, Holding.take_notice
+    read, told = Lead.adopt, Lead.take_notice
 
-    def adopt(own: Holding, view: View, now: float) -> None:
-        own.warm = now
+    def adopt(own: Lead, view: View, now: float) -> None:
+        own._own.join.warm = now
         read(own, view, now)
 
-    def take_notice(own: Holding, name: str, now: float) -> None:
-        own.warm = now
+    def take_notice(own: Lead, name: str, now: float) -> None:
+        own._own.join.warm = now
         told(own, name, now)
 
-    return _both(instead(Holding, "adopt", adopt), instead(Holding, "take_notice", take_notice))
+    return _both(instead(Lead, "adopt", adopt), instead(Lead, "take_notice", take_notice))
 
 
 @mutant("an appointment leaves the record at an odd version")
@@ -368,7 +377,7 @@ def _same_token() -> AbstractContextManager[Any]:
 
 @mutant("who holds before its turn hands over to whoever stands behind it")
 def _passed_over() -> AbstractContextManager[Any]:
-    return instead(Holding, "in_turn", property(lambda own: own.hold is not None))
+    return instead(Handover, "in_turn", property(lambda own: own._own.join.hold is not None))
 
 
 @mutant("who is appointed behind others is not told")
@@ -379,13 +388,13 @@ def _untold() -> AbstractContextManager[Any]:
 
 @mutant("an heir that waits to be appointed does not read the record")
 def _deaf() -> AbstractContextManager[Any]:
-    real = Candidacy._take_lead
+    real = Lead.take
 
-    def lead(own: Candidacy, now: float) -> None:
-        if not own.named_at:
+    def take(own: Lead, now: float) -> None:
+        if not own._own.join.named_at:
             real(own, now)
 
-    return instead(Candidacy, "_take_lead", lead)
+    return instead(Lead, "take", take)
 
 
 # -- the queue ---------------------------------------------------------------------------------------------------------
@@ -393,16 +402,16 @@ def _deaf() -> AbstractContextManager[Any]:
 
 @mutant("a create whose reply was lost is sent again blindly, and nobody looks for twins")
 def _blind() -> AbstractContextManager[Any]:
-    return _both(instead(candidacy, "CHANGES", set()), instead(Standing, "delete_twins", lambda own, mine: None))
+    return _both(instead(candidacy, "CHANGES", set()), instead(Place, "_delete_twins", lambda own, mine: None))
 
 
 @mutant("what a lost reply left behind is looked for without a sync")
 def _no_sync() -> AbstractContextManager[Any]:
-    def look(own: Holding) -> None:
-        if not own.asking(Purpose.LIST):
-            own.ask(Purpose.LIST, m.GetChildren(own.settings.parent), "look")
+    def look(own: Place) -> None:
+        if not own._own.asking(Purpose.LIST):
+            own._own.ask(Purpose.LIST, m.GetChildren(own._own.settings.parent), "look")
 
-    return instead(Standing, "look", look)
+    return instead(Place, "look", look)
 
 
 @mutant("the queue is listed before the own create")
@@ -422,9 +431,9 @@ def _keep_armed() -> AbstractContextManager[Any]:
     real = Candidacy.disconnected
 
     def disconnected(own: Candidacy, now: float) -> None:
-        armed = own.armed
+        armed = own.own.sight.armed
         real(own, now)
-        own.armed = armed
+        own.own.sight.armed = armed
 
     return instead(Candidacy, "disconnected", disconnected)
 
@@ -439,8 +448,8 @@ def _audited_only() -> AbstractContextManager[Any]:
 
     return _both(
         instead(Candidacy, "watched", watched),
-        instead(Holding, "take_notice", lambda own, name, now: None),
-        instead(Standing, "heal", lambda own, text: None),
+        instead(Lead, "take_notice", lambda own, name, now: None),
+        instead(Story, "heal", lambda own, text: None),
     )
 
 
@@ -454,15 +463,16 @@ def _herd() -> AbstractContextManager[Any]:
 
 @mutant("a watch for existence, which stays behind on a znode that is gone")
 def _exists() -> AbstractContextManager[Any]:
-    def watch(own: Holding, name: str) -> None:
-        if own.armed != name and not own.asking(Purpose.WATCH):
+    def watch(place: Place, name: str) -> None:
+        own = place._own
+        if own.sight.armed != name and not own.asking(Purpose.WATCH):
             own.ask(Purpose.WATCH, m.Exists(own.path(name), watch=True), name)
 
-    def take(own: Holding, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+    def take(own: Lead, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
         real(own, asked, m.Data(b"", answer.stat) if isinstance(answer, m.Found) else answer, sent, now)
 
-    real = answers.TAKERS[Purpose.WATCH]
-    return _both(instead(Standing, "watch", watch), mock.patch.dict(answers.TAKERS, {Purpose.WATCH: take}))
+    real = lead.TAKERS[Purpose.WATCH]
+    return _both(instead(Place, "watch", watch), mock.patch.dict(lead.TAKERS, {Purpose.WATCH: take}))
 
 
 @mutant("a join outlives its session, and takes what it made in the old one for its own (CURATOR-498)")
@@ -473,7 +483,7 @@ def _any_owner() -> AbstractContextManager[Any]:
 @mutant("a session's end is believed: a znode that outlives it is not deleted")
 def _ghost() -> AbstractContextManager[Any]:
     def expired(own: Candidacy, now: float) -> None:
-        own.znode, own.uncertain = None, False
+        own.own.join.znode, own.own.join.uncertain = None, False
         real(own, now)
 
     real = Candidacy.expired
@@ -484,11 +494,11 @@ def _ghost() -> AbstractContextManager[Any]:
 def _old_queue() -> AbstractContextManager[Any]:
     real = Standing.over
 
-    def over(own: Holding) -> None:
-        queue, gone = own.queue, dict(own.gone)
+    def over(own: Standing) -> None:
+        queue, gone = own.join.queue, own.join.gone
         real(own)
-        own.queue, own.gone = queue, gone
-        own.listed = queue.known
+        own.join.queue, own.join.gone = queue, gone
+        own.sight.listed = queue.known
 
     return instead(Standing, "over", over)
 

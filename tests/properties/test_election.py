@@ -163,8 +163,8 @@ def assert_settled(world: World, number: int = 0) -> None:
         assert process.connection is not None
         watches = watching[process.name] = process.connection.replica.watches._data
         candidacy = by_name[process.name]
-        notice = candidacy.notice
-        assert not notice or candidacy.awaited == notice, "an heir awaits notice"
+        notice = candidacy.lead.notice
+        assert not notice or candidacy.own.sight.awaited == notice, "an heir awaits notice"
         assert not notice or WHO in watches[f"{parent}/{notice}"]
         for path in watches:
             # One that a holder might have given that is gone stays until the connection ends: it never comes.
@@ -175,7 +175,7 @@ def assert_settled(world: World, number: int = 0) -> None:
             continue  # it may have got the lead by name, and stand behind others
         # Who is first and does not lead waits for the holder's end.
         znode = by_name[before or leader.name].znode
-        assert by_name[name].armed == znode
+        assert by_name[name].own.sight.armed == znode
         assert WHO in watching[name][f"{parent}/{znode}"]
 
 
@@ -230,7 +230,7 @@ def test_a_handover_by_name_is_one_commit_one_event_and_one_read() -> None:
         m.GetData(f"{PARENT}/{heir.candidacy.znode}", watch=True)
     ]
     world.deliver()
-    assert next_heir.candidacy.named
+    assert next_heir.candidacy.lead.named
 
 
 def test_a_handover_under_a_lease_that_is_not_one_s_own_is_the_leave_one_event_and_the_claim() -> None:
@@ -241,8 +241,8 @@ def test_a_handover_under_a_lease_that_is_not_one_s_own_is_the_leave_one_event_a
     first.keeper.hurry()
     first.carry_out()
     world.deliver()
-    assert heir.candidacy.before.heir == heir.candidacy.znode
-    assert not heir.candidacy.named
+    assert heir.candidacy.own.sight.before.heir == heir.candidacy.znode
+    assert not heir.candidacy.lead.named
     commits = world.ensemble.zxid
     first.candidacy.leave(first.now)
     first.carry_out()

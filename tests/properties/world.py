@@ -280,7 +280,7 @@ class Process:
         """Work that was told to stop ends, now and from now on."""
         self.obedient = True
         for candidacy in self.candidacies:
-            if candidacy.work is Work.STOPPING:
+            if candidacy.own.work is Work.STOPPING:
                 candidacy.work_ended(self.now)
         self.carry_out()
 
@@ -341,7 +341,7 @@ class World:
                 assert told == (hold.holder, hold.number, hold.token), "a term is what the record says of it"
         for process, candidacy in own:
             assert process.tokens[number] == sorted(process.tokens[number])
-            assert self.strangers or not candidacy.healed, "an audit has found what an event should have told"
+            assert self.strangers or not candidacy.story.healed, "an audit has found what an event should have told"
             hold = candidacy.hold
             if candidacy.working and record is not None and hold is not None:
                 left = r.decode(record.data, record.version, "/e")

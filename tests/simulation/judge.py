@@ -207,7 +207,7 @@ class Judge:
                 raise Violation(f"{process.name}: {process.loop.errors[0]}")
             if process.election is not None and process.election._died is not None:
                 raise Violation(f"{process.name} has died of {process.election._died!r}")
-            if process.election is not None and process.election.candidacy.healed and not self.strangers:
+            if process.election is not None and process.election.candidacy.story.healed and not self.strangers:
                 raise Violation(f"{process.name} found by looking what an event should have told it")
         if (broken := self.others.broken(strangers=self.strangers)) is not None:
             raise Violation(broken)
@@ -230,7 +230,8 @@ class Judge:
                 continue
             if not name.startswith(q.prefix(candidacy.uuid)):
                 raise Violation(f"{process.name} has begun another join, and {name} is still there")
-            if node is not None and candidacy.session_id not in (0, node.owner) and not candidacy.departing:
+            session, departing = candidacy.own.link.session_id, candidacy.own.join.departing
+            if node is not None and session not in (0, node.owner) and not departing:
                 raise Violation(f"{process.name} stands in the queue with the znode of another session")
 
     def _look_at_record(self) -> None:
@@ -253,8 +254,8 @@ class Judge:
         if election is None or event.change is not m.EventType.DELETED:
             return
         candidacy, name = election.candidacy, event.path.rpartition("/")[2]
-        own = candidacy.znode
-        if candidacy.armed == name and own is not None and self._ensemble.tree.find(f"{PARENT}/{own}") is not None:
+        own, armed = candidacy.znode, candidacy.own.sight.armed
+        if armed == name and own is not None and self._ensemble.tree.find(f"{PARENT}/{own}") is not None:
             self._woken[name] += 1
             # Whoever is first waits for such a holder's end, and so does the one behind it.
             if self._woken[name] > 1 + (name in self._out_of_turn):

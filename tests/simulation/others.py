@@ -32,7 +32,7 @@ class Others:
             now = process.clock() if process.others else 0.0
             for election in process.others if not process.loop.dead else ():
                 candidacy = election.candidacy
-                if candidacy.healed and not strangers:
+                if candidacy.story.healed and not strangers:
                     return f"{process.name} found by looking what an event of {election.name} should have told it"
                 hold = candidacy.hold
                 if hold is None or not hold.leads(now):

@@ -219,7 +219,7 @@ async def test_a_handover_reads_as_a_story(zookeeper: ZooKeeper, caplog: pytest.
         running = [asyncio.create_task(a.run(hold))]
         await until(lambda: a.is_leader)
         running.append(asyncio.create_task(b.run(hold)))
-        await until(lambda: b.candidacy.named)
+        await until(lambda: b.candidacy.lead.named)
         await a.resign()
         await until(lambda: b.is_leader and a.candidacy.position is not None)
         for task in running:

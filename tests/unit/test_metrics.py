@@ -55,7 +55,7 @@ async def test_a_handover_is_counted_on_both_sides(zookeeper: ZooKeeper) -> None
     async with replica(zookeeper, "a") as (_, a, of_a):
         await until(lambda: a.is_leader)
         async with replica(zookeeper, "b") as (zk, b, of_b):
-            await until(lambda: b.candidacy.named)
+            await until(lambda: b.candidacy.lead.named)
             assert (of_a("is_leader", election="x"), of_b("is_leader", election="x")) == (1, 0)
             assert (of_a("term", election="x"), of_b("term", election="x")) == (1, None)
             assert of_b("queue_length", election="x") == 2
@@ -83,7 +83,7 @@ async def test_a_failover_is_counted_by_who_takes_over(zookeeper: ZooKeeper) -> 
     async with replica(zookeeper, "a") as (zk, a, of_a):
         await until(lambda: a.is_leader)
         async with replica(zookeeper, "b") as (_, b, of_b):
-            await until(lambda: b.candidacy.armed is not None)
+            await until(lambda: b.candidacy.own.sight.armed is not None)
             zookeeper.expire(zk.client.session_id)
             await until(lambda: b.is_leader)
             assert of_b("takeover_seconds_count", election="x", change="failover") == 1
@@ -101,9 +101,9 @@ async def test_leading_is_computed_when_it_is_asked() -> None:
     zk = connect("127.0.0.1:1")
     election = zk.election("x")
     shown = Shown(Collector(zk, [election]))
-    election.candidacy.hold = Hold("u-n_0000000001", 2, 7, 4711, 3.0, clock.now() + 3.0)
+    election.candidacy.own.join.hold = hold = Hold("u-n_0000000001", 2, 7, 4711, 3.0, clock.now() + 3.0)
     assert shown("is_leader", election="x") == 1
-    election.candidacy.hold.until = clock.now()
+    hold.until = clock.now()
     assert (shown("is_leader", election="x"), shown("lease_left_seconds", election="x")) == (0, 0)
     assert shown("token", election="x") == 4711, "the term is only suspended"
     assert shown("guardian_state", state="none") == 1

@@ -1,221 +1,361 @@
-"""Coming to the lead, holding it, and giving it to the next by name: the small steps about what a candidate holds.
+"""Safety: coming to the lead, and holding it. Pure.
 
-Rules:
-- Whoever is appointed leads by the last confirm of its own znode that it had sent as the heir (rule 1 of `candidacy`),
-  whether it reads that the record names it or gets notice of that.
-- A holder's data say no more than what it will do; nothing is safe because of what they say.
-- What is told of terms decides nothing.
+Safety rests on the record (`record`), not on ZooKeeper's sessions, and not on the order of the queue:
+ 1. We lead at `now` if and only if we hold a version of the record and `now < until` (`lease`). `until` is L after the
+    instant at which a claim or confirm that was answered "ok" had been *sent*. What that proves is that our znode lived
+    at or after that instant, so that nobody can have learnt of its end before. A confirm that we sent as the heir
+    proves the same, so who was appointed leads by its last one as soon as it knows: by the notice, or by reading the
+    record.
+    Broken by: "the lease counts from the answer's instant", "a claim's lease counts from the answer's instant", "the
+    lease does not end", "pings are trusted: any answer renews the lease", "answers of a dropped connection count: a
+    lost confirm renews", "who was appointed leads from when it reads so, or gets notice, without a confirm", "a lost
+    claim is taken up as soon as the record names anybody's term at that version".
+ 2. A claim on `left` or `none` may be sent at once. A claim on `held` by another only 1.1 of its leases (the record
+    tells) after we learnt that the holder's znode is gone. That start is kept for each holder's znode. `none` after we
+    have heard of a term means that the election's znode was deleted and made anew, which whoever led may not know yet:
+    then 1.1 of the last lease that we know are waited out, from when we first saw it so.
+    Broken by: "a claim on `held` does not wait the lease out", "what is waited out is a little less than the lease",
+    "waiting out begins with the reading of the record, not with the end of the znode", "an election's znode that was
+    made anew is claimed at once", "no version parity: the heir's blind v + 1, after a stale read of `none`, meets a
+    term".
+ 3. An error on a confirm ends the term for good, and so does our leave. No late answer revives it.
+    Broken by: "a refused confirm does not end the term", "a suspended term is revived by an answer that came after its
+    end".
 
-Pure, as `standing` is; the rules for when any of it is done are in `candidacy`.
+The field's word for a confirm is renewing the lease. Giving the lead away, rule 4, is for `handover`. What a candidate
+says of itself in its data decides nothing here but what to ask next.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+import logging
+from collections.abc import Callable
 
+from ...errors import BadVersion, NoNode, RecordError
 from ...zookeeper import messages as m
-from . import ends, history
+from . import ends
 from . import record as r
-from .candidate_data import NO_DATA, CandidateData
-from .effects import ConfirmNow, Purpose
-from .history import Succession, TermEntry
+from .candidate_data import CandidateData
+from .effects import ConfirmNow, Purpose, Send
+from .handover import Handover
 from .lease import Hold, Stake
-from .state import WAIT_OUT, Appointee, Standing, View
+from .place import Place
+from .state import CONFIRMS, NO_NODE, WAIT_OUT, Role, Standing, View
+from .story import Story
 
-PASSED_ON = 8
-"""Znodes behind it that a holder passes on to the one that it appoints, which then need not list the queue."""
 
+class Lead:
+    """See the module's docstring.
 
-class Holding(Standing):
-    """See the module's docstring, and `Standing`."""
+    Args:
+        own: where we stand.
+        place: our place in the queue.
+        handover: how the lead will be given away.
+        story: what is remembered for people.
 
-    # -- coming to the lead --------------------------------------------------------------------------------------------
+    Attributes:
+        unreadable: why the record could not be read when it last was, None if it could.
+    """
 
-    def adopt(self, view: View, now: float) -> None:
-        """The record names us: we were appointed, or a claim of ours had succeeded though its reply was lost."""
+    __slots__ = ("_anew", "_handover", "_last_lease", "_own", "_place", "_story", "unreadable")
+
+    def __init__(self, own: Standing, place: Place, handover: Handover, story: Story) -> None:
+        self._own, self._place, self._handover, self._story = own, place, handover, story
+        self.unreadable: RecordError | None = None
+        self._last_lease = 0.0  # of the last term that we have heard of, in whatever join; 0.0 if of none
+        self._anew: tuple[int, float] | None = None  # the znode made anew: by which zxid, and when we first saw it so
+
+    # -- claiming: rule 2 ------------------------------------------------------------------------------------------
+
+    def take(self, now: float) -> None:
+        """Nobody stands before us: claim once that is safe, and learn until then when it will be."""
+        own, sight = self._own, self._own.sight
+        gone_with, sight.gone_with = sight.gone_with, None
+        if gone_with is not None and self._claim_unread(gone_with):
+            return
+        view = sight.view
+        if view is None:
+            own.read_record(Role.FIRST)
+            return
         record = view.record
-        assert record is not None
-        until = self.warm + record.lease  # rule 1
-        self.hold = Hold(record.holder, view.version, record.term, view.token, record.lease, until)
-        self.read_of(self.hold, view, now)
-        if self.departing:
-            self.hold.end = ends.APPOINTED_LATE
+        if view.role is not Role.FIRST and (record is None or record.state is r.State.HELD or self.made_anew):
+            own.read_record(Role.FIRST)  # to be told when that changes
+            return
+        if record is None:
+            return
+        if record.state is r.State.HELD and record.holder not in own.join.gone:
+            self._place.watch(record.holder)
+            return
+        if self.made_anew and (self._anew is None or self._anew[0] != view.mzxid):
+            self._anew = view.mzxid, now
+            text = "somebody deleted the election's znode: the lease of whoever may lead by it is waited out"
+            own.note(logging.WARNING, "made_anew", text)
+        end = self.wait_out_end()
+        if end is None or now >= end:
+            self._claim(record.term + 1, view.version)
+
+    def wait_out_end(self) -> float | None:
+        """When whoever may lead without a znode must have stopped; None if nothing is waited out."""
+        join, view = self._own.join, self._own.sight.view
+        if view is None or view.record is None or view.role is not Role.FIRST or join.hold is not None:
+            return None
+        if self._own.asking(Purpose.CLAIM):
+            return None
+        if self.made_anew:
+            return None if self._anew is None else self._anew[1] + WAIT_OUT * self._last_lease
+        since = join.gone.get(view.record.holder)
+        if since is None or view.record.state is not r.State.HELD:
+            return None
+        return since + WAIT_OUT * view.record.lease
+
+    @property
+    def made_anew(self) -> bool:
+        """Whether the record that we see tells of nobody, although somebody has led: somebody deleted it."""
+        view = self._own.sight.view
+        nobody = view is not None and view.record is not None and view.record.state is r.State.NONE
+        return nobody and bool(self._last_lease)
+
+    def _claim_unread(self, before: CandidateData) -> bool:
+        """Our predecessor is gone, and this is what it said last: claim at once if it may only have left; rule 5."""
+        # An even version only, whatever a candidate's data say: v + 1 is then a `left`, or it is not there.
+        # It overwrites what nobody has read; such a holder has not left it to us to write its terms down.
+        heir = before.heir == self._own.join.znode and not before.by_name
+        if not (heir and before.version and before.version % 2 == 0):
+            return False
+        self._claim(before.term + 1, before.version + 1)
+        return True
+
+    def _claim(self, term: int, version: int) -> None:
+        """Ask for the lead, resting on this version of the record."""
+        own = self._own
+        znode = own.join.znode
+        assert znode is not None
+        record = own.record(term, znode, r.State.HELD, past=self._story.claiming(own.sight.view))
+        within = own.settings.lease / CONFIRMS
+        own.ask(Purpose.CLAIM, r.claim(own.settings.parent, record, version), f"{znode} {term} {version}", within)
+
+    def _take_claim(self, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+        own, join = self._own, self._own.join
+        own.sight.view = None
+        failure = answer.failure if isinstance(answer, m.Transacted) else None
+        if isinstance(answer, m.Transacted) and failure is None:
+            written = answer.results[-1]
+            assert isinstance(written, m.DataSet)
+            holder, term, version = asked.about.split()
+            lease, version_held = own.settings.lease, r.version_after_claim(int(version))
+            join.hold = Hold(
+                holder, version_held, int(term), written.stat.mzxid, lease, until=sent + lease, read=True
+            )  # fmt: skip
+            self._story.claimed(join.hold, written.stat.mtime, sent, now)
+            self._heard_of(own.record(int(term), holder, r.State.HELD), now)
+            if join.departing:
+                own.end_join(ends.RESIGNED_WHILE_CLAIMING)
+                return
+            if now >= join.hold.until:
+                # We were stopped for longer than the lease: the term is suspended before it has begun, and nothing but
+                # a confirm brings it to life.
+                own.commands.append(ConfirmNow())
+            self._place.know_heir()
+        elif failure is not None and failure[1] == NoNode.code:
+            own.sight.listed = False  # the listing will tell that our znode is gone
+        elif failure is None or failure[1] != BadVersion.code:
+            own.trouble(asked, answer, now)
+
+    # -- being appointed: rule 1 -----------------------------------------------------------------------------------
+
+    @property
+    def named(self) -> bool:
+        """Whether the holder right before us has said that it will hand over to us by name."""
+        before, join = self._own.sight.before, self._own.join
+        return bool(before.version) and before.by_name and before.heir == join.znode and join.hold is None
+
+    def _promised(self) -> Hold | None:
+        """What we shall hold when the holder right before us appoints us; None if that is not to be expected."""
+        before, join = self._own.sight.before, self._own.join
+        if not (self.named and before.token and before.lease > 0) or join.departing or join.znode is None:
+            return None
+        until = join.warm + before.lease
+        return Hold(join.znode, before.version + 2, before.term + 1, before.token + 1, before.lease, until)
+
+    @property
+    def notice(self) -> str:
+        """The name of the znode whose creation would say that we hold what is promised; "" if nothing is."""
+        promised = self._promised()
+        return "" if promised is None else _notice(promised)
+
+    def await_notice(self) -> None:
+        """Ask to be told of the notice by which the holder right before us will appoint us, if it will."""
+        own, notice = self._own, self.notice
+        if notice and notice != own.sight.awaited:
+            own.ask(Purpose.NOTICE, m.Exists(own.path(notice), watch=True), notice)
+
+    def _take_awaited(self, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+        if answer != NO_NODE and not isinstance(answer, m.Found):
+            self._own.trouble(asked, answer, now)
+        elif asked.about == self.notice:
+            self._own.sight.awaited = asked.about
 
     def take_notice(self, name: str, now: float) -> None:
         """This znode was created: we were appointed, to just what its name says, if it is the one that we await.
 
         Our znode was there, and so the lease is that of `adopt`. How the record reads besides is found out later.
         """
-        promised = self.promised()
-        if promised is None or name != self.awaited or name != _notice(promised) or self.asking(Purpose.CLAIM):
+        own, sight = self._own, self._own.sight
+        promised = self._promised()
+        if promised is None or name != sight.awaited or name != _notice(promised) or own.asking(Purpose.CLAIM):
             return  # if it was for us all the same, the record says so
-        assert self.armed is not None
-        self.hold, self.awaited = promised, ""
-        self.learn_gone(self.armed, now)  # in the same transaction
-        if not self.hold.leads(now):
-            self.commands.append(ConfirmNow())
+        assert sight.armed is not None
+        own.join.hold, sight.awaited = promised, ""
+        self._place.learn_gone(sight.armed, now)  # in the same transaction
+        if not promised.leads(now):
+            own.commands.append(ConfirmNow())
 
-    def read_of(self, hold: Hold, view: View, now: float) -> None:
+    def adopt(self, view: View, now: float) -> None:
+        """The record names us: we were appointed, or a claim of ours had succeeded though its reply was lost."""
+        record, join = view.record, self._own.join
+        assert record is not None
+        until = join.warm + record.lease  # rule 1
+        join.hold = Hold(record.holder, view.version, record.term, view.token, record.lease, until)
+        self._read_of(join.hold, view, now)
+        if join.departing:
+            join.hold.end = ends.APPOINTED_LATE
+
+    # -- what the record says --------------------------------------------------------------------------------------
+
+    def _heard_of(self, record: r.Record, now: float) -> None:
+        """This is how the record reads, or must read."""
+        self._story.seen = record, now
+        self._last_lease = record.lease or self._last_lease
+
+    def _take_record(self, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+        own, join, sight = self._own, self._own.join, self._own.sight
+        if isinstance(answer, m.Data):
+            record = self._readable(answer, now)
+            view = View(record, answer.stat.version, answer.stat.mzxid, Role(asked.about), answer.stat.mtime)
+            sight.view = view
+            if view.held_by(join.znode) and join.hold is None and not own.asking(Purpose.CLAIM):
+                self.adopt(view, now)
+            elif join.hold is not None:
+                self._read_of(join.hold, view, now)
+            elif record is not None and record.state is r.State.HELD and not (record.identity or join.departing):
+                own.ask(Purpose.HOLDER, m.GetData(own.path(record.holder)), record.holder)
+            before, sight.audited = sight.audited, None
+            watched = before is not None and before.role is view.role is Role.FIRST
+            if before is not None and watched and before.version != view.version:
+                self._story.heal(f"the record had changed unseen, from version {before.version} to {view.version}")
+        elif answer == NO_NODE:
+            sight.listed = False  # our znode must be gone as well; the listing will tell
+            if join.departing and join.hold is not None:
+                join.hold.forfeited = True
+        else:
+            own.trouble(asked, answer, now)
+
+    def _readable(self, answer: m.Data, now: float) -> r.Record | None:
+        """The record, None if it cannot be read. That is logged once, and so is its end."""
+        own, before, record = self._own, self.unreadable, None
+        try:
+            record = r.decode(answer.data, answer.stat.version, own.settings.parent)
+            self._heard_of(record, now)
+            self.unreadable = None
+        except RecordError as error:
+            self._story.seen, self.unreadable = None, error
+            if before is None:
+                own.note(logging.ERROR, "record_unreadable", str(error))
+        if before is not None and record is not None:
+            own.note(logging.WARNING, "record_readable", "the record can be read again")
+        return record
+
+    def _read_of(self, hold: Hold, view: View, now: float) -> None:
         """The record was read that tells of what we hold."""
-        record, own = view.record, self.settings
+        record, own = view.record, self._own
         if view.version < hold.version:
             return  # it was on its way when we got notice: it is asked for again
+        hold.read = True
         if record is None or view.version != hold.version:
-            self.claimed_on = None
-            hold.how = self.succession(now, float("-inf"), now)  # another one's: a confirm will be refused
+            self._story.lost(hold, now)  # another one's: a confirm will be refused
             return
-        if self.behind is None:
-            self.behind = record.behind or None
-        hold.how = self.succession(view.mtime, float("-inf"), now, appointed=record if not record.identity else None)
-        self.heard_of(r.signed(record, own.identity, own.address), now)
-        if not self.departing:
-            self.commands.append(ConfirmNow())
-            self.know_heir()
+        if own.join.behind is None:
+            own.join.behind = record.behind or None
+        self._story.read(hold, view, now)
+        self._heard_of(r.signed(record, own.settings.identity, own.settings.address), now)
+        if not own.join.departing:
+            own.commands.append(ConfirmNow())
+            self._place.know_heir()
 
-    def succession(self, began: float, sent: float, now: float, appointed: r.Record | None = None) -> Succession:
-        """How we came to what we hold, for the history.
+    def _take_holder(self, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+        if isinstance(answer, m.Failed) and answer != NO_NODE:
+            self._own.trouble(asked, answer, now)
+        elif isinstance(answer, m.Data):
+            self._story.heard_who(asked.about, CandidateData.decode(answer.data))
 
-        Args:
-            began: wall-clock time of the write that made us the holder, by ZooKeeper's clock.
-            sent: the clock's reading before that was asked for; -inf if it is not known any more.
-            now: the time at which we know.
-            appointed: the record, if somebody else wrote that.
-        """
-        view = self.claimed_on
-        before = view.record if view is not None and appointed is None else appointed
-        since = self.gone.get(before.holder) if before is not None else None
-        return Succession(
-            began=began,
-            known_at=now,
-            before=before,
-            before_at=began if appointed is not None else view.mtime if view is not None else 0.0,
-            before_token=before.token if appointed is not None and before else view.token if view is not None else 0,
-            appointed=appointed is not None,
-            waited=0.0 if before is None or since is None else max(sent - since, WAIT_OUT * before.lease),
-            predecessor=self.seen[0] if self.seen is not None else None,
-        )
+    def _take_watch(self, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+        """What the znode before ours says of the lead."""
+        own, join, before = self._own, self._own.join, self._own.sight.before
+        if not self._place.take_watch(asked, answer, now):
+            return
+        before = own.sight.before
+        if before.version:
+            held = r.Record(before.term, asked.about, r.State.HELD, before.lease, before.identity, before.address)
+            self._heard_of(held, now)
+        if self.named:
+            join.named_at = before.version
+        if before.appointed and before.appointed == join.znode and join.hold is None:
+            own.read_record(Role.FOLLOWER)
 
-    @property
-    def untold(self) -> tuple[TermEntry, ...]:
-        """The terms, ours the last, that may not be in the history's znode, as far as we know."""
-        hold, own = self.hold, self.settings
-        if hold is None or hold.how is None or not own.history:
-            return ()
-        if hold.untold is None:
-            hold.untold = history.of_term(hold.number, hold.token, own.identity, own.address, hold.how)
-        return hold.untold
-
-    def past(self) -> tuple[r.Row, ...]:
-        """What the record that we write is to pass on."""
-        hold = self.hold
-        if self.settings.history or hold is None or hold.how is None or hold.how.before is None:
-            return history.rows(self.untold)
-        return hold.how.before.past  # who wants no history keeps the others' all the same
-
-    def know_heir(self) -> None:
-        """A holder must know who stands behind it, to hand over by name."""
-        if self.behind is None:
-            self.ask(Purpose.LIST, m.GetChildren(self.settings.parent), "behind")
-        elif not self.behind and not self.told_of_joins:
-            # Nobody does: be told when somebody comes. Who has an heir is not woken by what happens behind that one.
-            self.ask(Purpose.LIST, m.GetChildren(self.settings.parent, watch=True), "alone")
-
-    # -- what others may know of us, and we of them --------------------------------------------------------------------
-
-    @property
-    def named(self) -> bool:
-        """Whether the holder right before us has said that it will hand over to us by name."""
-        before = self.before
-        return bool(before.version) and before.by_name and before.heir == self.znode and self.hold is None
-
-    def promised(self) -> Hold | None:
-        """What we shall hold when the holder right before us appoints us; None if that is not to be expected."""
-        before = self.before
-        if not (self.named and before.token and before.lease > 0) or self.departing or self.znode is None:
-            return None
-        until = self.warm + before.lease
-        return Hold(self.znode, before.version + 2, before.term + 1, before.token + 1, before.lease, until)
-
-    @property
-    def notice(self) -> str:
-        """The name of the znode whose creation would say that we hold what is promised; "" if nothing is."""
-        promised = self.promised()
-        return "" if promised is None else _notice(promised)
+    # -- confirming: rules 1 and 3 ---------------------------------------------------------------------------------
 
     @property
     def has_stake(self) -> bool:
         """Whether a confirm is of use to us: we hold, or are named."""
-        return bool(self.session_id) and not (self.departing or self.dead) and (self.hold is not None or self.named)
+        own, join = self._own, self._own.join
+        return bool(own.link.session_id) and not (join.departing or own.dead) and (join.hold is not None or self.named)
 
     def stake(self, *, publish: bool = True) -> Stake:
         """What our part in the next confirm is, if we have one; with new data of ours only if there is room for it."""
-        hold = self.hold
+        own, join = self._own, self._own.join
+        hold = join.hold
         if hold is None:
-            assert self.znode is not None
-            return Stake((m.Check(self.path(self.znode)),), None)
-        own, record = r.confirm(self.settings.parent, hold.holder, hold.version)
-        data = self.data(hold)
-        if not publish or self.behind is None or data == self.published:
-            return Stake((own, record), hold)
-        return Stake((m.SetData(own.path, data, m.ANY_VERSION), record), hold, data)
+            assert join.znode is not None
+            return Stake((m.Check(own.path(join.znode)),), None)
+        znode, record = r.confirm(own.settings.parent, hold.holder, hold.version)
+        data = self._handover.data(hold)
+        if not publish or join.behind is None or data == join.published:
+            return Stake((znode, record), hold)
+        return Stake((m.SetData(znode.path, data, m.ANY_VERSION), record), hold, data)
 
-    def data(self, hold: Hold) -> bytes:
-        """What our znode is to say while we hold; it is kept, as thousands of elections ask for it at every confirm."""
-        made_from = hold.version, self.behind and self.behind[0], self.by_name
-        if self.said is None or self.said[0] != made_from:
-            own = self.settings
-            heir = self.behind[0] if self.behind and self.in_turn else ""
-            by_name = bool(heir) and self.by_name
-            said = own.identity, own.address, own.started_at, hold.number, hold.version, hold.token, hold.lease
-            data = CandidateData(*said, heir, by_name)
-            self.said = made_from, data.encode()
-        return self.said[1]
+    def confirmed(self, stake: Stake, sent: float) -> None:
+        """A confirm with this stake in it, sent at `sent`, was answered "ok"."""
+        join, hold = self._own.join, stake.hold
+        if hold is None:
+            if self.named and stake == self.stake():  # for this znode, not that of an earlier join
+                join.warm = sent
+        elif hold is join.hold and hold.end is None:
+            hold.until = max(hold.until, sent + hold.lease)
+            join.published = stake.data or join.published
+            self._handover.appointment(hold)
 
-    @property
-    def in_turn(self) -> bool:
-        """Whether we hold, and nobody stands ahead of us who would be passed over."""
-        return self.hold is not None and not self.queue.position
-
-    @property
-    def by_name(self) -> bool:
-        """Whether we shall hand over by name."""
-        # A term under the lease of who appointed us is followed by a claim, so that leases which were configured anew
-        # come into use.
-        return self.in_turn and self.hold is not None and self.hold.lease == self.settings.lease
-
-    def appointment(self) -> m.Multi | None:
-        """How the lead is handed over by name; None if there is nobody to name.
-
-        It is kept: asked for after each confirm, it is at hand when it is wanted.
-        """
-        hold, to = self.hold, self.appointee
-        assert hold is not None
-        behind = self.behind or ()
-        if to is None:
-            if not behind or not self.by_name:
-                return None
-            to = Appointee(behind[0])
-        end = hold.end or ends.RESIGNED
-        made_from = hold.version, hold.holder, behind, to, end, self.notifies, self.untold
-        if self.prepared is not None and self.prepared[0] == made_from:
-            return self.prepared[1]
-        rest = behind[behind.index(to.znode) + 1 :] if to.znode in behind else ()
-        number, token = hold.number + 1, hold.token + 1
-        record = r.Record(
-            number, to.znode, r.State.HELD, hold.lease,
-            behind=rest[:PASSED_ON], end=end, token=token, past=self.past(),
-        )  # fmt: skip
-        wake = None
-        # Who is next watches our end; but if others are ahead of us, it cannot tell from that how we went.
-        if to.through and not (to.through == hold.holder and self.in_turn):
-            data = replace(to.data or NO_DATA, appointed=to.znode).encode()
-            wake = m.SetData(self.path(to.through), data, m.ANY_VERSION)
-        # Our data have told our heir, and nobody else, what to wait for.
-        notified = self.notifies and self.by_name and to.znode in behind[:1]
-        request = r.appointment(self.settings.parent, hold.holder, record, hold.version, wake, notified=notified)
-        self.prepared = made_from, request
-        return request
+    def refused(self, stake: Stake, part: int, code: int) -> None:
+        """A confirm with this stake in it was refused: that part of it failed, with this error code."""
+        if stake.hold is None:
+            self._own.sight.listed = False  # the listing will tell that our znode is gone
+            self._place.unsure()
+        elif stake.hold is self._own.join.hold and stake.hold.end is None:
+            self._own.end_join(ends.refused(part, code), forfeited=True)
 
 
 def _notice(hold: Hold) -> str:
     return r.notice(hold.holder, hold.version, hold.number, hold.token, hold.lease)
+
+
+TAKERS: dict[Purpose, Callable[[Lead, Send, m.Answer, float, float], None]] = {
+    Purpose.WATCH: Lead._take_watch,
+    Purpose.RECORD: Lead._take_record,
+    Purpose.HOLDER: Lead._take_holder,
+    Purpose.CLAIM: Lead._take_claim,
+    Purpose.NOTICE: Lead._take_awaited,
+}
+"""What the answer to each of these requests means. (The others are for `place` and `handover`.)
+
+A failed transaction answers inside its body, so only its results tell. An error that no rule expects is logged, and
+everything waits a moment before it is tried again. `Lost` never comes here.
+"""

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from ...zookeeper.messages import Operation
 from .ends import End
-from .history import Succession, TermEntry
 
 
 @dataclass(slots=True, eq=False)
@@ -25,9 +24,7 @@ class Hold:
         until: reading of the clock at which the lease ends.
         end: why the term is over for good, None while it is not.
         forfeited: the record is, or may be, no longer ours to write.
-        how: how we came to it, for the history; None until the record has been read, if we only got notice of it.
-            Nothing is decided by it.
-        untold: the terms, this one the last, that may not be in the history's znode; None until somebody asks.
+        read: we know how the record reads besides; not so if we only got notice that it is ours.
     """
 
     holder: str
@@ -38,8 +35,7 @@ class Hold:
     until: float = float("-inf")
     end: End | None = None
     forfeited: bool = False
-    how: Succession | None = None
-    untold: tuple[TermEntry, ...] | None = None
+    read: bool = False
 
     def leads(self, now: float) -> bool:
         """Whether this process leads by it: computed when asked, never stored."""

@@ -1,287 +1,268 @@
-"""What each answer means for where we stand; one function for each `Purpose`.
+"""Order: this process's place in the queue, and who stands next to it. Pure; nothing is safe because of it.
 
-Rules: a failed transaction answers inside its body, so only its results tell; an error that no rule expects is logged,
-and everything waits a moment before it is tried again. `Lost` never comes here.
+Order rests on the queue (`queue`): one listing after the join, then one watch on the predecessor.
+ 5. A holder knows who stands behind it, by one listing or from who appointed it, and says so in its data, with the
+    version that it holds. So the heir (the next one) knows by one event and one read that it is, and what comes when
+    that znode goes. If it is to be appointed, it keeps a confirm of its own znode warm and awaits notice: then it leads
+    at once, and reads the record afterwards. Should it learn only of the znode's end, it reads first. If it is not to
+    be appointed, it claims at once on v + 1, an odd version, which can only be that term's leave.
+    Broken by: "an heir that waits to be appointed does not read the record", "the heir claims on v, not on v + 1",
+    "the first candidate is watched, not the predecessor", "nothing is watched anew after a reconnect".
+ 6. A lost reply is resolved by looking, never by sending again: `uncertain` until a listing behind a `sync` has shown
+    what is there. (Without the `sync` a lagging server could hide a create that is still on its way.) What is found
+    under this join's uuid is this session's (CURATOR-498): no join outlives its session, and each has its own uuid.
+    Broken by: "what a lost reply left behind is looked for without a sync", "a create whose reply was lost is sent
+    again blindly, and nobody looks for twins", "a join outlives its session, and takes what it made in the old one for
+    its own (CURATOR-498)", "a join after an expiry keeps what was known of the old queue".
+ 7. Every few session timeouts everything is read again; a difference that no event told of is healed, counted, logged.
+    Broken by: "an end is not told, and the next audit, which says nothing, finds it".
+
+What answers mean for the place stands here, one method for each `Purpose` (`TAKERS`); `Lost` never comes here. What the
+predecessor says of the lead is for `lead`, and what follows from standing first for `candidacy`.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 
-from ...errors import BadVersion, NoAuth, NodeExists, NoNode, RecordError
+from ...errors import NoAuth, NodeExists, NoNode
 from ...zookeeper import messages as m
 from . import ends
 from . import queue as q
-from . import record as r
 from .candidate_data import NO_DATA, CandidateData
 from .effects import ConfirmNow, Purpose, Send
-from .lead import Holding
-from .lease import Hold
-from .state import AUDIT, Role, View
-
-_NO_NODE = m.Failed(NoNode.code)
+from .state import AUDIT, NO_NODE, REJOIN, Role, Standing
+from .story import Story
 
 
-def _take_parent(own: Holding, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
-    code = answer.code if isinstance(answer, m.Failed) else NodeExists.code
-    if code == NoNode.code and asked.about == own.settings.parent:
-        # What is above it is missing too: only then are more writes needed than one.
-        parts, own.barred = own.settings.parent.split("/")[1:], None
-        for depth in range(len(parts)):
-            path = "/" + "/".join(parts[: depth + 1])
-            own.ask(Purpose.PARENT, m.Create(path), path if depth + 1 < len(parts) else "all")
-    elif code == NoAuth.code and asked.about not in (own.settings.parent, "all"):
-        own.barred = asked  # asked of a znode that exists, too: whether that matters the next one tells
-    elif code == NoNode.code and own.barred is not None:
-        own.trouble(own.barred, m.Failed(NoAuth.code), now)
-    elif code != NodeExists.code:
-        own.trouble(asked, answer, now)
+class Place:
+    """See the module's docstring.
 
+    Args:
+        own: where we stand.
+        story: what is remembered for people.
+        jitter: from 0 to 1, spreads the audits of many candidates.
+    """
 
-def _take_created(own: Holding, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
-    if isinstance(answer, m.Created):
-        own.znode = answer.path.rpartition("/")[2]
-    elif answer == _NO_NODE:
-        own.ask(Purpose.PARENT, m.Create(own.settings.parent), own.settings.parent)
-    else:
-        own.trouble(asked, answer, now)
+    __slots__ = ("_barred", "_jitter", "_own", "_plain", "_story")
 
+    def __init__(self, own: Standing, story: Story, jitter: float) -> None:
+        self._own, self._story, self._jitter = own, story, jitter
+        settings = own.settings
+        self._plain = CandidateData(settings.identity, settings.address, settings.started_at).encode()  # without a term
+        self._barred: Send | None = None  # the lowest znode above the election's that we may not make
 
-def _take_synced(own: Holding, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
-    if isinstance(answer, m.Failed) and answer.code != NoNode.code:
-        own.trouble(asked, answer, now)
+    # -- asking ----------------------------------------------------------------------------------------------------
 
+    def queue_up(self) -> None:
+        """Create our znode."""
+        own = self._own
+        if not own.asking(Purpose.CREATE, Purpose.PARENT):
+            path = own.path(q.prefix(own.join.uuid))
+            create = m.Create(path, self._plain, ephemeral=True, sequential=True)
+            own.ask(Purpose.CREATE, create, pause=REJOIN if own.places_given_up else 0.0)
 
-def _take_listed(own: Holding, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
-    names: tuple[str, ...] = ()
-    if isinstance(answer, m.Children):
-        names = answer.names
-    elif answer != _NO_NODE:
-        own.trouble(asked, answer, now)
-        return
-    everybody = q.in_order(names)
-    own.queue_length = len(everybody)
-    mine = [name for name in everybody if name.startswith(q.prefix(own.uuid))]
-    if asked.about == "look":
-        _take_look(own, mine)
-    elif own.departing:
-        pass  # it was for a join that is over
-    elif own.znode not in names:
-        own.znode = None
-        own.end_join(ends.DELETED, forfeited=True)
-        own.note(logging.WARNING, "place_lost", "our znode is not in the queue: somebody deleted it; joining again")
-    elif asked.about:
-        own.told_of_joins |= asked.about == "alone"
-        _take_behind(own, names)
-    else:
-        _take_queue(own, names, mine, now)
+    def give_up(self) -> None:
+        """Delete our znode, which holds nothing."""
+        own = self._own
+        assert own.join.znode is not None
+        own.ask(Purpose.DELETE, m.Delete(own.path(own.join.znode)), own.join.znode)
 
+    def list_queue(self) -> None:
+        """Read who stands before us, and who behind."""
+        self._own.ask(Purpose.LIST, m.GetChildren(self._own.settings.parent))
 
-def _take_behind(own: Holding, names: tuple[str, ...]) -> None:
-    """Who stands behind a holder; the first of them is told with the next confirm."""
-    if own.hold is None or own.znode is None:
-        return
-    in_order = q.in_order(names)
-    was, own.behind = own.behind, tuple(in_order[in_order.index(own.znode) + 1 :])
-    if was is None or was[:1] != own.behind[:1]:
-        own.commands.append(ConfirmNow())
-    own.know_heir()
+    def look(self) -> None:
+        """Find out what a lost reply left behind, as of now and not of some time ago; rule 6."""
+        own = self._own
+        if not own.asking(Purpose.LIST):
+            own.ask(Purpose.SYNC, m.Sync(own.settings.parent))
+            own.ask(Purpose.LIST, m.GetChildren(own.settings.parent), "look")
 
+    def watch(self, name: str) -> None:
+        """Ask to be told of this znode's end."""
+        # A missing znode leaves no watch behind. The data changes once a term, when its owner has taken the lead.
+        own = self._own
+        if own.sight.armed != name and not own.asking(Purpose.WATCH):
+            own.ask(Purpose.WATCH, m.GetData(own.path(name), watch=True), name)
 
-def _take_look(own: Holding, mine: list[str]) -> None:
-    """What a lost reply left behind; rule 6."""
-    own.uncertain = False
-    own.znode = mine[0] if mine else None
-    if own.hold is not None:
-        if own.hold.holder in mine:
-            own.znode = own.hold.holder
-        own.hold.forfeited |= own.hold.holder not in mine
-    own.delete_twins(mine)
+    def know_heir(self) -> None:
+        """A holder must know who stands behind it, to hand over by name."""
+        own = self._own
+        if own.join.behind is None:
+            own.ask(Purpose.LIST, m.GetChildren(own.settings.parent), "behind")
+        elif not own.join.behind and not own.link.told_of_joins:
+            # Nobody does: be told when somebody comes. Who has an heir is not woken by what happens behind that one.
+            own.ask(Purpose.LIST, m.GetChildren(own.settings.parent, watch=True), "alone")
 
+    # -- what happens ----------------------------------------------------------------------------------------------
 
-def _take_queue(own: Holding, names: tuple[str, ...], mine: list[str], now: float) -> None:
-    if own.hold is None and not own.asking(Purpose.CLAIM):
-        own.znode = mine[0]  # of twins the lowest is kept
-    own.delete_twins(mine)
-    assert own.znode is not None
-    # A watch event carries no zxid, so another server may be behind what one has told us: what is gone stays gone.
-    names = tuple(name for name in names if name not in own.gone)
-    known = own.queue.known
-    gone, unexplained = own.queue.listed(names, own.znode)
-    if own.armed in gone or unexplained:
-        own.heal(f"the queue had changed unseen: {sorted(unexplained) or own.armed}")
-    for name in gone:
-        own.gone.setdefault(name, now)
-    if own.armed in gone:
-        own.armed, own.before = None, NO_DATA
-    own.listed = own.let_in = True
-    if own.view is not None and own.view.role is not Role.FIRST and known:
-        own.view = None  # as old as the last listing
-    _take_behind(own, names)
-    own.audit_at = now + own.timeout * (AUDIT[0] + AUDIT[1] * own.jitter)
+    def somebody_joined(self) -> None:
+        """Somebody has joined the queue, or left it."""
+        own = self._own
+        own.link.told_of_joins = False
+        if own.join.hold is not None and not own.join.departing:
+            own.ask(Purpose.LIST, m.GetChildren(own.settings.parent), "behind")
 
+    def unsure(self) -> None:
+        """The znode that we watch, or ours, is not as we know it: it is to be read again."""
+        self._own.sight.armed, self._own.sight.before = None, NO_DATA
 
-def _take_watch(own: Holding, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
-    if isinstance(answer, m.Data):
-        own.armed, own.before = asked.about, CandidateData.decode(answer.data)
-        _take_before(own, now)
-    elif answer == _NO_NODE:
-        own.learn_gone(asked.about, now)
-        if own.queue.position:
-            own.listed = False  # more may have gone unseen: one listing instead of a walk through the dead
-    else:
-        own.trouble(asked, answer, now)
-
-
-def _take_before(own: Holding, now: float) -> None:
-    """What the znode before ours says."""
-    before = own.before
-    if before.version and own.armed is not None:
-        held = r.Record(before.term, own.armed, r.State.HELD, before.lease, before.identity, before.address)
-        own.heard_of(held, now)
-    if before.version and before.heir == own.znode and own.armed is not None:
-        own.queue.last_but(own.armed)
-    if own.named:
-        own.named_at = before.version
-    if before.appointed and before.appointed == own.znode and own.hold is None:
-        own.read_record(Role.FOLLOWER)
-
-
-def _take_notice(own: Holding, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
-    if answer != _NO_NODE and not isinstance(answer, m.Found):
-        own.trouble(asked, answer, now)
-    elif asked.about == own.notice:
-        own.awaited = asked.about
-
-
-def _take_holder(own: Holding, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
-    if isinstance(answer, m.Failed) and answer != _NO_NODE:
-        own.trouble(asked, answer, now)
-    elif isinstance(answer, m.Data) and own.seen is not None and own.seen[0].holder == asked.about:
-        said = CandidateData.decode(answer.data)
-        own.seen = replace(own.seen[0], identity=said.identity, address=said.address), own.seen[1]
-
-
-def _readable(own: Holding, answer: m.Data, now: float) -> r.Record | None:
-    """The record, None if it cannot be read. That is said once, and so is its end."""
-    before, record = own.unreadable, None
-    try:
-        record = r.decode(answer.data, answer.stat.version, own.settings.parent)
-        own.heard_of(record, now)
-        own.unreadable = None
-    except RecordError as error:
-        own.seen, own.unreadable = None, error
-        if before is None:
-            own.note(logging.ERROR, "record_unreadable", str(error))
-    if before is not None and record is not None:
-        own.note(logging.WARNING, "record_readable", "the record can be read again")
-    return record
-
-
-def _take_record(own: Holding, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
-    if isinstance(answer, m.Data):
-        record = _readable(own, answer, now)
-        own.view = View(record, answer.stat.version, answer.stat.mzxid, Role(asked.about), answer.stat.mtime)
-        if own.view.held_by(own.znode) and own.hold is None and not own.asking(Purpose.CLAIM):
-            own.adopt(own.view, now)
-        elif own.hold is not None:
-            own.read_of(own.hold, own.view, now)
-        elif record is not None and record.state is r.State.HELD and not (record.identity or own.departing):
-            own.ask(Purpose.HOLDER, m.GetData(own.path(record.holder)), record.holder)
-        before, own.audited = own.audited, None
-        watched = before is not None and before.role is own.view.role is Role.FIRST
-        if before is not None and watched and before.version != own.view.version:
-            own.heal(f"the record had changed unseen, from version {before.version} to {own.view.version}")
-    elif answer == _NO_NODE:
-        own.listed = False  # our znode must be gone as well; the listing will tell
-        if own.departing and own.hold is not None:
-            own.hold.forfeited = True
-    else:
-        own.trouble(asked, answer, now)
-
-
-def _take_claim(own: Holding, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
-    own.view = None
-    failure = answer.failure if isinstance(answer, m.Transacted) else None
-    if isinstance(answer, m.Transacted) and failure is None:
-        written = answer.results[-1]
-        assert isinstance(written, m.DataSet)
-        holder, term, version = asked.about.split()
-        how = own.succession(written.stat.mtime, sent, now)
-        own.heard_of(own.record(int(term), holder, r.State.HELD), now)
-        lease = own.settings.lease
-        now_at, until = r.version_after_claim(int(version)), sent + lease
-        own.hold = Hold(holder, now_at, int(term), written.stat.mzxid, lease, until, how=how)
-        if own.departing:
-            own.end_join(ends.RESIGNED_WHILE_CLAIMING)
+    def learn_gone(self, name: str, now: float) -> None:
+        """This znode does not exist any more."""
+        own, join, sight = self._own, self._own.join, self._own.sight
+        join.gone.setdefault(name, now)
+        before, told = NO_DATA, sight.armed == name
+        if told:
+            before = sight.before
+            sight.armed, sight.before = None, NO_DATA
+        if not join.queue.gone(name) or join.departing or join.hold is not None:
             return
-        if now >= own.hold.until:
-            # We were stopped for longer than the lease: the term is suspended before it has begun, and nothing but a
-            # confirm brings it to life.
+        if join.queue.position:
+            if before.version or not told:  # it led before its turn, or may have, and may have given the lead to us
+                own.read_record(Role.FOLLOWER)
+            return
+        sight.view = None
+        if told and sight.listed:
+            sight.gone_with = before
+
+    def _delete_twins(self, mine: list[str]) -> None:
+        """Delete what else this join created."""
+        own = self._own
+        for name in mine:
+            if name != own.join.znode:
+                own.ask(Purpose.DELETE, m.Delete(own.path(name)), name)
+
+    # -- what was asked --------------------------------------------------------------------------------------------
+
+    def _take_parent(self, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+        own = self._own
+        code = answer.code if isinstance(answer, m.Failed) else NodeExists.code
+        if code == NoNode.code and asked.about == own.settings.parent:
+            # What is above it is missing too: only then are more writes needed than one.
+            self._barred = None
+            for path in q.above(own.settings.parent):
+                own.ask(Purpose.PARENT, m.Create(path), "all" if path == own.settings.parent else path)
+        elif code == NoAuth.code and asked.about not in (own.settings.parent, "all"):
+            self._barred = asked  # asked of a znode that exists, too: whether that matters the next one tells
+        elif code == NoNode.code and self._barred is not None:
+            own.trouble(self._barred, m.Failed(NoAuth.code), now)
+        elif code != NodeExists.code:
+            own.trouble(asked, answer, now)
+
+    def _take_created(self, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+        own = self._own
+        if isinstance(answer, m.Created):
+            own.join.znode = answer.path.rpartition("/")[2]
+        elif answer == NO_NODE:
+            own.ask(Purpose.PARENT, m.Create(own.settings.parent), own.settings.parent)
+        else:
+            own.trouble(asked, answer, now)
+
+    def _take_synced(self, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+        if isinstance(answer, m.Failed) and answer.code != NoNode.code:
+            self._own.trouble(asked, answer, now)
+
+    def _take_listed(self, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+        own, join = self._own, self._own.join
+        names: tuple[str, ...] = ()
+        if isinstance(answer, m.Children):
+            names = answer.names
+        elif answer != NO_NODE:
+            own.trouble(asked, answer, now)
+            return
+        everybody = q.in_order(names)
+        self._story.queue_length = len(everybody)
+        mine = q.of_join(everybody, join.uuid)
+        if asked.about == "look":
+            self._take_look(mine)
+        elif join.departing:
+            pass  # it was for a join that is over
+        elif join.znode not in names:
+            join.znode = None
+            own.end_join(ends.DELETED, forfeited=True)
+            text = "our znode is not in the queue: somebody deleted it; joining again"
+            own.note(logging.WARNING, "place_lost", text)
+        elif asked.about:
+            own.link.told_of_joins |= asked.about == "alone"
+            self._take_behind(everybody)
+        else:
+            self._take_queue(everybody, mine, now)
+
+    def _take_look(self, mine: list[str]) -> None:
+        """What a lost reply left behind; rule 6."""
+        join = self._own.join
+        join.uncertain = False
+        join.znode = mine[0] if mine else None
+        if join.hold is not None:
+            if join.hold.holder in mine:
+                join.znode = join.hold.holder
+            join.hold.forfeited |= join.hold.holder not in mine
+        self._delete_twins(mine)
+
+    def _take_queue(self, everybody: list[str], mine: list[str], now: float) -> None:
+        """The whole queue; what it shows that no event has told of is healed (rule 7)."""
+        own, join, sight = self._own, self._own.join, self._own.sight
+        if join.hold is None and not own.asking(Purpose.CLAIM):
+            join.znode = mine[0]  # of twins the lowest is kept
+        self._delete_twins(mine)
+        assert join.znode is not None
+        # A watch event carries no zxid, so another server may be behind what one has told us: what is gone stays gone.
+        standing = [name for name in everybody if name not in join.gone]
+        known = join.queue.known
+        gone, unexplained = join.queue.listed(standing, join.znode)
+        if sight.armed in gone or unexplained:
+            self._story.heal(f"the queue had changed unseen: {sorted(unexplained) or sight.armed}")
+        for name in gone:
+            join.gone.setdefault(name, now)
+        if sight.armed in gone:
+            self.unsure()
+        sight.listed = own.let_in = True
+        if sight.view is not None and sight.view.role is not Role.FIRST and known:
+            sight.view = None  # as old as the last listing
+        self._take_behind(standing)
+        sight.audit_at = now + own.link.timeout * (AUDIT[0] + AUDIT[1] * self._jitter)
+
+    def _take_behind(self, in_order: list[str]) -> None:
+        """Who stands behind a holder; the first of them is told with the next confirm."""
+        own, join = self._own, self._own.join
+        if join.hold is None or join.znode is None:
+            return
+        was, join.behind = join.behind, tuple(in_order[in_order.index(join.znode) + 1 :])
+        if was is None or was[:1] != join.behind[:1]:
             own.commands.append(ConfirmNow())
-        own.know_heir()
-    elif failure is not None and failure[1] == NoNode.code:
-        own.listed = False  # the listing will tell that our znode is gone
-    elif failure is None or failure[1] != BadVersion.code:
-        own.trouble(asked, answer, now)
+        self.know_heir()
+
+    def take_watch(self, asked: Send, answer: m.Answer, now: float) -> bool:
+        """The answer to `watch` came; whether the znode is there, and `before` what it says."""
+        own, join, sight = self._own, self._own.join, self._own.sight
+        if isinstance(answer, m.Data):
+            sight.armed, sight.before = asked.about, CandidateData.decode(answer.data)
+            if sight.before.version and sight.before.heir == join.znode:
+                join.queue.last_but(asked.about)
+            return True
+        if answer == NO_NODE:
+            self.learn_gone(asked.about, now)
+            if join.queue.position:
+                sight.listed = False  # more may have gone unseen: one listing instead of a walk through the dead
+        else:
+            own.trouble(asked, answer, now)
+        return False
+
+    def _take_deleted(self, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
+        own = self._own
+        if isinstance(answer, m.Failed) and answer.code != NoNode.code:
+            own.trouble(asked, answer, now)
+        elif asked.about == own.join.znode:
+            own.join.znode = None
 
 
-def _take_appointed(own: Holding, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
-    failure = answer.failure if isinstance(answer, m.Transacted) else None
-    gave_notice = isinstance(asked.request, m.Multi) and isinstance(asked.request.operations[1], m.Create)
-    if gave_notice and failure is not None and failure[0] == 1 and failure[1] != NoNode.code:
-        own.notifies = False  # no znode may be created here, for a quota perhaps: it goes without notice
-    elif failure is None or failure[1] != NoNode.code:
-        _take_left(own, asked, answer, sent, now)
-    else:
-        # Who was named is gone, or we are: a plain leave follows, which finds out.
-        own.behind, own.appointee = (), None
-
-
-def _take_withdrawn(own: Holding, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
-    failure = answer.failure if isinstance(answer, m.Transacted) else None
-    if isinstance(answer, m.Transacted) and (failure is None or failure == (1, NoNode.code)):
-        own.znode = None
-    elif failure is not None:
-        own.named_at = 0
-        own.read_record(Role.FOLLOWER)  # it may be ours by now: then it must be left, not only abandoned
-    else:
-        own.trouble(asked, answer, now)
-
-
-def _take_left(own: Holding, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
-    failure = answer.failure if isinstance(answer, m.Transacted) else None
-    if isinstance(answer, m.Transacted) and failure is None:
-        own.znode = None
-    elif failure is not None and failure == (0, NoNode.code):
-        own.znode = None
-    elif failure is not None and own.hold is not None:
-        own.hold.forfeited = True  # refused for its version: a plain delete follows
-    else:
-        own.trouble(asked, answer, now)
-
-
-def _take_deleted(own: Holding, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
-    if isinstance(answer, m.Failed) and answer.code != NoNode.code:
-        own.trouble(asked, answer, now)
-    elif asked.about == own.znode:
-        own.znode = None
-
-
-TAKERS: dict[Purpose, Callable[[Holding, Send, m.Answer, float, float], None]] = {
-    Purpose.PARENT: _take_parent,
-    Purpose.CREATE: _take_created,
-    Purpose.SYNC: _take_synced,
-    Purpose.LIST: _take_listed,
-    Purpose.WATCH: _take_watch,
-    Purpose.RECORD: _take_record,
-    Purpose.CLAIM: _take_claim,
-    Purpose.NOTICE: _take_notice,
-    Purpose.HOLDER: _take_holder,
-    Purpose.LEAVE: _take_left,
-    Purpose.APPOINT: _take_appointed,
-    Purpose.WITHDRAW: _take_withdrawn,
-    Purpose.DELETE: _take_deleted,
+TAKERS: dict[Purpose, Callable[[Place, Send, m.Answer, float, float], None]] = {
+    Purpose.PARENT: Place._take_parent,
+    Purpose.CREATE: Place._take_created,
+    Purpose.SYNC: Place._take_synced,
+    Purpose.LIST: Place._take_listed,
+    Purpose.DELETE: Place._take_deleted,
 }
+"""What the answer to each of these requests means. (The others are `lead`'s.)"""

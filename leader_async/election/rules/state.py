@@ -1,8 +1,15 @@
-"""Where one process stands in an election: what it knows, and the small steps that `candidacy` is made of.
+"""Where one process stands in an election: what it knows, by how long it may be believed.
 
-Facts about a connection (`session_id`, `listed`, `armed`, `before`, `view`, `pending`) are forgotten with it; facts
-about a join (`znode`, `queue`, `behind`, `hold`, `warm`, `gone`) are forgotten with that. Pure; what is done about the
-lead itself is in `holding`, what answers mean is in `answers`, and the rules are in `candidacy`.
+Three values are replaced whole, so that whatever one of them has is forgotten with what it is about:
+
+- `Link`: what a connection owns. A new one when that ends.
+- `Join`: what a join owns, from taking a place in the queue until nothing of that is left. Then a new one, with a new
+  uuid.
+- `Sight`: what this join has seen through this connection. A new one when either ends.
+
+`Standing` has them, what neither owns, and the few small steps that order (`place`) and safety (`lead`) share. What is
+asked and not answered (`asked`) belongs to neither: the end of a connection answers it, with `Lost`, and a join ends
+only when nothing is left to be answered.
 """
 
 from __future__ import annotations
@@ -11,11 +18,10 @@ import enum
 import logging
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
-from ...errors import NoAuth, RecordError
+from ...errors import NoAuth, NoNode
 from ...zookeeper import messages as m
-from . import history
 from . import queue as q
 from . import record as r
 from .candidate_data import NO_DATA, CandidateData
@@ -40,6 +46,9 @@ those whose turn it is, and nobody waits for it."""
 
 CHANGES = {Purpose.CREATE, Purpose.LEAVE, Purpose.APPOINT, Purpose.WITHDRAW, Purpose.DELETE}
 """What leaves us uncertain when its reply is lost. (A claim's loss is resolved by reading the record.)"""
+
+NO_NODE = m.Failed(NoNode.code)
+"""The answer about a znode that is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,148 +137,139 @@ class Appointee:
     data: CandidateData | None = None
 
 
+@dataclass(slots=True)
+class Link:
+    """What a connection owns.
+
+    Attributes:
+        session_id: the session that a server serves, 0 while none does.
+        timeout: that session's timeout in seconds, as granted.
+        told_of_joins: a watch is set that fires when somebody joins the queue.
+        hold_off: reading of the clock until which nothing is asked, after a refusal that no rule expects; 0.0: none.
+    """
+
+    session_id: int = 0
+    timeout: float = 0.0
+    told_of_joins: bool = False
+    hold_off: float = 0.0
+
+
+@dataclass(slots=True)
+class Sight:
+    """What this join has seen through this connection.
+
+    Attributes:
+        listed: the queue was listed, and nothing has happened since that would need another listing.
+        audit_at: reading of the clock at which all is read again.
+        armed: name of the znode of whose end, or change, a watch will tell; None if none is set.
+        before: what that znode says.
+        gone_with: what it said last, if it has gone and nobody stands before us any more; `lead` may claim by it, once.
+        awaited: name of the notice whose creation a watch will tell; "" if none is set.
+        view: the record as last read, None if it is to be read (again).
+        audited: the view before an audit, with which the audit's is compared.
+    """
+
+    listed: bool = False
+    audit_at: float = 0.0
+    armed: str | None = None
+    before: CandidateData = NO_DATA
+    gone_with: CandidateData | None = None
+    awaited: str = ""
+    view: View | None = None
+    audited: View | None = None
+
+
+@dataclass(slots=True)
+class Join:
+    """What a join owns.
+
+    Attributes:
+        uuid: how the names of its znodes begin; no other join has it.
+        queue: who stands before us.
+        znode: name of our znode, None while there is none, as far as we know.
+        gone: when we learnt of each znode's end.
+        departing: this join is over, its znode is not yet.
+        uncertain: the reply to a change was lost: what is there must be looked at.
+        hold: the version of the record that we hold, None while we hold none.
+        warm: as an heir: when the last confirm of our znode that was answered had been sent; -inf if none was.
+        named_at: the record's version at which our predecessor named us its heir, 0 if it did not.
+        behind: who stands behind us, next first; None while that is not known. Known to holders only.
+        appointee: to whom this join's end gives the lead, None for the next one.
+        said: what our znode is to say as a holder, and what that was made from.
+        published: what our znode says, b"" before a confirm has changed it.
+        prepared: the appointment that is at hand, and what it was made from.
+    """
+
+    uuid: str
+    queue: q.Queue = field(default_factory=q.Queue)
+    znode: str | None = None
+    gone: dict[str, float] = field(default_factory=dict)
+    departing: bool = False
+    uncertain: bool = False
+    hold: Hold | None = None
+    warm: float = float("-inf")
+    named_at: int = 0
+    behind: tuple[str, ...] | None = None
+    appointee: Appointee | None = None
+    said: tuple[object, bytes] | None = None
+    published: bytes = b""
+    prepared: tuple[object, m.Multi] | None = None
+
+
 class Standing:
     """See the module's docstring.
 
     Args:
         settings: what does not change.
         uuids: a new one for each join.
-        jitter: from 0 to 1, spreads the audits of many candidates.
+
+    Attributes:
+        link, sight, join: what is forgotten with a connection, with either, with a join.
+        asked: the purposes of requests that are not answered, and what each is about.
+        commands: what is to be carried out, in order.
+        wanted: the process wants to be in the queue.
+        work: what has become of the work that was started.
+        dead: of a bug; rule 8.
+        let_in: access lists have allowed us to read the queue that we had joined.
+        places_given_up: joins that are over.
     """
 
-    def __init__(self, settings: Settings, uuids: Iterator[str], jitter: float) -> None:
-        self.settings = settings
-        self.hold: Hold | None = None
-        self.znode: str | None = None
-        self.queue = q.Queue()
-        self.queue_length: int | None = None  # at the last listing, for people
-        self.healed = 0
-        self.places_given_up = 0
-        self.seen: tuple[r.Record, float] | None = None  # the last record read, and when
-        self.last_lease = 0.0  # of the last term that we have heard of, in whatever join; 0.0 if of none
-        self.anew: tuple[int, float] | None = None  # the znode made anew: by which zxid, and when we first saw it so
-        self.unreadable: RecordError | None = None  # why that is none, if it could not be read
-        self.uuids, self.jitter = uuids, jitter
-        self.uuid = next(uuids)
+    __slots__ = (
+        "asked", "commands", "dead", "join", "let_in", "link", "places_given_up", "settings", "sight", "uuids",
+        "wanted", "work",
+    )  # fmt: skip
+
+    def __init__(self, settings: Settings, uuids: Iterator[str]) -> None:
+        self.settings, self.uuids = settings, uuids
+        self.link, self.sight, self.join = Link(), Sight(), Join(next(uuids))
+        self.asked: set[tuple[Purpose, str]] = set()
         self.commands: deque[Command] = deque()
-        self.claimed_on: View | None = None  # what our last claim rested on, None if nothing was read
-        self.wanted = False  # to be in the queue
-        self.barred: Send | None = None  # the lowest znode above the election's that we may not make
-        self.let_in = False  # access lists have allowed us to read the queue that we had joined
-        self.departing = False  # this join is over, its znode is not yet
-        self.dead = False  # of a bug
-        self.uncertain = False  # a change's reply was lost
+        self.wanted = self.dead = self.let_in = False
         self.work = Work.NONE
-        self.gone: dict[str, float] = {}  # when we learnt of each znode's end
-        self.behind: tuple[str, ...] | None = None  # who stands behind us, next first; known to holders only
-        self.plain = CandidateData(settings.identity, settings.address, settings.started_at).encode()  # without a term
-        self.said: tuple[object, bytes] | None = None  # our data as bytes, and what it was made from
-        self.published = b""  # our znode's data, while we hold
-        self.appointee: Appointee | None = None  # to whom this departure gives the lead, if that was asked for
-        self.prepared: tuple[object, m.Multi] | None = None  # the appointment, and what it was made from
-        self.notifies = True  # appointments give notice
-        self.named_at = 0  # the record's version at which our predecessor named us its heir
-        self.warm = float("-inf")  # when the last confirm of our znode that was answered had been sent, as an heir
-        self.hold_off = 0.0
-        # Of this connection only:
-        self.session_id = 0  # 0: not connected
-        self.timeout = 0.0
-        self.pending: set[tuple[Purpose, str]] = set()
-        self.listed = False
-        self.armed: str | None = None  # of whose end, or change, we shall be told
-        self.before = NO_DATA  # what that znode says
-        self.awaited = ""  # of which notice we shall be told
-        self.told_of_joins = False  # we shall be told when somebody joins the queue
-        self.view: View | None = None
-        self.audited: View | None = None  # what an audit's read is compared with
-        self.audit_at = 0.0
+        self.places_given_up = 0
 
-    def wait_out_end(self) -> float | None:
-        """When whoever may lead without a znode must have stopped; None if nothing is waited out."""
-        view = self.view
-        if view is None or view.record is None or view.role is not Role.FIRST or self.hold is not None:
-            return None
-        if self.asking(Purpose.CLAIM):
-            return None
-        if self.made_anew:
-            return None if self.anew is None else self.anew[1] + WAIT_OUT * self.last_lease
-        since = self.gone.get(view.record.holder)
-        if since is None or view.record.state is not r.State.HELD:
-            return None
-        return since + WAIT_OUT * view.record.lease
-
-    @property
-    def made_anew(self) -> bool:
-        """Whether the record that we see tells of nobody, although somebody has led: somebody deleted it."""
-        view = self.view
-        nobody = view is not None and view.record is not None and view.record.state is r.State.NONE
-        return nobody and bool(self.last_lease)
-
-    def heard_of(self, record: r.Record, now: float) -> None:
-        """This is how the record reads, or must read."""
-        self.seen = record, now
-        self.last_lease = record.lease or self.last_lease
+    def disconnected(self) -> None:
+        """The connection is gone."""
+        self.link, self.sight = Link(), Sight()
 
     def end_join(self, end: End, *, forfeited: bool = False) -> None:
         """This join, and its term if there is one, is over for good; `forfeited` if the record is not ours any more."""
-        self.departing = True
-        if self.hold is not None:
-            self.hold.end = self.hold.end or end
-            self.hold.forfeited |= forfeited
+        self.join.departing = True
+        if (hold := self.join.hold) is not None:
+            hold.end = hold.end or end
+            hold.forfeited |= forfeited
 
     def over(self) -> None:
-        """Nothing of this join is left: forget all that was known of it."""
-        self.departing = False
+        """Nothing of this join is left."""
+        self.join, self.sight = Join(next(self.uuids)), Sight()
         self.places_given_up += 1
-        self.hold = None
-        self.queue = q.Queue()
-        self.uuid = next(self.uuids)
-        self.gone.clear()
-        self.listed = False
-        self.armed = self.view = self.audited = None
-        self.before, self.awaited = NO_DATA, ""
-        self.behind = self.appointee = self.prepared = None
-        self.named_at, self.published, self.warm = 0, b"", float("-inf")
         self.commands.append(Left())
 
-    def claim(self, term: int, version: int) -> None:
-        """Ask for the lead, resting on this version of the record."""
-        assert self.znode is not None
-        record = self.record(term, self.znode, r.State.HELD)
-        within = self.settings.lease / CONFIRMS
-        about = f"{self.znode} {term} {version}"
-        self.claimed_on = view = self.view
-        if view is not None and view.record is not None:
-            past = view.record.past
-            if self.settings.history:
-                past = history.rows(history.in_record(view.record, view.token, view.mtime))
-            record = replace(record, past=past)
-        self.ask(Purpose.CLAIM, r.claim(self.settings.parent, record, version), about, within)
-
-    def learn_gone(self, name: str, now: float) -> None:
-        """This znode does not exist any more; an heir that is not to be appointed claims at once."""
-        self.gone.setdefault(name, now)
-        before, told = NO_DATA, self.armed == name
-        if told:
-            before, self.armed, self.before = self.before, None, NO_DATA
-        if not self.queue.gone(name) or self.departing or self.hold is not None:
-            return
-        if self.queue.position:
-            if before.version or not told:  # it led before its turn, or may have, and may have given the lead to us
-                self.read_record(Role.FOLLOWER)
-            return
-        self.view = None
-        # An even version only, whatever a candidate's data say: v + 1 is then a `left`, or it is not there (rule 5).
-        # It overwrites what nobody has read; such a holder has not left it to us to write its terms down.
-        heir = before.heir == self.znode and not before.by_name
-        if heir and before.version and before.version % 2 == 0 and self.listed:
-            self.claim(before.term + 1, before.version + 1)
-
-    # -- small helpers -------------------------------------------------------------------------------------------------
+    # -- asking ----------------------------------------------------------------------------------------------------
 
     def asking(self, *purposes: Purpose) -> bool:
         """Whether a request for one of these purposes is unanswered."""
-        for purpose, _ in self.pending:  # a loop, not `any`: this is asked at every step of a handover
+        for purpose, _ in self.asked:  # a loop, not `any`: this is asked at every step of a handover
             if purpose in purposes:
                 return True
         return False
@@ -278,50 +278,31 @@ class Standing:
         self, purpose: Purpose, request: m.Request, about: str = "", within: float | None = None, pause: float = 0.0
     ) -> None:
         """Send a request, unless the same one is under way."""
-        if (purpose, about) not in self.pending:
-            self.pending.add((purpose, about))
+        if (purpose, about) not in self.asked:
+            self.asked.add((purpose, about))
             self.commands.append(Send(purpose, request, about, within, pause))
-
-    def look(self) -> None:
-        """Find out what a lost reply left behind, as of now and not of some time ago."""
-        if not self.asking(Purpose.LIST):
-            self.ask(Purpose.SYNC, m.Sync(self.settings.parent))
-            self.ask(Purpose.LIST, m.GetChildren(self.settings.parent), "look")
-
-    def watch(self, name: str) -> None:
-        """Ask to be told of this znode's end."""
-        # A missing znode leaves no watch behind. The data changes once a term, when its owner has taken the lead.
-        if self.armed != name and not self.asking(Purpose.WATCH):
-            self.ask(Purpose.WATCH, m.GetData(self.path(name), watch=True), name)
 
     def read_record(self, role: Role) -> None:
         """Read the record, with a watch where the role needs one."""
         if not self.asking(Purpose.RECORD):
             self.ask(Purpose.RECORD, m.GetData(self.settings.parent, watch=role is Role.FIRST), role)
 
-    def delete_twins(self, mine: list[str]) -> None:
-        """Delete what else this join created."""
-        for name in mine:
-            if name != self.znode:
-                self.ask(Purpose.DELETE, m.Delete(self.path(name)), name)
-
     def path(self, name: str) -> str:
         """The path of a candidate's znode."""
         return f"{self.settings.parent}/{name}"
 
-    def record(self, term: int, holder: str, state: r.State) -> r.Record:
+    def record(
+        self, term: int, holder: str, state: r.State, *, end: End | None = None, past: tuple[r.Row, ...] = ()
+    ) -> r.Record:
         """A record of ours."""
         own = self.settings
-        return r.Record(term, holder, state, own.lease, own.identity, own.address)
+        return r.Record(term, holder, state, own.lease, own.identity, own.address, end=end, past=past)
+
+    # -- saying ----------------------------------------------------------------------------------------------------
 
     def note(self, level: int, event: str, text: str) -> None:
         """A line for the log."""
         self.commands.append(Note(level, event, text))
-
-    def heal(self, text: str) -> None:
-        """Something was found that an event should have told: a bug of ours, or somebody's doing."""
-        self.healed += 1
-        self.note(logging.WARNING, "healed", f"healed: {text}")
 
     def trouble(self, asked: Send, answer: m.Answer, now: float) -> None:
         """The server refused what no rule expects it to refuse: wait a moment.
@@ -334,7 +315,7 @@ class Standing:
             index, code = answer.failure
             request = request.operations[index]
         error = m.refusal(code, request)
-        self.hold_off = now + HOLD_OFF
+        self.link.hold_off = now + HOLD_OFF
         if isinstance(error, NoAuth) and not self.let_in:
             self.commands.append(Denied(error))
         else:

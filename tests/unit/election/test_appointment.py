@@ -31,7 +31,7 @@ def become_heir(stage: Stage) -> str:
     znode = stage.enter(LEADER)
     (watch,) = stage.sends(Purpose.WATCH)
     stage.arm(watch, CandidateData("alice", term=4, version=8, heir=znode, by_name=True))
-    assert stage.candidacy.named
+    assert stage.candidacy.lead.named
     return znode
 
 
@@ -236,8 +236,8 @@ def test_notice_is_enough_to_lead(stage: Stage) -> None:
     stage.the(ConfirmNow)
     assert stage.candidacy.hold is hold
     assert hold.token == 51
-    assert hold.how is not None
-    assert stage.candidacy.behind == (THIRD,)
+    assert stage.candidacy.story.how(hold) is not None
+    assert stage.candidacy.own.join.behind == (THIRD,)
 
 
 def test_who_only_reads_the_record_gets_the_same_token(stage: Stage) -> None:
@@ -308,13 +308,13 @@ def test_candidate_data_that_say_less_await_no_notice(stage: Stage) -> None:
 
 def test_who_may_not_be_told_of_a_notice_waits_a_moment(stage: Stage) -> None:
     stage.answer(await_notice(stage), m.Failed(NoAuth.code))
-    assert stage.candidacy.hold_off == stage.now + 1.0
+    assert stage.candidacy.own.link.hold_off == stage.now + 1.0
 
 
 def test_a_reading_that_was_on_its_way_when_notice_came_is_made_again(stage: Stage) -> None:
     stage.answer(await_notice(stage), NO_NODE)
     be_warm(stage)
-    stage.candidacy.read_record(Role.FOLLOWER)
+    stage.candidacy.own.read_record(Role.FOLLOWER)
     (early,) = stage.sends(Purpose.RECORD)
     give_notice(stage)
     stage.the(StartWork)
@@ -323,22 +323,23 @@ def test_a_reading_that_was_on_its_way_when_notice_came_is_made_again(stage: Sta
     stage.read(read, replace(by_name("u0-n_0000000005", THIRD), token=51), 10, mzxid=70)
     hold = stage.candidacy.hold
     assert hold is not None
-    assert hold.how is not None
-    assert hold.how.appointed
+    how = stage.candidacy.story.how(hold)
+    assert how is not None
+    assert how.appointed
 
 
 def test_an_answer_about_a_notice_that_will_not_be_given_any_more_awaits_nothing(stage: Stage) -> None:
     asked = await_notice(stage)
     stage.candidacy.watched(m.Watched(m.EventType.DATA, f"{PARENT}/{LEADER}"), stage.now)
     stage.answer(asked, NO_NODE)
-    assert stage.candidacy.awaited == ""
+    assert stage.candidacy.own.sight.awaited == ""
 
 
 def test_who_has_listed_those_behind_it_meanwhile_keeps_to_that(stage: Stage) -> None:
     read = lead_by_notice(stage)
-    stage.candidacy.behind = (SECOND,)
+    stage.candidacy.own.join.behind = (SECOND,)
     stage.read(read, replace(by_name("u0-n_0000000005", THIRD), token=51), 10)
-    assert stage.candidacy.behind == (SECOND,)
+    assert stage.candidacy.own.join.behind == (SECOND,)
 
 
 def test_who_resigns_at_once_reads_first_what_it_is_to_pass_on(stage: Stage) -> None:
@@ -367,7 +368,7 @@ def test_a_record_that_is_another_ones_by_then_is_read_once(stage: Stage) -> Non
     stage.read(read, by_name(THIRD), 12)
     assert stage.take() == [], "the next confirm will be refused"
     assert stage.candidacy.hold is not None
-    assert stage.candidacy.hold.how is not None
+    assert stage.candidacy.story.how(stage.candidacy.hold) is not None
 
 
 # -- the one that is appointed -----------------------------------------------------------------------------------------
@@ -395,7 +396,7 @@ def test_a_confirm_of_an_earlier_join_warms_nobody(stage: Stage) -> None:
     (asked,) = stage.sends(Purpose.WITHDRAW)
     stage.answer(asked, m.Transacted((m.Checked(), m.Deleted())))
     stage.candidacy.confirmed(stake, stage.now, stage.now)
-    assert stage.candidacy.warm == float("-inf")
+    assert stage.candidacy.own.join.warm == float("-inf")
 
 
 def test_candidate_data_that_name_another_queue_than_ours_change_nothing(stage: Stage) -> None:
@@ -404,7 +405,7 @@ def test_candidate_data_that_name_another_queue_than_ours_change_nothing(stage: 
     (watch,) = stage.sends(Purpose.WATCH)
     stage.candidacy.watched(m.Watched(m.EventType.DELETED, f"{PARENT}/{LEADER}"), stage.now)
     stage.arm(watch, CandidateData("alice", term=4, version=8, heir=znode, by_name=True))
-    assert stage.candidacy.queue.ahead == ("z-n_0000000000",)
+    assert stage.candidacy.own.join.queue.ahead == ("z-n_0000000000",)
 
 
 def test_a_cold_heir_leads_after_its_first_confirm(stage: Stage) -> None:
@@ -560,10 +561,10 @@ def test_who_holds_by_appointment_is_looked_up(stage: Stage) -> None:
     holder, watch = stage.sends(Purpose.HOLDER, Purpose.WATCH)
     assert holder.request == m.GetData(f"{PARENT}/{LEADER}")
     stage.answer(holder, m.Data(b'{"identity":"alice","address":"http://alice"}', m.Stat()))
-    assert stage.candidacy.seen is not None
-    assert stage.candidacy.seen[0].identity == "alice"
+    assert stage.candidacy.story.seen is not None
+    assert stage.candidacy.story.seen[0].identity == "alice"
     stage.answer(Send(Purpose.HOLDER, holder.request, "z-n_9"), m.Data(b'{"identity":"zoe"}', m.Stat()))
-    assert stage.candidacy.seen[0].identity == "alice", "that was about another one"
+    assert stage.candidacy.story.seen[0].identity == "alice", "that was about another one"
     stage.arm(watch)
 
 
@@ -595,4 +596,4 @@ def test_who_was_favoured_and_is_gone_is_not_waited_for(stage: Stage) -> None:
 def test_who_does_not_lead_favours_nobody(stage: Stage) -> None:
     become_heir(stage)
     stage.candidacy.favour(Appointee(LEADER), stage.now)
-    assert stage.candidacy.appointee is None
+    assert stage.candidacy.own.join.appointee is None

@@ -71,7 +71,7 @@ async def test_another_process_leads_when_the_work_has_ended(
         term = first.term
         assert term is not None
         broken(first, method, monkeypatch)()
-        first.candidacy.audit_at = 0.0  # it is read again
+        first.candidacy.own.sight.audit_at = 0.0  # it is read again
         first.carry_out()
         await until(lambda: not first.status().alive)
         assert not first.is_leader

@@ -8,10 +8,11 @@ import pytest
 
 from leader_async.election.rules import ends
 from leader_async.election.rules import record as r
+from leader_async.election.rules.candidacy import Candidacy
 from leader_async.election.rules.candidate_data import CandidateData
 from leader_async.election.rules.effects import ConfirmNow, Denied, Left, Note, Purpose, Send, StartWork, StopWork
 from leader_async.election.rules.ends import Detail
-from leader_async.election.rules.state import HOLD_OFF, Role, Standing
+from leader_async.election.rules.state import HOLD_OFF, Role
 from leader_async.errors import BadVersion, NoAuth, NodeExists
 from leader_async.zookeeper import messages as m
 
@@ -25,7 +26,7 @@ def stage() -> Stage:
     return Stage()
 
 
-def notes(own: Standing, level: int) -> list[str]:
+def notes(own: Candidacy, level: int) -> list[str]:
     return [command.text for command in own.commands if isinstance(command, Note) and command.level == level]
 
 
@@ -85,7 +86,7 @@ def test_behind_others_the_last_is_watched_and_the_record_has_been_read(stage: S
     assert stage.candidacy.state(stage.now) == "queued"
     stage.arm(watch)
     assert stage.take() == []
-    assert stage.candidacy.seen is not None
+    assert stage.candidacy.story.seen is not None
 
 
 def test_a_refused_request_is_logged_and_tried_again_after_a_moment(stage: Stage) -> None:
@@ -200,8 +201,8 @@ def test_an_early_heir_is_told_by_its_predecessors_data(stage: Stage) -> None:
     stage.candidacy.watched(m.Watched(m.EventType.DATA, f"{PARENT}/{A}"), stage.now)
     (watch,) = stage.sends(Purpose.WATCH)
     stage.arm(watch, CandidateData("alice", "http://alice", term=1, version=2))
-    assert stage.candidacy.seen is not None
-    record, _ = stage.candidacy.seen
+    assert stage.candidacy.story.seen is not None
+    record, _ = stage.candidacy.story.seen
     assert (record.holder, record.identity, record.address) == (A, "alice", "http://alice")
     assert not stage.candidacy.has_stake, "it is not named"
 
@@ -257,7 +258,7 @@ def test_lost_sight_of_the_queue_is_healed_and_counted(stage: Stage) -> None:
     stage.candidacy.tick(stage.now)
     (listing,) = stage.sends(Purpose.LIST)
     stage.answer(listing, m.Children(("a-n_0000000001", znode)))
-    assert stage.candidacy.healed == 1
+    assert stage.candidacy.story.healed == 1
     stage.sends(Purpose.WATCH)
 
 
@@ -271,7 +272,7 @@ def test_an_unseen_change_of_the_record_is_healed_and_counted(stage: Stage) -> N
     stage.answer(listing, m.Children((stage.candidacy.znode or "",)))
     (read,) = stage.sends(Purpose.RECORD)
     stage.read(read, left("z-n_0000000001"), 3)
-    assert stage.candidacy.healed == 1
+    assert stage.candidacy.story.healed == 1
     stage.sends(Purpose.CLAIM)
 
 
@@ -285,7 +286,7 @@ def test_an_audit_that_finds_nothing_heals_nothing(stage: Stage) -> None:
     stage.answer(listing, m.Children((stage.candidacy.znode or "",)))
     (read,) = stage.sends(Purpose.RECORD)
     stage.read(read, held("z-n_0000000001"), 2)
-    assert stage.candidacy.healed == 0
+    assert stage.candidacy.story.healed == 0
     assert stage.take() == []
 
 
@@ -842,7 +843,7 @@ def test_other_changes_of_znodes_mean_nothing(stage: Stage) -> None:
     stage.enter("a-n_0000000001")
     stage.take()
     stage.candidacy.watched(m.Watched(m.EventType.CHILDREN, f"{PARENT}/a-n_0000000001"), stage.now)
-    assert stage.candidacy.queue.predecessor == "a-n_0000000001"
+    assert stage.candidacy.own.join.queue.predecessor == "a-n_0000000001"
     assert stage.take() == []
 
 
@@ -850,9 +851,9 @@ def test_nothing_is_waited_out_while_the_record_is_unread(stage: Stage) -> None:
     stage.first(held("z-n_0000000001"), 2)
     (watch,) = stage.sends(Purpose.WATCH)
     stage.answer(watch, NO_NODE)
-    assert stage.candidacy.wait_out_end() is not None
+    assert stage.candidacy.lead.wait_out_end() is not None
     stage.candidacy.disconnected(stage.now)
-    assert stage.candidacy.wait_out_end() is None
+    assert stage.candidacy.lead.wait_out_end() is None
 
 
 def test_a_claim_whose_answer_comes_after_its_lease_asks_for_a_confirm() -> None:
@@ -961,7 +962,7 @@ def test_an_election_that_was_made_anew_is_waited_out_by_who_knows_of_a_term(sta
     assert isinstance(stage.candidacy.next_command(), Left)
     stage.now += 1.0
     znode = stage.enter()
-    assert stage.candidacy.wait_out_end() is None
+    assert stage.candidacy.lead.wait_out_end() is None
     (read,) = stage.sends(Purpose.RECORD)
     assert read.request == m.GetData(PARENT, watch=True), "to be told when somebody else claims"
     stage.read(read, r.Record(), 0, mzxid=60)

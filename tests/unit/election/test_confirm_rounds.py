@@ -22,15 +22,16 @@ def candidate(name: str, lease: float = 3.0) -> Candidacy:
 
 def leader(name: str, lease: float = 3.0, until: float = 103.0) -> Candidacy:
     candidacy = candidate(name, lease)
-    candidacy.hold = Hold("me-n_1", 2, 1, 50, lease, until)
+    candidacy.own.join.hold = Hold("me-n_1", 2, 1, 50, lease, until)
     return candidacy
 
 
 def heir(name: str) -> Candidacy:
     candidacy = candidate(name)
-    candidacy.znode = "me-n_2"
-    candidacy.queue.listed(["a-n_1", "me-n_2"], "me-n_2")
-    candidacy.armed, candidacy.before = "a-n_1", CandidateData("alice", term=1, version=2, heir="me-n_2", by_name=True)
+    candidacy.own.join.znode = "me-n_2"
+    candidacy.own.join.queue.listed(["a-n_1", "me-n_2"], "me-n_2")
+    sight = candidacy.own.sight
+    sight.armed, sight.before = "a-n_1", CandidateData("alice", term=1, version=2, heir="me-n_2", by_name=True)
     return candidacy
 
 
@@ -69,7 +70,7 @@ def test_nothing_is_confirmed_where_nothing_is_led() -> None:
     ended = leader("b")
     keeper.note(ended)
     assert keeper.due() is not None
-    ended.end_join(ends.RESIGNED)
+    ended.own.end_join(ends.RESIGNED)
     keeper.note(ended)
     assert keeper.due() is None
     assert keeper.rounds(200.0) == []
@@ -110,7 +111,7 @@ def test_more_than_one_frame_holds_are_several_transactions() -> None:
 def test_candidates_data_are_published_a_few_at_a_time() -> None:
     candidacies = [leader(str(number)) for number in range(PUBLISHED + 50)]
     for candidacy in candidacies:
-        candidacy.behind = ()
+        candidacy.own.join.behind = ()
     keeper = keeping(*candidacies)
     published = []
     for now in (101.0, 102.0, 103.0):
@@ -137,7 +138,7 @@ def test_an_heir_keeps_its_znode_confirmed_and_leads_by_it_no_sooner() -> None:
     found = the_round(keeper, 101.0)
     assert found.request == m.Multi((m.Check("/e/a/me-n_2"),))
     keeper.answered(found, m.Transacted((m.Checked(),)), 101.0, 101.4)
-    assert candidacy.warm == 101.0
+    assert candidacy.own.join.warm == 101.0
     assert not candidacy.is_leader(101.4)
     assert keeper.due() == pytest.approx(101.6)
     keeper.answered(the_round(keeper, 101.6), refusal(0, NoNode.code, 1), 101.6, 101.7)
@@ -167,7 +168,7 @@ def test_who_is_hurried_and_has_no_stake_any_more_is_not_confirmed() -> None:
     ended = leader("a")
     keeper = keeping(ended, leader("b"))
     keeper.hurry(ended)
-    ended.end_join(ends.RESIGNED)
+    ended.own.end_join(ends.RESIGNED)
     keeper.note(ended)
     assert keeper.rounds(100.2) == []
     assert keeper.due() == pytest.approx(100.6)
@@ -216,9 +217,9 @@ def test_a_round_of_an_earlier_term_does_not_renew_a_later_one() -> None:
     candidacy = leader("a")
     keeper = keeping(candidacy)
     found = the_round(keeper, 101.0)
-    candidacy.hold = Hold("me-n_2", 4, 2, 60, 3.0, 101.5)
+    candidacy.own.join.hold = hold = Hold("me-n_2", 4, 2, 60, 3.0, 101.5)
     keeper.answered(found, m.Transacted((m.Checked(), m.Checked())), 101.0, 101.1)
-    assert candidacy.hold.until == 101.5
+    assert hold.until == 101.5
 
 
 def test_who_has_a_bug_costs_nobody_else_a_round_or_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:

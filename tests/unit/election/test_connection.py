@@ -86,13 +86,13 @@ async def test_a_lease_in_whole_seconds_is_the_same_lease_everywhere(zookeeper: 
         tasks = [asyncio.create_task(first.run(idle))]
         await until(lambda: first.is_leader)
         tasks.append(asyncio.create_task(second.run(idle)))
-        await until(lambda: second.candidacy.awaited)
-        hold = second.candidacy.promised()
+        await until(lambda: second.candidacy.own.sight.awaited)
+        hold = second.candidacy.lead._promised()
         assert hold is not None
-        assert second.candidacy.awaited.endswith(":3.0")
+        assert second.candidacy.own.sight.awaited.endswith(":3.0")
         await first.resign()
         await until(lambda: second.is_leader)
-        assert second.candidacy.healed == 0
+        assert second.candidacy.story.healed == 0
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

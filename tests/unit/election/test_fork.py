@@ -18,7 +18,7 @@ from leader_async.election.term import Term
 
 connection = connect("127.0.0.1:1")
 election = connection.election("x")
-election.candidacy.hold = Hold("u-n_1", 2, 1, 50, 100.0, clock.now() + 100)
+election.candidacy.own.join.hold = Hold("u-n_1", 2, 1, 50, 100.0, clock.now() + 100)
 term = Term(connection.confirms, election.candidacy, election.candidacy.hold)
 assert election.is_leader and term.is_current
 child = os.fork()
@@ -39,7 +39,7 @@ if os.fork() == 0:  # what was made before the fork and not begun is begun in th
     async def enter():
         async with connection:
             assert connection.own_process and election.is_leader
-            election.candidacy.hold = None
+            election.candidacy.own.join.hold = None
     asyncio.run(enter())
     os._exit(0)
 assert os.waitstatus_to_exitcode(os.wait()[1]) == 0, "the child cannot begin"

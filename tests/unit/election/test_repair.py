@@ -153,7 +153,9 @@ async def test_who_waits_begins_anew_with_the_new_lease(zookeeper: ZooKeeper) ->
         assert await repair.carry_out(zk.client, await repair.plan(zk.client, PARENT, 3000.0))
         election = one.election("x", identity="a", lease=0.5)
         running = asyncio.create_task(election.run(lead))
-        await until(lambda: election.status().state == "waiting out" and election.candidacy.wait_out_end() is not None)
+        await until(
+            lambda: election.status().state == "waiting out" and election.candidacy.lead.wait_out_end() is not None
+        )
         assert election.status().leader is None, "nobody is no candidate"
         begun = clock.now()
         assert await repair.carry_out(zk.client, await repair.plan(zk.client, PARENT, 0.8))

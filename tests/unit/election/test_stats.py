@@ -25,9 +25,10 @@ def candidacy(
 ) -> Candidacy:
     """One that has just got the lead."""
     own = Candidacy(Settings("/ELECTION/x", "me", "", 3.0, 0.0), iter("ab"), 0.5)
-    own.gone.update(gone)
+    own.own.join.gone.update(gone)
     how = Succession(0.0, 0.0, before, 0.0, 0, appointed, 0.0, predecessor)
-    own.hold = Hold("me", 2, 7, 50, 3.0, how=how)
+    own.own.join.hold = hold = Hold("me", 2, 7, 50, 3.0, read=True)
+    own.story._begin(hold, how)
     return own
 
 
@@ -56,14 +57,13 @@ def test_since_when_the_lead_was_free(own: Candidacy, found: tuple[Changeover, f
 
 def test_who_is_appointed_out_of_turn_does_not_know_since_when() -> None:
     own = candidacy(held("me"), appointed=True, gone_long_ago=5.0)
-    own.queue.listed(["a-n_0000000001", "b-n_0000000002"], "b-n_0000000002")
+    own.own.join.queue.listed(["a-n_0000000001", "b-n_0000000002"], "b-n_0000000002")
     assert since_when(own) is None
 
 
 def test_who_got_notice_knows_since_when_before_it_has_read_the_record() -> None:
     own = candidacy(None, old=90.0)
-    assert own.hold is not None
-    own.hold.how = None
+    own.story._how = None
     assert since_when(own) == (Changeover.HANDOVER, 90.0)
 
 

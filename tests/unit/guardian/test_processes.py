@@ -166,9 +166,10 @@ async def test_without_pidfds_nothing_is_left_for_a_process_that_may_live(
             began = clock.now()
             found = election.candidacy.hold
             assert found is not None
-            assert found.how is not None
-            assert found.how.before is not None
-            assert found.how.before.state is State.HELD, "it has waited the lease out, nothing had told it not to"
+            began_by = election.candidacy.story.how(found)
+            assert began_by is not None
+            assert began_by.before is not None
+            assert began_by.before.state is State.HELD, "it has waited the lease out, nothing had told it not to"
             assert began - begin < 10.0, "the session was closed, and did not expire"
         if how == "closerange":
             assert float(app.line("led")[0]) < began

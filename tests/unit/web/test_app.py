@@ -58,7 +58,7 @@ async def client(election: Election, connection: Connection) -> AsyncIterator[Cl
 
 def lead(election: Election, seconds: float = 3.0) -> Hold:
     hold = Hold("u-n_0000000001", 2, 7, 4711, seconds, clock.now() + seconds)
-    election.candidacy.hold = hold
+    election.candidacy.own.join.hold = hold
     return hold
 
 
@@ -117,7 +117,7 @@ async def test_health_does_not_depend_on_zookeeper(client: Client, election: Ele
 
 async def test_work_past_its_lease_is_unhealthy(client: Client, election: Election) -> None:
     lead(election, seconds=-0.5)
-    election.candidacy.work = Work.STOPPING
+    election.candidacy.own.work = Work.STOPPING
     assert (await client.get("/healthz")).status == 200, "within the grace"
     lead(election, seconds=-5)
     answer = await client.get("/healthz")
@@ -144,7 +144,7 @@ async def test_readiness_needs_a_place_in_the_queue(
 ) -> None:
     monkeypatch.setattr(type(connection.client), "connected", True)
     assert "not in the queue" in await (await client.get("/readyz")).text()
-    election.candidacy.znode = "u-n_0000000001"
+    election.candidacy.own.join.znode = "u-n_0000000001"
     assert (await client.get("/readyz")).status == 200
 
 
@@ -270,7 +270,7 @@ async def test_a_resignation_that_zookeeper_does_not_hear(
     monkeypatch.setattr("leader_async.web.handlers.RESIGN_LIMIT", 0.01)
     monkeypatch.setattr(type(connection.client), "connected", True)
     election._term = Term(connection.confirms, election.candidacy, lead(election))
-    election.candidacy.wanted, election.candidacy.znode = True, "u-n_0000000001"
+    election.candidacy.own.wanted, election.candidacy.own.join.znode = True, "u-n_0000000001"
     answer = await client.post("/resign", headers=BEARER)
     # 504, not 503: that would tell a load balancer that nothing was done, and to ask the next replica.
     assert (answer.status, "not answered yet" in await answer.text()) == (504, True)

@@ -177,7 +177,7 @@ async def test_only_the_leader_answers(found: bool) -> None:
         assert answer.headers["Cache-Control"] == "no-store"
         role = await answer.json()
         assert (role["identity"], role["is_leader"], role["leader"]) == ("replica-3", False, None)
-        election.candidacy.hold = Hold("u-n_0000000001", 2, 7, 4711, 3.0, clock.now() + 3)
+        election.candidacy.own.join.hold = hold = Hold("u-n_0000000001", 2, 7, 4711, 3.0, clock.now() + 3)
         assert await (await client.post("/")).text() == "made"
-        election.candidacy.hold.until = clock.now()
+        hold.until = clock.now()
         assert (await client.post("/")).status == 503

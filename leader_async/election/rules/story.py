@@ -1,0 +1,133 @@
+"""The story: what a candidate remembers for people: for the history, the status and the log. It decides nothing.
+
+Each write of the record passes on what is told here; what the effects of a candidacy are besides, and when they come,
+does not depend on it.
+
+It does not promise to be complete: see `history`.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from . import history
+from . import record as r
+from .candidate_data import CandidateData
+from .history import Succession, TermEntry
+from .lease import Hold
+from .state import WAIT_OUT, Standing, View
+
+
+class Story:
+    """See the module's docstring.
+
+    Attributes:
+        seen: the record as last heard of, and when; None if it cannot be read.
+        queue_length: how many stood in the queue when it was last listed, None before that.
+        healed: differences that an audit found, and no event had told of.
+    """
+
+    __slots__ = ("_claimed_on", "_hold", "_how", "_own", "_untold", "healed", "queue_length", "seen")
+
+    def __init__(self, own: Standing) -> None:
+        self._own = own
+        self.seen: tuple[r.Record, float] | None = None
+        self.queue_length: int | None = None
+        self.healed = 0
+        self._claimed_on: View | None = None  # what our last claim rested on, None if nothing was read
+        # The last term of which we know how it began, how, and the terms that may not be in the history's znode.
+        self._hold: Hold | None = None
+        self._how: Succession | None = None
+        self._untold: tuple[TermEntry, ...] | None = None
+
+    # -- what happens ----------------------------------------------------------------------------------------------
+
+    def heal(self, text: str) -> None:
+        """Something was found that an event should have told: a bug of ours, or somebody's doing."""
+        self.healed += 1
+        self._own.note(logging.WARNING, "healed", f"healed: {text}")
+
+    def heard_who(self, znode: str, data: CandidateData) -> None:
+        """This znode was read: the record may not say who that is."""
+        if self.seen is not None and self.seen[0].holder == znode:
+            self.seen = replace(self.seen[0], identity=data.identity, address=data.address), self.seen[1]
+
+    def claiming(self, view: View | None) -> tuple[r.Row, ...]:
+        """We claim, resting on this view of the record; returns what the record that we write is to pass on."""
+        self._claimed_on = view
+        if view is None or view.record is None:
+            return ()
+        if not self._own.settings.history:
+            return view.record.past
+        return history.rows(history.in_record(view.record, view.token, view.mtime))
+
+    def claimed(self, hold: Hold, began: float, sent: float, now: float) -> None:
+        """Our claim has succeeded; the arguments are those of `_succession`."""
+        self._begin(hold, self._succession(began, sent, now))
+
+    def read(self, hold: Hold, view: View, now: float) -> None:
+        """The record was read, and tells of what we hold: we were appointed, or a claim's reply was lost."""
+        record = view.record
+        appointed = record if record is not None and not record.identity else None
+        self._begin(hold, self._succession(view.mtime, float("-inf"), now, appointed))
+
+    def lost(self, hold: Hold, now: float) -> None:
+        """The record was read, and tells of another's term."""
+        self._claimed_on = None
+        self._begin(hold, self._succession(now, float("-inf"), now))
+
+    def _begin(self, hold: Hold, how: Succession) -> None:
+        if hold is not self._hold:
+            self._hold, self._untold = hold, None
+        self._how = how
+
+    def _succession(self, began: float, sent: float, now: float, appointed: r.Record | None = None) -> Succession:
+        """How we came to what we hold.
+
+        Args:
+            began: wall-clock time of the write that made us the holder, by ZooKeeper's clock.
+            sent: the clock's reading before that was asked for; -inf if it is not known any more.
+            now: the time at which we know.
+            appointed: the record, if somebody else wrote that.
+        """
+        view, gone = self._claimed_on, self._own.join.gone
+        before = view.record if view is not None and appointed is None else appointed
+        since = gone.get(before.holder) if before is not None else None
+        return Succession(
+            began=began,
+            known_at=now,
+            before=before,
+            before_at=began if appointed is not None else view.mtime if view is not None else 0.0,
+            before_token=before.token if appointed is not None and before else view.token if view is not None else 0,
+            appointed=appointed is not None,
+            waited=0.0 if before is None or since is None else max(sent - since, WAIT_OUT * before.lease),
+            predecessor=self.seen[0] if self.seen is not None else None,
+        )
+
+    # -- what there is to tell -------------------------------------------------------------------------------------
+
+    def how(self, hold: Hold) -> Succession | None:
+        """How this term began; None while that is not known, and when another has begun since."""
+        return self._how if hold is self._hold else None
+
+    def untold(self, hold: Hold) -> tuple[TermEntry, ...]:
+        """The terms, this one the last, that may not be in the history's znode, as far as we know."""
+        own = self._own.settings
+        if hold is not self._hold or self._how is None or not own.history:
+            return ()
+        if self._untold is None:
+            self._untold = history.of_term(hold.number, hold.token, own.identity, own.address, self._how)
+        return self._untold
+
+    def told(self, entries: list[TermEntry]) -> None:
+        """These are in the history's znode now."""
+        if self._untold:
+            self._untold = tuple(entry for entry in self._untold if entry not in entries)
+
+    def past(self, hold: Hold) -> tuple[r.Row, ...]:
+        """What the record that ends this term is to pass on."""
+        how = self.how(hold)
+        if self._own.settings.history or how is None or how.before is None:
+            return history.rows(self.untold(hold))
+        return how.before.past  # who wants no history keeps the others' all the same
