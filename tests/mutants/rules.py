@@ -123,7 +123,7 @@ def _revived() -> AbstractContextManager[Any]:
 
 @mutant("a candidacy that has died of a bug goes on confirming")
 def _undead() -> AbstractContextManager[Any]:
-    return instead(Candidacy, "die", lambda own, reason, *, working: None)
+    return instead(Candidacy, "die", lambda own, *, working: None)
 
 
 # -- the record --------------------------------------------------------------------------------------------------------

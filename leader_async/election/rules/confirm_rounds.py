@@ -167,7 +167,7 @@ def _round(stakes: list[tuple[Candidacy, Stake]]) -> Round:
 
 
 def _period(candidate: Candidacy) -> float:
-    hold = candidate.hold
+    hold = candidate.own.join.hold
     return (candidate.settings.lease if hold is None else hold.lease) / CONFIRMS
 
 

@@ -146,7 +146,7 @@ class Lead:
             join.hold = Hold(
                 holder, version_held, int(term), written.stat.mzxid, lease, until=sent + lease, read=True
             )  # fmt: skip
-            self._story.claimed(join.hold, written.stat.mtime, sent, now)
+            self._story.begin(join.hold, written.stat.mtime, sent, now)
             self._heard_of(own.record(int(term), holder, r.State.HELD), now)
             if join.departing:
                 own.end_join(ends.RESIGNED_WHILE_CLAIMING)

@@ -18,6 +18,8 @@ from .history import Succession, TermEntry
 from .lease import Hold
 from .state import WAIT_OUT, Standing, View
 
+_NEVER = float("-inf")
+
 
 class Story:
     """See the module's docstring.
@@ -62,30 +64,21 @@ class Story:
             return view.record.past
         return history.rows(history.in_record(view.record, view.token, view.mtime))
 
-    def claimed(self, hold: Hold, began: float, sent: float, now: float) -> None:
-        """Our claim has succeeded; the arguments are those of `_succession`."""
-        self._begin(hold, self._succession(began, sent, now))
-
     def read(self, hold: Hold, view: View, now: float) -> None:
         """The record was read, and tells of what we hold: we were appointed, or a claim's reply was lost."""
         record = view.record
-        appointed = record if record is not None and not record.identity else None
-        self._begin(hold, self._succession(view.mtime, float("-inf"), now, appointed))
+        self.begin(hold, view.mtime, _NEVER, now, record if record is not None and not record.identity else None)
 
     def lost(self, hold: Hold, now: float) -> None:
         """The record was read, and tells of another's term."""
         self._claimed_on = None
-        self._begin(hold, self._succession(now, float("-inf"), now))
+        self.begin(hold, now, _NEVER, now)
 
-    def _begin(self, hold: Hold, how: Succession) -> None:
-        if hold is not self._hold:
-            self._hold, self._untold = hold, None
-        self._how = how
-
-    def _succession(self, began: float, sent: float, now: float, appointed: r.Record | None = None) -> Succession:
-        """How we came to what we hold.
+    def begin(self, hold: Hold, began: float, sent: float, now: float, appointed: r.Record | None = None) -> None:
+        """Remember how we came to what we hold, by a claim or by an appointment.
 
         Args:
+            hold: that.
             began: wall-clock time of the write that made us the holder, by ZooKeeper's clock.
             sent: the clock's reading before that was asked for; -inf if it is not known any more.
             now: the time at which we know.
@@ -94,7 +87,9 @@ class Story:
         view, gone = self._claimed_on, self._own.join.gone
         before = view.record if view is not None and appointed is None else appointed
         since = gone.get(before.holder) if before is not None else None
-        return Succession(
+        if hold is not self._hold:
+            self._hold, self._untold = hold, None
+        self._how = Succession(
             began=began,
             known_at=now,
             before=before,

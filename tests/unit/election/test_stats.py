@@ -28,7 +28,7 @@ def candidacy(
     own.own.join.gone.update(gone)
     how = Succession(0.0, 0.0, before, 0.0, 0, appointed, 0.0, predecessor)
     own.own.join.hold = hold = Hold("me", 2, 7, 50, 3.0, read=True)
-    own.story._begin(hold, how)
+    own.story._hold, own.story._how = hold, how
     return own
 
 
