@@ -531,9 +531,9 @@ def _any_session() -> AbstractContextManager[Any]:
 def _twice() -> AbstractContextManager[Any]:
     real = Session.drop
 
-    def drop(own: Session, reason: str) -> None:
+    def drop(own: Session, *arguments: Any) -> None:
         asked = tuple(own._asked)
-        real(own, reason)
+        real(own, *arguments)
         own._asked.extend(asked)
 
     return instead(Session, "drop", drop)
@@ -559,9 +559,9 @@ def _granted() -> AbstractContextManager[Any]:
 def _forgotten() -> AbstractContextManager[Any]:
     real = Session.drop
 
-    def drop(own: Session, reason: str) -> None:
+    def drop(own: Session, *arguments: Any) -> None:
         own._asked.clear()
-        real(own, reason)
+        real(own, *arguments)
 
     return instead(Session, "drop", drop)
 

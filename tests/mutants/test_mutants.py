@@ -11,7 +11,9 @@ from .rules import MUTANTS
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("name", sorted(MUTANTS))
 def test_somebody_notices(name: str) -> None:
-    assert soon(name), "nobody does within seconds: ask `python -m tests.mutants`, and put who does into `soon`"
+    said = soon(name)
+    assert said, "nobody does within seconds: ask `python -m tests.mutants`, and put who does into `soon`"
+    assert "TypeError" not in said, f"it no longer fits what it breaks, and that was noticed: mend it ({said})"
 
 
 @pytest.mark.timeout(240)
