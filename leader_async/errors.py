@@ -1,4 +1,4 @@
-"""Every exception that leader_async raises.
+"""Every exception that leader_async raises. Pure.
 
     LeaderAsyncError
     ├── UsageError (also a ValueError)      the caller asked for something that cannot be

@@ -1,4 +1,4 @@
-"""What `/healthz`, `/readyz` and systemd are told: whether to restart this process, and whether it could lead.
+"""The answers of `/healthz`, `/readyz` and systemd: whether to restart this process, and whether it could lead. Pure.
 
 Rule: ZooKeeper's absence is no reason for a restart: an outage there must not restart a whole fleet.
 """

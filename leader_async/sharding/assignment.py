@@ -1,4 +1,4 @@
-"""The assignment: which member is to hold which partition.
+"""The assignment: which member is to hold which partition. Pure.
 
 It is the data of the znode below which the members' znodes are: the owner of each partition, by the name of its znode.
 The first member (the one that joined first, of those that live) keeps it: on a change it writes `rebalance` of what

@@ -1,6 +1,6 @@
 """The requests and replies that only other clients use (Java, kazoo, Curator); the embedded server answers them.
 
-They are values as in `messages`, one for each operation of ZooKeeper (`ZooDefs.OpCode`).
+They are pure values as in `messages`, one for each operation of ZooKeeper (`ZooDefs.OpCode`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The requests, replies and events between a client and a server, as values.
+"""The requests, replies and events between a client and a server, as values. Pure.
 
 Requests have the names of ZooKeeper's operations, replies are past participles, a failed operation is `Failed`. Paths
 are absolute, data is bytes, times are seconds, versions are ZooKeeper's 32-bit data versions.

@@ -1,4 +1,4 @@
-"""One client's session with ZooKeeper, as a state machine without I/O.
+"""One client's session with ZooKeeper, as a state machine without I/O. Pure.
 
 The owner feeds it bytes and the time, and takes from it bytes to send, events, and the instant at which it wants to be
 ticked. It lives through many connections: each begins with `open`, each ends with a `Disconnected` event, after which

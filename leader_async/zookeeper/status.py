@@ -1,4 +1,4 @@
-"""The status of a client's session, as a value."""
+"""The status of a client's session, as a value. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages to frames and back; the only package that knows aiozk.
+"""Messages to frames and back; the only package that knows aiozk. Pure.
 
     client    requests to a server, and its replies        server, asked   the other direction, for the embedded server
     packed    what elections send, packed by hand          codecs          everything else, by aiozk's classes
