@@ -1,14 +1,14 @@
 """The log of `leader-async` and its guardian on stderr, one line per event: text for people, JSON for machines.
 
-The library itself only writes to the loggers below `leader_async`, with fields of each event (`event`, `election`,
-`term`, …) in `extra=`: an application that sets its own handlers has all of them as well.
+The library itself only writes to the loggers below `leader_async`, with the fields of each event (`event`, `election`,
+`term`, …) in `extra=`. An application that sets its own handlers gets all of them.
 
 Rules:
-- Whatever a stranger or a server put into a message, it stays on its line. In text, the traceback of a bug follows its
-  line; in JSON it is a field of it.
-- Nobody waits for a reader who stands still: a full pipe would block the event loop until the lease has run out.
+- A message stays on its line, whatever a stranger or a server has put into it. In text, the traceback of a bug follows
+  its line; in JSON it is a field.
+- The log does not wait for a reader that has stopped: a full pipe would block the event loop until the lease runs out.
 
-It does not promise that when two processes write to one pipe in the same instant.
+It does not promise the second rule where two processes write to one pipe in the same instant.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ _OF_EVERY_RECORD = {*logging.makeLogRecord({}).__dict__, "message", "asctime", "
 
 
 def one_line(text: str, escape: Callable[[str], str] = ascii) -> str:
-    """This text on one line: line breaks, terminals' control characters and whatever else is not seen, as escapes.
+    """This text on one line: line breaks, control characters and all else that a terminal does not show, as escapes.
 
     Args:
-        text: of whoever wrote it.
+        text: from anybody.
         escape: gives a character's escape, in quotes.
     """
     return text if text.isprintable() else "".join(c if c.isprintable() else escape(c)[1:-1] for c in text)
@@ -80,7 +80,7 @@ class Json(logging.Formatter):
 
 
 class Dropping(logging.StreamHandler[TextIO]):
-    """Drops what is not taken, and tells afterwards how many lines that were."""
+    """Drops what the reader does not take, and logs afterwards how many lines that were."""
 
     _dropped = 0
     _torn = False  # the last line is not whole
@@ -109,11 +109,11 @@ class Dropping(logging.StreamHandler[TextIO]):
 
 
 def to_stderr(level: str | int, form: str = "text") -> None:
-    """Log there, in this form, what is at least as severe as `level`.
+    """Log to stderr, in this form, what is at least as severe as `level`.
 
     Args:
         level: its name or number.
-        form: for people, for machines, or what `form_here` says of another process.
+        form: `text`, `json`, or what `form_here` returned in another process.
     """
     handler = Dropping(sys.stderr)
     handler.setFormatter(_formatter(form))
@@ -138,7 +138,7 @@ def form_here() -> str:
     """The form in which this process logs, for a process that it starts and that writes to the same stderr.
 
     Returns:
-        `json` if its lines are JSON, whoever makes them; else the format of its lines as far as that can be handed on.
+        `json` if its lines are JSON, by any formatter; else the format of its lines as far as that can be passed on.
     """
     formatter = _formatter_here()
     if formatter is None or (isinstance(formatter, OneLine) and formatter._fmt == TEXT):
@@ -151,7 +151,7 @@ def form_here() -> str:
 
 
 def _formatter_here() -> logging.Formatter | None:
-    """How a line of ours is formatted, None if nobody has said."""
+    """What formats the lines of `leader_async`, None if nothing does."""
     logger: logging.Logger | None = logging.getLogger("leader_async")
     while logger is not None:
         for handler in logger.handlers:
@@ -164,7 +164,7 @@ def _formatter_here() -> logging.Formatter | None:
 def _makes_json(formatter: logging.Formatter) -> bool:
     try:
         return isinstance(json.loads(formatter.format(_sample())), dict)
-    except Exception:  # it is the application's, and what it raises is its own affair
+    except Exception:  # the application's formatter may raise anything
         return False
 
 
@@ -186,4 +186,4 @@ def _ready(stream: TextIO, seconds: float) -> bool:
     try:
         return bool(select.select([], [stream], [], max(0.0, seconds))[1])
     except (OSError, TypeError, ValueError):
-        return True  # there is no stderr: not our affair
+        return True  # there is no stderr, so nothing to wait for

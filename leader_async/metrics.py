@@ -5,13 +5,13 @@ In an application that has metrics of its own:
     prometheus_client.REGISTRY.register(leader_async.metrics.Collector(zk, [election], [jobs]))
 
 Rules:
-- Nothing is stored: gauges are computed when they are collected, from the same memory as `/status`, and so is whether
-  this process leads. What has happened was counted where it did (`counting`), whether or not there was a collector.
-- Labels take few values: names of elections and jobs, and words that stand in this library.
-- Nothing is asked of ZooKeeper. Elections are told apart by their names, as on every page.
+- Nothing is stored: gauges, `is_leader` too, are computed when they are collected, from what `/status` reads.
+  Events are counted where they happen (`election.stats`, `zookeeper.stats`, `schedule.stats`), with a collector or not.
+- Labels take few values: names of elections and jobs, and words of this library.
+- ZooKeeper is asked nothing. The name of an election is its label, so no two may share one.
 
-It does not promise that two replicas are looked at in the same instant: what it says of the whole fleet is as exact as
-the times at which Prometheus asks.
+It does not promise that two replicas are read in the same instant: a sum over all of them is as exact as the times at
+which Prometheus scrapes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What the asyncio shells share: an alarm on our clock, a pulse to wait for, and a wait that no cancellation ends.
+"""What the asyncio shells share: an alarm on `clock.now`, a pulse, and a wait that no cancellation ends.
 
-The event loop's clock stands still while a machine sleeps and `clock.now` does not, so an alarm looks at ours when it
-rings; who is rung checks what is due.
+The event loop's clock stands still while a machine sleeps, and `clock.now` does not. So an alarm reads `clock.now` when
+its timer fires.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ class Alarm:
     """Rings once at an instant of `clock.now`, or a little after it, never before.
 
     Args:
-        ring: called in the event loop; it finds out for itself what is due, and may find nothing.
-        lag: told how late the event loop rings: what blocks the loop keeps its timers waiting as well.
+        ring: called in the event loop; it looks what is due, which may be nothing.
+        lag: observes how late the event loop fires its timers, which is how long something has blocked it.
     """
 
     def __init__(self, ring: Callable[[], None], lag: Histogram | None = None) -> None:
         self._ring, self._lag = ring, lag
         self._timer: asyncio.Handle | None = None
-        self._at = self._due = 0.0  # on the loop's clock, and on ours
+        self._at = self._due = 0.0  # readings of the loop's clock, and of `clock.now`
 
     def set(self, due: float | None) -> None:
-        """Ring at `due`, instead of whatever was set before; None for not at all.
+        """Ring at `due`, in place of what was set before; None for not at all.
 
-        An earlier timer is left to run out in vain: events are many, and timers should be few.
+        An earlier timer runs out in vain: events are many, and timers should be few.
         """
         if due is None:
             self.cancel()
@@ -70,14 +70,14 @@ class Alarm:
 
 
 class Pulse:
-    """Wakes all that wait for something to change; they look for themselves at what it was."""
+    """Wakes all that wait for a change; they look what has changed. (A condition variable without a lock.)"""
 
     def __init__(self) -> None:
         self._next: asyncio.Future[None] | None = None
         self._waiting: list[asyncio.Future[None]] = []
 
     def fire(self) -> None:
-        """Wake everybody who waits now."""
+        """Wake all that wait now."""
         if self._waiting:
             waiting, self._waiting = self._waiting, []
             for one in waiting:
@@ -89,9 +89,9 @@ class Pulse:
                 shared.set_result(None)
 
     def next(self) -> asyncio.Future[None]:
-        """Done at the next `fire`, counted from this call: ask before you look, if looking takes more than a moment.
+        """Done at the next `fire` after this call. Call it before you look, if looking takes more than a moment.
 
-        All who ask get the same future: shield it from your own cancellation.
+        All callers get the same future: shield it from your own cancellation.
         """
         if self._next is None:
             self._next = asyncio.get_running_loop().create_future()

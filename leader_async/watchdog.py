@@ -1,17 +1,17 @@
-"""The deadline watchdog: notices work that runs on although its lease has run out, and shows where it hangs.
+"""The deadline watchdog: notices work that continues although its lease has run out, and logs where it hangs.
 
-Work is cancelled when its lease ends. Work that blocks the event loop never hears of that, and work that swallows its
-`CancelledError` does not care; both keep their place in the queue, and nobody else leads. So a thread looks on. When
-work has been overdue for as long as one more lease, it dumps the stacks of all threads and tasks to the log, once; with
-`exit` it then ends the process, so that its place is freed: at once if there is a guardian.
+Work is cancelled when its lease ends. The cancellation does not reach work that blocks the event loop, and work that
+swallows its `CancelledError` ignores it. Both keep their place in the queue, and nobody else leads. So a thread reads
+the deadlines. When work has been overdue for as long as one more lease, it logs the stacks of all threads and tasks,
+once. With `exit` it then ends the process, which frees the place: at once if there is a guardian.
 
 Rules:
-- Only time in which this process ran counts: after a machine's sleep or a stopped process the work gets its chance.
-- It looks at the deadline, as `is_leader` does; nobody has to tell it anything.
-- A log that hangs (because the blocked thread holds its lock) does not keep the process from being ended.
+- Only time in which this process ran counts: after a sleep of the machine, or of the process, the work gets its grace.
+- It reads the deadline, as `is_leader` does; it needs no notification.
+- A log that hangs (the blocked thread holds its lock) does not keep the process from being ended.
 
 It does not promise to see code that never lets another thread run (an extension that holds the interpreter's lock), nor
-to show the inside of such an extension. It makes nothing safe: `is_leader` is False from the lease's end on without it.
+to show the inside of such an extension. Safety does not need it: from the lease's end on, `is_leader` is False.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ GRACE = 1.0
 """Leases that work may be overdue."""
 
 LOOKS = 5
-"""How often one looks within the grace."""
+"""Looks within the grace."""
 
 LOG_LIMIT = 2.0
 """Seconds that the log has for the dump before the process is ended."""
@@ -49,7 +49,7 @@ MOST_TASKS, DEPTH = 200, 50
 
 
 class Target(Protocol):
-    """An election, as far as it matters here."""
+    """What the watchdog reads of an election."""
 
     @property
     def name(self) -> str:
@@ -65,7 +65,7 @@ class Target(Protocol):
 
 
 class Watchdog:
-    """Looks after the elections of one connection.
+    """Watches the elections of one connection.
 
     Args:
         elections: gives those there are now; called in the watchdog's thread.
@@ -79,7 +79,7 @@ class Watchdog:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
-        """Begin to look, at the tasks of the running event loop as well. Nothing happens if it does already."""
+        """Begin to look, at the tasks of the running event loop as well. A second call does nothing."""
         if self._loop is None and self._action != "off":
             self._loop = asyncio.get_running_loop()
             threading.Thread(target=self._run, name="leader_async watchdog", daemon=True).start()
@@ -112,15 +112,15 @@ class Watchdog:
         doing = f"this process ends with exit code {EXIT_CODE}" if self._action == "exit" else "its place is kept"
         text = f"{name}: {what}, although it was cancelled; {doing}. Where it hangs:"
         fields = {"event": "work_overdue", "election": name}
-        speaking = threading.Thread(target=_log, args=(text, dump(self._loop), fields), daemon=True)
-        speaking.start()
-        speaking.join(LOG_LIMIT)
+        logging_ = threading.Thread(target=_log, args=(text, dump(self._loop), fields), daemon=True)
+        logging_.start()
+        logging_.join(LOG_LIMIT)
         if self._action == "exit":
             os._exit(EXIT_CODE)
 
 
 def _log(text: str, stacks: str, fields: dict[str, object]) -> None:
-    # As the stack of this record: a formatter that keeps messages on one line leaves it as it is.
+    # As the stack of this record: a formatter that keeps messages on one line does not change it.
     log.handle(log.makeRecord(log.name, logging.CRITICAL, __file__, 0, text, (), None, None, fields, stacks))
 
 
@@ -128,7 +128,7 @@ def dump(loop: asyncio.AbstractEventLoop) -> str:
     """The stacks of all other threads, and of the tasks of this event loop as far as they can be read.
 
     Args:
-        loop: it may be blocked; it is not asked anything.
+        loop: it may be blocked; nothing runs in it.
     """
     out = io.StringIO()
     names = {thread.ident: thread.name for thread in threading.enumerate()}

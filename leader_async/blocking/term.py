@@ -14,6 +14,7 @@ from contextlib import suppress
 from ..election.term import Term as AsyncTerm
 from ..election.transaction import Result, Transaction
 from ..errors import TermEnded
+from ..waking import outlast
 from .facade import Facade, like
 from .portal import Portal
 
@@ -125,6 +126,4 @@ class Term(Facade[AsyncTerm]):
             self.lost.set()
             if not self._inside:
                 self._drained.set()
-        while not self._drained.is_set():
-            with suppress(asyncio.CancelledError):  # better no leader than two
-                await self._drained.wait()
+        await outlast(asyncio.ensure_future(self._drained.wait()))  # better no leader than two
