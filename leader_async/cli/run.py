@@ -20,7 +20,7 @@ from .exits import Exit, carry_out, complain, end
 from .systemd import Notify, report
 
 if TYPE_CHECKING:
-    from ..supervise.line import ParentLine
+    from ..supervise.channel import ParentChannel
 
 log = logging.getLogger("leader_async.run")
 
@@ -102,27 +102,27 @@ def _slotted(config: Config, command: tuple[str, ...], wanted: slot.Plan) -> int
 
 def _supervised(config: Config, command: tuple[str, ...], on_loss: OnLoss, on_exit: OnExit) -> int:
     from ..supervise import supervisor
-    from ..supervise.line import SupervisorDied
+    from ..supervise.channel import SupervisorDied
 
     notify = Notify.take(os.environ)
     try:
-        line = supervisor.fork(command, config.lease, config.stop_timeout)
+        channel = supervisor.fork(command, config.lease, config.stop_timeout)
     except OSError as error:
         complain(f"the supervisor cannot be started: {error.strerror}")
         return Exit.SUPERVISOR_DIED
     try:
-        return carry_out(_run(config, line, on_loss, on_exit, notify))
+        return carry_out(_run(config, channel, on_loss, on_exit, notify))
     except SupervisorDied:
         log.critical("the supervisor is gone, and nothing of the command is left", extra={"event": "supervisor_lost"})
         return Exit.SUPERVISOR_DIED
 
 
-async def _run(config: Config, line: ParentLine, on_loss: OnLoss, on_exit: OnExit, notify: Notify) -> int:
+async def _run(config: Config, channel: ParentChannel, on_loss: OnLoss, on_exit: OnExit, notify: Notify) -> int:
     from ..supervise.runner import Runner
 
     connection, election = config.candidacy()
     runner = Runner(
-        connection, election, line,
+        connection, election, channel,
         stop_timeout=config.stop_timeout, on_exit=on_exit, on_loss=on_loss, stopping=notify.stopping,
     )  # fmt: skip
     telling = asyncio.create_task(report(notify, election, connection), name="systemd")

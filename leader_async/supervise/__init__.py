@@ -1,19 +1,20 @@
-"""Commands that never outlive their lease: that of `leader-async run -- COMMAND…`, and those of jobs (`command`).
+"""Processes that never outlive a lease: the COMMAND of `leader-async run -- COMMAND…`, and those of jobs (`command`).
 
-    run (`runner`)  ── socketpair ──►  supervisor (`supervisor`)  ── parent of ──►  COMMAND and whatever it starts
+    run (`runner`)  ── socketpair ──►  supervisor (`supervisor`)  ── parent of ──►  COMMAND and all that it starts
       ZooKeeper, the election            its own deadline, the guardian of run's session
 
 Rules:
-1. COMMAND never outlives its lease: the supervisor knows the lease's end and keeps it by itself, also while `run` is
-   frozen. SIGTERM when a tenth of the lease is left, SIGKILL at its end; the tenth behind that is for dying and clocks.
-2. The place is given up only when every descendant of COMMAND is gone. The supervisor is a child subreaper, so whoever
-   daemonises becomes its child; having no child left means that nobody is left.
-3. `run` dies: the supervisor kills everything, and frees the place after that. The supervisor dies: COMMAND gets
-   SIGKILL from the kernel, `run` adopts the rest, kills it, frees the place and ends. Children that `run` had before
-   (of a shell that has become it by `exec`) live on, and what they start in our session; a daemon of theirs may not.
+1. COMMAND never outlives its lease. The supervisor knows the lease's end and enforces it alone, even while `run` is
+   frozen: SIGTERM when a tenth of the lease is left, SIGKILL at its end. The tenth after that is for dying and clocks.
+2. The place in the queue is given up only when every descendant of COMMAND is gone. The supervisor is a child
+   subreaper: a daemon of COMMAND becomes its child. So when it has no child, no descendant is left.
+3. If `run` dies, the supervisor kills all processes, and then frees the place. If the supervisor dies, the kernel sends
+   SIGKILL to COMMAND, and `run` adopts the rest, kills it, frees the place and ends. Children that `run` had before (a
+   shell's, which became `run` by `exec`) live on, with all that they start in the session of `run`; a daemon of theirs
+   may be killed.
 
-Not promised: if `run` and its supervisor are killed in one instant, COMMAND dies with them, but what it had started
-lives on; the next one leads after the session timeout. A container or systemd's KillMode ends those as well. The same
-holds if both are frozen: the token is for that. A process that changes to a user we may not signal keeps the place; the
-log says which one.
+Not promised: if `run` and its supervisor are killed at one instant, COMMAND dies with them, but processes that it
+started live on, and the next replica leads after the session timeout. A container or systemd's KillMode ends those as
+well. If both are frozen, COMMAND may outlive the lease; the token fences it off. A process that changes to a user whom
+the supervisor may not signal keeps the place; the log names it.
 """

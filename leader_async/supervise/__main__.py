@@ -1,6 +1,6 @@
 """The supervisor of one command: `python -m leader_async.supervise DESCRIPTOR LEADER LEASE STOP LEVEL FORM COMMAND…`.
 
-It is started by `command`; see there. It ends by itself.
+`command` starts it; see there. It ends when the command and the leader have ended.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from .supervisor import Supervisor
 def main(descriptor: str, leader: str, lease: str, stop_timeout: str, level: str, form: str, *command: str) -> None:
     """Supervise the command for the leader at the other end of this descriptor."""
     logs.to_stderr(int(level), form)
-    logging.raiseExceptions = False  # the leader may have closed its stderr, or nobody reads it any more
+    logging.raiseExceptions = False  # stderr may be closed, or read by nobody
     linux.adopt_orphans()
     sock, pidfd = socket.socket(fileno=int(descriptor)), None
     sock.set_inheritable(False)
-    with suppress(OSError, AttributeError):  # the end of file has to do then
+    with suppress(OSError, AttributeError):  # then the end of file alone tells of the leader's end
         pidfd = os.pidfd_open(int(leader))
     if os.getppid() != int(leader):
         return

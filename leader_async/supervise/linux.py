@@ -1,7 +1,9 @@
-"""What the Linux kernel does for us: adopting orphans, dying with a parent, listing and signalling children.
+"""Services of the Linux kernel: adopting orphans, dying with a parent, listing and signalling children.
 
-Rule: only direct children are signalled. Until we take its status a child's id cannot become another process's; what a
-child has started becomes ours when it dies. It cannot end what runs as another user.
+Rule: only direct children are signalled. Until its parent takes its status, a child's id cannot become another
+process's. The children of a child that dies become this process's own.
+
+It does not end what runs as another user.
 """
 
 from __future__ import annotations
@@ -17,8 +19,7 @@ from ..reaping import reap
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 DESCRIPTORS = 20
-"""File descriptors that `run` needs beside those that it was started with: less, and some time it would have one too
-few."""
+"""File descriptors that `run` needs in addition to those that it was started with."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -26,7 +27,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def problem() -> str | None:
     """Why commands cannot be supervised here, None if they can."""
     if sys.platform != "linux":
-        return "needs Linux, which finds and ends whatever a command has started"
+        return "needs Linux, which finds and ends all processes that a command has started"
     if not Path("/proc/self/task").is_dir():
         return "needs /proc to be mounted"
     with ExitStack() as stack:
@@ -53,14 +54,14 @@ def adopt_orphans() -> None:
 
 
 def die_with(parent: int) -> None:
-    """Get SIGKILL when this parent ends; for use between fork and exec."""
+    """Have the kernel send SIGKILL when this parent ends; for use between fork and exec."""
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)  # it has ended in the meantime
 
 
 def children() -> set[int]:
-    """The ids of our children, those that have ended included."""
+    """The ids of this process's children, including those that have ended."""
     found: set[int] = set()
     for folder in Path("/proc/self/task").iterdir():
         with suppress(OSError):
@@ -68,7 +69,7 @@ def children() -> set[int]:
     return found
 
 
-def send(pid: int, number: signal.Signals) -> bool:
+def send_signal(pid: int, number: signal.Signals) -> bool:
     """Signal a child, and its process group if it leads one; False if the child may not be signalled."""
     with suppress(ProcessLookupError, PermissionError):
         if os.getpgid(pid) == pid:
@@ -76,7 +77,7 @@ def send(pid: int, number: signal.Signals) -> bool:
         else:
             os.kill(pid, number)
     try:
-        os.kill(pid, 0)  # killpg is content with any one process of the group
+        os.kill(pid, 0)  # killpg succeeds if it may signal any process of the group
     except PermissionError:
         return False
     except ProcessLookupError:
@@ -85,10 +86,11 @@ def send(pid: int, number: signal.Signals) -> bool:
 
 
 class Strangers:
-    """The children that were there before the supervisor (of the shell that has become us), and whatever they start.
+    """The children that this process had before the supervisor (a shell's, which `exec` made this process).
 
-    No descendant of the supervisor is ever in our own session, and a child's id stays its own until its status is
-    taken. A stranger's daemon, in a session of its own, cannot be told from one of the command's.
+    What they start is a stranger too. No descendant of the supervisor is ever in this process's session, and a child
+    keeps its id until its status is taken. A stranger's daemon has a session of its own, and cannot be distinguished
+    from a daemon of the command.
     """
 
     def __init__(self) -> None:
@@ -101,14 +103,14 @@ class Strangers:
             return False
 
     def reap(self) -> set[int]:
-        """Take the statuses of all our children that have ended, as an init does; their ids."""
+        """Take the statuses of all children that have ended, as an init does; return their ids."""
         gone = {pid for pid, _ in reap()}
         self._pids -= gone
         return gone
 
 
 def childless() -> bool:
-    """Whether we have no child at all, by the kernel's word."""
+    """Whether the kernel says that this process has no child at all."""
     try:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:

@@ -2,11 +2,11 @@
 
 Rules:
 - It is late `LATE` of the lease after the lease's end, and `PATIENCE` after any other SIGKILL.
-- Who judges may have been frozen: alone, and then the supervisor has done its duty long since, or with the whole
-  machine, and then it wakes at this moment as well. Whoever looks for the first time when it would be late already
-  gives it as long again as the look was late, `PATIENCE` at most, and only once.
+- The process that judges may have been frozen: alone, and then the supervisor has killed long since; or with the whole
+  machine, and then the supervisor wakes at this moment as well. So if the first look comes when the supervisor would be
+  late already, it gets as long again as the look was late, `PATIENCE` at most, and only once.
 
-It does not know what the supervisor has said: that is read before each look.
+It does not know what the supervisor has sent: that is read before each look.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from dataclasses import dataclass
 from .supervision import Supervision
 
 LATE = 0.02
-"""Of the lease: how long after its end the supervisor may begin to kill."""
+"""Share of the lease: how long after its end the supervisor may begin to kill."""
 
 PATIENCE = 0.5
-"""Seconds that it may be late if it is not the lease that ends, or if we have looked late ourselves."""
+"""Seconds that it may be late if it is not the lease that ends, or if this process looked late."""
 
 
 @dataclass(slots=True)
 class Patience:
-    """How long the supervisor of one run is waited for.
+    """How long to wait for the supervisor of one run.
 
     Attributes:
-        run: what it has been told.
-        looked: when we first looked after SIGKILL was due, None while it is not due.
+        run: what was sent to it.
+        looked: when this process first looked after SIGKILL was due, None while it is not due.
     """
 
     run: Supervision
     looked: float | None = None
 
     def wait(self, now: float) -> float:
-        """Look at the supervisor, which has not said that it kills.
+        """Judge a supervisor that has not sent "killing".
 
         Returns:
             Seconds until the next look; 0 or less if the supervisor is late.

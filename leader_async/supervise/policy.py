@@ -1,6 +1,6 @@
-"""What next, when a command has ended. Pure.
+"""What to do after a command has ended; systemd calls this a restart policy. Pure.
 
-Rules: what cannot be started is not tried again. A command that keeps ending is started less and less often.
+Rules: a command that cannot be started is not tried again. A command that keeps ending is started less and less often.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ ON_EXIT: tuple[OnExit, ...] = get_args(OnExit)
 ON_LOSS: tuple[OnLoss, ...] = get_args(OnLoss)
 
 NOT_RUN, NOT_FOUND = 126, 127
-"""The status when the command cannot be run, or does not exist; as shells have it."""
+"""The status when the command cannot be run, or does not exist; shells use the same numbers."""
 
 SUPERVISOR_DIED = 71
-"""The status when the supervisor was killed, or cannot be had (EX_OSERR)."""
+"""The status when the supervisor was killed, or cannot be started (EX_OSERR)."""
 
 LOST = 75
-"""The status when the lead was lost and nothing else is to be tried (EX_TEMPFAIL)."""
+"""The status when the lead was lost and `--on-loss` is `exit` (EX_TEMPFAIL)."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
-"""Seconds before a command that has ended is started again here."""
+"""Seconds before this process starts a command again."""
 
 
 class Next(enum.Enum):
@@ -42,11 +42,11 @@ def after(why: StopReason, on_exit: OnExit, on_loss: OnLoss, *, started: bool, s
     """What to do after the command has ended for this reason.
 
     Args:
-        why: as the supervisor tells it.
-        on_exit: what is to be done when it has ended by itself.
-        on_loss: what is to be done when the lead was lost.
+        why: the supervisor's report.
+        on_exit: what to do when the command has exited.
+        on_loss: what to do when the lead was lost.
         started: False if it could not be started.
-        stopping: we were told to stop.
+        stopping: this process is being stopped.
     """
     if stopping or not started:
         return Next.EXIT
@@ -56,10 +56,10 @@ def after(why: StopReason, on_exit: OnExit, on_loss: OnLoss, *, started: bool, s
 
 
 def pause(last: float, ran: float) -> float:
-    """Seconds to wait before it is started again.
+    """Seconds to wait before the command is started again.
 
     Args:
         last: the pause before, 0.0 if there was none.
-        ran: seconds that it has run.
+        ran: seconds that the command ran.
     """
     return FIRST_PAUSE if not last or ran >= LONGEST_PAUSE else min(2 * last, LONGEST_PAUSE)

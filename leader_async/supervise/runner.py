@@ -1,10 +1,10 @@
-"""`run`: the election's side. It tells the supervisor when to start, how long the lease lasts, and when to stop.
+"""`leader-async run`, the election's side: it sends the supervisor starts, the lease's end, and stops.
 
 Rules:
-- The work of a term ends only when the supervisor has said that nothing is left, or this process has ended it all.
-- A graceful stop ends the command first, while confirms go on; the place is given up after that.
-- ZooKeeper need not be there for a stop. Once the command has ended it takes up to a session timeout and a third: after
-  the first the place is gone with the session anyway, and the third is for closing that.
+- The work of a term ends only when the supervisor has reported that nothing is left, or this process has killed it all.
+- A graceful stop ends the command first, while confirms continue; the place is given up after that.
+- A stop needs no ZooKeeper. After the command's end it takes at most a session timeout and a third: after the timeout
+  the place is gone with the session, and the third is for closing that.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..connection import Connection
 from ..election.election import Election
 from ..election.term import Term
 from ..signals import listen
-from .line import ParentLine, SupervisorDied
+from .channel import ParentChannel, SupervisorDied
 from .policy import LOST, Next, OnExit, OnLoss, after, pause
 from .supervision import LEAST, Supervision
 
@@ -40,7 +40,7 @@ FORWARDED = {
         signal.SIGCONT,
     )
 } | {signal.SIGTSTP: signal.SIGSTOP}
-"""What a signal becomes for the command. In a session of its own the kernel takes no notice of a SIGTSTP."""
+"""The signal that the command gets instead. In a session of its own the kernel ignores a SIGTSTP."""
 
 
 class Runner:
@@ -49,42 +49,42 @@ class Runner:
     Args:
         connection: not started yet.
         election: one of the connection's.
-        line: to the supervisor.
+        channel: to the supervisor.
         stop_timeout: seconds between SIGTERM and SIGKILL, as the supervisor has it.
-        on_exit: what to do when the command has ended by itself.
+        on_exit: what to do when the command has exited.
         on_loss: what to do when the lead was lost.
-        stopping: called when we are told to stop.
+        stopping: called when this process is told to stop.
     """
 
     def __init__(
         self,
         connection: Connection,
         election: Election,
-        line: ParentLine,
+        channel: ParentChannel,
         *,
         stop_timeout: float,
         on_exit: OnExit,
         on_loss: OnLoss,
         stopping: Callable[[], None] = lambda: None,
     ) -> None:
-        self._connection, self._election, self._line = connection, election, line
+        self._connection, self._election, self._channel = connection, election, channel
         self._stop_timeout, self._on_exit, self._on_loss = stop_timeout, on_exit, on_loss
         self._tell_stopping = stopping
         self._status, self._pause = 0, 0.0
         self._stopping = self._runs = self._quits = False
-        self._news = line.news  # one of these, or something about the line, has changed
+        self._news = channel.news  # one of these, or the channel, has changed
 
     async def run(self) -> int:
-        """Be a candidate, and run the command while leading; the status to end with.
+        """Stand as a candidate, and run the command while leading; return the status to end with.
 
         Raises:
-            SupervisorDied: see there.
+            SupervisorDied: the supervisor is gone.
         """
-        self._line.open()
+        self._channel.open()
         listen({number: partial(self._told_to_stop, number) for number in (signal.SIGTERM, signal.SIGINT)})
         for number, forwarded in FORWARDED.items():
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup is for the command as well
-                listen({number: partial(self._line.forward, forwarded)})
+            if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` holds for the command as well
+                listen({number: partial(self._channel.forward, forwarded)})
         self._connection.start()
         try:
             return await self._follow()
@@ -101,7 +101,7 @@ class Runner:
                 running.cancel()
             await asyncio.wait([running])
             step = None if running.cancelled() else running.result()
-            if self._line.died:
+            if self._channel.died:
                 raise SupervisorDied
             if step is not Next.RESIGN:
                 break
@@ -110,14 +110,14 @@ class Runner:
 
     @property
     def _leaves(self) -> bool:
-        """Whether the place is to be given up now. Until the command has ended confirms go on."""
-        return self._quits or (not self._runs and (self._stopping or self._line.died))
+        """Whether to give the place up now. Until the command has ended, confirms continue."""
+        return self._quits or (not self._runs and (self._stopping or self._channel.died))
 
     async def _work(self, term: Term) -> Next:
-        """The work of one term: the command, as often as it takes."""
+        """The work of one term: the command, as often as `on_exit` restarts it."""
         while not self._stopping:
             while term.valid_until - clock.now() < LEAST * self._election.lease:
-                await self._connection.confirmed.wait()  # the term goes on, or we are cancelled
+                await self._connection.confirmed.wait()  # the lease is renewed, or this is cancelled
             self._runs = True
             try:
                 step = await self._once(term)
@@ -134,19 +134,19 @@ class Runner:
         return step
 
     async def _once(self, term: Term) -> Next:
-        """Run the command once under this term; what to do next. When this is over, nothing of it is left.
+        """Run the command once under this term; return what to do next. Nothing of it is left when this is over.
 
         Raises:
-            CancelledError: the term was over before that.
-            SupervisorDied: see there.
+            CancelledError: the term was over first.
+            SupervisorDied: the supervisor is gone.
         """
         began = clock.now()
         run = Supervision(term.valid_until, self._election.lease, self._stop_timeout)
-        self._line.start(run, self._variables(term))
+        self._channel.start(run, self._variables(term))
         try:
-            ended, over = await self._line.until_ended(term, self._connection.confirmed, lambda: self._stopping)
-        except BaseException:  # a bug too: nobody may begin before this one has ended
-            await self._line.clear()
+            ended, over = await self._channel.until_ended(term, self._connection.confirmed, lambda: self._stopping)
+        except BaseException:  # a bug too: the next leader may not begin before this command has ended
+            await self._channel.clear()
             raise
         step = after(ended.why, self._on_exit, self._on_loss, started=ended.started, stopping=self._stopping)
         log.info(
@@ -157,7 +157,7 @@ class Runner:
         )  # fmt: skip
         self._status = LOST if step is Next.LOST else ended.status
         self._pause = pause(self._pause, clock.now() - began)
-        if over:  # nobody asks what this returns
+        if over:  # the return value is not read
             self._quits = step in (Next.EXIT, Next.LOST)
             self._news.fire()
             raise asyncio.CancelledError
@@ -181,7 +181,7 @@ class Runner:
         fields = self._election.reporter.fields("stopping", signal=number.name)
         log.info("%s: %s", number.name, doing, extra=fields)
         if self._stopping:
-            self._line.kill()
+            self._channel.kill()
         else:
             self._tell_stopping()
         self._stopping = True

@@ -1,8 +1,10 @@
 """When the processes of one command get which signal. Pure; times are readings of `clock.now`.
 
-Rules: SIGTERM as soon as a stop is asked for, or when a tenth of the lease is left; SIGKILL at the lease's end, or
-`stop_timeout` after the SIGTERM, whichever comes first. A SIGTERM is never taken back; a renewed lease only gives the
-command more time to end. It does not promise that a process dies of its SIGKILL at once.
+Rules: SIGTERM as soon as a stop is requested, or when a tenth of the lease is left; SIGKILL at the lease's end, or
+`stop_timeout` after the SIGTERM, whichever comes first. A SIGTERM is final: a renewed lease only gives the command more
+time to end.
+
+It does not promise that a process dies of its SIGKILL at once.
 """
 
 from __future__ import annotations
@@ -11,17 +13,17 @@ import enum
 from dataclasses import dataclass
 
 MARGIN = 0.1
-"""Of the lease: how long before its end a command is asked to end."""
+"""Share of the lease that is left when a command gets SIGTERM."""
 
 LEAST = 0.5
-"""Of the lease: what must be left of it for a command to be started."""
+"""Share of the lease that must be left for a command to be started."""
 
 LEAST_LEASE = 1.0
-"""Seconds of a lease; a tenth of it is all the time that ending the command may take."""
+"""Seconds of a lease; the command must end within a tenth of it."""
 
 
 class Signal(enum.IntEnum):
-    """What everything that still lives should have got."""
+    """The signal that every living process of the command should have got."""
 
     NONE = 0
     TERM = 1
@@ -46,7 +48,7 @@ class Supervision:
         lease: L in seconds.
         stop_timeout: seconds between SIGTERM and SIGKILL, if the lease lasts as long.
         why: why it is ended, `RUNS` while it is not.
-        since: when its end was asked for.
+        since: when its end was requested.
     """
 
     until: float
@@ -56,21 +58,21 @@ class Supervision:
     since: float = float("inf")
 
     def renew(self, until: float) -> None:
-        """The lease lasts until then."""
+        """Set the lease's end, if it is later than before."""
         self.until = max(self.until, until)
 
     def stop(self, now: float, why: StopReason) -> None:
-        """Everything shall end."""
+        """Request the end of all its processes."""
         if self.why is StopReason.RUNS:
             self.why, self.since = why, now
 
     def kill(self, now: float) -> None:
-        """Everything shall end at once."""
+        """Request their end at once."""
         self.stop(now, StopReason.STOPPED)
         self.since = min(self.since, now - self.stop_timeout)
 
     def tick(self, now: float) -> Signal:
-        """What everything that lives should have got by now."""
+        """The signal that every living process should have got by now."""
         if now >= self.until - MARGIN * self.lease:
             self.stop(now, StopReason.LEASE)
         if now >= self.kill_at:
@@ -84,5 +86,5 @@ class Supervision:
 
     @property
     def deadline(self) -> float:
-        """When `tick` wants to be called."""
+        """When `tick` must be called."""
         return self.until - MARGIN * self.lease if self.why is StopReason.RUNS else self.kill_at

@@ -1,11 +1,12 @@
 """The supervisor: parent of the command, with a deadline of its own. See the package.
 
 Rules:
-- It is in a session of its own; signals that stop whoever started it do not stop it. The end of file of its socket, or
-  of that process, says that there is no leader any more: everything is killed then.
-- That of `run` is forked off before there is an event loop or a thread. It is the guardian of the session as well, and
-  ends that only when nothing of the command is left. That of a job is a process which a guardian waits for.
-- A command whose lease has ended before it could be started is not started.
+- It has a session of its own: signals that stop the leading process do not stop it. The end of that process, or the end
+  of file on its socket, means that the lead is gone: then it kills all processes.
+- The supervisor of `run` is forked before there is an event loop or a thread. It is the guardian of the session as
+  well, and ends the session only when nothing of the command is left. The supervisor of a job's command is a process
+  for which the guardian waits.
+- A command is not started after the end of its lease.
 """
 
 from __future__ import annotations
@@ -26,25 +27,24 @@ from ..guardian.watch import Watch
 from ..reaping import reap
 from ..signals import listen
 from . import linux
-from .line import ParentLine
+from .channel import ParentChannel, receive, send
 from .policy import NOT_FOUND, NOT_RUN
 from .supervision import Signal, StopReason, Supervision
-from .talk import hear, say
 from .timer import timer
 
 log = logging.getLogger("leader_async.run")
 
 LOOK = 0.02
-"""Seconds between looks at what is still to be killed."""
+"""Seconds between looks at the processes that are still to be killed."""
 
 NUMBERS = {Signal.TERM: signal.SIGTERM, Signal.KILL: signal.SIGKILL}
 
 
-def fork(command: Sequence[str], lease: float, stop_timeout: float) -> ParentLine:
-    """Start a supervisor; the line to it.
+def fork(command: Sequence[str], lease: float, stop_timeout: float) -> ParentChannel:
+    """Start a supervisor; return the channel to it.
 
     Raises:
-        OSError: it cannot be had.
+        OSError: it cannot be started.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     inside, door = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -67,19 +67,19 @@ def fork(command: Sequence[str], lease: float, stop_timeout: float) -> ParentLin
     inside.close()
     os.environ[finding.VARIABLE] = finding.name_of(door, door.fileno())
     door.detach()
-    return ParentLine(pid, ours, strangers)
+    return ParentChannel(pid, ours, strangers)
 
 
 class Supervisor:
     """See the module's docstring.
 
     Args:
-        sock: to whoever leads.
-        command: what is to be run.
+        sock: to the leading process.
+        command: the command and its arguments.
         lease: L in seconds.
         stop_timeout: seconds between SIGTERM and SIGKILL.
-        door: where those come who want to be guarded, None if that is somebody else's.
-        leader: a pidfd of whoever leads, None if the end of file has to do.
+        door: the socket on which sessions to guard arrive, None if another process is the guardian.
+        leader: a pidfd of the leading process, None if there is none; then the end of file alone tells of its end.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Supervisor:
         self._killing, self._forbidden = False, set[int]()
 
     async def run(self) -> None:
-        """Return when whoever leads has ended, or has said all, and nothing is left to do."""
+        """Return when the leading process has ended, or has closed its end, and nothing is left to do."""
         loop = asyncio.get_running_loop()
         self._alarm = timer(self._look)
         self._cleared: asyncio.Future[None] = loop.create_future()
@@ -109,14 +109,14 @@ class Supervisor:
                 signal.signal(number, lambda *_: None)  # not SIG_IGN, which the command would inherit
         listen({signal.SIGCHLD: self._look})
         self._sock.setblocking(False)
-        loop.add_reader(self._sock, self._hear)
+        loop.add_reader(self._sock, self._read)
         if self._leader is not None:
             loop.add_reader(self._leader, self._lose_leader)
         self._guarding: set[asyncio.Task[None]] = set()
         if self._door is not None:
             self._door.setblocking(False)
             loop.add_reader(self._door, self._admit, self._door)
-        say(self._sock, "ready")
+        send(self._sock, "ready")
         await self._cleared
         if self._door is not None:
             self._admit(self._door)
@@ -132,8 +132,8 @@ class Supervisor:
         except OSError:
             return
 
-    def _hear(self) -> None:
-        if not hear(self._sock, self._take):
+    def _read(self) -> None:
+        if not receive(self._sock, self._take):
             self._lose_leader()
 
     def _lose_leader(self) -> None:
@@ -146,27 +146,27 @@ class Supervisor:
             self._run.kill(clock.now())
         self._look()
 
-    def _take(self, said: dict[str, Any]) -> None:
+    def _take(self, packet: dict[str, Any]) -> None:
         run = self._run
-        match said["say"]:
+        match packet["say"]:
             case "start":
-                self._start(said["until"], said["variables"])
+                self._start(packet["until"], packet["variables"])
             case "renew" if run is not None:
-                run.renew(said["until"])
+                run.renew(packet["until"])
             case "stop" if run is not None:
-                run.stop(clock.now(), StopReason(said["why"]))
+                run.stop(clock.now(), StopReason(packet["why"]))
             case "kill" if run is not None:
                 run.kill(clock.now())
             case "signal" if self._pid:
-                self._forward(signal.Signals(said["number"]))
+                self._forward(signal.Signals(packet["number"]))
         self._look()
 
     def _forward(self, number: signal.Signals) -> None:
         if number in (signal.SIGSTOP, signal.SIGCONT):  # as a terminal does: to the whole group
-            linux.send(self._pid, number)
+            linux.send_signal(self._pid, number)
             return
         with suppress(PermissionError):
-            os.kill(self._pid, number)  # its status is not taken: it is still that one
+            os.kill(self._pid, number)  # its status is not taken: the id is still its own
 
     def _start(self, until: float, variables: dict[str, str | None]) -> None:
         wanted = {**os.environ, finding.VARIABLE: None, **variables}
@@ -174,7 +174,7 @@ class Supervisor:
         self._run = Supervision(until, self._lease, self._stop_timeout)
         self._told, self._killing, self._status = {}, False, 0
         if self._run.tick(clock.now()) is not Signal.NONE:
-            self._status = 128 + signal.SIGTERM  # as if it had been told to end right away
+            self._status = 128 + signal.SIGTERM  # as if it had been stopped at once
             return
         me = os.getpid()
         try:
@@ -188,12 +188,12 @@ class Supervisor:
             )
             self._status = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_RUN
             self._run = None
-            say(self._sock, "failed", status=self._status)
+            send(self._sock, "failed", status=self._status)
             return
         self._pid, process.returncode = process.pid, 0  # its status is taken by `_look`
 
     def _look(self) -> None:
-        """Take what has ended, send what is due."""
+        """Take the statuses of processes that have ended, and send the signals that are due."""
         now = clock.now()
         for pid, status in reap():
             self._told.pop(pid, None)
@@ -205,10 +205,10 @@ class Supervisor:
         if run is not None and linux.childless():
             self._run = None
             self._alarm.cancel()
-            say(self._sock, "ended", status=self._status, why=run.why)
+            send(self._sock, "ended", status=self._status, why=run.why)
         elif run is not None:
             due = run.tick(now)
-            # First, so that it is tried again if something fails.
+            # The alarm comes first, so that this is tried again if something fails.
             self._alarm.set(run.deadline if run.why is StopReason.RUNS else now + LOOK)
             self._end(due)
         if self._orphaned and self._run is None and not self._cleared.done():
@@ -219,16 +219,17 @@ class Supervisor:
             return
         if due is Signal.KILL and not self._killing:
             self._killing = True
-            say(self._sock, "killing")
+            send(self._sock, "killing")
         for pid in linux.children():
             if due is Signal.KILL or self._told.get(pid, Signal.NONE) < due:
                 self._told[pid] = due
-                allowed = linux.send(pid, NUMBERS[due])
-                linux.send(pid, signal.SIGCONT)  # a stopped process hears nothing else
+                allowed = linux.send_signal(pid, NUMBERS[due])
+                linux.send_signal(pid, signal.SIGCONT)  # a stopped process takes no other signal
                 if not allowed and pid not in self._forbidden:
                     self._forbidden.add(pid)
                     log.error(
-                        "process %d may not be signalled, it runs as another user: the place is kept until it ends",
+                        "process %d runs as another user and may not be signalled: the place is kept until it ends; "
+                        "end it",
                         pid,
                         extra={"event": "command_out_of_reach"},
                     )

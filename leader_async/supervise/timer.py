@@ -1,9 +1,9 @@
-"""An alarm that a sleeping machine does not put off: a timerfd on `CLOCK_BOOTTIME`, the clock of leases.
+"""An alarm that counts a machine's sleep: a timerfd on `CLOCK_BOOTTIME`, the clock of leases.
 
 The event loop's own timers stand still while the machine sleeps, and ring that much too late. This one rings as soon as
-the machine wakes. Where there is none (a sandbox forbids it, no descriptor is left) the loop's timer has to do.
+the machine wakes. If it cannot be had (a sandbox forbids it, no descriptor is left), the loop's timer replaces it.
 
-It does not wake a machine. A command that wakes with it runs for a moment before it is killed; the token is for that.
+It does not wake a machine. A command that wakes with it runs for a moment before it is killed; the token fences it off.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Timer:
         asyncio.get_running_loop().add_reader(self._fd, self._fire)
 
     def set(self, due: float) -> None:
-        """Ring at `due`, instead of whatever was set before."""
-        self._set(max(1, int(due * 1e9)))  # an instant of zero would be none at all
+        """Ring at `due`; what was set before no longer counts."""
+        self._set(max(1, int(due * 1e9)))  # zero would disarm it
 
     def cancel(self) -> None:
         """Do not ring."""
@@ -65,7 +65,7 @@ class Timer:
         try:
             os.read(self._fd, 8)
         except BlockingIOError:
-            return  # set anew in this very instant
+            return  # it was set again at this moment
         self._ring()
 
 

@@ -11,7 +11,7 @@ import uvloop
 
 from leader_async import clock
 from leader_async.histogram import Histogram
-from leader_async.waking import Alarm
+from leader_async.waking import Alarm, outlast
 
 Run: TypeAlias = Callable[[Coroutine[None, None, None]], None]
 
@@ -72,3 +72,17 @@ def test_how_late_the_loop_rings_is_counted(run: Run) -> None:
         assert lag.total >= 0.04
 
     run(main())
+
+
+async def test_who_outlasts_a_future_is_cancelled_afterwards() -> None:
+    future = asyncio.get_running_loop().create_future()
+    waiting = asyncio.ensure_future(outlast(future))
+    for _ in range(2):
+        await asyncio.sleep(0)
+        waiting.cancel()
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    future.set_exception(OSError("not looked at"))
+    assert await waiting is True
+    assert await outlast(future) is False
+    assert future.exception()

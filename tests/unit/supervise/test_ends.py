@@ -102,12 +102,12 @@ def test_without_a_guardian_the_session_lives_on(place: Place, server: ZooKeeper
 
 BROKEN = """
 from leader_async.cli.main import main
-from leader_async.supervise.line import Line
+from leader_async.supervise.channel import Channel
 
 def stop(self, why):
     raise RuntimeError("broken on purpose")
 
-Line.stop = stop
+Channel.stop = stop
 main()
 """
 

@@ -11,9 +11,8 @@ from typing import Any, cast
 import pytest
 
 from leader_async import clock
-from leader_async.supervise.line import Exit, Line
+from leader_async.supervise.channel import Channel, RunResult, send
 from leader_async.supervise.supervision import StopReason, Supervision
-from leader_async.supervise.talk import say
 from leader_async.testing import ZooKeeper
 from leader_async.waking import Pulse
 
@@ -45,12 +44,12 @@ def test_a_run_that_was_frozen_takes_its_next_turn(place: Place, server: ZooKeep
 
 async def test_what_the_supervisor_has_said_is_read_before_it_is_judged() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    line, over = Line(ours), clock.now() - 60.0
-    line.open()
+    channel, over = Channel(ours), clock.now() - 60.0
+    channel.open()
     with theirs:
-        line.start(Supervision(over, 3.0, 10.0), {})
-        say(theirs, "killing")
-        say(theirs, "ended", status=137, why=StopReason.LEASE)
+        channel.start(Supervision(over, 3.0, 10.0), {})
+        send(theirs, "killing")
+        send(theirs, "ended", status=137, why=StopReason.LEASE)
         term = cast(Any, SimpleNamespace(valid_until=over))
-        assert await line.until_ended(term, Pulse()) == (Exit(137, StopReason.LEASE, True), False)
-    line.close()
+        assert await channel.until_ended(term, Pulse()) == (RunResult(137, StopReason.LEASE, True), False)
+    channel.close()

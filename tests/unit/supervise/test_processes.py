@@ -66,7 +66,7 @@ def test_a_process_that_may_not_be_signalled_keeps_the_place_and_is_named(place:
     )
     pid = int(one.line("ready")[0])
     one.process.terminate()
-    eventually(lambda: f"process {pid} may not be signalled" in one.log())
+    eventually(lambda: f"process {pid} runs as another user and may not be signalled" in one.log())
     assert one.process.poll() is None
     assert len(server.sessions) == 1
     assert state(pid) != "Z"

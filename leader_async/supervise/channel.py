@@ -1,16 +1,19 @@
-"""The line to a supervisor: what it is told and what is heard of it, and what `run` does when its own is gone.
+"""The channel between a supervisor and the process that started it, and that process's end of it.
 
-Rules:
-- What the supervisor has said is read before it is judged (`patience`): an event loop that was frozen runs its timers
+Each end sends one JSON object a packet, on a socket that keeps packets whole. Rules:
+
+- No end waits for the other. A packet to an end that does not read may be lost; a supervisor that does not read is
+  late with its SIGKILL.
+- What the supervisor has sent is read before it is judged (`patience`): an event loop that was frozen runs its timers
   before it reads.
-- A supervisor that is late with its SIGKILL is killed itself. What that of `run` had becomes the children of `run`, and
-  is ended there; children that were there before it are left alone, and reaped like all others.
-- What is told to a supervisor that does not listen may be lost; it is late then.
+- A supervisor that is late with its SIGKILL is killed itself. The descendants of `run`'s supervisor become children of
+  `run`, which kills them. Children that `run` had before the supervisor are left alone, and reaped like all others.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import signal
 import socket
@@ -26,9 +29,31 @@ from ..waking import Pulse
 from . import linux
 from .patience import Patience
 from .supervision import StopReason, Supervision
-from .talk import hear, say
 
 log = logging.getLogger("leader_async.run")
+
+LONGEST = 2**16
+"""Bytes of a packet."""
+
+
+def send(sock: socket.socket, what: str, **fields: Any) -> None:
+    """Send a packet, if the other end is there and has room."""
+    try:
+        sock.send(json.dumps({"say": what, **fields}).encode())
+    except OSError as error:
+        log.debug("%s", error)
+
+
+def receive(sock: socket.socket, take: Callable[[dict[str, Any]], None]) -> bool:
+    """Pass all packets that have come to `take`; False once the other end is gone."""
+    try:
+        while data := sock.recv(LONGEST):
+            take(json.loads(data))
+    except BlockingIOError:
+        return True
+    except OSError as error:
+        log.debug("%s", error)
+    return False
 
 
 class SupervisorDied(Exception):
@@ -36,25 +61,25 @@ class SupervisorDied(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Exit:
-    """What came of one run: the command's status, why it was ended, and whether it could be started."""
+class RunResult:
+    """How one run ended: the command's status, why it was ended, and whether it could be started."""
 
     status: int
     why: StopReason
     started: bool
 
 
-class Line:
-    """A supervisor, as whoever started it sees it.
+class Channel:
+    """A supervisor, as the process that started it sees it.
 
     Args:
         sock: the socket to it.
 
     Attributes:
         news: fires whenever one of these has changed.
-        ready: it listens.
+        ready: the supervisor reads.
         died: it is gone.
-        ended: what came of the run that was started last, None while it goes on.
+        ended: how the last run ended, None while it lasts.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -63,61 +88,61 @@ class Line:
         self._killing = False
         self.news = Pulse()
         self.ready = self.died = False
-        self.ended: Exit | None = None
+        self.ended: RunResult | None = None
 
     def open(self) -> None:
-        """Listen in the running event loop."""
-        asyncio.get_running_loop().add_reader(self._sock, self._hear)
+        """Read in the running event loop."""
+        asyncio.get_running_loop().add_reader(self._sock, self._read)
 
     def close(self) -> None:
-        """Say no more. It ends then."""
+        """Close the socket; that ends the supervisor."""
         asyncio.get_running_loop().remove_reader(self._sock)
         self._sock.close()
 
     def start(self, run: Supervision, variables: dict[str, str | None]) -> None:
-        """Start the command with these variables (None: without); `run` is kept up to date from now on."""
+        """Start the command with these variables (None removes one); `run` is kept up to date from now on."""
         self._run, self._patience = run, Patience(run)
         self._killing, self.ended = False, None
-        say(self._sock, "start", until=run.until, variables=variables)
+        send(self._sock, "start", until=run.until, variables=variables)
 
     def renew(self, until: float) -> None:
-        """The lease lasts until then."""
+        """Set the lease's end, if it is later than before."""
         if until > self._run.until:
             self._run.renew(until)
-            say(self._sock, "renew", until=until)
+            send(self._sock, "renew", until=until)
 
     def stop(self, why: StopReason) -> None:
-        """Everything shall end, if it does not already."""
+        """End the command, if that has not begun."""
         if self._run.why is StopReason.RUNS:
             self._run.stop(clock.now(), why)
-            say(self._sock, "stop", why=why)
+            send(self._sock, "stop", why=why)
 
     def kill(self) -> None:
-        """Everything shall end at once."""
-        say(self._sock, "kill")
+        """End the command at once."""
+        send(self._sock, "kill")
 
     def forward(self, number: signal.Signals) -> None:
         """Pass a signal on to the command."""
-        say(self._sock, "signal", number=int(number))
+        send(self._sock, "signal", number=int(number))
 
     async def until_ended(
         self, term: Term, renewed: Pulse, stopping: Callable[[], bool] = lambda: False
-    ) -> tuple[Exit, bool]:
-        """Tell the supervisor what it has to know until the run has ended.
+    ) -> tuple[RunResult, bool]:
+        """Keep the supervisor up to date until the run has ended.
 
         Args:
-            term: under which it runs.
+            term: the run's term.
             renewed: fires when the lease may have been renewed.
-            stopping: whether it is to end; `news` fires when that changes.
+            stopping: whether the command must end; `news` fires when that changes.
 
         Returns:
-            What came of the run, and whether this was cancelled meanwhile: the term is over then.
+            How the run ended, and whether this was cancelled meanwhile: then the term is over.
 
         Raises:
             SupervisorDied: the supervisor is gone, or late.
         """
         over = False
-        while (ended := self._heard()) is None:
+        while (ended := self._result()) is None:
             if over or stopping():
                 self.stop(StopReason.LEASE if over else StopReason.STOPPED)
             self.renew(term.valid_until)
@@ -131,26 +156,26 @@ class Line:
                 over = True
         return ended, over
 
-    def _heard(self) -> Exit | None:
-        """What came of the run by all that was said until now."""
+    def _result(self) -> RunResult | None:
+        """How the run ended, by all packets until now."""
         if not self.died:
-            self._hear()
+            self._read()
         return self.ended
 
-    def _hear(self) -> None:
-        if not hear(self._sock, self._take):
+    def _read(self) -> None:
+        if not receive(self._sock, self._take):
             self._gone()
 
-    def _take(self, said: dict[str, Any]) -> None:
-        match said["say"]:
+    def _take(self, packet: dict[str, Any]) -> None:
+        match packet["say"]:
             case "ready":
                 self.ready = True
             case "killing":
                 self._killing = True
             case "ended":
-                self.ended = Exit(said["status"], StopReason(said["why"]), True)
+                self.ended = RunResult(packet["status"], StopReason(packet["why"]), True)
             case "failed":
-                self.ended = Exit(said["status"], StopReason.ENDED, False)
+                self.ended = RunResult(packet["status"], StopReason.ENDED, False)
         self.news.fire()
 
     def _gone(self) -> None:
@@ -159,13 +184,13 @@ class Line:
         self.news.fire()
 
 
-class ParentLine(Line):
-    """The supervisor of `run`, which ends by itself what a dead one has left.
+class ParentChannel(Channel):
+    """The supervisor of `run`, which ends what a dead supervisor has left.
 
     Args:
-        pid: its process id; it is our child.
+        pid: its process id; it is a child of this process.
         sock: the socket to it.
-        strangers: the children that it has nothing to do with.
+        strangers: the children that the supervisor has nothing to do with.
     """
 
     def __init__(self, pid: int, sock: socket.socket, strangers: linux.Strangers) -> None:
@@ -173,22 +198,22 @@ class ParentLine(Line):
         self._pid, self._strangers = pid, strangers
 
     def open(self) -> None:
-        """See `Line`."""
+        """See `Channel`."""
         super().open()
         listen({signal.SIGCHLD: self._reap})
         self._reap()
 
     async def clear(self) -> None:
-        """Kill the supervisor, if it lives, and all that it had. When this is over, nothing of the command is left."""
+        """Kill the supervisor, if it lives, and all its descendants; then nothing of the command is left."""
         log.error(
             "the supervisor %s: killing the command here",
-            "is gone" if self.died else "is not to be relied on",
+            "is gone" if self.died else "is late",
             extra={"event": "supervisor_lost"},
         )
         self.died = True
         while mine := [pid for pid in linux.children() if pid not in self._strangers]:
             for pid in mine:
-                linux.send(pid, signal.SIGKILL)
+                linux.send_signal(pid, signal.SIGKILL)
             self._strangers.reap()
             with suppress(asyncio.CancelledError):
                 await asyncio.sleep(0.005)
