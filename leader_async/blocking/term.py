@@ -32,7 +32,7 @@ class Term(Facade[AsyncTerm]):
         self._lock = threading.Lock()
         self._inside: list[int] = []  # threads
         self._loop = asyncio.get_running_loop()
-        self._drained = asyncio.Event()
+        self._drained: asyncio.Future[None] = self._loop.create_future()  # done once: nobody enters after `lost`
 
     @property
     def token(self) -> int:
@@ -113,7 +113,7 @@ class Term(Facade[AsyncTerm]):
             drained = not self._inside and self.lost.is_set()
         if drained:
             with suppress(RuntimeError):  # the loop has ended: the process does
-                self._loop.call_soon_threadsafe(self._drained.set)
+                self._loop.call_soon_threadsafe(self._drained.set_result, None)
 
     @property
     def is_mine(self) -> bool:
@@ -125,5 +125,5 @@ class Term(Facade[AsyncTerm]):
         with self._lock:
             self.lost.set()
             if not self._inside:
-                self._drained.set()
-        await outlast(asyncio.ensure_future(self._drained.wait()))  # better no leader than two
+                self._drained.set_result(None)
+        await outlast(self._drained)  # better no leader than two
