@@ -1,14 +1,10 @@
-"""One session kept alive over asyncio: dials servers, moves bytes, fires the session's timers.
+"""One session kept alive over asyncio: moves bytes, fires the session's timers. `dialling` finds it a server.
 
 Rules:
 - Replies, watch events and session events reach their takers synchronously, in the order in which the server sent them,
   inside the event-loop iteration in which they arrived. Nothing is awaited on the way, so nothing overtakes.
 - What takers send in answer leaves in that same iteration, in one write.
-- One handshake at a time: with two, the session would move to and fro between servers.
-- A connection that ended is dialled again at once, then with growing, jittered pauses, for as long as the client lives.
 - A session that was handed over (`resume`) is never followed by another one: with its end the client is over.
-- A server with which TLS fails costs the others nothing; why it did is told, and it is tried again.
-
 - A process that was forked off with a client in it neither asks through it nor ends its session.
 
 It does not queue requests while disconnected and does not resend any. Only `request` waits, and only before the first
@@ -18,32 +14,26 @@ connection: for as long as a session lasts, as a server that is there answers so
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
-import socket
 import ssl
-import time
 from collections.abc import Callable
 from itertools import chain
-from typing import Protocol, TypeAlias, overload
+from typing import Protocol, overload
 
 from .. import clock
 from ..errors import AuthFailed, ConnectionLost, NotConnected, SessionClosed, UsageError
-from ..waking import Alarm, Pulse
-from . import dialling, hosts
+from ..waking import Alarm
+from . import hosts
 from . import messages as m
+from .dialling import Dialler
 from .identity import Identity
 from .link import Link
+from .reporting import SessionReporter
 from .session import CLOSED, Credentials, Phase, Session
-from .stats import SessionStats
 from .status import SessionStatus
 from .tls import TLS, explain
 
-log = logging.getLogger("leader_async.zookeeper")
-
 OnAnswer = Callable[[m.Answer], None]
-Failure: TypeAlias = tuple[str, m.Cause]
-"""Why a connection ended or did not come about: for people, and for programs."""
 
 MUTE = "it does not serve, or speaks TLS on this port (tls=, --zookeeper-tls)"
 MUTE_WITH_TLS = "it does not serve, or wants a certificate of ours that it trusts (cert=, --zookeeper-cert)"
@@ -93,28 +83,21 @@ class Client:
         tls: TLS | ssl.SSLContext | None = None,
     ) -> None:
         self.ensemble, self.auth, self.tls = ensemble, auth, tls
-        self.patience = timeout / 3
-        """Seconds that a server has to take over a session at the first round of dialling; holders of leases lower it,
-        because a server that hangs must not cost them what is left of the lease. Later rounds are more patient."""
         self.died: BaseException | None = None
         """The bug that ended the dialling, after which no connection is made any more."""
         self._session = Session(timeout, resume=resume, identity=auth)
-        self._resolver = dialling.Resolver(ensemble.servers)
+        self._reporter = SessionReporter(self._session.timeout_asked)
+        self.stats = self._reporter.stats
+        self._dialler = Dialler(self, self._session, self._reporter, ensemble.servers, tls)
+        self._changed = self._dialler.changed
         self._answers: dict[int, OnAnswer] = {}
         self._process = _forks, os.getpid()
         self._listeners: dict[str, list[Listener]] = {}
-        self._link: Link | None = None
-        self.stats = SessionStats()
         self._alarm = Alarm(self._tick, self.stats.lag)
         self._busy = False
-        self._changed = Pulse()
         self._task: asyncio.Task[None] | None = None
         self._closing = False
-        self._served, self._since = False, time.time()
-        self._granted: float | None = None
-        self._last_error = ""
         self._refused = ""
-        self._failed_last: tuple[str, int] | None = None
 
     # -- life ----------------------------------------------------------------------------------------------------------
 
@@ -127,8 +110,13 @@ class Client:
         if self._task is not None:
             raise UsageError("this connection has begun already; enter it once, and share it")
         self._process = _forks, os.getpid()
-        self._task = asyncio.get_running_loop().create_task(self._keep_connected(), name="zookeeper")
-        self._task.add_done_callback(self._report)
+        self._task = asyncio.get_running_loop().create_task(self._dialler.run(), name="zookeeper")
+        self._task.add_done_callback(self._died)
+
+    def _died(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.died = error
+            self._reporter.died(error)
 
     async def close(self) -> None:
         """End the session and forget it; bounded by a third of `tolerance`."""
@@ -156,7 +144,7 @@ class Client:
         """
         if (refused := self.refused) is not None:
             raise refused
-        if self._over:
+        if self.over:
             raise SessionClosed("this connection was closed; open another one with leader_async.connect()")
         if self._task is None:
             raise UsageError("this connection was not entered; write `async with leader_async.connect(...) as zk:`")
@@ -202,8 +190,23 @@ class Client:
         return forks == _forks and number == os.getpid()
 
     @property
-    def _over(self) -> bool:
+    def over(self) -> bool:
+        """It makes no connection any more."""
         return self._closing or self._session.phase is Phase.OVER
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a server has to take over a session at the first round of dialling; holders of leases lower it,
+        because a server that hangs must not cost them what is left of the lease."""
+        return self._dialler.patience
+
+    @patience.setter
+    def patience(self, seconds: float) -> None:
+        self._dialler.patience = seconds
+
+    @property
+    def _link(self) -> Link | None:
+        return self._dialler.link
 
     @property
     def timeout(self) -> float:
@@ -219,13 +222,13 @@ class Client:
         """What is known of the session, from memory."""
         return SessionStatus(
             connected=self.connected,
-            since=self._since,
+            since=self._reporter.since,
             server=self._link.peer if self._link and self.connected else None,
             encryption=self._link.encryption if self._link and self.connected else None,
             session_id=self.session_id,
             timeout_asked=self._session.timeout_asked,
-            timeout=self._granted,
-            last_error=self._last_error,
+            timeout=self._reporter.granted,
+            last_error=self._reporter.last_error,
         )
 
     # -- asking --------------------------------------------------------------------------------------------------------
@@ -286,7 +289,7 @@ class Client:
             ConnectionLost: it may have happened.
             ServerError: the server refused it.
         """
-        if self._granted is None:
+        if self._reporter.granted is None:
             await self._wait_first()
         answer: asyncio.Future[m.Answer] = asyncio.get_running_loop().create_future()
         self.send(request, lambda reply: None if answer.done() else answer.set_result(reply))
@@ -305,11 +308,10 @@ class Client:
             async with asyncio.timeout(limit):
                 await self.wait_connected()
         except TimeoutError:
-            names = ",".join(map(str, self.ensemble.servers))
+            names, why = ",".join(map(str, self.ensemble.servers)), self._reporter.last_error or "none has answered"
             raise NotConnected(
-                f"no ZooKeeper server of {names} has served within the session timeout of {limit:g} s "
-                f"({self._last_error or 'none has answered'}); see that they run and can be reached, or wait longer: "
-                "await zk.wait_connected()"
+                f"no ZooKeeper server of {names} has served within the session timeout of {limit:g} s ({why}); "
+                "see that they run and can be reached, or wait longer: await zk.wait_connected()"
             ) from None
 
     # -- carrying out --------------------------------------------------------------------------------------------------
@@ -349,144 +351,29 @@ class Client:
 
     def _note(self, event: m.SessionEvent) -> None:
         match event:
-            case m.Connected(session_id, granted, resumed):
-                self._served, self._since = True, time.time()
-                self.stats.connected(resumed=resumed)
-                if granted != self._granted and granted != self._session.timeout_asked:
-                    log.warning(
-                        "the server granted a session timeout of %g s, not the %g s asked for (its limits are "
-                        "minSessionTimeout and maxSessionTimeout, by default 2 and 20 ticks)",
-                        granted,
-                        self._session.timeout_asked,
-                        extra={"event": "session_timeout", "seconds": granted},
-                    )
-                self._granted = granted
-                server = self._link.peer if self._link else "?"
-                how = "resumed" if resumed else "begun"
-                fields = {"event": f"session_{how}", "session": f"0x{session_id:x}", "server": server}
-                log.info("session 0x%x %s by %s", session_id, how, server, extra=fields)
-            case m.Disconnected(reason, cause):
-                again = not self._served and reason == self._last_error  # said once, as in `_trouble`
-                if self._served:  # else it was a handshake, one of many perhaps while no server serves
-                    self._served, self._since = False, time.time()
-                self.stats.disconnected(cause)
-                self._last_error = reason
-                if self._link is not None:
-                    ours = self._closing or cause is m.Cause.CLOSED
-                    log.log(
-                        logging.DEBUG if ours or again else logging.WARNING,
-                        "connection to %s ended: %s",
-                        self._link.peer,
-                        reason,
-                        extra={
-                            "event": "connection_ended",
-                            "server": self._link.peer,
-                            "cause": cause.value,
-                            "reason": reason,
-                        },
-                    )
-                    self._failed_last = self._link.address
-                    self._link.abort()
-                    self._link = None
-            case m.Expired(session_id):
-                self.stats.expired += 1
-                fields = {"event": "session_expired", "session": f"0x{session_id:x}"}
-                log.warning("session 0x%x expired", session_id, extra=fields)
+            case m.Connected():
+                self._reporter.connected(event, self._link.peer if self._link else "?")
+            case m.Disconnected():
+                self._reporter.disconnected(event, self._dialler.drop(), closing=self._closing)
+            case m.Expired():
+                self._reporter.expired(event)
             case m.Ended(refused=refused) if refused:
                 self._refused = refused
-                log.error("%s; no connection will be made again", self.refused, extra={"event": "denied"})
+                self._reporter.refused(self.refused)
         self._changed.fire()
 
     def _tick(self) -> None:
         self._session.tick(clock.now())
         self._pump()
 
-    # -- dialling ------------------------------------------------------------------------------------------------------
-
-    async def _keep_connected(self) -> None:
-        lost, patience = clock.now(), self.patience
-        while not self._over:
-            expiring = self.session_id
-            if await self._dial_round(patience):
-                since = clock.now()
-                while self._link is not None:
-                    await self._changed.wait()
-                if clock.now() - since >= dialling.STEADY:
-                    lost, patience = clock.now(), self.patience
-                    continue
-                # Taken up and dropped at once is still the same outage: no tight loop on a server that does so.
-            elif self._session.serving or (expiring and not self.session_id):
-                continue  # servers serve, or one told us that the session is over: shake hands again at once
-            patience = self._session.timeout_asked / 3
-            await asyncio.sleep(dialling.backoff(clock.now() - lost))
-
-    def _report(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.died = error
-            text = "dialling has died of a bug: no connection will be made again"
-            log.critical(text, exc_info=error, extra={"event": "bug"})
-
-    async def _dial_round(self, patience: float) -> bool:
-        """Dial every server once; whether one serves the session now."""
-        addresses, unknown = await self._resolver.resolve(self._failed_last)
-        failures = [(f"cannot look up {problem}", m.Cause.UNKNOWN_NAME) for problem in unknown]
-        while addresses and not self._over:
-            try:
-                context = self.tls.context() if isinstance(self.tls, TLS) else self.tls
-                async with asyncio.timeout(self._session.timeout_asked / 3):
-                    sock = await dialling.dial(addresses)
-                link = Link(self, sock.getpeername()[:2], patience)
-            except UsageError as error:
-                failures.append((str(error), m.Cause.TLS))
-                break
-            except OSError as error:
-                names = ",".join(map(str, self.ensemble.servers))
-                failures.append((f"no server of {names} takes a connection: {error or 'no answer'}", _cause(error)))
-                break
-            if failure := await self._attach(link, sock, context):
-                failures.append(failure)
-            addresses = [info for info in addresses if info[4][:2] != link.address]
-            while self._link is link and self._session.phase is Phase.SHAKING:
-                await self._changed.wait()
-            if self._link is link:
-                break
-        if failures:
-            for _, cause in failures:
-                self.stats.disconnected(cause)
-            self._trouble("; ".join(sorted(text for text, _ in failures)))
-        return self._link is not None
-
-    async def _attach(self, link: Link, sock: socket.socket, context: ssl.SSLContext | None) -> Failure | None:
-        """Begin to talk on this socket; what keeps us from it, None if nothing does."""
-        server = self._resolver.server_at(link.address)
-        try:
-            async with asyncio.timeout(self._hurry(link)):
-                await link.attach(sock, context, server.host)
-        except OSError as error:
-            self._failed_last = link.address
-            text, cause = explain(error) if context else (str(error) or "no answer", _cause(error))
-            return f"{server}: {text}", cause
-        return None
-
-    def _hurry(self, link: Link) -> float:
-        # Making a session takes a quorum write, resuming one does not: no hurry with the former.
-        return link.patience if self.session_id else self._session.timeout_asked / 3
-
-    def _trouble(self, text: str) -> None:
-        # The same words once: an outage of an hour is one line, not thousands.
-        if text != self._last_error:
-            log.warning("%s; trying again", text, extra={"event": "zookeeper_away", "reason": text})
-        self._last_error = text
-
     # -- called by the link --------------------------------------------------------------------------------------------
 
     def link_made(self, link: Link) -> None:
         """A connection was made; the handshake begins."""
-        if self._over:
+        if self.over:
             link.abort()
             return
-        self._link = link
-        self._session.open(clock.now(), self._hurry(link))
+        self._session.open(clock.now(), self._dialler.use(link))
         self._pump()
 
     def link_received(self, link: Link, data: bytes) -> None:
@@ -504,7 +391,3 @@ class Client:
                 broken = explain(error) if isinstance(error, ssl.SSLError) else (str(error), m.Cause.NETWORK)
                 self._session.drop(*broken)
             self._pump()
-
-
-def _cause(error: OSError) -> m.Cause:
-    return m.Cause.NO_ANSWER if isinstance(error, TimeoutError) else m.Cause.NETWORK

@@ -1,7 +1,11 @@
-"""Finding a server: names to addresses, and the order and pace of dialling them.
+"""Keeping a session connected: names to addresses, the order and pace of dialling them, TLS.
 
-Rules: each round resolves all names anew, at the same time. A name that does not resolve delays no other. The server
-that failed last comes last. Dials are staggered (RFC 8305) by aiohappyeyeballs.
+Rules:
+- Each round resolves all names anew, at the same time. A name that does not resolve delays no other. The server that
+  failed last comes last. Dials are staggered (RFC 8305) by aiohappyeyeballs.
+- One handshake at a time: with two, the session would move to and fro between servers.
+- A connection that ended is dialled again at once, then with growing, jittered pauses, for as long as the client lives.
+- A server with which TLS fails costs the others nothing; why it did is logged, and it is tried again.
 """
 
 from __future__ import annotations
@@ -10,11 +14,21 @@ import asyncio
 import ipaddress
 import random
 import socket
+import ssl
 from collections.abc import Sequence
+from typing import Protocol
 
 from aiohappyeyeballs import AddrInfoType, start_connection
 
+from .. import clock
+from ..errors import UsageError
+from ..waking import Pulse
+from . import messages as m
 from .hosts import Server
+from .link import Link, Owner
+from .reporting import Failure, SessionReporter
+from .session import Phase, Session
+from .tls import TLS, explain
 
 STAGGER = 0.1
 """Seconds after which the next server is dialled as well."""
@@ -103,3 +117,126 @@ async def dial(addresses: Sequence[AddrInfoType]) -> socket.socket:
         OSError: none accepts.
     """
     return await start_connection(addresses, happy_eyeballs_delay=STAGGER, interleave=0)
+
+
+class Caller(Owner, Protocol):
+    """The client for which is dialled."""
+
+    @property
+    def over(self) -> bool:
+        """Whether it wants no connection any more."""
+
+
+class Dialler:
+    """See the module's docstring.
+
+    Args:
+        caller: receives what the links report; it calls `use` and `drop`.
+        session: whose phase says what the server has answered.
+        reporter: is given the failures.
+        servers: which to dial.
+        tls: how to encrypt, None for not at all.
+    """
+
+    def __init__(
+        self,
+        caller: Caller,
+        session: Session,
+        reporter: SessionReporter,
+        servers: Sequence[Server],
+        tls: TLS | ssl.SSLContext | None,
+    ) -> None:
+        self.link: Link | None = None
+        """The link that carries the session."""
+        self.changed = Pulse()
+        """Fires when the link or the session's phase has changed."""
+        self.patience = session.timeout_asked / 3
+        """Seconds that a server has to take over a session at the first round; later rounds are more patient."""
+        self._caller, self._session, self._reporter = caller, session, reporter
+        self._servers, self._tls = servers, tls
+        self._resolver = Resolver(servers)
+        self._failed_last: tuple[str, int] | None = None
+
+    def use(self, link: Link) -> float:
+        """This link carries the session from now on.
+
+        Returns:
+            Seconds that the server has for the handshake.
+        """
+        self.link = link
+        return self._limit(link)
+
+    def drop(self) -> str | None:
+        """The link carries the session no more; which server it was to, None if there is none."""
+        link, self.link = self.link, None
+        if link is None:
+            return None
+        self._failed_last = link.address
+        link.abort()
+        return link.peer
+
+    async def run(self) -> None:
+        """Dial whenever no link carries the session, until the client is over."""
+        session = self._session
+        lost, patience = clock.now(), self.patience
+        while not self._caller.over:
+            expiring = session.session_id
+            if await self._dial_round(patience):
+                since = clock.now()
+                while self.link is not None:
+                    await self.changed.wait()
+                if clock.now() - since >= STEADY:
+                    lost, patience = clock.now(), self.patience
+                    continue
+                # Taken up and dropped at once is still the same outage: no tight loop on a server that does so.
+            elif session.serving or (expiring and not session.session_id):
+                continue  # servers serve, or one told us that the session is over: shake hands again at once
+            patience = session.timeout_asked / 3
+            await asyncio.sleep(backoff(clock.now() - lost))
+
+    async def _dial_round(self, patience: float) -> bool:
+        """Dial every server once; whether one serves the session now."""
+        addresses, unknown = await self._resolver.resolve(self._failed_last)
+        failures: list[Failure] = [(f"cannot look up {problem}", m.Cause.UNKNOWN_NAME) for problem in unknown]
+        while addresses and not self._caller.over:
+            try:
+                context = self._tls.context() if isinstance(self._tls, TLS) else self._tls
+                async with asyncio.timeout(self._session.timeout_asked / 3):
+                    sock = await dial(addresses)
+                link = Link(self._caller, sock.getpeername()[:2], patience)
+            except UsageError as error:
+                failures.append((str(error), m.Cause.TLS))
+                break
+            except OSError as error:
+                names = ",".join(map(str, self._servers))
+                failures.append((f"no server of {names} takes a connection: {error or 'no answer'}", _cause(error)))
+                break
+            if failure := await self._attach(link, sock, context):
+                failures.append(failure)
+            addresses = [info for info in addresses if info[4][:2] != link.address]
+            while self.link is link and self._session.phase is Phase.SHAKING:
+                await self.changed.wait()
+            if self.link is link:
+                break
+        self._reporter.failed(failures)
+        return self.link is not None
+
+    async def _attach(self, link: Link, sock: socket.socket, context: ssl.SSLContext | None) -> Failure | None:
+        """Begin to talk on this socket; what keeps us from it, None if nothing does."""
+        server = self._resolver.server_at(link.address)
+        try:
+            async with asyncio.timeout(self._limit(link)):
+                await link.attach(sock, context, server.host)
+        except OSError as error:
+            self._failed_last = link.address
+            text, cause = explain(error) if context else (str(error) or "no answer", _cause(error))
+            return f"{server}: {text}", cause
+        return None
+
+    def _limit(self, link: Link) -> float:
+        # Making a session takes a quorum write, resuming one does not: no hurry with the former.
+        return link.patience if self._session.session_id else self._session.timeout_asked / 3
+
+
+def _cause(error: OSError) -> m.Cause:
+    return m.Cause.NO_ANSWER if isinstance(error, TimeoutError) else m.Cause.NETWORK
