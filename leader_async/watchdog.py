@@ -48,7 +48,7 @@ MOST_TASKS, DEPTH = 200, 50
 """Tasks whose stacks are shown, and frames of each."""
 
 
-class Target(Protocol):
+class WatchedElection(Protocol):
     """What the watchdog reads of an election."""
 
     @property
@@ -72,10 +72,10 @@ class Watchdog:
         action: what to do about overdue work, besides logging it: `dump` its stacks, or `exit` as well.
     """
 
-    def __init__(self, elections: Callable[[], Iterable[Target]], action: Action) -> None:
+    def __init__(self, elections: Callable[[], Iterable[WatchedElection]], action: Action) -> None:
         self._elections, self._action = elections, action
         self._over = threading.Event()
-        self._late: dict[Target, float] = {}
+        self._late: dict[WatchedElection, float] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
@@ -97,7 +97,7 @@ class Watchdog:
             for election in elections:
                 self._look(election, pause)
 
-    def _look(self, election: Target, passed: float) -> None:
+    def _look(self, election: WatchedElection, passed: float) -> None:
         overdue = election.overdue
         if not overdue:
             self._late.pop(election, None)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ..election.rules.explain import waited_out
 from ..election.rules.history import NAME
 from ..election.rules.queue import in_order
-from ..election.rules.record import Record, State
+from ..election.rules.record import LeadState, Record
 from ..election.status import Candidate
 from ..zookeeper.messages import Access, Permission
 from ..zookeeper.wire import FRAME_LIMIT, REQUEST_LIMIT
@@ -139,7 +139,7 @@ def queue(candidates: Sequence[Candidate], record: Record) -> list[Finding]:
     """
     names = {one.znode for one in candidates}
     found = []
-    if record.state is State.HELD and record.holder not in names:
+    if record.state is LeadState.HELD and record.holder not in names:
         level, remedy = (WARN, "") if candidates else (FAIL, "; start a replica")
         found.append(Finding(level, "record", waited_out(record) + remedy))
     for one in candidates:

@@ -106,7 +106,7 @@ class Election(Observer):
         now, candidacy = clock.now(), self.candidacy
         hold, leads = candidacy.hold, self.is_leader
         record, seen = candidacy.story.seen or (None, 0.0)
-        held = record if record is not None and record.state is r.State.HELD and not record.put_right else None
+        held = record if record is not None and record.state is r.LeadState.HELD and not record.put_right else None
         # We may have had notice, and not have read the record yet.
         leader = (self.identity, self.address) if leads else (held.identity, held.address) if held else (None, None)
         return Status(

@@ -43,7 +43,7 @@ class Read(NamedTuple):
     ghost: bool
 
 
-class Queue(NamedTuple):
+class ElectionView(NamedTuple):
     """An election, as ZooKeeper has it.
 
     Attributes:
@@ -57,7 +57,7 @@ class Queue(NamedTuple):
     lost: r.Record | None
 
 
-async def read_queue(client: Client, parent: str, *, all_candidates: bool = True) -> Queue:
+async def read_queue(client: Client, parent: str, *, all_candidates: bool = True) -> ElectionView:
     """The queue, all of it or only who holds the lead.
 
     Raises:
@@ -66,19 +66,19 @@ async def read_queue(client: Client, parent: str, *, all_candidates: bool = True
     reader = Reader(client)
     children, data = await asyncio.gather(reader.children(parent), reader.data(parent))
     if children is None or data is None:
-        return Queue([], None, None)
+        return ElectionView([], None, None)
     record, problem = r.Record(), None
     try:
         record = r.decode(data.data, data.stat.version, parent)
     except RecordError as error:
         problem = error
-    holder = record.holder if record.state is r.State.HELD else None
+    holder = record.holder if record.state is r.LeadState.HELD else None
     names = q.in_order(children)
     wanted = [name for name in names if all_candidates or name == holder]
     found = await asyncio.gather(*(read_candidate_data(client, parent, name) for name in wanted))
     known = {name: read for name, read in zip(wanted, found, strict=True) if read is not None}
     lost = record if holder is not None and holder not in names else None
-    return Queue(in_queue(names, known, record, r.token_of(record, data.stat.mzxid)), problem, lost)
+    return ElectionView(in_queue(names, known, record, r.token_of(record, data.stat.mzxid)), problem, lost)
 
 
 def in_queue(names: list[str], known: Mapping[str, Read], record: r.Record, token: int) -> list[Candidate]:
@@ -90,7 +90,7 @@ def in_queue(names: list[str], known: Mapping[str, Read], record: r.Record, toke
         record: the record.
         token: the token of the term that it tells of.
     """
-    holder = record.holder if record.state is r.State.HELD else None
+    holder = record.holder if record.state is r.LeadState.HELD else None
     return [
         Candidate(
             identity=known[name].data.identity,

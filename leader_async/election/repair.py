@@ -110,7 +110,7 @@ async def plan(client: Client, parent: str, lease: float | None = None) -> Repai
         raise UsageError(f"{why}, and that is the longest that is known ({source}); there is nothing to put right")
     term = max(term for term in terms if term < TERMS) + 1
     holder = f"{q.prefix(uuid.uuid4().hex)}{0:010}"
-    record = r.Record(term, holder, r.State.HELD, leases[source], r.NOBODY, end=PUT_RIGHT)
+    record = r.Record(term, holder, r.LeadState.HELD, leases[source], r.NOBODY, end=PUT_RIGHT)
     return Repair(parent, why, data.stat.version, record, source)
 
 

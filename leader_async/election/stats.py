@@ -110,7 +110,7 @@ def free_since(own: Candidacy, hold: Hold) -> tuple[Changeover, float] | None:
     since = own.gone.get(former.holder) if former is not None else None
     if since is None:
         return None
-    crashed = before is not None and (before.state is r.State.HELD or before.end == PROCESS_DIED)
+    crashed = before is not None and (before.state is r.LeadState.HELD or before.end == PROCESS_DIED)
     return Changeover.FAILOVER if crashed else Changeover.HANDOVER, since
 
 

@@ -34,7 +34,7 @@ from ..zookeeper.wire.frames import REQUEST_LIMIT, FrameReader
 from .access import Proofs, allows
 from .entries import CloseSession, Entry, Happened, OpenSession, Write
 from .quorum import Quorum, Ticket
-from .reading import Asker, Reader
+from .reading import Asker, ReadHandler
 from .tree import Tree
 from .watches import Watches, event_of
 
@@ -81,7 +81,7 @@ class Host:
         self._timeouts = timeouts
         self._wall = wall
         self._watches = Watches()
-        self._reader = Reader(tree, self._watches)
+        self._reader = ReadHandler(tree, self._watches)
         self._connections: dict[int, _Connection] = {}
         self._serving: dict[int, dict[int, None]] = {}  # which connections serve a session; a dict keeps the order
         self._numbers = 0

@@ -37,7 +37,7 @@ class Asker(NamedTuple):
     proofs: Proofs
 
 
-class Reader:
+class ReadHandler:
     """See the module's docstring.
 
     Args:

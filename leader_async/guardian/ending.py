@@ -127,7 +127,7 @@ async def _leave(client: Client, parent: str) -> bool:
     except RecordError as error:
         log.warning("%s", error, extra={"event": "record_unreadable"})
         return False
-    if record.state is not r.State.HELD:
+    if record.state is not r.LeadState.HELD:
         return False
     found = await _ask(client, m.GetData(f"{parent}/{record.holder}"))
     if not isinstance(found, m.Data) or found.stat.ephemeral_owner != client.session_id:
@@ -135,7 +135,7 @@ async def _leave(client: Client, parent: str) -> bool:
     said, stat = CandidateData.decode(found.data), data.stat
     told = history.in_record(record, r.token_of(record, stat.mzxid), stat.mtime, said.identity, said.address)
     left = r.signed(record, record.identity or said.identity, record.address or said.address)
-    left = replace(left, state=r.State.LEFT, end=PROCESS_DIED, past=history.rows(told))
+    left = replace(left, state=r.LeadState.LEFT, end=PROCESS_DIED, past=history.rows(told))
     answer = await _ask(client, r.leave(parent, left, data.stat.version))
     return isinstance(answer, m.Transacted) and answer.ok
 

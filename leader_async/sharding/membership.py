@@ -36,7 +36,7 @@ log = logging.getLogger("leader_async.sharding")
 
 
 @dataclass(slots=True, eq=False)
-class Join:
+class MemberJoin:
     """One attempt to be a member.
 
     Attributes:
@@ -79,7 +79,7 @@ class Membership:
         self._client, self._parent, self._count, self._card = client, parent, count, card
         self._changed, self._expired = changed, expired
         self._mirror = Mirror(client, changed=changed)
-        self._join = Join()
+        self._join = MemberJoin()
         self._said: dict[str, frozenset[int]] = {}
         self._version = 0  # of the assignment
         self._overwrite = False  # it cannot be read
@@ -115,7 +115,7 @@ class Membership:
     def session_event(self, event: m.SessionEvent) -> None:
         """See `client.Listener`."""
         if isinstance(event, m.Expired):
-            self._join = Join()
+            self._join = MemberJoin()
             self._expired()
         elif isinstance(event, m.Connected) and self._join.abandoned:
             self._sweep(self._join)
@@ -213,7 +213,7 @@ class Membership:
         created = await self._client.request(m.Create(path, self._card.encode(), ephemeral=True, sequential=True))
         own.name, own.sought = created.path.rpartition("/")[2], False
 
-    async def _look(self, own: Join) -> None:
+    async def _look(self, own: MemberJoin) -> None:
         """Find out whether a create whose reply was lost has happened."""
         _, children = await asyncio.gather(
             self._client.request(m.Sync(self._parent)), self._client.request(m.GetChildren(self._parent))
@@ -288,7 +288,7 @@ class Membership:
             await self._look(own)
         if own.name:
             await self._delete(own.name)
-            self._join = Join()
+            self._join = MemberJoin()
 
     def abandon(self) -> None:
         """Be no member, without waiting for ZooKeeper; our znode is deleted as soon as it can be."""
@@ -297,7 +297,7 @@ class Membership:
         if own.abandoned:
             self._sweep(own)
 
-    def _sweep(self, own: Join) -> None:
+    def _sweep(self, own: MemberJoin) -> None:
         def listed(answer: m.Answer) -> None:
             if isinstance(answer, m.Children) and own.abandoned:
                 for name in queue.of_join(answer.names, own.uuid):
@@ -312,11 +312,11 @@ class Membership:
         with contextlib.suppress(NoNode):
             await self._client.request(m.Delete(self._path(name)))
 
-    def _deleted(self, own: Join) -> None:
+    def _deleted(self, own: MemberJoin) -> None:
         if own.name and own is self._join:
             text = "%s: somebody deleted our znode %s; joining again"
             log.warning(text, self._parent, own.name, extra={"event": "member_deleted"})
-            self._join = Join()
+            self._join = MemberJoin()
 
     def _path(self, name: str) -> str:
         return f"{self._parent}/{name}"

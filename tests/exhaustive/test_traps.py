@@ -66,7 +66,7 @@ def test_a_blind_claim_after_a_stale_read_of_none_meets_no_term() -> None:
     world.deliver_to(first)
     assert first.leads
     held = a_record(world)
-    assert held.state is r.State.HELD
+    assert held.state is r.LeadState.HELD
     world.ensemble.expire(first.session)  # `first` does not know
     world.deliver_to(heir)
     pass_time(world, 2.0, first)

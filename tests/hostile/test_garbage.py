@@ -167,7 +167,7 @@ async def told(listener: Listener, name: str, wanted: Callable[[Any], Any]) -> A
 async def test_the_record(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.ERROR, "leader_async")
     held = json.loads(
-        record.encode(record.Record(4, "a-n_1", record.State.HELD, 3.0, "me", "", ("b-n_2",), WORK_DONE, 7))
+        record.encode(record.Record(4, "a-n_1", record.LeadState.HELD, 3.0, "me", "", ("b-n_2",), WORK_DONE, 7))
     )
     async with Place().standing(lease=0.4) as place:
         for ways in ([GARBAGE["deep"]], [json.dumps({**held, "lease": 1e308}).encode()] * 2, all_ways(held)):
@@ -331,7 +331,7 @@ async def test_a_stranger_among_the_members_gets_a_share_and_goes(place: Place) 
 
 async def test_the_record_of_a_share(place: Place) -> None:
     path = "/ELECTION/parts/parts-0003"
-    said = json.loads(record.encode(record.Record(4, "a-n_1", record.State.HELD, 3.0)))
+    said = json.loads(record.encode(record.Record(4, "a-n_1", record.LeadState.HELD, 3.0)))
     for data in all_ways(said):
         await place.write(path, data)
         await place.stands()

@@ -196,8 +196,8 @@ def _no_parity() -> AbstractContextManager[Any]:
 
     def decode(data: bytes, version: int, path: str) -> record.Record:
         # Nor does anybody look at it.
-        state = record.State.LEFT if b'"state":"left"' in data else record.State.HELD
-        return real(data, 1 if state is record.State.LEFT else 2, path) if version else record.Record()
+        state = record.LeadState.LEFT if b'"state":"left"' in data else record.LeadState.HELD
+        return real(data, 1 if state is record.LeadState.LEFT else 2, path) if version else record.Record()
 
     def learn(own: Place, name: str, now: float) -> None:
         view, join, sight = own._own.sight.view, own._own.join, own._own.sight
@@ -262,7 +262,7 @@ def _lost_claim() -> AbstractContextManager[Any]:
 @mutant("a lost claim is taken up as soon as the record names anybody's term at that version")
 def _anybodys() -> AbstractContextManager[Any]:
     def held_by(own: View, name: str | None) -> bool:
-        return name is not None and own.record is not None and own.record.state is record.State.HELD
+        return name is not None and own.record is not None and own.record.state is record.LeadState.HELD
 
     return instead(View, "held_by", held_by)
 

@@ -345,7 +345,7 @@ class World:
             hold = candidacy.hold
             if candidacy.working and record is not None and hold is not None:
                 left = r.decode(record.data, record.version, "/e")
-                given_up = left.state is r.State.LEFT and left.holder == hold.holder
+                given_up = left.state is r.LeadState.LEFT and left.holder == hold.holder
                 assert not given_up, "the place is given up only after the work has ended"
         uuids = {process.session: candidacy.uuid for process, candidacy in own}
         for name, owner in self.znodes(parent):

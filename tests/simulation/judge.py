@@ -241,11 +241,11 @@ class Judge:
         record = r.decode(node.data, node.version, "/e")
         self._record = node.version, record.holder, record.term, r.token_of(record, node.mzxid)
         queue = q.in_order(self._ensemble.tree.children(PARENT))
-        if record.state is r.State.HELD and record.holder in queue[1:]:
+        if record.state is r.LeadState.HELD and record.holder in queue[1:]:
             self._out_of_turn.add(record.holder)
         for process in self._processes:
             term = self._working.get(process.name)
-            if record.state is r.State.LEFT and term is not None and term._hold.holder == record.holder:
+            if record.state is r.LeadState.LEFT and term is not None and term._hold.holder == record.holder:
                 raise Violation(f"{process.name} has left while its work runs")
 
     def woken(self, process: Process, event: m.Watched) -> None:

@@ -150,7 +150,7 @@ def read_all(data: bytes) -> None:
 
 
 ROW = {"term": 3, "token": 9, "identity": "me", "began": 1.5, "ended": 2.5, "why": "left", "told_by": "holder"}
-RECORD = record.Record(4, "a-n_1", record.State.HELD, 3.0, "me", "", ("b-n_2",), WORK_DONE, 7)
+RECORD = record.Record(4, "a-n_1", record.LeadState.HELD, 3.0, "me", "", ("b-n_2",), WORK_DONE, 7)
 ATTEMPT = {"slot": 1, "attempt": 1, "token": 5, "identity": "me", "began": 2, "manual": False}
 REAL: dict[str, dict[str, Any]] = {
     "record": json.loads(record.encode(RECORD)) | {"past": [ROW]},

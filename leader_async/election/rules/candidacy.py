@@ -210,7 +210,7 @@ class Candidacy:
         if self.lead.unreadable is not None:
             return State.BLOCKED
         view = own.sight.view
-        held = view is not None and view.record is not None and view.record.state is r.State.HELD
+        held = view is not None and view.record is not None and view.record.state is r.LeadState.HELD
         return State.WAITING_OUT if held or self.lead.made_anew else State.CLAIMING
 
     def deadline(self) -> float | None:

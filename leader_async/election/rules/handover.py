@@ -77,7 +77,7 @@ class Handover:
         elif (appointment := self.appointment(hold)) is not None:
             own.ask(Purpose.APPOINT, appointment)
         else:
-            left = own.record(hold.number, hold.holder, r.State.LEFT, end=hold.end, past=self._story.past(hold))
+            left = own.record(hold.number, hold.holder, r.LeadState.LEFT, end=hold.end, past=self._story.past(hold))
             own.ask(Purpose.LEAVE, r.leave(own.settings.parent, left, hold.version))
 
     def withdraw(self) -> None:
@@ -104,7 +104,7 @@ class Handover:
     def _appoint(self, hold: Hold, to: Appointee, behind: tuple[str, ...], end: End) -> m.Multi:
         own, rest = self._own, behind[behind.index(to.znode) + 1 :] if to.znode in behind else ()
         record = r.Record(
-            hold.number + 1, to.znode, r.State.HELD, hold.lease,
+            hold.number + 1, to.znode, r.LeadState.HELD, hold.lease,
             behind=rest[:PASSED_ON], end=end, token=hold.token + 1, past=self._story.past(hold),
         )  # fmt: skip
         wake = None

@@ -148,7 +148,7 @@ def predecessor(number: int, how: Succession) -> TermEntry | None:
         how: how it came to that.
     """
     before = how.before
-    if number <= 1 or (before is not None and before.state is r.State.NONE):
+    if number <= 1 or (before is not None and before.state is r.LeadState.NONE):
         return None
     known = how.predecessor
     if before is not None and not how.appointed and before.identity:
@@ -159,7 +159,7 @@ def predecessor(number: int, how: Succession) -> TermEntry | None:
     if before is None:
         # A claim on v + 1 that was not read: it can only have been a leave, some time before.
         return ended(entry, ends.LEFT, how.began, Teller.SUCCESSOR)
-    if how.appointed or before.state is r.State.LEFT:
+    if how.appointed or before.state is r.LeadState.LEFT:
         return _given_up(entry, before, how.before_at)
     # Its znode was gone, and then its lease was waited out: it led for one lease more at the most.
     surely = how.began - max(0.0, how.waited - before.lease)
@@ -186,16 +186,16 @@ def in_record(record: r.Record, token: int, written: float, identity: str = "", 
         address: where that one is reached.
     """
     terms = {entry.term: entry for row in record.past if (entry := _entry(row)) is not None}
-    if record.state is r.State.NONE:
+    if record.state is r.LeadState.NONE:
         return []
-    appointed = record.state is r.State.HELD and not record.identity
-    ends = record.term - 1 if record.state is r.State.HELD else record.term
-    if record.state is r.State.LEFT or appointed:
+    appointed = record.state is r.LeadState.HELD and not record.identity
+    ends = record.term - 1 if record.state is r.LeadState.HELD else record.term
+    if record.state is r.LeadState.LEFT or appointed:
         terms[ends] = _given_up(terms.get(ends, TermEntry(ends)), record, written)
     elif ends in terms and terms[ends].ended is None:
         # The claimant had read it as held, and waited it out: it says more when it has time to.
         terms[ends] = replace(terms[ends], ended=round(written, 3), why=Why.LOST.value)
-    if record.state is r.State.HELD:
+    if record.state is r.LeadState.HELD:
         who = record.identity or identity, record.address or address
         detail = r.PUT_RIGHT if record.put_right else ""
         terms[record.term] = TermEntry(record.term, token, *who, round(written, 3), detail=detail)
@@ -220,7 +220,7 @@ def of_term(number: int, token: int, identity: str, address: str, how: Successio
 def known_by_record(how: Succession) -> bool:
     """Whether the record tells all that `of_term` does: not the end of one that said nothing, nor what nobody read."""
     before = how.before
-    return before is not None and (how.appointed or before.state is not r.State.HELD)
+    return before is not None and (how.appointed or before.state is not r.LeadState.HELD)
 
 
 def rows(entries: Iterable[TermEntry]) -> tuple[r.Row, ...]:

@@ -78,12 +78,12 @@ class Lead:
             own.read_record(Role.FIRST)
             return
         record = view.record
-        if view.role is not Role.FIRST and (record is None or record.state is r.State.HELD or self.made_anew):
+        if view.role is not Role.FIRST and (record is None or record.state is r.LeadState.HELD or self.made_anew):
             own.read_record(Role.FIRST)  # to be told when that changes
             return
         if record is None:
             return
-        if record.state is r.State.HELD and record.holder not in own.join.gone:
+        if record.state is r.LeadState.HELD and record.holder not in own.join.gone:
             self._place.watch(record.holder)
             return
         if self.made_anew and (self._anew is None or self._anew[0] != view.mzxid):
@@ -104,7 +104,7 @@ class Lead:
         if self.made_anew:
             return None if self._anew is None else self._anew[1] + WAIT_OUT * self._last_lease
         since = join.gone.get(view.record.holder)
-        if since is None or view.record.state is not r.State.HELD:
+        if since is None or view.record.state is not r.LeadState.HELD:
             return None
         return since + WAIT_OUT * view.record.lease
 
@@ -112,7 +112,7 @@ class Lead:
     def made_anew(self) -> bool:
         """Whether the record that we see tells of nobody, although somebody has led: somebody deleted it."""
         view = self._own.sight.view
-        nobody = view is not None and view.record is not None and view.record.state is r.State.NONE
+        nobody = view is not None and view.record is not None and view.record.state is r.LeadState.NONE
         return nobody and bool(self._last_lease)
 
     def _claim_unread(self, before: CandidateData) -> bool:
@@ -130,7 +130,7 @@ class Lead:
         own = self._own
         znode = own.join.znode
         assert znode is not None
-        record = own.record(term, znode, r.State.HELD, past=self._story.claiming(own.sight.view))
+        record = own.record(term, znode, r.LeadState.HELD, past=self._story.claiming(own.sight.view))
         within = own.settings.lease / CONFIRMS
         own.ask(Purpose.CLAIM, r.claim(own.settings.parent, record, version), f"{znode} {term} {version}", within)
 
@@ -147,7 +147,7 @@ class Lead:
                 holder, version_held, int(term), written.stat.mzxid, lease, until=sent + lease, read=True
             )  # fmt: skip
             self._story.begin(join.hold, written.stat.mtime, sent, now)
-            self._heard_of(own.record(int(term), holder, r.State.HELD), now)
+            self._heard_of(own.record(int(term), holder, r.LeadState.HELD), now)
             if join.departing:
                 own.end_join(ends.RESIGNED_WHILE_CLAIMING)
                 return
@@ -237,7 +237,7 @@ class Lead:
                 self.adopt(view, now)
             elif join.hold is not None:
                 self._read_of(join.hold, view, now)
-            elif record is not None and record.state is r.State.HELD and not (record.identity or join.departing):
+            elif record is not None and record.state is r.LeadState.HELD and not (record.identity or join.departing):
                 own.ask(Purpose.HOLDER, m.GetData(own.path(record.holder)), record.holder)
             before, sight.audited = sight.audited, None
             watched = before is not None and before.role is view.role is Role.FIRST
@@ -295,7 +295,7 @@ class Lead:
             return
         before = own.sight.before
         if before.version:
-            held = r.Record(before.term, asked.about, r.State.HELD, before.lease, before.identity, before.address)
+            held = r.Record(before.term, asked.about, r.LeadState.HELD, before.lease, before.identity, before.address)
             self._heard_of(held, now)
         if self.named:
             join.named_at = before.version

@@ -47,7 +47,7 @@ LIMIT = 512 * 1024
 """Bytes of the largest record that is read. The largest that is written has less, whatever it says."""
 
 
-class State(enum.StrEnum):
+class LeadState(enum.StrEnum):
     """What the record says of the lead."""
 
     NONE = "none"
@@ -76,7 +76,7 @@ class Record:
 
     term: int = 0
     holder: str = ""
-    state: State = State.NONE
+    state: LeadState = LeadState.NONE
     lease: float = 0.0
     identity: str = ""
     address: str = ""
@@ -88,7 +88,7 @@ class Record:
     @property
     def put_right(self) -> bool:
         """Whether `repair` wrote it: then nobody holds, and a lease is waited out."""
-        return self.state is State.HELD and (self.identity, self.end) == (NOBODY, ends.PUT_RIGHT)
+        return self.state is LeadState.HELD and (self.identity, self.end) == (NOBODY, ends.PUT_RIGHT)
 
 
 NOTICE = "notice:"
@@ -147,7 +147,7 @@ def first_line(text: str) -> str:
 
 _ROW = frozenset(ROW)
 _encode = json.JSONEncoder(separators=(",", ":")).encode
-_STATES = {state.value: state for state in State}
+_STATES = {state.value: state for state in LeadState}
 _FIELDS = tuple(field.name for field in fields(Record) if field.name not in ("end", "token", "past"))
 
 
@@ -179,7 +179,7 @@ def decode(data: bytes, version: int, path: str) -> Record:
         return Record()
     try:
         record = _read(stored.Fields(stored.parse(data, LIMIT)))
-        if record.state is not (State.LEFT if version % 2 else State.HELD):
+        if record.state is not (LeadState.LEFT if version % 2 else LeadState.HELD):
             raise Garbage(f"`{record.state}` does not stand at version {version}")
     except Garbage as error:
         raise RecordError(path, f"{error} (version {version})") from error

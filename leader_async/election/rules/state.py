@@ -114,7 +114,7 @@ class View:
 
     def held_by(self, name: str | None) -> bool:
         """Whether that znode holds the lead."""
-        return self.record is not None and self.record.state is r.State.HELD and self.record.holder == name
+        return self.record is not None and self.record.state is r.LeadState.HELD and self.record.holder == name
 
     @property
     def token(self) -> int:
@@ -292,7 +292,7 @@ class Standing:
         return f"{self.settings.parent}/{name}"
 
     def record(
-        self, term: int, holder: str, state: r.State, *, end: End | None = None, past: tuple[r.Row, ...] = ()
+        self, term: int, holder: str, state: r.LeadState, *, end: End | None = None, past: tuple[r.Row, ...] = ()
     ) -> r.Record:
         """A record of ours."""
         own = self.settings

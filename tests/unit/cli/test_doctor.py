@@ -80,7 +80,7 @@ def test_encryption_and_access_lists() -> None:
 
 def test_ghosts_in_the_queue() -> None:
     a, b = candidate("u-n_1", "a"), candidate("v-n_2", "b")
-    held, none = r.Record(1, "u-n_1", r.State.HELD, 86400.0, "a"), r.Record()
+    held, none = r.Record(1, "u-n_1", r.LeadState.HELD, 86400.0, "a"), r.Record()
     assert levels(checks.queue([a, b], held)) == [OK]
     (found,) = checks.queue([b], held)
     lease = "whoever is first in the queue waits out a lease of 86400 s"

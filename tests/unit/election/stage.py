@@ -31,11 +31,11 @@ C = TypeVar("C", bound=Command)
 
 
 def held(holder: str, term: int = 1, lease: float = 3.0) -> r.Record:
-    return r.Record(term, holder, r.State.HELD, lease, "somebody", "")
+    return r.Record(term, holder, r.LeadState.HELD, lease, "somebody", "")
 
 
 def left(holder: str, term: int = 1) -> r.Record:
-    return r.Record(term, holder, r.State.LEFT, 3.0, "somebody", "")
+    return r.Record(term, holder, r.LeadState.LEFT, 3.0, "somebody", "")
 
 
 class Stage:
@@ -96,7 +96,7 @@ class Stage:
     def first(self, record: r.Record | None = None, version: int = 0) -> str:
         """Be first in the queue, having read this record."""
         znode = self.enter(record=record, version=version)
-        if record is not None and record.state is r.State.HELD:
+        if record is not None and record.state is r.LeadState.HELD:
             (read,) = self.sends(Purpose.RECORD)
             assert read.request == m.GetData(PARENT, watch=True)
             self.read(read, record, version)

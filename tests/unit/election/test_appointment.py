@@ -71,7 +71,7 @@ def lead_by_notice(stage: Stage) -> Send:
 
 
 def by_name(znode: str, *behind: str, lease: float = 3.0) -> r.Record:
-    return r.Record(5, znode, r.State.HELD, lease, behind=behind)
+    return r.Record(5, znode, r.LeadState.HELD, lease, behind=behind)
 
 
 def see_leader_go(stage: Stage) -> Send:
@@ -422,7 +422,7 @@ def test_an_heir_that_was_not_appointed_after_all_claims(stage: Stage) -> None:
     become_heir(stage)
     read = see_leader_go(stage)
     assert read.request == m.GetData(PARENT, watch=True)
-    stage.read(read, r.Record(4, LEADER, r.State.LEFT, 3.0, "alice"), 9)
+    stage.read(read, r.Record(4, LEADER, r.LeadState.LEFT, 3.0, "alice"), 9)
     (claim,) = stage.sends(Purpose.CLAIM)
     assert isinstance(claim.request, m.Multi)
     check, write = claim.request.operations

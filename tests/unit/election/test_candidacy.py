@@ -556,7 +556,7 @@ def test_the_leave_is_written_only_after_the_work_has_ended(stage: Stage) -> Non
     assert delete == m.Delete(f"{PARENT}/{znode}")
     assert isinstance(write, m.SetData)
     assert write.version == 2
-    assert r.decode(write.data, 3, "/e").state is r.State.LEFT
+    assert r.decode(write.data, 3, "/e").state is r.LeadState.LEFT
     assert stage.candidacy.state(stage.now) == "leaving"
     stage.answer(leave, m.Transacted((m.Deleted(), m.DataSet(m.Stat()))))
     assert stage.has_left()

@@ -15,8 +15,8 @@ from leader_async.election.rules import record as r
 from leader_async.election.rules.ends import Detail, End, Why
 from leader_async.election.rules.history import Succession, Teller, TermEntry
 
-LEFT = r.Record(7, "u-n_1", r.State.LEFT, 3.0, "alice", "http://alice", end=ends.RESIGNED)
-HELD = r.Record(7, "u-n_1", r.State.HELD, 3.0, "alice", "http://alice")
+LEFT = r.Record(7, "u-n_1", r.LeadState.LEFT, 3.0, "alice", "http://alice", end=ends.RESIGNED)
+HELD = r.Record(7, "u-n_1", r.LeadState.HELD, 3.0, "alice", "http://alice")
 PLAIN = Succession(
     began=1000.0,
     known_at=50.0,
@@ -77,7 +77,7 @@ def test_who_left_says_why_in_the_record() -> None:
 
 
 def test_an_appointment_says_why_and_when_in_one() -> None:
-    to_us = r.Record(8, "u-n_2", r.State.HELD, 3.0, end=End(Why.WORK_FAILED, text="oops"))
+    to_us = r.Record(8, "u-n_2", r.LeadState.HELD, 3.0, end=End(Why.WORK_FAILED, text="oops"))
     entry = h.predecessor(8, replace(PLAIN, before=to_us, before_at=1000.0, appointed=True, predecessor=HELD))
     assert entry == TermEntry(7, 0, "alice", "http://alice", 0.0, 1000.0, "work failed", "oops", "holder")
 
@@ -138,11 +138,11 @@ SIXTH, SEVENTH = TermEntry(6, 60, "zoe", "", 900.0), TermEntry(7, 70, "alice", "
 
 def stored(record: r.Record) -> r.Record:
     """The record as it is read again."""
-    return r.decode(r.encode(record), 1 if record.state is r.State.LEFT else 2, "/e")
+    return r.decode(r.encode(record), 1 if record.state is r.LeadState.LEFT else 2, "/e")
 
 
 def test_an_appointment_tells_of_the_term_that_it_ends_and_of_the_one_that_it_begins() -> None:
-    record = r.Record(8, "u-n_2", r.State.HELD, 3.0, end=ends.RESIGNED, token=71, past=h.rows([SIXTH, SEVENTH]))
+    record = r.Record(8, "u-n_2", r.LeadState.HELD, 3.0, end=ends.RESIGNED, token=71, past=h.rows([SIXTH, SEVENTH]))
     told = h.in_record(stored(record), 71, 1000.0, "bob", "http://bob")
     assert told == [
         SIXTH,

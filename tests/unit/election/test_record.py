@@ -11,7 +11,7 @@ from leader_async.election.rules.ends import End, Why
 from leader_async.errors import RecordError
 from leader_async.zookeeper import messages as m
 
-HELD = r.Record(3, "u-n_0000000001", r.State.HELD, 3.0, "me", "http://me")
+HELD = r.Record(3, "u-n_0000000001", r.LeadState.HELD, 3.0, "me", "http://me")
 
 
 def test_a_record_comes_back_as_it_was_written() -> None:
@@ -20,7 +20,7 @@ def test_a_record_comes_back_as_it_was_written() -> None:
 
 def test_version_0_is_none_whatever_the_data() -> None:
     assert r.decode(b"created by hand", 0, "/e") == r.Record()
-    assert r.Record().state is r.State.NONE
+    assert r.Record().state is r.LeadState.NONE
 
 
 def held(**fields: object) -> bytes:
@@ -70,7 +70,7 @@ def test_the_largest_record_that_is_written_is_read() -> None:
     record = r.Record(
         3,
         names[0],
-        r.State.HELD,
+        r.LeadState.HELD,
         3.0,
         most,
         most,
@@ -117,7 +117,7 @@ def test_a_record_as_the_version_before_wrote_it() -> None:
         b'{"term":3,"holder":"u-n_0000000001","state":"left","lease":3.0,"identity":"me","address":"http://me",'
         b'"behind":[],"why":"the work failed: OSError: no space","past":[{"term":2,"why":"work done"}]}'
     )
-    left = replace(HELD, state=r.State.LEFT, end=End(Why.WORK_FAILED, text="OSError: no space"))
+    left = replace(HELD, state=r.LeadState.LEFT, end=End(Why.WORK_FAILED, text="OSError: no space"))
     record = replace(left, past=({"term": 2, "why": "work done"},))
     assert r.decode(data, 3, "/e") == record
     assert r.encode(record) == data
@@ -145,7 +145,7 @@ def test_claims_end_at_even_versions(version: int, after: int) -> None:
 
 
 def test_a_leave_deletes_and_writes_left_in_one_transaction() -> None:
-    left = r.Record(3, "u-n_0000000001", r.State.LEFT, 3.0)
+    left = r.Record(3, "u-n_0000000001", r.LeadState.LEFT, 3.0)
     assert r.leave("/e", left, 4).operations == (m.Delete("/e/u-n_0000000001"), m.SetData("/e", r.encode(left), 4))
 
 

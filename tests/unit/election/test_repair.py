@@ -86,7 +86,7 @@ async def test_what_can_be_read_is_left_alone(zookeeper: ZooKeeper) -> None:
         with pytest.raises(UsageError, match="can be read; there is nothing"):
             await repair.plan(zk.client, PARENT, 3.0)
         await zk.client.request(m.SetData(PARENT, b"?", -1))
-        await zk.client.request(m.SetData(PARENT, r.encode(r.Record(3, "a-n_1", r.State.HELD, 3.0)), -1))
+        await zk.client.request(m.SetData(PARENT, r.encode(r.Record(3, "a-n_1", r.LeadState.HELD, 3.0)), -1))
         with pytest.raises(UsageError, match="can be read: held, term 3; there is nothing"):
             await repair.plan(zk.client, PARENT, 3.0)
 
@@ -138,7 +138,7 @@ async def test_what_was_put_right_is_written_anew_with_another_lease(
 async def test_a_candidate_called_nobody_is_left_alone(zookeeper: ZooKeeper) -> None:
     async with connect(zookeeper.address) as zk:
         await make(zk, b"?")
-        held = r.Record(3, "a-n_0000000001", r.State.HELD, 3.0, r.NOBODY)
+        held = r.Record(3, "a-n_0000000001", r.LeadState.HELD, 3.0, r.NOBODY)
         await zk.client.request(m.SetData(PARENT, r.encode(held), -1))
         with pytest.raises(UsageError, match="can be read: held, term 3; there is nothing"):
             await repair.plan(zk.client, PARENT, 0.5)

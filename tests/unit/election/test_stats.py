@@ -17,7 +17,7 @@ from leader_async.zookeeper import messages as m
 from .stage import held, left
 
 NEVER = r.Record()
-DIED = r.Record(1, "old", r.State.LEFT, 3.0, "somebody", end=ends.PROCESS_DIED)
+DIED = r.Record(1, "old", r.LeadState.LEFT, 3.0, "somebody", end=ends.PROCESS_DIED)
 
 
 def candidacy(

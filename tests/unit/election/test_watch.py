@@ -113,7 +113,7 @@ async def test_each_change_costs_a_follower_one_read(zookeeper: ZooKeeper) -> No
                 assert asked() == (1, 1), "the newcomer's data, and the listing"
             for term, name in enumerate(names_there, 1):
                 before = proxy.requests.copy()
-                await ask(r.claim(PARENT, r.Record(term, name, r.State.HELD, LEASE), 2 * term - 2))
+                await ask(r.claim(PARENT, r.Record(term, name, r.LeadState.HELD, LEASE), 2 * term - 2))
                 await seen(changes, led_by(name[:2]))
                 assert asked() == (1, 0), "the record"
             before = proxy.requests.copy()

@@ -51,7 +51,7 @@ def test_no_label_and_no_decision_depends_on_a_text(
 ) -> None:
     def told() -> tuple[object, ...]:
         entry = h.ended(TermEntry(7), end, 5.0, Teller.HOLDER)
-        record = r.decode(r.encode(r.Record(7, "u-n_1", r.State.LEFT, 3.0, end=end)), 1, "/e")
+        record = r.decode(r.encode(r.Record(7, "u-n_1", r.LeadState.LEFT, 3.0, end=end)), 1, "/e")
         (of_record,) = h.in_record(record, 7, 5.0)
         reporter = Reporter("x", Stage().candidacy)
         reporter.stopped(None, end, ran_out=False)

@@ -16,7 +16,7 @@ from leader_async.embedded.entries import CloseSession, Entry, OpenSession
 from leader_async.embedded.expiry import Expiry
 from leader_async.embedded.host import ENOUGH, Host
 from leader_async.embedded.quorum import Ticket
-from leader_async.embedded.reading import Asker, Reader
+from leader_async.embedded.reading import Asker, ReadHandler
 from leader_async.embedded.tree import LAST_NUMBER, Refused, Tree
 from leader_async.embedded.watches import Watches
 from leader_async.zookeeper import foreign, wire
@@ -297,7 +297,7 @@ def test_two_may_be_allowed_to_go_on_with_one_session(slow: tuple[Host, Slow, in
 def test_an_answer_to_many_reads_has_a_bound() -> None:
     made = tree()
     made.apply(Entry(1, m.Create("/a", bytes(2**20))))
-    reader, asker = Reader(made, Watches()), Asker(1, 1, ())
+    reader, asker = ReadHandler(made, Watches()), Asker(1, 1, ())
     few, many = (foreign.ReadMany((m.GetData("/a"),) * count) for count in (4, 5))
     assert isinstance(answer := reader.answer(asker, few), foreign.ManyRead)
     assert len(answer.answers) == 4

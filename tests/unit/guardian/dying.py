@@ -29,7 +29,7 @@ class Dying:
         """Have an election whose record says `held` at this version by a znode of this session."""
         await self.client.request(m.Create(parent))
         await self.client.request(m.Create(f"{parent}/{holder}", ephemeral=True))
-        data = r.encode(r.Record(3, holder, r.State.HELD, 1.0, "me", "here"))
+        data = r.encode(r.Record(3, holder, r.LeadState.HELD, 1.0, "me", "here"))
         for at in range(version):
             await self.client.request(m.SetData(parent, data, at))
 

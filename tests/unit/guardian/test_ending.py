@@ -42,7 +42,7 @@ async def test_a_held_record_is_left_and_the_session_closed(
     assert await end_session(dying.told, ["/x"])
     record, version = await witness.record("/x")
     own, record = record.past[-1], replace(record, past=())
-    left = r.Record(3, "u-n_0000000000", r.State.LEFT, 1.0, "me", "here", end=PROCESS_DIED)
+    left = r.Record(3, "u-n_0000000000", r.LeadState.LEFT, 1.0, "me", "here", end=PROCESS_DIED)
     assert (record, version) == (left, 3)
     assert (own["term"], own["identity"]) == (3, "me"), "it is told of"
     assert own["token"]
@@ -104,7 +104,7 @@ async def test_a_record_that_has_moved_on_is_left_alone(
     dying.die()
     assert await end_session(dying.told, ["/x"])
     record, version = await witness.record("/x")
-    assert (record.state, version) == (r.State.HELD, 4)
+    assert (record.state, version) == (r.LeadState.HELD, 4)
 
 
 @pytest.mark.parametrize("parent", ["/x", "/missing"])
@@ -128,7 +128,7 @@ async def test_thousands_of_elections_are_looked_at_some_at_a_time(witness: Witn
     dying.die()
     assert await end_session(dying.told, parents)
     states = [(await witness.record(parent))[0].state for parent in parents]
-    assert states == [r.State.NONE if number % 50 else r.State.LEFT for number in range(len(parents))]
+    assert states == [r.LeadState.NONE if number % 50 else r.LeadState.LEFT for number in range(len(parents))]
 
 
 async def test_without_elections_the_session_is_closed(zookeeper: ZooKeeper, dying: Dying) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from leader_async import Election, Term, clock, connect
-from leader_async.election.rules.record import State
+from leader_async.election.rules.record import LeadState
 from leader_async.guardian import finding
 from leader_async.testing import ZooKeeper
 
@@ -169,7 +169,7 @@ async def test_without_pidfds_nothing_is_left_for_a_process_that_may_live(
             began_by = election.candidacy.story.how(found)
             assert began_by is not None
             assert began_by.before is not None
-            assert began_by.before.state is State.HELD, "it has waited the lease out, nothing had told it not to"
+            assert began_by.before.state is LeadState.HELD, "it has waited the lease out, nothing had told it not to"
             assert began - begin < 10.0, "the session was closed, and did not expire"
         if how == "closerange":
             assert float(app.line("led")[0]) < began
