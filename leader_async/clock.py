@@ -4,7 +4,7 @@ Rule: `CLOCK_BOOTTIME` where the platform has it, because `CLOCK_MONOTONIC` stan
 lease must not; elsewhere the monotonic clock. Readings of two machines are never compared; only the *rates* of their
 clocks are assumed to agree, within a factor of 1.05.
 
-It does not promise that the time can be shown to people: that is `time.time()`, and nothing here decides by it.
+It does not promise a time for people: that is `time.time()`, and no decision depends on it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""How often, and how long: plain counts that cost their owners next to nothing; `metrics` shows them. Pure.
+"""How often, and how long: plain counts in memory, which `metrics` exports. Pure.
 
-Rule: whoever lets something happen counts it, at once and in memory, whether anybody asks for it or not. So every
-collector tells the same, and none has to be there from the beginning.
+Rule: the code that makes an event happen counts it at once, with or without a collector. So all collectors export the
+same, and none has to exist from the beginning.
 
 It does not promise that a reading from another thread is of one instant.
 """
@@ -29,8 +29,8 @@ class Histogram:
 
     Attributes:
         bounds: the same.
-        counts: how many there were for each bound, and behind them those beyond the last one.
-        total: the sum of all of them, in seconds.
+        counts: the number of durations for each bound, and last those beyond the last bound.
+        total: the sum of all durations, in seconds.
     """
 
     __slots__ = ("bounds", "counts", "total")
@@ -41,6 +41,6 @@ class Histogram:
         self.total = 0.0
 
     def observe(self, seconds: float) -> None:
-        """Count this one."""
+        """Count a duration."""
         self.counts[bisect_left(self.bounds, seconds)] += 1
         self.total += seconds

@@ -1,4 +1,4 @@
-"""Taking the statuses of processes that have ended, as an init does: also of orphans that have become our children."""
+"""Takes the statuses of processes that have ended, as an init does, those of orphans too that have become children."""
 
 from __future__ import annotations
 

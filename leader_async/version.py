@@ -1,4 +1,4 @@
-"""This library's version, as its installation tells it."""
+"""This library's version, read from its installation."""
 
 from __future__ import annotations
 

@@ -9,22 +9,22 @@
     with fence.sqlite(connection, "reports", term.token): ...           # the standard library's sqlite3
     session.post(url, headers=fence.headers("reports", term.token))     # to `leader_async.web.require_token`
 
-A process can be frozen between asking `is_leader` and writing; no lease helps then. What helps is that the token rises
-from term to term, and that the resource remembers the highest.
+A process can be frozen between reading `is_leader` and writing, and no lease helps then. A fencing token does: it rises
+from term to term, and the resource remembers the highest.
 
 Rules:
 - One row for each resource, in a table in the same database as what is written: `CREATE_TABLE`, to be run once. The
   first statement of the transaction raises the row's token to its own, or is refused if the row has a higher one.
 - The row is locked from that statement to the end of the transaction. A block that ends its own transaction (`COMMIT`,
-  `ROLLBACK`, `executescript`) is told at its end: `UsageError`, and what can still be rolled back is.
+  `ROLLBACK`, `executescript`) raises a `UsageError` at its end, and what can still be rolled back is rolled back.
 
 *Why no write of a lower token can land after one of a higher.* Both transactions change one row, so one of them has its
 lock first. If that is the lower one, the higher waits until it has committed or rolled back: it landed before. If it is
 the higher one, the lower waits, then finds the higher token and is refused, or takes its turn if the higher was rolled
-back, which then wrote nothing. The first insertion of a row is ordered by its primary key in the same way. It
-holds for every isolation level: under REPEATABLE READ and SERIALIZABLE, PostgreSQL ends who waited for a changed row
-with a serialization failure (an equal token is written anew for that), and whoever tries again is judged again. SQLite
-has one writer at a time. Token and writes are one transaction, so a crash or a failover keeps both or neither.
+back, which then wrote nothing. The primary key orders the first insertions of a row in the same way. This holds for
+every isolation level: under REPEATABLE READ and SERIALIZABLE, PostgreSQL ends a transaction that waited for a changed
+row with a serialization failure (an equal token is written anew for that), and a retry is compared again. SQLite has
+one writer at a time. Token and writes are one transaction, so a crash or a failover keeps both or neither.
 
 A leader that freezes inside its transaction keeps the row locked, and its successor waits: have PostgreSQL end such a
 transaction (`idle_in_transaction_session_timeout`, above the longest pause between two statements).

@@ -1,9 +1,9 @@
-"""Lets requests to one resource through in the order of their tokens. Pure: who waits, and how, is the caller's matter.
+"""Admits requests to one resource in the order of their tokens. Pure: the caller does the waiting.
 
 Rules:
-- `seen` never falls, and rises with the first sight of a token, before its request is let through.
-- At no time are requests of two tokens inside: a higher one waits until the lower ones that were let in have ended. So
-  what a lower one writes is written before the higher one begins.
+- `seen` never falls, and rises at the first request with a higher token, before that request is admitted.
+- Requests of two tokens are never inside together: a request with a higher token waits until those with lower ones have
+  left. So the writes of a lower token precede those of a higher one.
 
 It remembers nothing beyond this object's life.
 """
@@ -27,10 +27,10 @@ class Gate:
         self._count = 0
 
     def enter(self, token: int) -> bool:
-        """Ask to be let in; who was let in calls `leave` when it has ended.
+        """Admit a request with this token; after True the caller calls `leave` when the request has ended.
 
         Returns:
-            False to wait until somebody has left, and ask again.
+            False if the request must wait until another one has left, and enter again.
 
         Raises:
             StaleToken: a higher one was here.
@@ -45,6 +45,6 @@ class Gate:
         return True
 
     def leave(self) -> bool:
-        """One of those inside has ended; True if it was the last."""
+        """A request inside has ended; True if it was the last one."""
         self._count -= 1
         return self._count == 0

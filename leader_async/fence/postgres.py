@@ -1,8 +1,8 @@
 """The fence in PostgreSQL, through asyncpg or psycopg 3. See the package.
 
-Rules: neither driver is imported. The block is a transaction of its own, whatever the connection's autocommit mode; in
-a transaction that was begun before, it is a savepoint of it, and what it wrote lands when that one is committed. A mark
-(another savepoint) is set at its beginning: its end tells whether the transaction is still the one that was begun here.
+Rules: neither driver is imported. The block is a transaction of its own, whatever the connection's autocommit mode. In
+a transaction that has begun before, it is a savepoint of that one, and its writes land when that one is committed. The
+block begins with a mark (another savepoint): releasing it fails if the block has ended the transaction.
 """
 
 from __future__ import annotations
@@ -145,16 +145,16 @@ def postgres_sync(connection: PsycopgSync, resource: str, token: int, *, table: 
 def postgres_store(
     acquire: Callable[[], AbstractAsyncContextManager[Any]], *, table: str = TABLE
 ) -> Callable[[str, int], AbstractAsyncContextManager[None]]:
-    """What `leader_async.web.require_token(store=…)` takes, so that it holds for all processes of a server.
+    """A store for `leader_async.web.require_token(store=…)`, which all processes of a server share.
 
         app = web.Application(middlewares=[require_token("reports", store=fence.postgres_store(pool.acquire))])
 
-    A token is raised in a transaction of its own, which keeps it whatever becomes of the request. A second one holds
-    its row while the request is handled. So a higher one waits for that in whichever process it arrives.
+    A first transaction raises the token, which stays raised whatever becomes of the request. A second one locks the row
+    while the request is handled. So a request with a higher token waits for that, in whichever process it arrives.
 
     Args:
-        acquire: gives a connection for a while: `pool.acquire` of asyncpg, `pool.connection` of psycopg_pool. Each
-            request that is being handled has one.
+        acquire: lends a connection: `pool.acquire` of asyncpg, `pool.connection` of psycopg_pool. Each request that is
+            being handled has one.
         table: see `postgres`. An election's row is named `http:<election>`, so the handler may use a fence of its own.
     """
 
@@ -174,7 +174,7 @@ def _name(connection: object) -> str:
 
 
 def _plain(cursor: Any) -> Any:
-    """The cursor, with rows as tuples whatever the connection makes of them."""
+    """The cursor, with rows as tuples, whatever the connection's row factory."""
     cursor.row_factory = lambda _: tuple
     return cursor
 

@@ -1,7 +1,7 @@
 """The fence in SQLite, through the standard library's `sqlite3`. See the package.
 
-Rules: the block takes SQLite's write lock at its beginning, whatever the connection's transaction control. In a
-transaction that was begun before, it is a savepoint of it, and what it wrote lands when that one is committed.
+Rules: the block begins by taking SQLite's write lock, whatever the connection's transaction control. In a transaction
+that has begun before, it is a savepoint of that one, and its writes land when that one is committed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def sqlite(connection: sqlite3.Connection, resource: str, token: int, *, table: 
     if own:
         connection.execute("BEGIN IMMEDIATE")
     try:
-        # Its end tells whether the transaction is still the one that was begun here.
+        # Releasing it fails if the block has ended the transaction.
         connection.execute(f"SAVEPOINT {MARK}")
         try:
             _raise(connection, sql.raises, sql.seen, sql.hint, resource, token)
@@ -65,7 +65,7 @@ def _raise(connection: sqlite3.Connection, raises: str, seen: str, hint: str, re
         raise
     if not row:
         cursor = connection.cursor()
-        cursor.row_factory = None  # a tuple, whatever the connection makes of rows
+        cursor.row_factory = None  # tuples, whatever the connection's row factory
         raise StaleToken(resource, token, cursor.execute(seen, (resource,)).fetchone()[0])
 
 

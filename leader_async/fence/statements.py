@@ -1,7 +1,7 @@
 """The SQL of the fence, for PostgreSQL and for SQLite 3.35 and later. Pure.
 
-Rules: a table's name is checked and quoted; everything else travels as a parameter. The update also writes an equal
-token anew: whoever read before and waited for the row must find it changed.
+Rules: a table's name is checked and quoted; all else is a parameter. The update writes an equal token anew: a
+transaction that has read before and waited for the row must find it changed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 
 
 def quoted(table: str) -> str:
-    """A table's name as SQL takes it; unquoted it would mean the same.
+    """A table's name, quoted; unquoted it would mean the same.
 
     Raises:
         UsageError: it is not `table` or `schema.table` of plain letters, digits and underscores.
@@ -48,8 +48,8 @@ CREATE_TABLE = create_table()
 def raise_token(resource: str = ":resource", token: str = ":token", table: str = TABLE) -> str:
     """The statement that lets a token through or refuses it, for libraries that have no function here.
 
-    Execute it first in a transaction (never in autocommit mode) and fetch its row. A row: go on, then commit. No row: a
-    higher token was here, so roll back; `leader_async.StaleToken` is the error to raise.
+    Execute it first in a transaction (never in autocommit mode) and fetch its row. With a row, write and commit.
+    Without one a higher token was here, so roll back; `leader_async.StaleToken` is the error to raise.
 
     Args:
         resource: the placeholder for the resource's name, as your library writes it: `:resource`, `%s`, `$1`, `?`.
@@ -68,12 +68,12 @@ def raise_token(resource: str = ":resource", token: str = ":token", table: str =
 
 @dataclass(frozen=True, slots=True)
 class Statements:
-    """What a driver has to execute, with its own placeholders.
+    """The statements of a fence, with a driver's own placeholders.
 
     Attributes:
-        raises: takes the resource and the token; gives a row, or none if the token is refused.
-        seen: takes the resource; gives the token that refused.
-        hint: what to say when the table is missing.
+        raises: takes the resource and the token; returns a row, or none if the token is refused.
+        seen: takes the resource; returns the higher token.
+        hint: the note on the error when the table is missing.
     """
 
     raises: str
