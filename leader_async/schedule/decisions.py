@@ -19,6 +19,7 @@ decision does not depend on the number of missed slots: with `missed="all"` each
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -51,12 +52,20 @@ class Wait:
     ahead: int = 0
 
 
+class Correction(enum.Enum):
+    """Why a ledger is written although no attempt begins or ends."""
+
+    RESPELLED = enum.auto()
+    RETRIGGERED = enum.auto()
+    ABANDONED = enum.auto()
+
+
 @dataclass(frozen=True, slots=True)
 class Rewrite:
     """Write this ledger, and decide again."""
 
     ledger: Ledger
-    why: str
+    why: Correction
 
 
 Step: TypeAlias = Start | Wait | Rewrite
@@ -72,9 +81,8 @@ def decide(rules: Rules, ledger: Ledger, now: int) -> Step:
     spec = rules.trigger.spec
     if ledger.spec != spec:
         if rules.trigger.means(ledger.spec):
-            return Rewrite(replace(ledger, spec=spec), f"its trigger is written {spec!r} now, {ledger.spec!r} before")
-        changed = replace(reset(ledger, now), spec=spec)
-        return Rewrite(changed, f"its trigger is {spec!r} from now on, {ledger.spec!r} before")
+            return Rewrite(replace(ledger, spec=spec), Correction.RESPELLED)
+        return Rewrite(replace(reset(ledger, now), spec=spec), Correction.RETRIGGERED)
     open_one = ledger.open
     if open_one is not None:
         again = Start(open_one.slot, open_one.attempt + 1, open_one.manual)
@@ -84,9 +92,7 @@ def decide(rules: Rules, ledger: Ledger, now: int) -> Step:
             return Wait(open_one.again_at, ahead(open_one.began, now))
         if rules.unfinished == "rerun" and open_one.attempt < ATTEMPTS:
             return again
-        return Rewrite(
-            ledger.close(Outcome.UNFINISHED, now), f"{open_one.identity} left it unfinished; it is not run again"
-        )
+        return Rewrite(ledger.close(Outcome.UNFINISHED, now), Correction.ABANDONED)
     slot = _slot(rules, ledger.slot, now)
     due = None if slot is None else rules.due(slot)
     if slot is None or due is None or due > now:

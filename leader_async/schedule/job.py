@@ -41,7 +41,7 @@ from ..waking import Pulse
 from ..zookeeper import messages as m
 from ..zookeeper.reader import Reader
 from .clocks import Clocks
-from .decisions import Rewrite, Start, Wait, claimed, decide, due, ended, first
+from .decisions import Correction, Rewrite, Start, Wait, claimed, decide, due, ended, first
 from .job_options import Rules
 from .ledger import Ledger, Open, decode, encode, ledger_of
 from .run import JobRun, JobWork, attempt
@@ -53,6 +53,12 @@ NAP = 30.0
 """Seconds between two readings of the clock, which may be set during the wait for a slot."""
 HOLD_OFF = 1.0
 """Seconds to wait after an error that another try at once would meet again."""
+CORRECTIONS = {
+    Correction.RESPELLED: "its trigger is written {now.spec!r} now, {before.spec!r} before",
+    Correction.RETRIGGERED: "its trigger is {now.spec!r} from now on, {before.spec!r} before",
+    Correction.ABANDONED: "{before.open.identity} left it unfinished; it is not run again",
+}
+"""What the log says of each, of the ledger before and now."""
 
 
 @dataclass(slots=True)
@@ -101,7 +107,7 @@ class Job:
         self._below_chroot = self._path.removeprefix(self._client.ensemble.chroot)
         self._page: _Page | None = None  # the ledger as this leader knows it, None if this process does not lead
         self._refused_at: float | None = None  # wall-clock time since when it cannot be run
-        self._refused = ""  # why it cannot be run, as it was logged last
+        self._refused: tuple[object, ...] | None = None  # why it cannot be run, as it was logged last
         self._ahead: Ledger | None = None  # the ledger about which was warned that it is in the future
         self._request: asyncio.Future[None] | None = None  # of a run; done when its claim is written
         self._requests = Pulse()
@@ -162,7 +168,7 @@ class Job:
                 await self._recover(term, page)
                 while True:
                     await self._step(term, page)
-                    self._refused, self._refused_at = "", None
+                    self._refused = self._refused_at = None
             except TermEnded:
                 # This is about to be cancelled. If it is not, the lease was renewed at the last moment.
                 await asyncio.sleep(HOLD_OFF)
@@ -171,8 +177,9 @@ class Job:
             except (NotConnected, ConnectionLost):
                 await self._client.wait_connected()
             except (ServerError, LedgerError, SlotTaken) as error:
-                level = logging.DEBUG if str(error) == self._refused else logging.ERROR
-                self._refused, self._refused_at = str(error), self._refused_at or self._clocks.wall_clock()
+                refused = type(error), error.args
+                level = logging.DEBUG if refused == self._refused else logging.ERROR
+                self._refused, self._refused_at = refused, self._refused_at or self._clocks.wall_clock()
                 if isinstance(error, LedgerError):
                     self.refuse(error)
                 log.log(level, "%s cannot be run: %s", self.rules.name, error, extra=self._fields("job_refused"))
@@ -225,7 +232,8 @@ class Job:
                 if ahead:
                     raise BadVersion(about="the ledger may have been reset")
             case Rewrite(ledger, why):
-                log.info("%s: %s", self.rules.name, why, extra=self._fields("job_put_right"))
+                text = CORRECTIONS[why].format(before=page.ledger, now=ledger)
+                log.info("%s: %s", self.rules.name, text, extra=self._fields("job_put_right"))
                 await self._write(term, page, ledger)
             case Start():
                 ledger = claimed(page.ledger, step, term.token, self._election.identity, now)

@@ -5,11 +5,22 @@ Times are wall-clock seconds since the epoch.
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 
 from ..errors import LedgerError, UsageError
 from . import triggers
 from .ledger import Ledger, Open, Past, decode
+
+
+class Progress(enum.StrEnum):
+    """What has become of an attempt: an `Outcome`, or that it has none yet."""
+
+    RUNNING = "running"
+    WAITING = "waiting"
+    DONE = "done"
+    FAILED = "failed"
+    UNFINISHED = "unfinished"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +47,7 @@ class Attempt:
     identity: str
     began: float
     ended: float | None
-    outcome: str
+    outcome: Progress
     error: str
 
 
@@ -90,5 +101,5 @@ def view(name: str, ledger: Ledger) -> JobStatus:
 def _attempt(one: Open | Past) -> Attempt:
     begun = one.slot / 1000, one.attempt, one.manual, one.token, one.identity, one.began / 1000
     if isinstance(one, Past):
-        return Attempt(*begun, one.ended / 1000, str(one.outcome), one.error)
-    return Attempt(*begun, None, "running" if one.again_at is None else "waiting", "")
+        return Attempt(*begun, one.ended / 1000, Progress(one.outcome), one.error)
+    return Attempt(*begun, None, Progress.RUNNING if one.again_at is None else Progress.WAITING, "")

@@ -23,7 +23,6 @@ from .schema import Schema, reference
 
 OK, DONE = {"const": "ok"}, {"const": True}
 DIGITS = {"type": "string", "pattern": "^[0-9]+$"}
-OUTCOME = {"type": "string", "enum": ["running", "waiting", "done", "failed", "unfinished"]}
 REFUSALS = {Cost.READ: (503,), Cost.STREAM: (503,), Cost.CHANGE: (401, 403)}
 """The statuses of the errors that every route of a cost may answer."""
 EXPLAINED = {"type": "array", "items": reference("ExplainedTerm")}
@@ -42,7 +41,7 @@ SHAPES: dict[str, tuple[schema.Part, ...]] = {
     "Missed": (Missed,),
     "Term": (TermEntry,),
     "ExplainedTerm": (TermEntry, {"explained": str}),
-    "Attempt": (Attempt, {"outcome": OUTCOME}),
+    "Attempt": (Attempt,),
     "Job": (JobStatus,),
     "StatusEvent": ({"at": float, "status": Status, "resignable": bool},),
     "LeaseEvent": ({"at": float, "term": int, "lease": float, "lease_left": float},),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from leader_async.schedule import job
-from leader_async.schedule.decisions import Rewrite, Start, Step, claimed, decide
+from leader_async.schedule.decisions import Correction, Rewrite, Start, Step, claimed, decide
 from leader_async.schedule.job_options import Rules
 from leader_async.schedule.ledger import Ledger, Outcome, encode
 from leader_async.schedule.triggers import Cron
@@ -88,7 +88,7 @@ def forget_the_unfinished(patch: pytest.MonkeyPatch) -> None:
     def careless(rules: Rules, ledger: Ledger, now: int) -> Step:
         step = decide(rules, ledger, now)
         if isinstance(step, Start) and step.attempt > 1 and ledger.open is not None and ledger.open.again_at is None:
-            return Rewrite(ledger.close(Outcome.DONE, now), "")
+            return Rewrite(ledger.close(Outcome.DONE, now), Correction.ABANDONED)
         return step
 
     patch.setattr(job, "decide", careless)

@@ -14,6 +14,7 @@ from leader_async import LedgerError, UsageError
 from leader_async.errors import SlotTaken
 from leader_async.schedule.decisions import (
     LONGEST_BACKOFF,
+    Correction,
     Rewrite,
     Start,
     Wait,
@@ -23,6 +24,7 @@ from leader_async.schedule.decisions import (
     ended,
     first,
 )
+from leader_async.schedule.job import CORRECTIONS
 from leader_async.schedule.job_options import ATTEMPTS, JobOptions, Rules
 from leader_async.schedule.ledger import AHEAD, ERROR_LENGTH, KEPT, Ledger, Open, Outcome, ahead, decode, encode, reset
 from leader_async.schedule.triggers import Every
@@ -140,7 +142,15 @@ def test_work_that_kills_every_leader_is_given_up() -> None:
         book = claimed(book, step, attempt, "a", s(15))
     step = decide(rerun, book, s(15))
     assert isinstance(step, Rewrite)
-    assert "not run again" in step.why
+    assert step.why is Correction.ABANDONED
+
+
+def test_each_correction_has_its_text() -> None:
+    dead = began(Start(s(10)), at=10)
+    said = {text.format(before=dead, now=replace(dead, spec="every 3 s")) for text in CORRECTIONS.values()}
+    assert {*CORRECTIONS} == {*Correction}
+    assert f"{dead.open and dead.open.identity} left it unfinished; it is not run again" in said
+    assert len(said) == len(Correction)
 
 
 def test_a_failure_is_tried_again_with_growing_pauses() -> None:
@@ -223,7 +233,7 @@ def test_another_trigger_starts_from_now() -> None:
     changed = Rules("job", Every(3), missed="all", overlap="queue")
     step = decide(changed, ledger(10), s(100))
     assert isinstance(step, Rewrite)
-    assert (step.ledger.spec, step.ledger.slot) == ("every 3 s", s(100))
+    assert (step.ledger.spec, step.ledger.slot, step.why) == ("every 3 s", s(100), Correction.RETRIGGERED)
     assert decide(changed, step.ledger, s(100)) == Wait(s(102))
     # Not back in time, if the clock is a little behind.
     behind = decide(changed, ledger(105), s(100))
@@ -265,7 +275,7 @@ def test_another_way_to_write_a_trigger_is_no_other_trigger() -> None:
     long = Rules("job", Every(1234567))
     step = decide(long, Ledger("every 1.23457e+06 s", s(1234567)), s(3 * 1234567 + 1))
     assert isinstance(step, Rewrite)
-    assert step.ledger == Ledger("every 1234567 s", s(1234567))
+    assert (step.ledger, step.why) == (Ledger("every 1234567 s", s(1234567)), Correction.RESPELLED)
     assert decide(long, step.ledger, s(3 * 1234567 + 1)) == Start(s(3 * 1234567)), "what was missed is made up for"
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from leader_async.schedule import Attempt, JobStatus
 from leader_async.schedule.ledger import Ledger, Open, Outcome, encode
-from leader_async.schedule.status import status_of
+from leader_async.schedule.status import Progress, status_of
 
 PATH = "/e/jobs/job"
 OPEN = Open(20_000, 2, 7, "a", 21_500)
@@ -18,12 +18,12 @@ def seen(ledger: Ledger) -> JobStatus:
 
 
 def test_a_ledger_in_seconds() -> None:
-    failed = Attempt(20.0, 2, False, 7, "a", 21.5, 22.0, "failed", "no")
+    failed = Attempt(20.0, 2, False, 7, "a", 21.5, 22.0, Progress.FAILED, "no")
     assert seen(LEDGER) == JobStatus("job", "every 10 s", 20.0, 30.0, None, (failed,))
 
 
 def test_an_attempt_runs_or_waits_to_be_made_again() -> None:
-    assert seen(replace(LEDGER, open=OPEN)).current == Attempt(20.0, 2, False, 7, "a", 21.5, None, "running", "")
+    assert seen(replace(LEDGER, open=OPEN)).current == Attempt(20.0, 2, False, 7, "a", 21.5, None, Progress.RUNNING, "")
     waits = seen(replace(LEDGER, open=replace(OPEN, again_at=25_000))).current
     assert waits is not None
     assert (waits.outcome, waits.ended) == ("waiting", None)
