@@ -18,6 +18,13 @@ import select
 log = logging.getLogger("leader_async.guardian")
 
 
+def has_ended(pidfd: int) -> bool:
+    """Whether the process of this pidfd has ended."""
+    poll = select.poll()  # `select.select` refuses descriptors from 1024 on
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
+
+
 class Helpers:
     """See the module's docstring."""
 
@@ -33,8 +40,7 @@ class Helpers:
             log.debug("no pidfd of process %d: %s", pid, error)
 
     def _forget_ended(self) -> None:
-        ended = select.select(self._pidfds, [], [], 0)[0] if self._pidfds else []
-        for pidfd in ended:
+        for pidfd in [*filter(has_ended, self._pidfds)]:
             self._pidfds.remove(pidfd)
             os.close(pidfd)
 

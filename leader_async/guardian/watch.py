@@ -22,7 +22,6 @@ import asyncio
 import enum
 import logging
 import os
-import select
 import signal
 import socket
 import struct
@@ -30,7 +29,7 @@ from collections.abc import Awaitable, Callable
 
 from . import protocol
 from .ending import end_session, lifetime
-from .helpers import Helpers
+from .helpers import Helpers, has_ended
 from .protocol import Begun, Closed, Helper, Joined, Ready
 
 log = logging.getLogger("leader_async.guardian")
@@ -81,7 +80,7 @@ class Watch:
         """Find out now whether the application is gone, instead of when the event loop comes to it."""
         if self.living:
             self._receive()
-        if self.living and self._pidfd is not None and select.select([self._pidfd], [], [], 0)[0]:
+        if self.living and self._pidfd is not None and has_ended(self._pidfd):
             self._ended()
 
     def kill(self) -> bool:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
+import resource
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
-from leader_async.guardian.helpers import Helpers
+from leader_async.guardian.helpers import Helpers, has_ended
 
 pytestmark = pytest.mark.usefixtures("on_linux")
 
@@ -25,6 +27,22 @@ def living() -> Iterator[subprocess.Popen[bytes]]:
 
 def descriptors() -> int:
     return len([*Path("/proc/self/fd").iterdir()])
+
+
+def test_a_process_is_watched_by_a_descriptor_of_any_number() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ExitStack() as stack:
+        process = stack.enter_context(living())
+        pidfd = os.pidfd_open(process.pid)
+        stack.callback(os.close, pidfd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), hard))
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        high = fcntl.fcntl(pidfd, fcntl.F_DUPFD_CLOEXEC, 1024)
+        stack.callback(os.close, high)
+        assert not has_ended(high)
+        process.kill()
+        process.wait()
+        assert has_ended(high)
 
 
 async def test_all_of_them_are_waited_for() -> None:
