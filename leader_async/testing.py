@@ -10,7 +10,7 @@ In a test, of whatever kind (plain, pytest-asyncio, anyio):
         async with leader_async.connect(zookeeper.address, timeout=1.0) as zk:
             ...
             zookeeper.expire_all()          # as if every session had gone silent for too long
-            with zookeeper.outage():        # nobody is there; afterwards sessions are resumed
+            with zookeeper.outage():        # no server is there; afterwards sessions are resumed
                 ...
 
 The server runs in a thread of its own, so a blocked event loop does not block it. It is `leader_async.embedded`: in
@@ -34,7 +34,7 @@ __all__ = ["ZooKeeper"]
 
 
 class ZooKeeper:
-    """A server in a thread, for use as `with ZooKeeper() as zookeeper`. All of its methods may be called anywhere.
+    """A server in a thread, for use as `with ZooKeeper() as zookeeper`. Its methods may be called from any thread.
 
     Args:
         tick: seconds; sessions last 2 to 20 of them, so 0.1 to 1 s with the default.
@@ -77,7 +77,7 @@ class ZooKeeper:
             raise
 
     def stop(self) -> None:
-        """Hang up on everybody and forget everything. Nothing happens if it does not run."""
+        """Close all connections and forget everything. Nothing happens if it does not run."""
         thread, server = self._thread, self._server
         if thread is None or server is None:
             return
@@ -88,7 +88,7 @@ class ZooKeeper:
 
     @contextlib.contextmanager
     def outage(self, *, forget: bool = False) -> Iterator[None]:
-        """Nobody serves inside the `with`; afterwards it is there again, at the same address.
+        """No server runs inside the `with`; afterwards it is there again, at the same address.
 
         No session ends meanwhile, however long it takes: as after a real outage, each has its whole timeout again to be
         resumed in.
@@ -124,7 +124,7 @@ class ZooKeeper:
             self.expire(session)
 
     def disconnect(self, session: int) -> None:
-        """Hang up on this session's client; the session lives on.
+        """Close the connection of this session's client; the session lives on.
 
         Args:
             session: the session's id.

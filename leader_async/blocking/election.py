@@ -106,7 +106,7 @@ class Election(Facade[AsyncElection]):
         Raises:
             TimeoutError: nothing has changed in time.
             SessionClosed: the connection was closed.
-            ServerError: ZooKeeper refuses to tell.
+            ServerError: ZooKeeper refuses the read.
         """
         self.begin()
         changes, steps = self.asynchronous.watch(), list[asyncio.Task[Change]]()
@@ -134,7 +134,7 @@ class Election(Facade[AsyncElection]):
     def lead(self, timeout: float | None = None) -> Iterator[Term]:
         """Be a candidate, wait until this process leads, and run the body in this thread under that term.
 
-        The body is told of the term's end by `term.lost` and `term.check()`. The place is given up when it has ended.
+        `term.lost` and `term.check()` show the body the term's end. The place is given up when the body has ended.
 
         Args:
             timeout: seconds to wait for the lead at most, None for no limit.
@@ -226,7 +226,7 @@ class Election(Facade[AsyncElection]):
         """The same function, for the leader: everywhere else a call does nothing, and returns None.
 
         The first call makes this process a candidate in the background (`join` does it earlier), so it may be too early
-        to lead. A call that has begun keeps the place until it has ended; `election.term` tells it of its term.
+        to lead. A call that has begun keeps the place until it has ended; `election.term` is its term.
 
         Args:
             function: any that runs when it is called; its arguments and its result are passed on.
@@ -282,13 +282,13 @@ class Election(Facade[AsyncElection]):
 
     async def _hold(self, term: AsyncTerm) -> None:
         offered = Term(self._portal, term)
-        self._tell(offered)
+        self._notify(offered)
         try:
             await asyncio.get_running_loop().create_future()
         finally:
             await offered.end()
 
-    def _tell(self, term: Term | None = None) -> None:
+    def _notify(self, term: Term | None = None) -> None:
         with self._news:
             self._term = term or self._term
             self._news.notify_all()
@@ -300,7 +300,7 @@ class Election(Facade[AsyncElection]):
                 text = f"this process takes part in {self.name} already; one lead(), run(), terms() or join() at a time"
                 raise UsageError(text)
             self._running = running = self._portal.spawn(self.asynchronous.run(self._hold))
-        running.add_done_callback(lambda result: self._tell())
+        running.add_done_callback(lambda result: self._notify())
         return running
 
     def _next_term(self, running: Future[None], timeout: float | None) -> Term:

@@ -1,8 +1,8 @@
 """A term for code in threads, which is notified of its end and waited for.
 
 Rules:
-- `lost` is set once and for good. A term that was suspended and goes on is another object, with the same token.
-- Nobody enters after `lost`; the loop goes on (`drained`) when all who have entered have left.
+- `lost` is set once and for good. A term that was suspended and resumes is another object, with the same token.
+- No thread enters after `lost`. The loop waits (`drained`) until all that have entered have left.
 """
 
 from __future__ import annotations
