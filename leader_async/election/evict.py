@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from ..errors import BadVersion, NoNode, UsageError
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
+from ..zookeeper.reader import SyncedReader
 from .rules import queue as q
 from .rules.candidate_data import CandidateData
 
@@ -57,13 +58,11 @@ async def plan(client: Client, parent: str, znode: str) -> Eviction:
     if not q.in_order([znode]):
         raise UsageError(f"{znode!r} is no candidate's znode; `leader-async candidates --json` lists them")
     path = f"{parent}/{znode}"
-    await client.request(m.Sync(path))
-    try:
-        data = await client.request(m.GetData(path))
-    except NoNode as error:
-        raise UsageError(f"no candidate {znode} stands in the queue of {parent}") from error
-    said = CandidateData.decode(data.data)
-    return Eviction(path, said.identity or znode, said.address, data.stat.ephemeral_owner, data.stat.version)
+    found = await SyncedReader(client).data(path)
+    if found is None:
+        raise UsageError(f"no candidate {znode} stands in the queue of {parent}")
+    said = CandidateData.decode(found.data)
+    return Eviction(path, said.identity or znode, said.address, found.stat.ephemeral_owner, found.stat.version)
 
 
 async def carry_out(client: Client, eviction: Eviction) -> bool:

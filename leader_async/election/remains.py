@@ -15,6 +15,7 @@ from contextlib import suppress
 from ..errors import ConnectionLost, NoNode, NotConnected
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
+from ..zookeeper.reader import SyncedReader
 from .rules import queue as q
 
 
@@ -37,9 +38,6 @@ async def clear_away(client: Client, parent: str, uuid: str) -> None:
 
 
 async def _clear_away(client: Client, parent: str, uuid: str) -> None:
-    with suppress(NoNode):
-        await client.request(m.Sync(parent))
-        children = await client.request(m.GetChildren(parent))
-        for name in q.of_join(children.names, uuid):
-            with suppress(NoNode):
-                await client.request(m.Delete(f"{parent}/{name}"))
+    for name in q.of_join(await SyncedReader(client).children(parent) or (), uuid):
+        with suppress(NoNode):
+            await client.request(m.Delete(f"{parent}/{name}"))

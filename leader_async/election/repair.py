@@ -28,11 +28,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from .. import stored
-from ..errors import BadVersion, NoNode, RecordError, UsageError
+from ..errors import BadVersion, RecordError, UsageError
 from ..stored import Garbage
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
-from ..zookeeper.reader import Reader
+from ..zookeeper.reader import Reader, SyncedReader
 from .queries import read_candidate_data, read_history
 from .rules import queue as q
 from .rules import record as r
@@ -85,11 +85,9 @@ async def plan(client: Client, parent: str, lease: float | None = None) -> Repai
         UsageError: there is nothing to put right.
         ZooKeeperError: ZooKeeper cannot be asked.
     """
-    await client.request(m.Sync(parent))
-    try:
-        data = await client.request(m.GetData(parent))
-    except NoNode as error:
-        raise UsageError(f"there is no election {parent}, so nothing to put right; look at --election") from error
+    data = await SyncedReader(client).data(parent)
+    if data is None:
+        raise UsageError(f"there is no election {parent}, so nothing to put right; look at --election")
     terms, stands = [0], None
     leases = {"what replicas are given by default": LEASE} if lease is None else {"--lease says so": lease}
     try:

@@ -29,6 +29,7 @@ from ..waking import Pulse
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
 from ..zookeeper.mirror import Mirror
+from ..zookeeper.reader import SyncedReader
 from .assignment import NOBODY, decode, encode, moves, rebalance
 from .member_data import NOTHING, MemberData
 
@@ -215,10 +216,7 @@ class Membership:
 
     async def _look(self, own: MemberJoin) -> None:
         """Find out whether a create whose reply was lost has happened."""
-        _, children = await asyncio.gather(
-            self._client.request(m.Sync(self._parent)), self._client.request(m.GetChildren(self._parent))
-        )
-        mine = queue.of_join(children.names, own.uuid)
+        mine = queue.of_join(await SyncedReader(self._client).children(self._parent) or (), own.uuid)
         own.sought, own.name, own.unsure = False, mine[0] if mine else NOBODY, bool(mine)
 
     async def plan(self) -> None:
@@ -252,13 +250,11 @@ class Membership:
         own = self._join
         if not own.name or not own.unsure:
             return
-        path = self._path(own.name)
-        try:
-            _, data = await asyncio.gather(self._client.request(m.Sync(path)), self._client.request(m.GetData(path)))
-        except NoNode:
+        found = await SyncedReader(self._client).data(self._path(own.name))
+        if found is None:
             self._deleted(own)
             return
-        own.announced, own.version, own.unsure = MemberData.decode(data.data).announced, data.stat.version, False
+        own.announced, own.version, own.unsure = MemberData.decode(found.data).announced, found.stat.version, False
 
     async def announce(self, announced: frozenset[int]) -> None:
         """Have our znode tell just these partitions. `settle` comes before it.

@@ -27,11 +27,13 @@ from ..election.names import MEMBERS
 from ..election.rules.state import State
 from ..election.term import Term
 from ..errors import ConnectionLost, LeaderAsyncError, NoAuth, NotConnected, ServerError, SessionClosed, UsageError
+from ..zookeeper.reader import Reader
 from .assignment import PARTITIONS
 from .decisions import Decision, Situation, decide
 from .member_data import MemberData
 from .membership import Membership
-from .status import Member, PartitionsStatus, read_members
+from .queries import read_members
+from .status import Member, PartitionsStatus
 
 log = logging.getLogger("leader_async.sharding")
 
@@ -151,7 +153,7 @@ class Partitions:
         Raises:
             ZooKeeperError: ZooKeeper cannot be asked.
         """
-        return await read_members(self._client, self._parent)
+        return await read_members(Reader(self._client), self._parent)
 
     # -- taking part ---------------------------------------------------------------------------------------------------
 

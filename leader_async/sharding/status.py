@@ -1,15 +1,8 @@
-"""What can be seen of partitions: this process's own share, and the members as ZooKeeper has them."""
+"""What can be seen of partitions, as values: this process's own share, and the members as ZooKeeper has them. Pure."""
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
-
-from ..election.rules import queue
-from ..errors import NoNode
-from ..zookeeper import messages as m
-from ..zookeeper.client import Client
-from .member_data import MemberData
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +45,3 @@ class Member:
     address: str
     znode: str
     standing: frozenset[int]
-
-
-async def read_members(client: Client, parent: str) -> list[Member]:
-    """The members in the order of their arrival.
-
-    Raises:
-        ZooKeeperError: ZooKeeper cannot be asked.
-    """
-    found: list[Member] = []
-    try:
-        children = await client.request(m.GetChildren(parent))
-    except NoNode:
-        return found
-    for name in queue.in_order(children.names):
-        with contextlib.suppress(NoNode):
-            data = await client.request(m.GetData(f"{parent}/{name}"))
-            card = MemberData.decode(data.data)
-            found.append(Member(card.identity, card.address, name, card.announced))
-    return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import cast
 
 from ..errors import NoNode
@@ -41,3 +43,15 @@ class Reader:
             return await self.client.request(request)
         except NoNode:
             return None
+
+
+class SyncedReader(Reader):
+    """Reads behind a `sync`: each answer is at least as new as the call, and has what a lost reply left behind."""
+
+    async def _read(self, request: m.GetData | m.GetChildren) -> m.Reply | None:
+        _, found = await asyncio.gather(self._sync(request.path), super()._read(request))
+        return found
+
+    async def _sync(self, path: str) -> None:
+        with suppress(NoNode):
+            await self.client.request(m.Sync(path))

@@ -18,9 +18,10 @@ from leader_async import (
     connect,
     partitions,
 )
-from leader_async.sharding.status import read_members
+from leader_async.sharding.queries import read_members
 from leader_async.testing import ZooKeeper, zookeeper
 from leader_async.zookeeper import messages as m
+from leader_async.zookeeper.reader import Reader
 
 from ...support.proxy import CREATE, DELETE, MULTI, Proxy
 from ...support.shares import Field, Replica
@@ -48,7 +49,7 @@ async def forever(partition: int, term: Term) -> None:
 
 async def members(zk: Connection) -> list[str]:
     await zk.wait_connected()
-    return [member.identity for member in await read_members(zk.client, PARENT)]
+    return [member.identity for member in await read_members(Reader(zk.client), PARENT)]
 
 
 def field_at(zookeeper: ZooKeeper, count: int = COUNT, lease: float = LEASE) -> Field:
