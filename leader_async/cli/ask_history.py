@@ -12,13 +12,13 @@ from ..election.rules.history import TermEntry
 from ..election.rules.words import DETAILS
 from ..errors import UsageError
 from . import asking
-from .asking import Refused, Target, ask, clock_time, in_time, page, say
-from .exits import complain
+from .asking import Refused, Target, ask, clock_time, in_time, page, show
+from .exits import print_error
 from .instants import instant
 
 
 async def _entries(target: Target) -> tuple[list[TermEntry], str]:
-    """The terms, and why nobody can tell who leads now, or why nobody does."""
+    """The terms, and why no replica leads now, or why that is not known."""
     if target.url is not None:
         rows, known = await page(target, "/history"), await page(target, "/status")
         problem = known.get("problem")
@@ -50,7 +50,7 @@ def history(target: Target) -> None:
     """The latest terms, oldest first: began, ended, who, why. Times are by ZooKeeper's clock."""
     entries, problem = ask(_entries(target))
     lines = [*map(_line, entries)] or [f"nothing is written down about {target.election}"]
-    say(target, [asdict(entry) for entry in entries], *lines)
+    show(target, [asdict(entry) for entry in entries], *lines)
     _warn(problem)
 
 
@@ -70,7 +70,7 @@ def why(target: Target, at: str | None) -> None:
 
 def _warn(problem: str) -> None:
     if problem:
-        complain(problem)
+        print_error(problem)
 
 
 async def _why(target: Target, wanted: float | None) -> None:
@@ -81,4 +81,4 @@ async def _why(target: Target, wanted: float | None) -> None:
         raise Refused(f"no move of the lead of {target.election!r} is known")
     before, after = move
     data = {"before": asdict(before), "after": asdict(after) if after else None}
-    say(target, data, explained(before, after, wanted, clock_time))
+    show(target, data, explained(before, after, wanted, clock_time))

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from . import asking
-from .asking import Away, Refused, Target, ask, clock_time, fetch, in_time, page, say, token_for
+from .asking import Away, Refused, Target, ask, clock_time, fetch, in_time, page, show, token_for
 
 
 async def _all(target: Target) -> list[dict[str, Any]]:
@@ -50,7 +50,7 @@ async def _reset(target: Target, name: str) -> dict[str, Any]:
 
 
 NEXT = {"given": "when it is given", "unknown": "known as soon as its leader has looked"}
-"""What is said of the next slot of a trigger that tells none."""
+"""The next slot of a trigger that has none, in words."""
 
 
 def _summary(job: dict[str, Any]) -> str:
@@ -100,16 +100,16 @@ def jobs(target: Target, name: str | None, now: bool, reset: bool, resign_token_
                 "--reset needs the job's NAME, and --zookeeper: it is written there; not --url, --now"
             )
         job = ask(_reset(target, name))
-        say(target, job, _summary(job))
+        show(target, job, _summary(job))
     elif now:
         if name is None or target.url is None:
             raise click.UsageError("--now needs the job's NAME, and --url: ZooKeeper cannot run it")
         answer = ask(_run_now(target, name, token_for("--now", resign_token_file)))
-        say(target, answer, f"{name} runs now at {answer['identity']}")
+        show(target, answer, f"{name} runs now at {answer['identity']}")
     elif name is not None:
         job = ask(_one(target, name))
         shown = [*job["past"], *([job["current"]] if job["current"] else [])]
-        say(target, job, _summary(job), *map(_attempt, shown))
+        show(target, job, _summary(job), *map(_attempt, shown))
     else:
         found = ask(_all(target))
-        say(target, found, *(map(_summary, found) if found else [f"{target.election} has no jobs"]))
+        show(target, found, *(map(_summary, found) if found else [f"{target.election} has no jobs"]))

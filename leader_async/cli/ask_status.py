@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from . import asking
-from .asking import Target, ask, fetch, in_time, page, say, token_for
-from .exits import Exit, complain
+from .asking import Target, ask, fetch, in_time, page, show, token_for
+from .exits import Exit, print_error
 
 
 def _line(one: dict[str, Any]) -> str:
@@ -21,7 +21,7 @@ def _line(one: dict[str, Any]) -> str:
 
 
 async def queue_of(target: Target) -> tuple[list[dict[str, Any]], str, str]:
-    """The candidates in the order of the queue, why nobody can tell which of them leads, and what is waited for."""
+    """The candidates in the order of the queue, why it is not known which of them leads, and what they wait for."""
     if target.url is not None:
         return await page(target, "/candidates"), (await page(target, "/status")).get("problem", ""), ""
     from ..election.queries import read_queue
@@ -38,7 +38,7 @@ def status(target: Target) -> None:
     if target.url is not None:
         known = ask(page(target, "/status"))
         text, code = in_words(known, time.time())
-        say(target, known, text)
+        show(target, known, text)
         raise SystemExit(code)
     queue, problem, waiting = ask(queue_of(target))
     leader = next((one for one in queue if one["is_leader"]), None)
@@ -47,15 +47,15 @@ def status(target: Target) -> None:
         who = f"{leader['identity']} leads {target.election}, term {leader['term']}, token {leader['token']}"
     data = {"election": target.election, "leader": leader, "candidates": len(queue), "problem": problem}
     data["waiting"] = waiting
-    say(target, data, "; ".join(filter(None, [who, f"{len(queue)} in the queue", problem, waiting])))
+    show(target, data, "; ".join(filter(None, [who, f"{len(queue)} in the queue", problem, waiting])))
     if leader is None:
         raise SystemExit(Exit.NO)
 
 
 def in_words(known: dict[str, Any], now: float) -> tuple[str, Exit]:
-    """What a replica's `/status` says of who leads, and the exit code.
+    """Who leads by a replica's `/status`, in words, and the exit code.
 
-    While ZooKeeper is away only a leader knows who leads, and only until its lease ends; whoever led before may have
+    While ZooKeeper is away only a leader knows who leads, and only until its lease ends; an earlier leader may have
     been replaced.
 
     Args:
@@ -81,14 +81,14 @@ def in_words(known: dict[str, Any], now: float) -> tuple[str, Exit]:
 def candidates(target: Target) -> None:
     """The queue, first first."""
     queue, problem, _ = ask(queue_of(target))
-    say(target, queue, *(map(_line, queue) if queue else [f"nobody stands in the queue of {target.election}"]))
+    show(target, queue, *(map(_line, queue) if queue else [f"nobody stands in the queue of {target.election}"]))
     if problem:
-        complain(f"nobody can tell who of them leads: {problem}")
+        print_error(f"nobody can tell who of them leads: {problem}")
 
 
 @asking.command
 def watch(target: Target) -> None:
-    """Tell each change of the leader and of the queue, until interrupted; a line each."""
+    """Print each change of the leader and of the queue, until interrupted; a line each."""
     ask(_watch(target) if target.url is None else _watch_replica(target))
 
 
@@ -97,22 +97,22 @@ async def _watch(target: Target) -> None:
         async for change in election.watch():
             leader = asdict(change.leader) if change.leader else None
             queue = [asdict(one) for one in change.queue]
-            _tell(target, change.what, change.connected, leader, queue, change.problem)
+            _show(target, change.what, change.connected, leader, queue, change.problem)
 
 
 async def _watch_replica(target: Target) -> None:
     before: dict[str, Any] = {}
-    async for name, told in asking.events(target):
+    async for name, data in asking.events(target):
         if name != "queue":
             continue
         parts = "connected", "leader", "queue", "problem"
-        what = [part for part in parts if part not in before or before[part] != told[part]]
+        what = [part for part in parts if part not in before or before[part] != data[part]]
         if what:
-            _tell(target, what, told["connected"], told["leader"], told["queue"], told["problem"])
-        before = told
+            _show(target, what, data["connected"], data["leader"], data["queue"], data["problem"])
+        before = data
 
 
-def _tell(
+def _show(
     target: Target,
     what: Sequence[str],
     connected: bool,
@@ -124,7 +124,7 @@ def _tell(
     who = f"{leader['identity']} leads, term {leader['term']}" if leader else "nobody leads"
     waiting = ", ".join(one["identity"] for one in queue) or "-"
     who += f" ({problem})" if problem else ""
-    say(target, data, f"{who}; queue: {waiting}" if connected else f"ZooKeeper is away; before that {who}")
+    show(target, data, f"{who}; queue: {waiting}" if connected else f"ZooKeeper is away; before that {who}")
 
 
 @asking.command
@@ -136,7 +136,7 @@ def resign(target: Target, resign_token_file: str | None) -> None:
             "resign needs --url: only the leader itself can stop its work before it gives the lead away. From outside, "
             "through ZooKeeper, nothing safe can be done"
         )
-    say(target, *ask(_resign(target, token_for("resign", resign_token_file))))
+    show(target, *ask(_resign(target, token_for("resign", resign_token_file))))
 
 
 async def _resign(target: Target, token: str) -> tuple[Any, str]:

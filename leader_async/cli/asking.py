@@ -1,7 +1,7 @@
 """What the commands that ask share: flags, a connection with a limit, answers for people and for programs, exit codes.
 
-Rules: a command asks an election in ZooKeeper, or with `--url` one replica. It never joins. Whoever does not answer
-within `--timeout` is told of in one line, with exit code 6.
+Rules: a command asks an election in ZooKeeper, or with `--url` one replica. It never joins. If that does not answer
+within `--timeout`, the command prints one line and ends with exit code 6.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..logs import one_line
 from ..zookeeper.identity import Identity
 from ..zookeeper.tls import TLS
 from . import options
-from .exits import Exit, complain, end, tell
+from .exits import Exit, end, print_error, print_lines
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ LONGEST = 2**24
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Whom to ask, and how.
+    """What to ask, and how.
 
     Attributes:
         zookeeper: the connect string.
@@ -72,7 +72,7 @@ class Target:
 
 
 class Away(Exception):
-    """Nobody answers; the message says who and why."""
+    """There is no answer; the message says from where and why."""
 
 
 class Refused(Exception):
@@ -126,8 +126,8 @@ def token_for(doing: str, file: str | None) -> str:
 
 def ask(work: Coroutine[Any, Any, T]) -> T:
     """Run this to its end; errors become one line and an exit code."""
-    for text in options.for_everybody():
-        complain(text)
+    for text in options.readable_secrets():
+        print_error(text)
     # What goes wrong is in the answer. A bug is not: it is logged as everywhere.
     log = logging.getLogger("leader_async")
     log.propagate = False
@@ -154,7 +154,7 @@ def ask(work: Coroutine[Any, Any, T]) -> T:
 
 def _end(text: str, code: int) -> NoReturn:
     if text:
-        complain(text)
+        print_error(text)
     end(code)
 
 
@@ -215,10 +215,10 @@ async def fetch(target: Target, path: str, *, method: str = "GET", token: str | 
 
 
 def refusal(target: Target, code: int, body: dict[str, Any]) -> Refused:
-    """Why a replica does not do what only the leader can; and who leads, if it knows.
+    """Why a replica does not do what only the leader can; and which replica leads, if it knows.
 
     Args:
-        target: whom we asked.
+        target: what was asked.
         code: the status of its answer.
         body: the rest of it.
     """
@@ -228,27 +228,27 @@ def refusal(target: Target, code: int, body: dict[str, Any]) -> Refused:
 
 
 async def events(target: Target) -> AsyncIterator[tuple[str, Any]]:
-    """What a replica tells from now on: names and data of its events, for ever.
+    """The events of a replica from now on, without end: their names and data.
 
     A stream that ends is asked for again, since the replica, or the one that a load balancer chooses, may be back soon.
 
     Raises:
         Away: it does not answer at first.
     """
-    began = told = False
+    began = printed = False
     while True:
         try:
             async for event in _stream(target):
-                began, told = True, False
+                began, printed = True, False
                 yield event
             silent = f"{target.url} has ended the stream"
         except Away as error:
             if not began:
                 raise
             silent = str(error)
-        if not told:
-            complain(f"{silent}; it is asked again until it answers")
-            told = True
+        if not printed:
+            print_error(f"{silent}; it is asked again until it answers")
+            printed = True
         await asyncio.sleep(AGAIN)
 
 
@@ -285,7 +285,7 @@ async def page(target: Target, path: str) -> Any:
     """A page that a replica must have.
 
     Raises:
-        Away: it says that it cannot answer.
+        Away: the replica cannot answer.
     """
     status, body = await fetch(target, path)
     if status != 200:
@@ -293,18 +293,18 @@ async def page(target: Target, path: str) -> Any:
     return body
 
 
-def say(target: Target, data: object, *lines: str) -> None:
+def show(target: Target, data: object, *lines: str) -> None:
     """The answer, for programs or for people.
 
     Args:
         target: who was asked, and in which form the answer is to be.
         data: for programs.
-        lines: for people, see `tell`.
+        lines: for people, see `print_lines`.
     """
     if target.as_json:
         click.echo(one_line(json.dumps(data, ensure_ascii=False), json.dumps))
     else:
-        tell(*lines)
+        print_lines(*lines)
 
 
 def clock_time(seconds: float | None) -> str:

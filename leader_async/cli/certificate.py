@@ -1,7 +1,7 @@
 """The certificate of the status service, in files that may be replaced while it runs.
 
-Rules: the files are looked at whenever somebody connects. Changed ones that cannot be used (a key that does not fit
-yet) are logged once, and the old certificate stays in use. TLS 1.2 or newer. Nobody is asked for a passphrase.
+Rules: the files are looked at for each new connection. Changed ones that cannot be used (a key that does not fit
+yet) are logged once, and the old certificate stays in use. TLS 1.2 or newer. A passphrase is not asked for.
 
 It does not promise that connections that are open get the new one.
 """
@@ -107,7 +107,7 @@ def _mark(file: str) -> tuple[int, int, int] | None:
 
 
 def _check(flag: str, file: str) -> None:
-    """Tell a file that cannot be read from one that makes no sense."""
+    """Have a file that cannot be read raise its own error, not that of one that makes no sense."""
     try:
         with open(file, "rb") as stream:
             stream.read(1)

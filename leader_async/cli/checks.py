@@ -62,13 +62,13 @@ def session(asked: float, granted: float, lease: float) -> list[Finding]:
 def encryption(version: str | None) -> Finding:
     """Whether the connection is encrypted; `version` is that of TLS, None for none."""
     if version is None:
-        text = "none: whoever is on the way can read and change everything, passwords too; use the servers' "
+        text = "none: a machine on the way can read and change everything, passwords too; use the servers' "
         return Finding(WARN, "encryption", text + "secureClientPort and --zookeeper-tls")
     return Finding(OK, "encryption", f"{version}, and the server's certificate was verified")
 
 
 def access(about: str, path: str, entries: Sequence[Access], *, secured: bool, above: bool = False) -> Finding:
-    """Whom a znode's access list allows to change what is there.
+    """What a znode's access list allows every client to change there.
 
     Args:
         about: what was checked.
@@ -89,9 +89,9 @@ def access(about: str, path: str, entries: Sequence[Access], *, secured: bool, a
             public |= Permission(entry.permissions)
     allowed = [word for word, permission in harmful.items() if public & permission]
     if not allowed:
-        return Finding(OK, about, f"{path} can be changed by those only whom its list names")
+        return Finding(OK, about, f"{path} can be changed only by those whom its list names")
     harm = "make your elections before you do" if above else "take the lead, or keep everybody from it"
-    text = f"everybody may {', '.join(allowed)} {path}: whoever reaches ZooKeeper can {harm}"
+    text = f"everybody may {', '.join(allowed)} {path}: every client that reaches ZooKeeper can {harm}"
     if not secured:
         return Finding(WARN, about, f"{text}; give all replicas --zookeeper-auth-file")
     remedy = f"it was made without credentials; as the user of yours, in zkCli.sh: setAcl {path} auth::cdrwa"
@@ -103,7 +103,7 @@ def server(name: str, answer: str | None, granted: float) -> list[Finding]:
 
     Args:
         name: host and port.
-        answer: what it says to the four-letter word `conf`, None if it could not be asked.
+        answer: its answer to the four-letter word `conf`, None if it could not be asked.
         granted: the session timeout in seconds.
     """
     about = f"server {name}"
@@ -112,8 +112,8 @@ def server(name: str, answer: str | None, granted: float) -> list[Finding]:
         return [Finding(WARN, about, text)]
     settings = dict(line.partition("=")[::2] for line in answer.splitlines() if "=" in line)
     if not settings:
-        # ZooKeeper says so, others and ports for TLS say nothing.
-        why = "it does not allow conf" if "whitelist" in answer else "it says nothing to conf"
+        # ZooKeeper answers so, other servers and ports for TLS answer nothing.
+        why = "it does not allow conf" if "whitelist" in answer else "it answers nothing to conf"
         text = f"tickTime and syncLimit were not checked, {why}: add conf to its 4lw.commands.whitelist, or look at "
         return [Finding(WARN, about, text + "its zoo.cfg")]
     try:
@@ -126,7 +126,7 @@ def server(name: str, answer: str | None, granted: float) -> list[Finding]:
         return [Finding(WARN, about, text + "noticed; set a shorter tickTime")]
     if limit > 2 * granted:
         text = f"syncLimit lets it serve for {limit:g} s after it was cut off: that is safe here, but who waits in the "
-        return [Finding(WARN, about, text + "queue there hears late; set a smaller syncLimit")]
+        return [Finding(WARN, about, text + "queue there is notified late; set a smaller syncLimit")]
     return [Finding(OK, about, f"a tick of {tick:g} s" + (f", cut off for {limit:g} s at most" if limit else ""))]
 
 

@@ -34,7 +34,7 @@ class Config:
     """All settings of `leader-async serve`; times in seconds.
 
     Attributes:
-        auth: who this process is to ZooKeeper, None for nobody.
+        auth: who this process is to ZooKeeper, None for no identity.
         tls: how to encrypt towards ZooKeeper, None for not at all.
         resign_token: the bearer token of `POST /resign`, None to forbid it.
         certificate: what HTTP is encrypted with, None for not at all.
@@ -66,15 +66,15 @@ class Config:
         "metavar": "ADDRESS", "help": "Listen on this address; 0.0.0.0 or :: for all.",
     })
     port: int = field(default=8080, metadata={
-        "metavar": "N", "help": "Listen on this port; 0 for any free one, which the log tells.",
+        "metavar": "N", "help": "Listen on this port; 0 for any free one, which is in the log.",
     })
     shared_port: int | None = field(default=None, metadata={
         "metavar": "N", "type": int, "help": "Listen on this port as well, together with the other replicas of this "
         "machine: the kernel spreads connections over them (SO_REUSEPORT).",
     })
     session_timeout: float = field(default=6.0, metadata={
-        "metavar": "SECONDS", "help": "How long ZooKeeper keeps the place of a replica that it does not hear of. The "
-        "server may grant another one; the log and /status tell.",
+        "metavar": "SECONDS", "help": "How long ZooKeeper keeps the place of a replica without a sign of life. The "
+        "server may grant another one, see the log and /status.",
     })
     lease: float = field(default=3.0, metadata={
         "metavar": "SECONDS", "help": "How long a leader leads without another confirm. Longer rides out longer "

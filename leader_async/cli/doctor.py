@@ -1,4 +1,4 @@
-"""`leader-async doctor`: looks at a deployment and says what is well and what is not; `checks` judges."""
+"""`leader-async doctor`: looks at a deployment and prints findings; `checks` judges."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from . import asking, checks
 from . import options as options_of
 from .asking import Refused, Target, ask, clock_time, in_time
 from .checks import FAIL, OK, WARN, Finding
-from .exits import Exit, tell
+from .exits import Exit, print_lines
 
 SAMPLES = 100
 CONFIRMS = 5
@@ -48,7 +48,7 @@ def doctor(target: Target, lease: float | None, repair: bool, yes: bool) -> None
         _repair(target, lease, yes=yes)
         return
     findings = ask(_findings(target, options_of.DEFAULTS.lease if lease is None else lease))
-    asking.say(
+    asking.show(
         target,
         [asdict(one) for one in findings],
         *(f"{one.level:<4}  {one.about}: {one.text}" for one in findings),
@@ -80,7 +80,7 @@ async def _findings(target: Target, lease: float) -> list[Finding]:
 
 
 async def _access(zk: Any, election: Any, target: Target) -> list[Finding]:
-    """Whom the access lists of the root and of the election allow what."""
+    """What the access lists of the root and of the election allow."""
     from ..errors import NoAuth, NoNode
     from ..zookeeper import messages as m
 
@@ -147,11 +147,11 @@ def _repair(target: Target, lease: float | None, *, yes: bool) -> None:
     from ..election.rules.record import PUT_RIGHT
 
     todo = ask(_planned(target, lease))
-    tell(
+    print_lines(
         f"{todo.why}.",
         f"It is to say that a znode which does not exist holds term {todo.record.term}, with a lease of "
         f"{todo.record.lease:g} s, the longest that is known: {todo.source}.",
-        f"So whoever is first in the queue waits {todo.waits:g} s from then on, and leads term {todo.record.term + 1}.",
+        f"So the first in the queue waits {todo.waits:g} s from then on, and leads term {todo.record.term + 1}.",
         "If a replica was given a longer lease, begin again with --lease.",
         err=True,
     )
@@ -160,7 +160,7 @@ def _repair(target: Target, lease: float | None, *, yes: bool) -> None:
     ask(_written(target, todo))
     record, more = asdict(todo.record), {"path": todo.parent, "version": todo.version, "waits": round(todo.waits, 3)}
     data = {name: value for name, value in record.items() if name != "end"} | {"why": PUT_RIGHT} | more
-    asking.say(target, data, f"the record of {todo.parent} is put right; somebody leads in about {todo.waits:g} s")
+    asking.show(target, data, f"the record of {todo.parent} is put right; somebody leads in about {todo.waits:g} s")
 
 
 async def _planned(target: Target, lease: float | None) -> Any:
@@ -204,7 +204,7 @@ async def _measured(zk: Any, election: Any) -> tuple[list[float], list[float], l
 
 
 async def _conf(host: str, port: int, target: Target) -> str | None:
-    """What a server says to `conf`, None if it cannot be asked."""
+    """What a server answers to `conf`, None if it cannot be asked."""
     try:
         async with asyncio.timeout(1.0):
             context = target.tls.context() if target.tls is not None else None

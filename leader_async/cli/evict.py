@@ -1,4 +1,4 @@
-"""`leader-async evict`: takes a candidate out of the queue that cannot leave by itself."""
+"""`leader-async evict`: takes a candidate out of the queue that cannot leave: it has no process."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 import click
 
 from . import asking
-from .asking import Refused, Target, ask, in_time, say
+from .asking import Refused, Target, ask, in_time, show
 
 
 @asking.command
 @click.argument("znode")
 @click.option("--force", is_flag=True, help="Evict it although its session lives.")
 def evict(target: Target, znode: str, force: bool) -> None:
-    """Delete a candidate's ZNODE, if it is a ghost: one that belongs to no session, so that it never goes by itself.
+    """Delete a candidate's ZNODE, if it is a ghost: one that belongs to no session, so it stays until then.
 
     `doctor` and the live page name ghosts. A candidate whose session lives goes with its process: stop that one. With
     --force it is evicted all the same. Its term then ends at its next confirm, and the next one leads 1.1 leases later,
@@ -23,7 +23,7 @@ def evict(target: Target, znode: str, force: bool) -> None:
     """
     if target.url is not None:
         raise click.UsageError("evict asks ZooKeeper itself; give --zookeeper, not --url")
-    say(target, *ask(_evict(target, znode, force=force)))
+    show(target, *ask(_evict(target, znode, force=force)))
 
 
 async def _evict(target: Target, znode: str, *, force: bool) -> tuple[Any, str]:

@@ -44,21 +44,21 @@ class CannotListen(Exception):
     """A port cannot be bound; the message says which and why."""
 
 
-def tell(*lines: str, err: bool = False) -> None:
+def print_lines(*lines: str, err: bool = False) -> None:
     """Print these, for people.
 
     Args:
-        lines: whatever others have put into them, a name with a line break or a terminal's control characters, each
-            stays one line, and nothing but text.
+        lines: each stays one line of text, whatever a name in it holds: a line break, or a terminal's control
+            characters.
         err: to stderr.
     """
     for line in lines:
         click.echo(one_line(line), err=err)
 
 
-def complain(text: str) -> None:
-    """Tell on stderr what went wrong, in one line."""
-    tell(f"leader-async: {text}", err=True)
+def print_error(text: str) -> None:
+    """Print on stderr what went wrong, in one line."""
+    print_lines(f"leader-async: {text}", err=True)
 
 
 _loops: list[asyncio.AbstractEventLoop] = []
@@ -68,7 +68,7 @@ def carry_out(main: Coroutine[Any, Any, int]) -> int:
     """Run this in an event loop that stays as it is until `end`; the code that it returns.
 
     Not asyncio.run: it waits for threads (see `end`), and closing the loop takes the signal handlers away. A signal
-    that comes a moment later would end this process by itself, and its code would be lost.
+    that arrives a moment later would end this process, and its code would be lost.
     """
     loop = asyncio.new_event_loop()
     _loops.append(loop)  # nor is it closed as garbage

@@ -1,4 +1,4 @@
-"""The time that somebody means."""
+"""Times as people write them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..errors import UsageError
 
 
 def instant(text: str, now: float) -> float:
-    """The time that somebody means, in seconds since the epoch; of a time of day the last one that has been.
+    """The time that a text means, in seconds since the epoch; of a time of day the last one that has been.
 
     Args:
         text: `HH:MM`, `HH:MM:SS`, a date and time as ISO 8601 has it, or seconds since the epoch.

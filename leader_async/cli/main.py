@@ -1,7 +1,7 @@
 """The command line: flags and variables to a `Config`, results to exit codes.
 
-Rules: a flag wins over its variable; a secret is never a flag, which every process list shows. Wrong usage is told in
-one line with what to do, never as a traceback. Each command imports what it needs itself: a guardian stays small.
+Rules: a flag wins over its variable; a secret is never a flag, which every process list shows. Wrong usage is
+one line with what to do, never a traceback. Each command imports what it needs itself: a guardian stays small.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..errors import UsageError
 from . import ask_history, ask_jobs, ask_status, doctor, evict, options, run
 from .certificate import certificate
 from .config import Config
-from .exits import CannotListen, Exit, carry_out, complain, end
+from .exits import CannotListen, Exit, carry_out, end, print_error
 from .options import DEFAULTS
 
 EPILOG = """\b
@@ -61,7 +61,7 @@ def cli() -> None:
 )  # fmt: skip
 @click.option("--resign-token-file", default=None, metavar="FILE",
               help="File with the bearer token that POST /resign asks for; or the variable LEADER_ASYNC_RESIGN_TOKEN. "
-              "Without either nobody may.")  # fmt: skip
+              "Without either it is off.")  # fmt: skip
 @click.option("--tls-cert", default=None, metavar="FILE",
               help="Answer over HTTPS only, with this certificate and those above it, PEM. Changed files are used for "
               "the next connection.")  # fmt: skip
@@ -97,7 +97,7 @@ def serve(
     try:
         code = carry_out(serve_replica(config))
     except CannotListen as error:
-        complain(str(error))
+        print_error(str(error))
         code = Exit.PORT
     end(code)
 
@@ -105,7 +105,7 @@ def serve(
 @cli.command(context_settings={"auto_envvar_prefix": "LEADER_ASYNC_EMBEDDED", "max_content_width": 100})
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Listen on this address.")
 @click.option("--port", default=2181, show_default=True, type=click.IntRange(0, 65535), metavar="N",
-              help="Listen on this port; 0 for any free one, which the log tells.")  # fmt: skip
+              help="Listen on this port; 0 for any free one, which is in the log.")  # fmt: skip
 @click.option("--tick", default=0.5, show_default=True, type=float, metavar="SECONDS",
               help="Sessions last 2 to 20 ticks, and end on one.")  # fmt: skip
 @options.log_level
@@ -122,7 +122,7 @@ def zookeeper(host: str, port: int, tick: float, log_level: str) -> None:
     except UsageError as error:
         raise click.UsageError(str(error)) from error
     except CannotListen as error:
-        complain(str(error))
+        print_error(str(error))
         code = Exit.PORT
     end(code)
 

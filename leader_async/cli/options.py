@@ -65,7 +65,7 @@ _ZOOKEEPER = (
         default=None,
         metavar="FILE",
         help=f"File with one line, USER:PASSWORD, for ZooKeeper's digest scheme; or the variable {AUTH}. What is "
-        "created is for whoever gives the same.",
+        "created can be used with the same only.",
     ),
     click.option("--zookeeper-readable", is_flag=True, help="Let everybody read what is created with USER:PASSWORD."),
     click.option(
@@ -106,7 +106,7 @@ def zookeeper(command: F) -> F:
             wanted = zookeeper_tls or any(file is not None for file in (zookeeper_ca, zookeeper_cert, zookeeper_key))
             tls = TLS(zookeeper_ca, zookeeper_cert, zookeeper_key) if wanted else None
             if tls is not None:
-                tls.context()  # a file that cannot be used is told at once
+                tls.context()  # a file that cannot be used is an error at once
         except UsageError as error:
             raise click.UsageError(str(error)) from error
         return command(*args, auth=auth, tls=tls, **rest)
@@ -144,7 +144,7 @@ def digest(file: str | None, *, readable: bool) -> Digest | None:
         readable: see `Digest`.
 
     Returns:
-        None if the environment says nothing.
+        None if the environment has none.
 
     Raises:
         UsageError: the file cannot be read, or it is not USER:PASSWORD.
@@ -187,8 +187,8 @@ def forget_secrets() -> None:
         os.environ.pop(variable, None)
 
 
-def for_everybody() -> list[str]:
-    """What is to be said of the files with secrets that this command was given, and that others may read."""
+def readable_secrets() -> list[str]:
+    """Warnings about the files with secrets of this command that every user of this machine may read."""
     context = click.get_current_context(silent=True)
     given = {} if context is None else context.params
     files = [given.get("zookeeper_auth_file"), given.get("resign_token_file")]
@@ -208,6 +208,6 @@ def _is_open(file: str | None) -> bool:
 
 
 def warn_of_readers() -> None:
-    """Log what `for_everybody` says."""
-    for text in for_everybody():
+    """Log what `readable_secrets` finds."""
+    for text in readable_secrets():
         log.warning(text, extra={"event": "secret_readable"})

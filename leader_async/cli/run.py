@@ -16,7 +16,7 @@ from ..supervise.policy import ON_EXIT, ON_LOSS, OnExit, OnLoss
 from ..supervise.supervision import LEAST_LEASE
 from . import options, slot
 from .config import Config
-from .exits import Exit, carry_out, complain, end
+from .exits import Exit, carry_out, end, print_error
 from .systemd import Notify, report
 
 if TYPE_CHECKING:
@@ -37,11 +37,11 @@ ZooKeeper need not be there. Leaving takes at most a session timeout and a third
 
 \b
 Exit codes are COMMAND's, or 128 and the number of the signal that ended it, and:
-   0  told to stop before COMMAND has run here; another host has claimed the slot
+   0  stopped before COMMAND has run here; another host has claimed the slot
    2  a flag or variable cannot be used
   70  a bug; the log says where
   71  the supervisor was killed or cannot be had; nothing of COMMAND is left
-  75  the lead was lost, and --on-loss is exit; nobody has claimed the slot in time, or it was left unfinished here
+  75  the lead was lost, and --on-loss is exit; no host has claimed the slot in time, or it was left unfinished here
   77  ZooKeeper does not let it take part, with the credentials that it has given
  126  COMMAND cannot be run
  127  there is no such command
@@ -57,7 +57,7 @@ Exit codes are COMMAND's, or 128 and the number of the signal that ended it, and
 @click.option("--on-loss", default="follow", show_default=True, type=click.Choice(ON_LOSS),
               help="When the lead was lost: wait for the next turn, or end with 75.")  # fmt: skip
 @click.option("--on-exit", default="exit", show_default=True, type=click.Choice(ON_EXIT),
-              help="When COMMAND ends by itself: end as well, let another host run it, or start it again "
+              help="When COMMAND ends: end as well, let another host run it, or start it again "
               "here.")  # fmt: skip
 @options.log_level
 @options.log_format
@@ -76,7 +76,7 @@ def run(command: tuple[str, ...], on_loss: OnLoss, on_exit: OnExit, identity: st
         wanted = slot.plan(**{name: rest.pop(name) for name in ("every", "cron", "slot", "tz", "unfinished", "wait")})
         if wanted is not None and (on_loss, on_exit) != ("follow", "exit"):
             raise UsageError(
-                "--on-loss and --on-exit are for commands that go on; a slot is run once: give --unfinished"
+                "--on-loss and --on-exit are for commands that do not end; a slot is run once: give --unfinished"
             )
         config = Config(**rest, identity=identity or socket.gethostname(), overdue="off")
         if config.lease < LEAST_LEASE:
@@ -91,7 +91,7 @@ def run(command: tuple[str, ...], on_loss: OnLoss, on_exit: OnExit, identity: st
     try:
         code = _supervised(config, command, on_loss, on_exit) if wanted is None else _slotted(config, command, wanted)
     except (NoAuth, AuthFailed) as error:
-        complain(f"ZooKeeper does not let us take part: {error}")
+        print_error(f"ZooKeeper does not let us take part: {error}")
         code = Exit.DENIED
     end(code)
 
@@ -108,7 +108,7 @@ def _supervised(config: Config, command: tuple[str, ...], on_loss: OnLoss, on_ex
     try:
         channel = supervisor.fork(command, config.lease, config.stop_timeout)
     except OSError as error:
-        complain(f"the supervisor cannot be started: {error.strerror}")
+        print_error(f"the supervisor cannot be started: {error.strerror}")
         return Exit.SUPERVISOR_DIED
     try:
         return carry_out(_run(config, channel, on_loss, on_exit, notify))
@@ -125,7 +125,7 @@ async def _run(config: Config, channel: ParentChannel, on_loss: OnLoss, on_exit:
         connection, election, channel,
         stop_timeout=config.stop_timeout, on_exit=on_exit, on_loss=on_loss, stopping=notify.stopping,
     )  # fmt: skip
-    telling = asyncio.create_task(report(notify, election, connection), name="systemd")
+    reporting = asyncio.create_task(report(notify, election, connection), name="systemd")
     code = await runner.run()
-    telling.cancel()
+    reporting.cancel()
     return code

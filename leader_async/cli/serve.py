@@ -2,11 +2,11 @@
 
 Rules:
 - The HTTP port is bound before anything else is done: a replica that cannot be asked does not become a candidate.
-- ZooKeeper need not be there: the service answers False, and `/status` says since when.
+- ZooKeeper need not be there: the service answers False, and `/status` has since when.
 - A stop gives the lead up and answers the requests under way at the same time, then closes the session; all inside one
   bound. A second signal does not wait. The candidate that started last gets the lead, so that a rolling restart moves
   it twice at most, whatever its order.
-- A bug in the election ends the process: another replica leads, and whoever supervises this one starts it again. So
+- A bug in the election ends the process: another replica leads, and a supervisor starts this one again. So
   does a ZooKeeper that does not let us take part: that is a mistake, to be seen at once.
 
 It does not promise that the place in the queue ends with the process: without a guardian, or without ZooKeeper, it ends
@@ -39,15 +39,15 @@ from .systemd import Notify, report
 log = logging.getLogger("leader_async.serve")
 
 FAVOUR_SHARE, LEAVE_SHARE, CLOSE_SHARE = 0.05, 0.65, 0.25
-"""Of the bound of a stop: how long ZooKeeper may take to say who started last, to hear that we leave, and to close the
-session. A ZooKeeper that does not answer is no failure of ours: the place ends with the session."""
+"""Of the bound of a stop: how long ZooKeeper may take to answer which candidate started last, to delete this one's
+place, and to close the session. A ZooKeeper that does not answer is no failure: the place ends with the session."""
 
 BACKLOG = 1024
 """Connections that the kernel keeps for us: one is accepted in each turn of the loop."""
 
 
 async def serve(config: Config) -> Exit:
-    """Run one replica until it is told to stop.
+    """Run one replica until a signal stops it.
 
     Args:
         config: its settings.
@@ -55,7 +55,7 @@ async def serve(config: Config) -> Exit:
     Raises:
         CannotListen: a port is taken or may not be used.
     """
-    told_to_stop, notify = _first_signal(), Notify.take(os.environ)
+    stop, notify = _first_signal(), Notify.take(os.environ)
     allow_files()
     sockets = [bind(config.host, config.port)]
     if config.shared_port is not None:
@@ -69,11 +69,11 @@ async def serve(config: Config) -> Exit:
         extra={"event": "listening", "election": config.election, "identity": config.identity},
     )  # fmt: skip
     running = replica.run()
-    telling = asyncio.create_task(replica.tell(notify), name="systemd")
-    await asyncio.wait([running, told_to_stop], return_when=asyncio.FIRST_COMPLETED)
+    reporting = asyncio.create_task(replica.report(notify), name="systemd")
+    await asyncio.wait([running, stop], return_when=asyncio.FIRST_COMPLETED)
     notify.stopping()
     code = await replica.stop()
-    telling.cancel()
+    reporting.cancel()
     return code
 
 
@@ -100,14 +100,14 @@ class Replica:
             await Site(callers, sock, self._context).start()
 
     def run(self) -> asyncio.Task[None]:
-        """Connect and be a candidate; the task ends by itself only of a bug."""
+        """Connect and be a candidate; the task ends when it is cancelled, else only of a bug."""
         self.connection.start()
         self._running = asyncio.get_running_loop().create_task(self.election.run(hold), name="election")
         self._running.add_done_callback(self._ended)
         return self._running
 
-    async def tell(self, notify: Notify) -> None:
-        """Tell systemd how we are, until cancelled."""
+    async def report(self, notify: Notify) -> None:
+        """Report to systemd how this replica is, until cancelled."""
         await report(notify, self.election, self.connection, self._trouble)
 
     async def stop(self) -> Exit:
@@ -168,26 +168,26 @@ async def _only_encrypted(request: web.Request, response: web.StreamResponse) ->
 def _first_signal() -> asyncio.Future[None]:
     """Done at the first SIGTERM or SIGINT; the second one ends the process there and then."""
     loop = asyncio.get_running_loop()
-    told_to_stop: asyncio.Future[None] = loop.create_future()
+    stop: asyncio.Future[None] = loop.create_future()
     came: list[int] = []
 
-    def heard(number: int) -> None:
+    def log_and_stop(number: int) -> None:
         name = signal.Signals(number).name
         log.info("%s: stopping", name, extra={"event": "stopping", "signal": name})
-        told_to_stop.set_result(None)
+        stop.set_result(None)
 
-    def told(number: int, frame: FrameType | None) -> None:
-        # Not by the loop's own handlers: they would not hear a second signal while the loop is busy with the first.
+    def handle(number: int, frame: FrameType | None) -> None:
+        # Not by the loop's own handlers: they would not run for a second signal while the loop is busy with the first.
         # Not SIG_DFL: the first process of a container would never get it.
         if came:
             os._exit(Exit.STOP_TIMEOUT)
         came.append(number)
-        loop.call_soon_threadsafe(heard, number)
+        loop.call_soon_threadsafe(log_and_stop, number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, told)
+        signal.signal(number, handle)
     signals.wake()
-    return told_to_stop
+    return stop
 
 
 def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:

@@ -43,7 +43,7 @@ def flags(command: F) -> F:
             click.option("--unfinished", default="leave", show_default=True, type=click.Choice(("leave", "rerun")),
                          help="When the host that runs a slot dies: leave it, or let one that waits run it again."),
             click.option("--wait", default=WAIT, show_default=True, type=float, metavar="SECONDS",
-                         help="For somebody to claim the slot; then end with 75."),
+                         help="For a host to claim the slot; then end with 75."),
         )
     ):  # fmt: skip
         command = option(command)
@@ -52,7 +52,7 @@ def flags(command: F) -> F:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the flags say.
+    """What the flags ask for.
 
     Attributes:
         slot_at: the slot that is meant, from the time in milliseconds since the epoch.
@@ -68,7 +68,7 @@ class Plan:
 def plan(
     *, every: float | None, cron: str | None, slot: str | None, tz: str, unfinished: str, wait: float
 ) -> Plan | None:
-    """What the flags say, None if they say nothing of slots.
+    """What the flags ask for, None if they name no slot.
 
     Raises:
         UsageError: they cannot be used.

@@ -1,15 +1,16 @@
-"""Reporter systemd, or whoever else speaks sd_notify(3), how this process is.
+"""Reports how this process is to systemd, or to another supervisor that has sd_notify(3).
 
     READY=1       once it is in the queue, so that a `systemctl restart` that has returned has a candidate again
     STATUS=       who leads
     WATCHDOG=1    as long as the event loop runs and `/healthz` would answer 200
-    STOPPING=1    told to stop
+    STOPPING=1    a signal has stopped it
 
 Rules:
-- Whom to tell is taken out of the environment at once: neither a guardian nor a command of ours may speak for us.
-- Reporter never waits; what is not taken is lost.
+- The socket's address is taken out of the environment at once: neither a guardian nor a command may report for this
+  process.
+- A report never waits; what is not taken is lost.
 
-It does not promise that a replica becomes ready: ZooKeeper may be away for long. Then the status says so.
+It does not promise that a replica becomes ready: ZooKeeper may be away for long. Then the status has that.
 """
 
 from __future__ import annotations
@@ -38,10 +39,10 @@ BEATS = 3
 
 
 class Notify:
-    """Whom to tell.
+    """Where reports go.
 
     Args:
-        address: of a datagram socket: a path, `@name` for an abstract one, "" if nobody wants to know.
+        address: of a datagram socket: a path, `@name` for an abstract one, "" for nowhere.
         watchdog: seconds within which a sign of life is expected, None if none is.
     """
 
@@ -51,11 +52,11 @@ class Notify:
 
     @classmethod
     def take(cls, environment: MutableMapping[str, str]) -> Notify:
-        """What the environment asks for; it does not ask our children any more."""
+        """What the environment asks for; a child of this process is not asked any more."""
         address = environment.pop("NOTIFY_SOCKET", "")
         period, pid = environment.pop("WATCHDOG_USEC", ""), environment.pop("WATCHDOG_PID", "")
         if address and address[0] not in "/@":
-            text = "NOTIFY_SOCKET=%s is neither a path nor @name: nobody is told how this process is"
+            text = "NOTIFY_SOCKET=%s is neither a path nor @name: it is not reported how this process is"
             log.warning(text, address, extra={"event": "nobody_notified"})
             address = ""
         ours = period.isdigit() and int(period) > 0 and pid in ("", str(os.getpid()))
@@ -64,8 +65,8 @@ class Notify:
     def __bool__(self) -> bool:
         return bool(self._address)
 
-    def tell(self, **fields: str) -> None:
-        """Say this; a field is one line."""
+    def send(self, **fields: str) -> None:
+        """Report this; a field is one line."""
         if not self:
             return
         text = "".join(f"{name}={value.replace(chr(10), ' ')}\n" for name, value in fields.items())
@@ -74,11 +75,11 @@ class Notify:
                 sock.setblocking(False)
                 sock.sendto(text.encode(errors="replace"), self._address)
         except OSError as error:
-            log.debug("systemd is not told %r: %s", text, error)
+            log.debug("systemd does not get %r: %s", text, error)
 
     def stopping(self) -> None:
-        """We were told to stop."""
-        self.tell(STOPPING="1")
+        """A signal has stopped this process."""
+        self.send(STOPPING="1")
 
 
 def words(status: Status, connected: bool) -> str:
@@ -87,16 +88,16 @@ def words(status: Status, connected: bool) -> str:
         return "ZooKeeper is away; does not lead" if not status.is_leader else "leads; ZooKeeper is away"
     if status.is_leader:
         return f"leads {status.election}, term {status.term}"
-    return f"{status.state}; {status.leader or 'nobody that we know of'} leads {status.election}"
+    return f"{status.state}; {status.leader or 'nobody that is known'} leads {status.election}"
 
 
 async def report(
     notify: Notify, election: Election, connection: Connection, trouble: Callable[[], str | None] = lambda: None
 ) -> None:
-    """Tell whatever there is to tell, until cancelled.
+    """Report each change, until cancelled.
 
     Args:
-        notify: whom.
+        notify: where to.
         election: who leads.
         connection: the connection that the election lives on; not started yet, perhaps.
         trouble: a reason of the caller's own to be restarted, None if there is none.
@@ -104,7 +105,7 @@ async def report(
     if not notify:
         return
     beat = min(BEAT, notify.watchdog / BEATS) if notify.watchdog else BEAT
-    ready, said = False, ""
+    ready, sent = False, ""
     while True:
         news = connection.changed.next()
         status, connected = election.status(), connection.client.status().connected
@@ -112,10 +113,10 @@ async def report(
         if not ready and unready(status, connected) is None:
             ready = True
             fields["READY"] = "1"
-        if (line := words(status, connected)) != said:
-            fields["STATUS"] = said = line
+        if (line := words(status, connected)) != sent:
+            fields["STATUS"] = sent = line
         if notify.watchdog and unwell(status) is None and trouble() is None:
             fields["WATCHDOG"] = "1"
         if fields:
-            notify.tell(**fields)
+            notify.send(**fields)
         await asyncio.wait([news], timeout=beat)

@@ -1,4 +1,4 @@
-"""The embedded ZooKeeper in the foreground: to try things on one machine, until it is told to stop."""
+"""The embedded ZooKeeper in the foreground: to try things on one machine, until a signal stops it."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ async def run(host: str, port: int, tick: float) -> Exit:
         UsageError: the tick cannot be used.
         CannotListen: the port is taken or may not be used.
     """
-    check_tick(tick)  # here: wrong usage is told before a port is tried
-    told_to_stop = asyncio.Event()
-    listen(dict.fromkeys((signal.SIGTERM, signal.SIGINT), told_to_stop.set))
+    check_tick(tick)  # here: wrong usage is an error before a port is tried
+    stop = asyncio.Event()
+    listen(dict.fromkeys((signal.SIGTERM, signal.SIGINT), stop.set))
     async with EmbeddedServer(tick=tick, sock=bind(host, port)) as server:
         log.info("embedded ZooKeeper at %s (%s)", server.address, WARNING, extra={"event": "listening"})
-        await told_to_stop.wait()
+        await stop.wait()
     log.info("stopped; everything that was stored is gone", extra={"event": "stopped"})
     return Exit.STOPPED

@@ -1,4 +1,4 @@
-"""For aiohttp: the status service that says who leads (`app`), handlers that only the leader answers (`leading`), and
+"""For aiohttp: the status service (`app`), handlers that only the leader answers (`leading`), and
 requests under a term's token (`fencing`)."""
 
 from .app import create_app

@@ -1,4 +1,4 @@
-"""What the status service says, as plain data and text; nothing here knows HTTP handlers or waits for anything.
+"""What the status service answers, as plain data and as HTTP responses; nothing here waits for anything.
 
 Rules: `is_leader` in an answer is computed from the lease's deadline when the answer is made. Times that are shown to
 people are wall-clock seconds since the epoch; durations are seconds.
@@ -24,11 +24,11 @@ HEADERS: CIMultiDict[str] = CIMultiDict(
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "no-referrer",
         "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-        "Server": "leader_async",  # aiohttp would tell its version, and Python's
+        "Server": "leader_async",  # aiohttp would give its version, and Python's
     }
 )
-"""Of every answer: nobody keeps it, shows it in a frame, or takes it for something that can be run. To be copied: that
-costs a poll less than a middleware, or a signal."""
+"""The headers of every answer: it is not kept, not shown in a frame, and not run. They are copied: that costs a poll
+less than a middleware, or a signal."""
 TEXT_HEADERS = HEADERS.copy()
 TEXT_HEADERS["Content-Type"] = "text/plain; charset=utf-8"
 
@@ -44,7 +44,7 @@ def json_text(data: object) -> str:
 
 
 def as_json(data: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    """An answer in JSON that nobody may keep."""
+    """An answer in JSON."""
     all_of_them = HEADERS.copy()
     all_of_them.update(headers or {})
     return web.Response(text=json_text(data), status=status, content_type="application/json", headers=all_of_them)
@@ -68,7 +68,7 @@ class Constant:
 
 
 def error(status: int, text: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    """An error in JSON: what went wrong, in words for whoever asked."""
+    """An error in JSON: what went wrong, and what the client can do."""
     return as_json({"error": text, "status": status, "reason": HTTPStatus(status).phrase}, status, headers)
 
 
@@ -78,7 +78,7 @@ def leadership(identity: str, is_leader: bool) -> str:
 
 
 def role(status: Status) -> dict[str, object]:
-    """Who we are and who leads as far as we know."""
+    """The identity of this replica, and who leads as far as it knows."""
     return {
         "identity": status.identity,
         "is_leader": status.is_leader,

@@ -3,12 +3,12 @@
 Rules:
 - What never changes is made once, `/metrics` once a second at most, and what has to be read in ZooKeeper is read for a
   few at a time (`turns.Limiter`): beyond them it is 503.
-- Nothing may be cached; errors are JSON and tell strangers nothing of what went wrong inside.
+- Nothing may be cached; errors are JSON, and what went wrong inside is in the log only.
 - HEAD is answered wherever GET is. A path with another method is 405, any other path 404: by routes of their own and
   not by a middleware, which would be on the way of polls.
-- How many connections there may be, and for how long, is for whoever listens: `callers`.
+- How many connections there may be, and for how long, is decided by the listener: `callers`.
 
-It does not promise that whoever asked acts in time: the answer is as old as its way through the network.
+It does not promise that a client acts in time: an answer is as old as its way through the network.
 """
 
 from __future__ import annotations
@@ -47,8 +47,7 @@ def create_app(
     Args:
         election: whose status is served.
         connection: the connection that the election lives on.
-        resign_token: the bearer token that `POST /resign` and `POST /jobs/<name>/run` ask for; None forbids them to
-            everybody.
+        resign_token: the bearer token that `POST /resign` and `POST /jobs/<name>/run` ask for; None forbids both.
         trouble: asked at each `/healthz` for a reason of your own to restart this process; None if there is none.
         schedule: whose jobs may be run now over HTTP; what jobs did is shown without it, too.
     """
@@ -94,7 +93,7 @@ def _errors_as_json(handler: Handler) -> Handler:
             return await handler(request)
         except web.HTTPException as problem:
             return answers.error(problem.status, problem.reason)
-        except Exception:  # the boundary: a stranger must not see what broke
+        except Exception:  # the boundary: a client must not see what broke
             log.exception("%s %s failed", request.method, request.raw_path, extra={"event": "bug"})
             return answers.error(500, "this replica could not answer; its log says why")
 

@@ -1,14 +1,14 @@
-"""One stream of events for any number of listeners; `events` says which events there are.
+"""One stream of events for any number of listeners; `events` lists the events.
 
 Rules:
 1. What feeds it runs from the first listener on until `LINGER` seconds after the last one.
-2. A newcomer is told first what is known: the latest event of each name.
-3. An event is encoded once, and handed out a few listeners at a time, so that polls are answered in between. A
-   listener who is slow costs the others nothing, and room for `mailbox.ROOM` events.
+2. A newcomer gets first what is known: the latest event of each name.
+3. An event is encoded once, and handed out to a few listeners at a time, so that polls are answered in between. A slow
+   listener costs the others nothing, and room for `mailbox.ROOM` events.
 4. There is room for `STREAMS` listeners. When it is taken, the address that has most of them makes room for one that
-   has fewer: the oldest of its streams ends. So nobody who is alone keeps others out, and a proxy, from whose
-   address all of its clients come, may have all the room that nobody else wants. What a proxy says of its clients
-   (`X-Forwarded-For`) is not believed, since everybody may write it: let the proxy bound what one of them may have.
+   has fewer: the oldest of its streams ends. So one address cannot keep others out, and a proxy, from whose
+   address all of its clients come, may have all the room that is left. The header `X-Forwarded-For` is not believed,
+   since every client may write it: let the proxy bound what one of its clients may have.
 5. A stop ends all at once, whatever they have not taken.
 """
 
@@ -85,8 +85,8 @@ class Broadcast:
     """All streams of one replica.
 
     Args:
-        feed: publishes what happens, for as long as it is let run. If it returns there is no more to tell.
-        fresh: what a newcomer is told first, as a name and its data; not kept from earlier.
+        feed: publishes what happens until it is cancelled. If it returns, all streams end.
+        fresh: makes a newcomer's first event, a name and its data.
         passing: names of events that newcomers have no use for.
     """
 
@@ -115,7 +115,7 @@ class Broadcast:
 
     @contextmanager
     def listener(self, transport: asyncio.Transport | None) -> Iterator[Subscriber]:
-        """One more listener, to whom what is known is told first."""
+        """One more listener. It gets first what is known."""
         one = Subscriber(transport)
         if self._feeding is None:
             self._feeding = asyncio.get_running_loop().create_task(self._run(), name="events")

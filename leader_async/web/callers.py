@@ -2,18 +2,18 @@
 
 Rules:
 - A connection has `KEEPALIVE` seconds to send a whole request, counted from its start or its last answer. Bytes that
-  drip in do not put that off. It may send `UNHEARD` bytes before the next request begins: so much can one that is not
-  finished cost.
-- `bound()` connections stay open, half of them such as were answered at least once; a stream counts as answered once it
-  has begun. One more, and the longest silent is closed: the oldest of those that were never answered if they are more
-  than half, else the one whose last answer is oldest. So a load balancer finds its way in, and stays, while slow
-  strangers come and come. A request that is being answered has `GRACE` seconds to end.
+  drip in do not put that off. It may send `UNHEARD` bytes before the next request begins: that bounds the cost of one
+  that does not end.
+- `bound()` connections stay open, at least half of them for clients that were answered once; a stream counts as
+  answered once it has begun. One more, and one is closed: the oldest of those never answered if they are more than
+  half, else the one whose last answer is oldest. So a load balancer gets in, and stays, during a flood of slow
+  connections. A request that is being answered has `GRACE` seconds to end.
 - Half of this process's descriptors stay free for ZooKeeper.
 - Few requests begin in one turn of the loop (`turns.Turnstile`), however many have come.
-- What is no HTTP request, or asks for what no route has, gets a line of JSON, and one in the log at level debug only.
+- What is no HTTP request, or asks for what no route has, gets an error in JSON, and a line in the log at level debug.
 
-It does not promise that a poll is answered while strangers send more than this process can read: keep them out, or let
-a proxy with limits per address stand before it.
+It does not promise that a poll is answered while clients send more than this process can read: keep them out, or put a
+proxy with limits per address before it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ UNHEARD = 2**15
 LIMITS: dict[str, Any] = {
     "access_log": None,
     "keepalive_timeout": KEEPALIVE,
-    # No route reads a body, so nobody is waited for to send the rest of one.
+    # No route reads a body, so the rest of one is not waited for.
     "lingering_time": 0,
     "read_bufsize": 4096,
     "max_line_size": 4096,
@@ -214,7 +214,7 @@ class Caller(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """The answer to what is no request, or what nobody has caught; it tells a stranger nothing."""
+        """The answer to what is no request, or to an exception that no handler caught; that is in the log only."""
         known = status < 500
         level = logging.DEBUG if known else logging.ERROR
         log.log(level, "a request from %s failed", request.remote, exc_info=exc, extra={"event": "request_failed"})

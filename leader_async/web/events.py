@@ -8,15 +8,15 @@
     beat     nothing has changed; every `BEAT` seconds
 
 Rules:
-1. Each event is the whole of its part. A stream begins with what is known, so nobody has to catch up: a gap in the ids
-   says that older events were dropped for a listener who was slow (`mailbox`).
-2. What an event says was so before it was told: it is made of what the replica knows at that instant.
+1. Each event is the whole of its part. A stream begins with what is known, so no listener has to catch up: a gap in the
+   ids means that older events were dropped for a slow listener (`mailbox`).
+2. An event is made of what the replica knows at that instant.
 3. ZooKeeper is followed once for all listeners, while there are any (`broadcast`).
-4. Who takes nothing for `PATIENCE` seconds is cut off.
+4. A listener that takes nothing for `PATIENCE` seconds is cut off.
 5. A token is a string of digits, other than in every other answer: JavaScript's numbers are exact below 2^53 only, and
    an ensemble whose leader has changed 2 million times counts beyond.
 
-It does not promise every change to everybody: who is slow gets the latest state.
+It does not promise every change to everybody: a slow listener gets the latest state.
 """
 
 from __future__ import annotations
@@ -62,12 +62,12 @@ PATIENCE = 30.0
 AGAIN = 1.0
 """Seconds until an election that cannot be followed is tried again."""
 TERMS = 20
-"""The latest terms that are told; `GET /history` has all."""
+"""The latest terms in an event; `GET /history` has all."""
 RUNS = 5
-"""The latest runs of each job that are told; `GET /jobs` has all."""
+"""The latest runs of each job in an event; `GET /jobs` has all."""
 
 PASSING = frozenset({"status", "lease", "beat"})
-"""Events that are not told to newcomers, who begin with a status of their own."""
+"""Events that a newcomer does not get: it begins with a status of its own."""
 
 HEADERS = {**answers.HEADERS, "Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
 
@@ -76,18 +76,18 @@ class Feed:
     """What feeds the streams of one replica.
 
     Args:
-        service: whom they are about.
+        service: the replica.
     """
 
     def __init__(self, service: Service) -> None:
         self._service, self._missing = service, Missing()
         self._queue: Data = {}
-        self._told: Data = {}
+        self._published: Data = {}
 
     async def run(self, publish: Publish) -> None:
         """Publish what happens, until cancelled or until the connection is closed."""
         self._publish: Publish = lambda name, data: publish(name, exact(data))
-        self._queue, self._told = {}, {}
+        self._queue, self._published = {}, {}
         try:
             async with asyncio.TaskGroup() as group:
                 parts = [group.create_task(part()) for part in (self._renewals, self._read, self._beats)]
@@ -95,23 +95,23 @@ class Feed:
         finally:
             self._missing.unknown(time.time())
 
-    def _seen(self, change: Change, problem: str) -> None:
-        """Tell who stands in the queue now."""
-        if change.connected and not problem:
-            # A ghost is no replica: nobody misses it.
+    def _seen(self, change: Change) -> None:
+        """Publish who stands in the queue now."""
+        if change.connected and not change.problem:
+            # A ghost is no replica: it is not missed.
             there = ((one.identity, one.address) for one in change.queue if not one.ghost)
             self._missing.stands(there, time.time())
         else:
             self._missing.unknown(time.time())
-        self._queue = _queue(change, problem)
-        self._tell_queue()
+        self._queue = _queue(change)
+        self._publish_queue()
 
-    def _tell_queue(self) -> None:
-        """Tell the queue and who is missing there, if either is not known yet."""
-        told = {**self._queue, "missing": [asdict(one) for one in self._missing.now(time.time())]}
-        if self._queue and told != self._told:
-            self._told = told
-            self._publish("queue", told)
+    def _publish_queue(self) -> None:
+        """Publish the queue and who is missing there, if either has changed."""
+        now = {**self._queue, "missing": [asdict(one) for one in self._missing.now(time.time())]}
+        if self._queue and now != self._published:
+            self._published = now
+            self._publish("queue", now)
 
     def status(self) -> tuple[str, Data]:
         """What this replica knows now, as an event's name and data."""
@@ -129,20 +129,16 @@ class Feed:
                     async for change in changes:
                         self._publish(*self.status())
                         if set(change.what) - {"status"}:
-                            self._seen(change, change.problem)
+                            self._seen(change)
             except SessionClosed:
                 for other in others:
                     other.cancel()
                 return
             except LeaderAsyncError as problem:
-                log.warning(
-                    "%s cannot be followed: %s",
-                    election.name,
-                    problem,
-                    extra={"event": "cannot_read", "election": election.name},
-                )
-                away = Change((), None, (), election.status(), election.client.connected)
-                self._seen(away, "the election cannot be read; the log of this replica says more")
+                fields = {"event": "cannot_read", "election": election.name}
+                log.warning("%s cannot be followed: %s", election.name, problem, extra=fields)
+                text = "the election cannot be read; the log of this replica says more"
+                self._seen(Change((), None, (), election.status(), election.client.connected, text))
                 await asyncio.sleep(AGAIN)
 
     async def _renewals(self) -> None:
@@ -179,15 +175,15 @@ class Feed:
                     await asyncio.shield(news)
 
     def _publish_terms(self, terms: list[TermEntry]) -> None:
-        self._publish("terms", {"terms": [*_told(terms)][-TERMS:]})
+        self._publish("terms", {"terms": [*_explained(terms)][-TERMS:]})
         self._missing.told(terms)
-        self._tell_queue()
+        self._publish_queue()
 
     async def _beats(self) -> None:
         while True:
             await asyncio.sleep(BEAT)
             self._publish("beat", {"connected": self._service.connection.client.connected})
-            self._tell_queue()
+            self._publish_queue()
 
 
 def exact(data: Any) -> Any:
@@ -199,23 +195,23 @@ def exact(data: Any) -> Any:
     return [exact(one) for one in data] if isinstance(data, list) else data
 
 
-def _queue(change: Change, problem: str) -> Data:
+def _queue(change: Change) -> Data:
     return {
         "connected": change.connected,
         "leader": None if change.leader is None else asdict(change.leader),
         "queue": [*map(asdict, change.queue)],
-        "problem": problem,
+        "problem": change.problem,
     }
 
 
-def _told(terms: list[TermEntry]) -> Iterator[Data]:
+def _explained(terms: list[TermEntry]) -> Iterator[Data]:
     for entry, after in zip_longest(terms, terms[1:]):
-        told = "" if entry.ended is None else explained(entry, after, None, _utc)
-        yield {**asdict(entry), "explained": told}
+        text = "" if entry.ended is None else explained(entry, after, None, _utc)
+        yield {**asdict(entry), "explained": text}
 
 
 def _utc(seconds: float | None) -> str:
-    """A time as whoever shows it can read it, and put into a time zone of its own."""
+    """A time that the page can find in a sentence, and show in its own time zone."""
     return "?" if not seconds else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
@@ -245,7 +241,7 @@ async def events(request: web.Request) -> web.StreamResponse:
     if not broadcast.room(request.transport):
         return answers.error(503, "this replica has no room for another stream of events", {"Retry-After": "5"})
     response = web.StreamResponse(headers=HEADERS)
-    response.force_close()  # nobody is to wait for the connection to be used again
+    response.force_close()  # the connection is not used again
     await response.prepare(request)
     stream_began(request)
     if request.method == "HEAD":

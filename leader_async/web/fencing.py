@@ -6,13 +6,13 @@ Rules:
 - The elections are named beforehand, so strangers cannot fill the memory.
 
 - With a `store` both hold for all processes of the server, and beyond their lives: it is entered after the gate of this
-  process and left when the request has been handled, and it lets nobody in under another token meanwhile.
+  process and left when the request has been handled, and it lets no other token in meanwhile.
 
 It does not promise anything beyond this process and its life without a `store`: another process of the server, and this
-one after a restart, have not seen what it has. With one, it does not hold a process that goes on with a request whose
+one after a restart, have not seen what it has. With one, it does not stop a process that continues a request whose
 store has let go: one that was frozen for longer than a database keeps its transaction open, or whose connection to it
-broke. What such a handler writes needs a fence of its own. Nor does it know who sends a token: anybody who reaches the
-server can shut the leader out with a high one, so authenticate before it.
+broke. What such a handler writes needs a fence of its own. Nor does it know who sends a token: any client that reaches
+the server can shut the leader out with a high one, so authenticate before it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 Store = Callable[[str, int], AbstractAsyncContextManager[object]]
 """Takes an election and a token. Entering raises what is kept for the election to this token, for good, or raises
-`StaleToken` if that is higher; who has entered under a lower one has left before, or is waited for."""
+`StaleToken` if that is higher; a request under a lower one has left before, or is waited for."""
 
 READS = {"GET", "HEAD", "OPTIONS"}
 
@@ -83,7 +83,7 @@ def require_token(*elections: str, store: Store | None = None, patience: float =
 
 
 class _Door:
-    """One election's gate, and those who wait at it."""
+    """One election's gate, and the requests that wait at it."""
 
     def __init__(self, election: str, store: Store | None, patience: float) -> None:
         self._gate, self._left = Gate(election), Pulse()

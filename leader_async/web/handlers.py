@@ -35,14 +35,14 @@ async def is_leader(request: web.Request) -> web.Response:
 
 
 async def leader(request: web.Request) -> web.Response:
-    """200 from the leader, 503 from everybody else."""
+    """200 from the leader, 503 from every other replica."""
     election = request.app[SERVICE].election
     role = answers.role(election.status())
     return answers.as_json(role) if role["is_leader"] else not_leading(election)
 
 
 async def follower(request: web.Request) -> web.Response:
-    """503 from the leader, 200 from everybody else."""
+    """503 from the leader, 200 from every other replica."""
     role = answers.role(request.app[SERVICE].election.status())
     return answers.as_json(role, 503 if role["is_leader"] else 200)
 
@@ -87,7 +87,7 @@ async def resign(request: web.Request) -> web.Response:
     if term is None:
         return answers.error(409, "this replica does not lead; /leader/resign reaches the one that does")
     if not service.connection.client.connected:
-        # The lead would be gone at once, and nobody could take it over.
+        # The lead would be gone at once, and no replica could take it over.
         return answers.error(503, "nothing was done: ZooKeeper is away; /status says since when", {"Retry-After": "1"})
     fields = service.election.reporter.fields("asked_to_resign")
     log.info("%s was asked over HTTP to resign", service.election.identity, extra=fields)

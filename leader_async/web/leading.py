@@ -20,7 +20,7 @@ RETRY_AFTER = {"Retry-After": "1"}
 
 
 def leader_only(election: Election | Callable[[web.Request], Election]) -> Callable[[Handler], Handler]:
-    """The same handler, from the leader; 503 from everybody else, with `Retry-After` and who leads, as `GET /leader`.
+    """The same handler, from the leader; 503 from any other, with `Retry-After` and who leads, as `GET /leader`.
 
         @routes.post("/reports")
         @leader_only(election)
@@ -45,5 +45,5 @@ def leader_only(election: Election | Callable[[web.Request], Election]) -> Calla
 
 
 def follower(election: Election) -> web.Response:
-    """503: who we are and who leads, as far as we know."""
+    """503: the identity of this replica and who leads, as far as it knows."""
     return answers.as_json(answers.role(election.status()), 503, RETRY_AFTER)

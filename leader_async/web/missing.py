@@ -1,11 +1,11 @@
-"""Who stood in the queue and does so no more, for people who look for the replica that they had. Pure.
+"""Candidates that have left the queue, for people who look for a replica that they had. Pure.
 
 Rules:
-1. Since when: since it was last known to stand there. While the queue is followed that is when it went; what went while
-   nobody followed it was last seen when the following ended. Of a leader whose process or session was lost the history
-   says so, too.
-2. Whoever is back, under the same identity, is not missing; the others are forgotten after `FORGET` seconds, and the
-   oldest beyond `MOST`.
+1. One is missing since it was last known to stand in the queue. While the queue is followed that is when it left; one
+   that left while no listener followed it was last seen when the following ended. A leader whose process or session
+   was lost is in the history, too.
+2. A candidate that is back, under the same identity, is not missing; the others are forgotten after `FORGET` seconds,
+   and the oldest beyond `MOST`.
 
 It does not promise to know why: a replica that was stopped on purpose leaves the queue as one that has died.
 """
@@ -26,7 +26,7 @@ _DIED = {Why.PROCESS_DIED, Why.LOST, Why.SESSION_EXPIRED, Why.PLACE_LOST}
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """One who is missing.
+    """One candidate that is missing.
 
     Attributes:
         identity: who.

@@ -59,7 +59,7 @@ SHAPES: dict[str, tuple[schema.Part, ...]] = {
 
 
 def _told(kind: Any) -> Any:
-    """The same as `/events` tells it: its tokens are strings, for JavaScript."""
+    """The same as `/events` has it: its tokens are strings, for JavaScript."""
     if isinstance(kind, list):
         return [_told(one) for one in kind]
     if not isinstance(kind, dict):

@@ -1,7 +1,7 @@
-"""`GET /`: the live page for browsers, and a few lines of text for everybody else.
+"""`GET /`: the live page for browsers, and a few lines of text for programs.
 
 Rules: the page is three files of this package, with no build step and no address outside; its security policy allows
-nothing but these. It shows what `GET /events` tells, and does nothing by itself but ask for that.
+nothing but these. It shows the events of `GET /events`, and asks for nothing else.
 """
 
 from __future__ import annotations

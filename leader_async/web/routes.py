@@ -3,8 +3,8 @@
 A row of a new shape needs that in `openapi.SHAPES`: its dataclass, or its fields.
 
 What changes something is a POST with the bearer token in a header, which no form and no link of another site can send:
-there is nothing to forge. What only reads tells no secret: who reaches the port may read it, under whatever name of its
-host (so may a page that makes a browser ask 127.0.0.1 under a name of its own).
+there is nothing to forge. What only reads has no secret in it: a client that reaches the port may read it, under any
+name of its host (so may a page that makes a browser ask 127.0.0.1 under a name of its own).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _description() -> answers.Constant:
 ROUTES = (
     Route("/api/LeaderElection/is-leader", handlers.is_leader, MEMORY,
           "The poll: `<identity> - True` or `<identity> - False`.", {200: "IsLeader"}, {"text/plain": LINE}),
-    Route("/leader", handlers.leader, MEMORY, "200 from the leader, 503 from everybody else.",
+    Route("/leader", handlers.leader, MEMORY, "200 from the leader, 503 from every other replica.",
           {200: "Role", 503: "Role"}, below_leader=False, options=True),
     Route("/follower", handlers.follower, MEMORY, "200 from a follower, 503 from the leader.",
           {200: "Role", 503: "Role"}, options=True),
@@ -57,7 +57,7 @@ ROUTES = (
     Route("/openapi.json", description, ONCE, "This description.", {200: {"type": "object"}}),
     Route("/metrics", metrics.page, ONCE, "This replica's metrics, for Prometheus.", text={"text/plain": TEXT},
           below_leader=False),  # a load balancer would mix the counters of one leader with those of the next
-    Route("/", page.page, MEMORY, "The live page; a few lines of text for who does not ask for HTML.",
+    Route("/", page.page, MEMORY, "The live page; a few lines of text for clients that do not ask for HTML.",
           text={"text/html": TEXT, "text/plain": TEXT}, below_leader=False),
     *(Route(f"/assets/{name}", page.asset(name, kind), ONCE, "A file of the page.", text={kind: TEXT},
             below_leader=False) for name, kind in page.ASSETS.items()),

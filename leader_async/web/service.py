@@ -1,4 +1,4 @@
-"""What all routes share: whom they are about, and asking ZooKeeper within a limit."""
+"""What all routes share: the replica, its token, and asking ZooKeeper within a limit."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ASK_LIMIT = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Whom the routes of an application are about; see `create_app`."""
+    """The replica that the routes of an application serve; see `create_app`."""
 
     election: Election
     connection: Connection
@@ -47,7 +47,7 @@ SERVICE = web.AppKey("service", Service)
 async def read(
     request: web.Request, what: str, ask: Callable[[], Awaitable[T]], show: Callable[[T], object]
 ) -> web.Response:
-    """What ZooKeeper says, as JSON.
+    """What ZooKeeper has, as JSON.
 
     Args:
         request: whose answer this is.
@@ -74,7 +74,7 @@ async def read(
 def with_token(handler: Handler) -> Handler:
     """The same handler, for requests that have the replica's token.
 
-    403 if no token would do, 401 if another one would (RFC 6750): a client can tell whether to ask its owner for it.
+    403 if no token would do, 401 if another one would (RFC 6750): so a client knows whether another token would do.
     """
 
     async def guarded(request: web.Request) -> web.StreamResponse:
@@ -94,7 +94,7 @@ def with_token(handler: Handler) -> Handler:
 
 def _is_bearer(header: str, token: str) -> bool:
     kind, _, given = header.partition(" ")
-    # Compared as bytes and in constant time: the answer's delay tells nothing of the token.
+    # Compared as bytes and in constant time: the answer's delay depends on nothing of the token.
     # Bytes that are not text arrive as surrogates.
     bearer = given.strip().encode(errors="surrogateescape")
     return kind.lower() == "bearer" and hmac.compare_digest(bearer, token.encode())

@@ -1,4 +1,4 @@
-"""Listening for HTTP so that strangers cannot use a replica up; `callers` says what each connection may cost.
+"""Listening for HTTP so that clients cannot exhaust a replica; `callers` bounds what each connection may cost.
 
 Rules:
 - One connection is accepted in each turn of the loop and socket, and TLS handshakes wait for their turn with the

@@ -1,4 +1,4 @@
-"""A few at a time, so that nothing that strangers ask for keeps the event loop from what leads.
+"""A few at a time, so that no flood of requests keeps the event loop from renewing the lease.
 
 Rules:
 - `Turnstile`: in one turn of the event loop at most `PASSED` pass, the rest in the turns after it, in the order in

@@ -56,7 +56,7 @@ def test_a_server_that_does_not_tell_its_settings() -> None:
     refused = "conf is not executed because it is not in the whitelist.\n"
     for answer, text in (
         (refused, "tickTime and syncLimit were not checked, it does not allow conf: add conf to its "),
-        ("", "tickTime and syncLimit were not checked, it says nothing to conf: add conf to its "),
+        ("", "tickTime and syncLimit were not checked, it answers nothing to conf: add conf to its "),
         (None, "does not answer: start it, "),
     ):
         (found,) = checks.server("zk:2181", answer, 6.0)

@@ -115,12 +115,12 @@ def test_every_file_with_a_secret_that_others_may_read_is_told_of(tmp_path: Path
         files[name].write_text("secret")
         files[name].chmod({5: 0o600, 6: 0o640}.get(number, 0o644))
     context = click.Context(click.Command("x"))
-    assert options.for_everybody() == [], "nothing was given"
+    assert options.readable_secrets() == [], "nothing was given"
 
     def told(**given: str) -> list[str]:
         context.params = {name: str(files.get(file, file)) for name, file in given.items()}
         with context:
-            return [text.rpartition("/")[2] for text in options.for_everybody()]
+            return [text.rpartition("/")[2] for text in options.readable_secrets()]
 
     assert told(zookeeper_auth_file="auth", resign_token_file="token") == ["auth", "token"]
     assert told(tls_cert="certificate", tls_key="key", zookeeper_cert="certificate") == ["certificate", "key"]

@@ -96,20 +96,20 @@ def test_a_socket_that_nobody_understands_is_named(caplog: pytest.LogCaptureFixt
 
 
 def test_nobody_listening_is_no_failure(tmp_path: Path) -> None:
-    Notify(str(tmp_path / "nobody")).tell(STATUS="alone")
-    Notify().tell(STATUS="alone")
+    Notify(str(tmp_path / "nobody")).send(STATUS="alone")
+    Notify().send(STATUS="alone")
 
 
 @pytest.mark.usefixtures("on_linux")
 def test_an_abstract_socket() -> None:
     manager = Manager(f"@leader-async-test-{os.getpid()}")
     with manager.sock:
-        Notify(manager.name).tell(READY="1")
+        Notify(manager.name).send(READY="1")
         assert manager.hear() == {"READY": "1"}
 
 
 def test_a_field_is_one_line(manager: Manager) -> None:
-    Notify(manager.name).tell(STATUS="two\nREADY=1", STOPPING="1")
+    Notify(manager.name).send(STATUS="two\nREADY=1", STOPPING="1")
     assert manager.hear() == {"STATUS": "two READY=1", "STOPPING": "1"}
 
 
@@ -119,7 +119,7 @@ async def test_the_status_in_words() -> None:
     assert words(replace(status, is_leader=True), False) == "leads; ZooKeeper is away"
     assert words(replace(status, is_leader=True, term=7), True) == "leads reports, term 7"
     assert words(replace(status, state=State.QUEUED, leader="b"), True) == "queued; b leads reports"
-    assert words(replace(status, state=State.JOINING), True) == "joining; nobody that we know of leads reports"
+    assert words(replace(status, state=State.JOINING), True) == "joining; nobody that is known leads reports"
 
 
 async def test_the_watchdog_is_fed_only_while_nothing_is_wrong(manager: Manager) -> None:
