@@ -365,7 +365,7 @@ class Candidacy:
         if join.znode is None and join.uncertain:
             self.place.look()
         elif join.znode is None:
-            if own.work is Work.NONE:
+            if own.work is Work.NONE and not own.asking(Purpose.CREATE, Purpose.PARENT):
                 self.place.queue_up()
         elif not sight.listed:
             if not join.queue.known and sight.view is None:

@@ -283,10 +283,10 @@ class Lead:
             self._place.know_heir()
 
     def _take_holder(self, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
-        if isinstance(answer, m.Failed) and answer != NO_NODE:
-            self._own.trouble(asked, answer, now)
-        elif isinstance(answer, m.Data):
+        if isinstance(answer, m.Data):
             self._story.heard_who(asked.about, CandidateData.decode(answer.data))
+        elif answer != NO_NODE:
+            self._own.trouble(asked, answer, now)
 
     def _take_watch(self, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
         """What the znode before ours says of the lead."""

@@ -58,10 +58,8 @@ class Place:
     def queue_up(self) -> None:
         """Create our znode."""
         own = self._own
-        if not own.asking(Purpose.CREATE, Purpose.PARENT):
-            path = own.path(q.prefix(own.join.uuid))
-            create = m.Create(path, self._plain, ephemeral=True, sequential=True)
-            own.ask(Purpose.CREATE, create, pause=REJOIN if own.places_given_up else 0.0)
+        create = m.Create(own.path(q.prefix(own.join.uuid)), self._plain, ephemeral=True, sequential=True)
+        own.ask(Purpose.CREATE, create, pause=REJOIN if own.places_given_up else 0.0)
 
     def give_up(self) -> None:
         """Delete our znode, which holds nothing."""

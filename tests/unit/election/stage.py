@@ -39,9 +39,9 @@ def left(holder: str, term: int = 1) -> r.Record:
 
 
 class Stage:
-    def __init__(self) -> None:
+    def __init__(self, *, history: bool = False) -> None:
         self.now = 100.0
-        settings = Settings(PARENT, "me", "http://me", 3.0, 0.0)
+        settings = Settings(PARENT, "me", "http://me", 3.0, 0.0, history)
         self.candidacy = Candidacy(settings, (f"u{n}" for n in itertools.count()), 0.5)
         self.commands: list[Command] = []
 

@@ -565,6 +565,8 @@ def test_who_holds_by_appointment_is_looked_up(stage: Stage) -> None:
     assert stage.candidacy.story.seen[0].identity == "alice"
     stage.answer(Send(Purpose.HOLDER, holder.request, "z-n_9"), m.Data(b'{"identity":"zoe"}', m.Stat()))
     assert stage.candidacy.story.seen[0].identity == "alice", "that was about another one"
+    stage.answer(holder, NO_NODE)
+    assert stage.candidacy.story.seen[0].identity == "alice", "it has gone since"
     stage.arm(watch)
 
 

@@ -251,6 +251,21 @@ def test_who_has_a_bug_costs_nobody_else_a_round_or_an_answer(monkeypatch: pytes
     assert keeper.due() is None
 
 
+def test_who_has_a_bug_in_what_a_refusal_means_costs_nobody_else_a_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    sound, broken = leader("a"), leader("b")
+    keeper = ConfirmRounds(lambda candidacy, error: candidacy.die(working=False))
+    for candidacy in (broken, sound):
+        keeper.note(candidacy)
+    both = the_round(keeper, 103.0)
+
+    def bug(*arguments: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(broken, "refused", bug)
+    keeper.answered(both, refusal(0, NoNode.code, 4), 103.0, 103.5)
+    assert [each for each, _ in the_round(keeper, 103.5).stakes] == [sound]
+
+
 def test_a_bug_that_nobody_asks_for_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     broken = leader("a")
     keeper = keeping(broken)

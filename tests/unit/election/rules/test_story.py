@@ -18,6 +18,8 @@ from leader_async.election.rules.story import Story
 from leader_async.zookeeper import messages as m
 from tests.properties.world import PARENT, World
 
+from ..stage import Stage
+
 
 class Forgetful(Story):
     """It remembers nothing, and tells nothing."""
@@ -84,6 +86,19 @@ def meddle(world: World) -> None:
     world.settle(wait=15.0)
     world.delete_election()
     world.settle(wait=60.0)
+
+
+def test_what_is_written_down_is_told_no_more() -> None:
+    stage = Stage(history=True)
+    stage.lead("b-n_0000000006")
+    story, hold = stage.candidacy.story, stage.candidacy.hold
+    assert hold is not None
+    story.told([])
+    (own,) = story.untold(hold)
+    assert (own.term, own.token, own.identity) == (hold.number, hold.token, "me")
+    story.told([own])
+    assert story.untold(hold) == ()
+    assert story.past(hold) == ()
 
 
 @pytest.mark.parametrize("what", [hand_over, lose, expire, meddle])
