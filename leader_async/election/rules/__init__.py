@@ -1,4 +1,5 @@
 """The rules of an election, pure: no I/O, no clock, no chance. Time is an argument, and effects are values.
 
-Order comes from the queue (`place`), safety from the record (`lead`); `candidacy` decides what to do next.
+Order comes from the queue (`place`), safety from the record (`lead`, `handover`); `candidacy` decides what to do next,
+and lists the numbered rules, each with the module in which it stands.
 """

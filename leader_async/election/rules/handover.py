@@ -6,7 +6,9 @@ the leave, and the withdrawal of who may just be appointed. Pure.
     Broken by: "the place is given up before the work has ended", "`left` is written while the term goes on", "a new
     place is taken while the old work runs".
 
-What a holder's data say is what it will do, and no more; nothing is safe because of it.
+An appointment passes nobody over: who holds before its turn names only whom it was asked to name, and wakes that one.
+Broken by: "who holds before its turn hands over to whoever stands behind it", "who is appointed behind others is not
+told". What a holder's data say is what it will do, and no more; nothing is safe because of it.
 """
 
 from __future__ import annotations
@@ -36,8 +38,6 @@ class Handover:
         own: where we stand.
         story: what is remembered for people.
     """
-
-    __slots__ = ("_notifies", "_own", "_story")
 
     def __init__(self, own: Standing, story: Story) -> None:
         self._own, self._story = own, story

@@ -12,15 +12,15 @@ Safety rests on the record (`record`), not on ZooKeeper's sessions, and not on t
     claim is taken up as soon as the record names anybody's term at that version".
  2. A claim on `left` or `none` may be sent at once. A claim on `held` by another only 1.1 of its leases (the record
     tells) after we learnt that the holder's znode is gone. That start is kept for each holder's znode. `none` after we
-    have heard of a term means that the election's znode was deleted and made anew, which whoever led may not know yet:
-    then 1.1 of the last lease that we know are waited out, from when we first saw it so.
+    have heard of a term means that the election's znode was deleted and made anew, which the last leader may not know
+    yet: then 1.1 of the last lease that we know are waited out, from when we first saw it so.
     Broken by: "a claim on `held` does not wait the lease out", "what is waited out is a little less than the lease",
     "waiting out begins with the reading of the record, not with the end of the znode", "an election's znode that was
     made anew is claimed at once", "no version parity: the heir's blind v + 1, after a stale read of `none`, meets a
     term".
  3. An error on a confirm ends the term for good, and so does our leave. No late answer revives it.
     Broken by: "a refused confirm does not end the term", "a suspended term is revived by an answer that came after its
-    end".
+    end", "ok is read from the header of a failed transaction".
 
 The field's word for a confirm is renewing the lease. Giving the lead away, rule 4, is for `handover`. What a candidate
 says of itself in its data decides nothing here but what to ask next.
@@ -56,8 +56,6 @@ class Lead:
     Attributes:
         unreadable: why the record could not be read when it last was, None if it could.
     """
-
-    __slots__ = ("_anew", "_handover", "_last_lease", "_own", "_place", "_story", "unreadable")
 
     def __init__(self, own: Standing, place: Place, handover: Handover, story: Story) -> None:
         self._own, self._place, self._handover, self._story = own, place, handover, story
@@ -95,7 +93,7 @@ class Lead:
             self._claim(record.term + 1, view.version)
 
     def wait_out_end(self) -> float | None:
-        """When whoever may lead without a znode must have stopped; None if nothing is waited out."""
+        """When a leader whose znode is gone must have stopped; None if nothing is waited out."""
         join, view = self._own.join, self._own.sight.view
         if view is None or view.record is None or view.role is not Role.FIRST or join.hold is not None:
             return None
@@ -290,7 +288,7 @@ class Lead:
 
     def _take_watch(self, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
         """What the znode before ours says of the lead."""
-        own, join, before = self._own, self._own.join, self._own.sight.before
+        own, join = self._own, self._own.join
         if not self._place.take_watch(asked, answer, now):
             return
         before = own.sight.before
@@ -306,12 +304,12 @@ class Lead:
 
     @property
     def has_stake(self) -> bool:
-        """Whether a confirm is of use to us: we hold, or are named."""
+        """Whether a confirm is of use: we hold, or are named."""
         own, join = self._own, self._own.join
         return bool(own.link.session_id) and not (join.departing or own.dead) and (join.hold is not None or self.named)
 
     def stake(self, *, publish: bool = True) -> Stake:
-        """What our part in the next confirm is, if we have one; with new data of ours only if there is room for it."""
+        """Our part in the next confirm; with new data for our znode only if there is room for that."""
         own, join = self._own, self._own.join
         hold = join.hold
         if hold is None:

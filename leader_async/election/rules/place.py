@@ -7,13 +7,16 @@ Order rests on the queue (`queue`): one listing after the join, then one watch o
     at once, and reads the record afterwards. Should it learn only of the znode's end, it reads first. If it is not to
     be appointed, it claims at once on v + 1, an odd version, which can only be that term's leave.
     Broken by: "an heir that waits to be appointed does not read the record", "the heir claims on v, not on v + 1",
-    "the first candidate is watched, not the predecessor", "nothing is watched anew after a reconnect".
+    "the first candidate is watched, not the predecessor", "nothing is watched anew after a reconnect",
+    "a watch for existence, which stays behind on a znode that is gone".
  6. A lost reply is resolved by looking, never by sending again: `uncertain` until a listing behind a `sync` has shown
     what is there. (Without the `sync` a lagging server could hide a create that is still on its way.) What is found
     under this join's uuid is this session's (CURATOR-498): no join outlives its session, and each has its own uuid.
     Broken by: "what a lost reply left behind is looked for without a sync", "a create whose reply was lost is sent
     again blindly, and nobody looks for twins", "a join outlives its session, and takes what it made in the old one for
-    its own (CURATOR-498)", "a join after an expiry keeps what was known of the old queue".
+    its own (CURATOR-498)", "a join after an expiry keeps what was known of the old queue", "a session's end is
+    believed: a znode that outlives it is not deleted", "a claim whose reply was lost is taken up under another term's
+    number".
  7. Every few session timeouts everything is read again; a difference that no event told of is healed, counted, logged.
     Broken by: "an end is not told, and the next audit, which says nothing, finds it".
 
@@ -44,8 +47,6 @@ class Place:
         story: what is remembered for people.
         jitter: from 0 to 1, spreads the audits of many candidates.
     """
-
-    __slots__ = ("_barred", "_jitter", "_own", "_plain", "_story")
 
     def __init__(self, own: Standing, story: Story, jitter: float) -> None:
         self._own, self._story, self._jitter = own, story, jitter

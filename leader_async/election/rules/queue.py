@@ -5,6 +5,7 @@ A candidate's znode is `<uuid>-n_<10 digits>`: the uuid is new for every join, t
 Rules:
 1. Sequence numbers rise, so a listing made after our own create holds every znode before ours that still lives.
    What stands ahead of us only ever shrinks.
+   Broken by: "the queue is listed before the own create".
 2. We watch the last of them and nobody else. When it goes, the next last is watched; a departure wakes one candidate.
 3. None left: we are first. One left: we are the heir.
 

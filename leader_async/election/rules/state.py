@@ -234,11 +234,6 @@ class Standing:
         places_given_up: joins that are over.
     """
 
-    __slots__ = (
-        "asked", "commands", "dead", "join", "let_in", "link", "places_given_up", "settings", "sight", "uuids",
-        "wanted", "work",
-    )  # fmt: skip
-
     def __init__(self, settings: Settings, uuids: Iterator[str]) -> None:
         self.settings, self.uuids = settings, uuids
         self.link, self.sight, self.join = Link(), Sight(), Join(next(uuids))

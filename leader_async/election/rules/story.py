@@ -30,8 +30,6 @@ class Story:
         healed: differences that an audit found, and no event had told of.
     """
 
-    __slots__ = ("_claimed_on", "_hold", "_how", "_own", "_untold", "healed", "queue_length", "seen")
-
     def __init__(self, own: Standing) -> None:
         self._own = own
         self.seen: tuple[r.Record, float] | None = None
