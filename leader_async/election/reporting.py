@@ -16,7 +16,7 @@ import logging
 
 from ..errors import ServerError
 from .rules.candidacy import Candidacy
-from .rules.effects import Note
+from .rules.effects import Note, Remark
 from .rules.ends import End
 from .rules.lease import Hold
 from .rules.state import State
@@ -24,6 +24,24 @@ from .rules.words import sentence
 from .stats import ElectionStats
 
 log = logging.getLogger("leader_async.election")
+
+REMARKS = {
+    Remark.PLACE_LOST: (
+        logging.WARNING, "place_lost", "our znode is not in the queue: somebody deleted it; joining again"
+    ),
+    Remark.QUEUE_HEALED: (logging.WARNING, "healed", "healed: the queue had changed unseen: %s"),
+    Remark.RECORD_HEALED: (
+        logging.WARNING, "healed", "healed: the record had changed unseen, from version %d to %d"
+    ),
+    Remark.RECORD_UNREADABLE: (logging.ERROR, "record_unreadable", "%s"),
+    Remark.RECORD_READABLE: (logging.WARNING, "record_readable", "the record can be read again"),
+    Remark.MADE_ANEW: (
+        logging.WARNING, "made_anew",
+        "somebody deleted the election's znode: the lease of whoever may lead by it is waited out",
+    ),
+    Remark.REFUSED: (logging.ERROR, "refused", "cannot %s: %s; trying again in %g s"),
+}  # fmt: skip
+"""What the log says of each: how severe it is, its event, and the text with what the rules give."""
 
 
 class Reporter:
@@ -111,7 +129,8 @@ class Reporter:
 
     def note(self, note: Note) -> None:
         """The rules have something to say."""
-        self._write(note.level, self.fields(note.event), "%s: %s", self._name, note.text)
+        level, event, text = REMARKS[note.remark]
+        self._write(level, self.fields(event), "%s: " + text, self._name, *note.about)
 
     def _say(self, level: int, fields: dict[str, object], text: str, *arguments: object) -> None:
         """A sentence that begins with who we are."""

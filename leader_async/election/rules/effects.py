@@ -78,13 +78,24 @@ class Denied:
     error: ServerError
 
 
+class Remark(enum.Enum):
+    """What the rules have to say besides what they do."""
+
+    PLACE_LOST = enum.auto()
+    QUEUE_HEALED = enum.auto()
+    RECORD_HEALED = enum.auto()
+    RECORD_UNREADABLE = enum.auto()
+    RECORD_READABLE = enum.auto()
+    MADE_ANEW = enum.auto()
+    REFUSED = enum.auto()
+
+
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A line for the log; `level` is one of `logging`'s numbers, `event` a word that says what kind of line it is."""
+    """A line for the log; `about` are the values that its text has, see `reporting`."""
 
-    level: int
-    event: str
-    text: str
+    remark: Remark
+    about: tuple[object, ...] = ()
 
 
 Command: TypeAlias = Send | StartWork | StopWork | ConfirmNow | Left | Denied | Note

@@ -28,7 +28,6 @@ says of itself in its data decides nothing here but what to ask next.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 from ...errors import BadVersion, NoNode, RecordError
@@ -36,7 +35,7 @@ from ...zookeeper import messages as m
 from . import ends
 from . import record as r
 from .candidate_data import CandidateData
-from .effects import ConfirmNow, Purpose, Send
+from .effects import ConfirmNow, Purpose, Remark, Send
 from .handover import Handover
 from .lease import Hold, Stake
 from .place import Place
@@ -86,8 +85,7 @@ class Lead:
             return
         if self.made_anew and (self._anew is None or self._anew[0] != view.mzxid):
             self._anew = view.mzxid, now
-            text = "somebody deleted the election's znode: the lease of whoever may lead by it is waited out"
-            own.note(logging.WARNING, "made_anew", text)
+            own.note(Remark.MADE_ANEW)
         end = self.wait_out_end()
         if end is None or now >= end:
             self._claim(record.term + 1, view.version)
@@ -240,7 +238,7 @@ class Lead:
             before, sight.audited = sight.audited, None
             watched = before is not None and before.role is view.role is Role.FIRST
             if before is not None and watched and before.version != view.version:
-                self._story.heal(f"the record had changed unseen, from version {before.version} to {view.version}")
+                self._story.heal(Remark.RECORD_HEALED, before.version, view.version)
         elif answer == NO_NODE:
             sight.listed = False  # our znode must be gone as well; the listing will tell
             if join.departing and join.hold is not None:
@@ -258,9 +256,9 @@ class Lead:
         except RecordError as error:
             self._story.seen, self.unreadable = None, error
             if before is None:
-                own.note(logging.ERROR, "record_unreadable", str(error))
+                own.note(Remark.RECORD_UNREADABLE, error)
         if before is not None and record is not None:
-            own.note(logging.WARNING, "record_readable", "the record can be read again")
+            own.note(Remark.RECORD_READABLE)
         return record
 
     def _read_of(self, hold: Hold, view: View, now: float) -> None:

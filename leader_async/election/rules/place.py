@@ -26,7 +26,6 @@ predecessor says of the lead is for `lead`, and what follows from standing first
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 from ...errors import NoAuth, NodeExists, NoNode
@@ -34,7 +33,7 @@ from ...zookeeper import messages as m
 from . import ends
 from . import queue as q
 from .candidate_data import NO_DATA, CandidateData
-from .effects import ConfirmNow, Purpose, Send
+from .effects import ConfirmNow, Purpose, Remark, Send
 from .state import AUDIT, NO_NODE, REJOIN, Role, Standing
 from .story import Story
 
@@ -181,8 +180,7 @@ class Place:
         elif join.znode not in names:
             join.znode = None
             own.end_join(ends.DELETED, forfeited=True)
-            text = "our znode is not in the queue: somebody deleted it; joining again"
-            own.note(logging.WARNING, "place_lost", text)
+            own.note(Remark.PLACE_LOST)
         elif asked.about:
             own.link.told_of_joins |= asked.about == "alone"
             self._take_behind(everybody)
@@ -212,7 +210,7 @@ class Place:
         known = join.queue.known
         gone, unexplained = join.queue.listed(standing, join.znode)
         if sight.armed in gone or unexplained:
-            self._story.heal(f"the queue had changed unseen: {sorted(unexplained) or sight.armed}")
+            self._story.heal(Remark.QUEUE_HEALED, sorted(unexplained) or sight.armed)
         for name in gone:
             join.gone.setdefault(name, now)
         if sight.armed in gone:

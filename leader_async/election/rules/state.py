@@ -15,7 +15,6 @@ only when nothing is left to be answered.
 from __future__ import annotations
 
 import enum
-import logging
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -25,7 +24,7 @@ from ...zookeeper import messages as m
 from . import queue as q
 from . import record as r
 from .candidate_data import NO_DATA, CandidateData
-from .effects import Command, Denied, Left, Note, Purpose, Send
+from .effects import Command, Denied, Left, Note, Purpose, Remark, Send
 from .ends import End
 from .lease import Hold
 
@@ -295,9 +294,9 @@ class Standing:
 
     # -- saying ----------------------------------------------------------------------------------------------------
 
-    def note(self, level: int, event: str, text: str) -> None:
+    def note(self, remark: Remark, *about: object) -> None:
         """A line for the log."""
-        self.commands.append(Note(level, event, text))
+        self.commands.append(Note(remark, about))
 
     def trouble(self, asked: Send, answer: m.Answer, now: float) -> None:
         """The server refused what no rule expects it to refuse: wait a moment.
@@ -314,5 +313,4 @@ class Standing:
         if isinstance(error, NoAuth) and not self.let_in:
             self.commands.append(Denied(error))
         else:
-            text = f"cannot {asked.purpose.value}: {error}; trying again in {HOLD_OFF:g} s"
-            self.note(logging.ERROR, "refused", text)
+            self.note(Remark.REFUSED, asked.purpose, error, HOLD_OFF)

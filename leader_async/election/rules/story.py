@@ -8,12 +8,12 @@ It does not promise to be complete: see `history`.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 
 from . import history
 from . import record as r
 from .candidate_data import CandidateData
+from .effects import Remark
 from .history import Succession, TermEntry
 from .lease import Hold
 from .state import WAIT_OUT, Standing, View
@@ -43,10 +43,10 @@ class Story:
 
     # -- what happens ----------------------------------------------------------------------------------------------
 
-    def heal(self, text: str) -> None:
+    def heal(self, remark: Remark, *about: object) -> None:
         """Something was found that an event should have told: a bug of ours, or somebody's doing."""
         self.healed += 1
-        self._own.note(logging.WARNING, "healed", f"healed: {text}")
+        self._own.note(remark, *about)
 
     def heard_who(self, znode: str, data: CandidateData) -> None:
         """This znode was read: the record may not say who that is."""

@@ -6,6 +6,7 @@ import logging
 
 import pytest
 
+from leader_async.election.reporting import REMARKS
 from leader_async.election.rules import ends
 from leader_async.election.rules import record as r
 from leader_async.election.rules.candidacy import Candidacy
@@ -27,7 +28,9 @@ def stage() -> Stage:
 
 
 def notes(own: Candidacy, level: int) -> list[str]:
-    return [command.text for command in own.commands if isinstance(command, Note) and command.level == level]
+    """What the log will say at this level."""
+    said = [command for command in own.commands if isinstance(command, Note)]
+    return [REMARKS[note.remark][2] % note.about for note in said if REMARKS[note.remark][0] == level]
 
 
 # -- joining -----------------------------------------------------------------------------------------------------------
@@ -259,6 +262,8 @@ def test_lost_sight_of_the_queue_is_healed_and_counted(stage: Stage) -> None:
     (listing,) = stage.sends(Purpose.LIST)
     stage.answer(listing, m.Children(("a-n_0000000001", znode)))
     assert stage.candidacy.story.healed == 1
+    (text,) = notes(stage.candidacy, logging.WARNING)
+    assert text == "healed: the queue had changed unseen: b-n_0000000002"
     stage.sends(Purpose.WATCH)
 
 
@@ -273,6 +278,7 @@ def test_an_unseen_change_of_the_record_is_healed_and_counted(stage: Stage) -> N
     (read,) = stage.sends(Purpose.RECORD)
     stage.read(read, left("z-n_0000000001"), 3)
     assert stage.candidacy.story.healed == 1
+    assert notes(stage.candidacy, logging.WARNING) == ["healed: the record had changed unseen, from version 2 to 3"]
     stage.sends(Purpose.CLAIM)
 
 
@@ -914,7 +920,7 @@ def test_that_a_record_cannot_be_read_is_said_once_and_that_it_can_be_again() ->
 
     def said() -> list[str]:
         commands = iter(candidacy.next_command, None)
-        return [command.event for command in commands if isinstance(command, Note)]
+        return [REMARKS[command.remark][1] for command in commands if isinstance(command, Note)]
 
     def read(data: bytes) -> None:
         asked = Send(Purpose.RECORD, m.GetData(PARENT), Role.FOLLOWER)

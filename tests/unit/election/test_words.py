@@ -6,10 +6,11 @@ import logging
 
 import pytest
 
-from leader_async.election.reporting import Reporter
+from leader_async.election.reporting import REMARKS, Reporter
 from leader_async.election.rules import ends, words
 from leader_async.election.rules import history as h
 from leader_async.election.rules import record as r
+from leader_async.election.rules.effects import Remark
 from leader_async.election.rules.ends import Detail, End, Why
 from leader_async.election.rules.history import Teller, TermEntry
 
@@ -67,3 +68,10 @@ def test_no_label_and_no_decision_depends_on_a_text(
     for table in ("DETAILS", "OWN", "OTHERS"):
         monkeypatch.setattr(words, table, dict.fromkeys(vars(words)[table], "resigned"))
     assert told() == before
+
+
+def test_every_remark_of_the_rules_has_its_line() -> None:
+    assert {*REMARKS} == {*Remark}
+    assert {event for _, event, _ in REMARKS.values()} == {
+        "place_lost", "healed", "record_unreadable", "record_readable", "made_anew", "refused",
+    }  # fmt: skip
