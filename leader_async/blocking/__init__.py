@@ -15,6 +15,7 @@ portal to the async API (`portal`), which keeps the rules of an election; `facad
 Rules:
 - Code in a thread cannot be stopped from outside. It is notified: `term.lost` is set, and `term.check()` and
   `term.confirm()` raise TermEnded. The place is given up when the code has ended, not before: better none than two.
+- What waits for the end of work (`resign`, `transfer`, `leave`, `close`) raises UsageError where that work calls it.
 - A session belongs to one process. A connection that has been used before a fork refuses to be used in the child; one
   that has not begins there. So it may be made at import, and used in each worker of gunicorn or Celery.
 - A process that ends without `close` leaves gracefully, within EXIT_LIMIT seconds; then its session times out.
