@@ -218,7 +218,7 @@ class Connection:
             self._guardian.add(parent)
         if self.client.connected:  # it has missed the event
             election.session_event(m.Connected(self.client.session_id, self.client.timeout, resumed=True))
-        self.client.patience = min(self.client.patience, lease / CONFIRMS)
+        self.client.hurry(lease / CONFIRMS)
         asked = self.client.timeout
         if lease > asked and lease not in self._long_leases:
             self._long_leases.add(lease)  # said once, however many elections have it

@@ -59,7 +59,7 @@ async def end_session(session: Begun, parents: Sequence[str], *, dead: bool = Tr
     """
     own = session.credentials
     client = Client(hosts.parse(session.servers), own.timeout, resume=own, auth=session.auth, tls=session.tls)
-    client.patience = min(client.patience, PATIENCE)
+    client.hurry(PATIENCE)
     client.start()
     what = "a process has died" if dead else "a process has died or closed its descriptors, nothing tells which"
     try:

@@ -96,7 +96,6 @@ class Client:
         self._alarm = Alarm(self._tick, self.stats.lag)
         self._busy = False
         self._task: asyncio.Task[None] | None = None
-        self._closing = False
         self._refused = ""
 
     # -- life ----------------------------------------------------------------------------------------------------------
@@ -120,9 +119,9 @@ class Client:
 
     async def close(self) -> None:
         """End the session and forget it; bounded by a third of `tolerance`."""
-        if self._task is None or self._closing or not self.own_process:
+        if self._task is None or self._dialler.closing or not self.own_process:
             return
-        self._closing = True
+        self._dialler.closing = True
         self._session.close(clock.now())
         self._pump()
         try:
@@ -133,6 +132,13 @@ class Client:
             self._pump()
             self._task.cancel()
             await asyncio.wait([self._task])
+
+    def hurry(self, seconds: float) -> None:
+        """Give a server at most so long to take the session over, at the first round of dialling.
+
+        To who holds leases a server that hangs must not cost what is left of them.
+        """
+        self._dialler.patience = min(self._dialler.patience, seconds)
 
     def check_open(self) -> None:
         """Return if this client dials, or will be dialling until it is closed.
@@ -192,21 +198,7 @@ class Client:
     @property
     def over(self) -> bool:
         """It makes no connection any more."""
-        return self._closing or self._session.phase is Phase.OVER
-
-    @property
-    def patience(self) -> float:
-        """Seconds that a server has to take over a session at the first round of dialling; holders of leases lower it,
-        because a server that hangs must not cost them what is left of the lease."""
-        return self._dialler.patience
-
-    @patience.setter
-    def patience(self, seconds: float) -> None:
-        self._dialler.patience = seconds
-
-    @property
-    def _link(self) -> Link | None:
-        return self._dialler.link
+        return self._dialler.over
 
     @property
     def timeout(self) -> float:
@@ -223,8 +215,8 @@ class Client:
         return SessionStatus(
             connected=self.connected,
             since=self._reporter.since,
-            server=self._link.peer if self._link and self.connected else None,
-            encryption=self._link.encryption if self._link and self.connected else None,
+            server=self._dialler.link.peer if self._dialler.link and self.connected else None,
+            encryption=self._dialler.link.encryption if self._dialler.link and self.connected else None,
             session_id=self.session_id,
             timeout_asked=self._session.timeout_asked,
             timeout=self._reporter.granted,
@@ -330,8 +322,8 @@ class Client:
     def flush(self) -> None:
         """Write what was asked for now, and not when all that has come is handed out."""
         data = self._session.data_to_send()
-        if data and self._link is not None:
-            self._link.write(data)
+        if data and self._dialler.link is not None:
+            self._dialler.link.write(data)
 
     def _hand_out(self, event: m.Event) -> None:
         match event:
@@ -352,9 +344,9 @@ class Client:
     def _note(self, event: m.SessionEvent) -> None:
         match event:
             case m.Connected():
-                self._reporter.connected(event, self._link.peer if self._link else "?")
+                self._reporter.connected(event, self._dialler.link.peer if self._dialler.link else "?")
             case m.Disconnected():
-                self._reporter.disconnected(event, self._dialler.drop(), closing=self._closing)
+                self._reporter.disconnected(event, self._dialler.drop(), closing=self._dialler.closing)
             case m.Expired():
                 self._reporter.expired(event)
             case m.Ended(refused=refused) if refused:
@@ -378,13 +370,13 @@ class Client:
 
     def link_received(self, link: Link, data: bytes) -> None:
         """Bytes came; those of an old connection count for nothing."""
-        if link is self._link:
+        if link is self._dialler.link:
             self._session.receive_data(data, clock.now())
             self._pump()
 
     def link_lost(self, link: Link, error: Exception | None) -> None:
         """The connection ended; the server's doing, since our own abort has cleared `_link` before."""
-        if link is self._link:
+        if link is self._dialler.link:
             if error is None:
                 self._session.receive_eof(clock.now(), MUTE_WITH_TLS if link.encryption else MUTE)
             else:

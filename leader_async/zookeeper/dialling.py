@@ -16,7 +16,6 @@ import random
 import socket
 import ssl
 from collections.abc import Sequence
-from typing import Protocol
 
 from aiohappyeyeballs import AddrInfoType, start_connection
 
@@ -119,19 +118,11 @@ async def dial(addresses: Sequence[AddrInfoType]) -> socket.socket:
     return await start_connection(addresses, happy_eyeballs_delay=STAGGER, interleave=0)
 
 
-class Caller(Owner, Protocol):
-    """The client for which is dialled."""
-
-    @property
-    def over(self) -> bool:
-        """Whether it wants no connection any more."""
-
-
 class Dialler:
     """See the module's docstring.
 
     Args:
-        caller: receives what the links report; it calls `use` and `drop`.
+        owner: receives what the links report; it calls `use` and `drop`.
         session: whose phase says what the server has answered.
         reporter: is given the failures.
         servers: which to dial.
@@ -140,7 +131,7 @@ class Dialler:
 
     def __init__(
         self,
-        caller: Caller,
+        owner: Owner,
         session: Session,
         reporter: SessionReporter,
         servers: Sequence[Server],
@@ -148,14 +139,20 @@ class Dialler:
     ) -> None:
         self.link: Link | None = None
         """The link that carries the session."""
+        self.closing = False
         self.changed = Pulse()
         """Fires when the link or the session's phase has changed."""
         self.patience = session.timeout_asked / 3
         """Seconds that a server has to take over a session at the first round; later rounds are more patient."""
-        self._caller, self._session, self._reporter = caller, session, reporter
+        self._owner, self._session, self._reporter = owner, session, reporter
         self._servers, self._tls = servers, tls
         self._resolver = Resolver(servers)
         self._failed_last: tuple[str, int] | None = None
+
+    @property
+    def over(self) -> bool:
+        """No connection is wanted any more."""
+        return self.closing or self._session.phase is Phase.OVER
 
     def use(self, link: Link) -> float:
         """This link carries the session from now on.
@@ -179,7 +176,7 @@ class Dialler:
         """Dial whenever no link carries the session, until the client is over."""
         session = self._session
         lost, patience = clock.now(), self.patience
-        while not self._caller.over:
+        while not self.over:
             expiring = session.session_id
             if await self._dial_round(patience):
                 since = clock.now()
@@ -198,12 +195,12 @@ class Dialler:
         """Dial every server once; whether one serves the session now."""
         addresses, unknown = await self._resolver.resolve(self._failed_last)
         failures: list[Failure] = [(f"cannot look up {problem}", m.Cause.UNKNOWN_NAME) for problem in unknown]
-        while addresses and not self._caller.over:
+        while addresses and not self.over:
             try:
                 context = self._tls.context() if isinstance(self._tls, TLS) else self._tls
                 async with asyncio.timeout(self._session.timeout_asked / 3):
                     sock = await dial(addresses)
-                link = Link(self._caller, sock.getpeername()[:2], patience)
+                link = Link(self._owner, sock.getpeername()[:2], patience)
             except UsageError as error:
                 failures.append((str(error), m.Cause.TLS))
                 break
