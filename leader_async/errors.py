@@ -1,24 +1,26 @@
 """Every exception that leader_async raises. Pure.
 
     LeaderAsyncError
-    ├── UsageError (also a ValueError)      the caller asked for something that cannot be
-    ├── TermEnded                           the term that was used is over
+    ├── UsageError (also a ValueError)      an argument or a call that cannot work
+    ├── TermEnded                           the term is over
     ├── StaleToken                          a resource has seen a higher token
     ├── CommandFailed                       a command ended with another status than 0
-    ├── RecordError                         the election's record holds something that no version of this library writes
-    ├── LedgerError                         so does a job's ledger
-    ├── SlotTaken                           a slot was to be claimed again; stays inside the library
+    ├── SlotTaken                           a slot was claimed before; stays inside the library
+    ├── StoredError                         a znode holds data that this library did not write:
+    │   └── RecordError, LedgerError, AssignmentError
     └── ZooKeeperError
         ├── NotConnected                    nothing was sent
-        ├── ConnectionLost                  sent, and no answer: it may have happened
+        ├── ConnectionLost                  sent, and no answer came: it may have happened
         ├── SessionClosed                   this client was closed
         ├── ProtocolError                   a server sent bytes that are not ZooKeeper's protocol
-        └── ServerError                     the server answered with an error code
+        └── ServerError                     the server answered with an error code:
             ├── NoNode, NodeExists, BadVersion, NotEmpty, NoAuth, AuthFailed, QuotaExceeded
             └── SessionExpired, SessionMoved, NoChildrenForEphemerals
 
-Rule: each class says by `definite` whether the outcome is known. Definite: the request had no effect. Indefinite: it
-may have had its effect, or may still have it; whoever gets it must look before doing it again.
+Rules:
+- The message or the class says what to do.
+- `definite` says whether the outcome is known. Definite: the request had no effect. Indefinite: it may have had its
+  effect, or may still have it. Read what is there before you repeat it.
 """
 
 from __future__ import annotations
@@ -30,41 +32,43 @@ class LeaderAsyncError(Exception):
     """The base of all errors of this library.
 
     Attributes:
-        definite: True when the operation certainly had no effect, False when it may have had one.
+        definite: True if the operation certainly had no effect, False if it may have had one.
     """
 
     definite: bool = True
 
 
 class UsageError(LeaderAsyncError, ValueError):
-    """An argument or a call that cannot work, whatever the servers do. The message says what to do instead."""
+    """An argument or a call that no server could make work. The message says what to give or to call instead."""
 
 
 class TermEnded(LeaderAsyncError):
-    """A term was used after it had ended: this process no longer leads under its token."""
+    """A term was used after its end: this process no longer leads under its token. Let the work end."""
 
 
 class StaleToken(LeaderAsyncError):
-    """A resource refused a write because it has seen a higher token: somebody else has led since. Nothing was written.
+    """A resource refused a write because it has seen a higher token. Nothing was written. Let the work end.
 
     Attributes:
-        resource: what was to be written to.
-        token: the one that was refused.
-        seen: the highest that the resource has seen.
+        resource: the resource that refused.
+        token: the token that was refused.
+        seen: the highest token that the resource has seen.
     """
 
     def __init__(self, resource: str, token: int, seen: int) -> None:
         self.resource, self.token, self.seen = resource, token, seen
-        super().__init__(f"{resource}: token {token} is refused, {seen} has been here: somebody else has led since")
+        super().__init__(
+            f"{resource}: token {token} is refused, {seen} has been here: end the work, a newer leader does it"
+        )
 
 
 class CommandFailed(LeaderAsyncError):
-    """A command that was run for a term ended with another status than 0. It may have had its effect, or half of it.
+    """A command ended with another status than 0. It may have had its effect, or half of it; see its output.
 
     Attributes:
         command: the command and its arguments.
         status: its status as shells have it: 126 or 127 if it could not be run, 128 and the number of a signal that
-            ended it; 71 if its supervisor was killed, and it with that.
+            ended it; 71 if its supervisor was killed, which kills the command.
     """
 
     definite = False
@@ -75,13 +79,13 @@ class CommandFailed(LeaderAsyncError):
 
 
 class StoredError(LeaderAsyncError):
-    """A znode holds data that this library did not write. Only what it is about stops; the message says what to do.
+    """A znode holds data that this library did not write. Only its subject stops; the message says what to do.
 
     Attributes:
-        path: the znode's.
-        why: what is wrong with it.
-        what: what it should be.
-        remedy: what to do about it.
+        path: the znode's path.
+        why: what is wrong with the data.
+        what: what they should be.
+        remedy: what to do.
     """
 
     what: str = "what this library writes"
@@ -93,50 +97,50 @@ class StoredError(LeaderAsyncError):
 
 
 class RecordError(StoredError):
-    """An election's znode holds no record, so nobody can tell who may lead."""
+    """An election's znode holds no record, so no replica may lead."""
 
     what = "an election's record"
     remedy = "nobody leads until `leader-async doctor --repair` has put it right"
 
 
 class LedgerError(StoredError):
-    """A job's znode holds no ledger, so nobody can tell what was run."""
+    """A job's znode holds no ledger, so its slots that were run are unknown."""
 
     what = "a job's ledger"
     remedy = "this job does not run until `leader-async jobs NAME --reset` has begun it anew"
 
 
 class SlotTaken(LeaderAsyncError):
-    """A slot was to be claimed that is claimed or passed over already: that job does not run it."""
+    """A claim of a slot that was claimed or skipped before: the job does not run it."""
 
 
 class AssignmentError(StoredError):
-    """The znode of partitions holds no assignment, so nobody can tell who is to hold which."""
+    """The znode of partitions holds no assignment, so the members' shares are unknown."""
 
     what = "an assignment of partitions"
     remedy = "the first member writes it anew"
 
 
 class ZooKeeperError(LeaderAsyncError):
-    """The base of everything that goes wrong between this client and ZooKeeper."""
+    """The base of all errors between this client and ZooKeeper."""
 
 
 class NotConnected(ZooKeeperError):
-    """Raised at once while no server is connected: nothing was sent, nothing is queued."""
+    """No server is connected: nothing was sent, nothing is queued. Await `wait_connected()`, then try again."""
 
 
 class ConnectionLost(ZooKeeperError):
-    """The connection ended between the request and its answer: it may have happened."""
+    """The connection ended between the request and its answer. Read whether it happened before you repeat it."""
 
     definite = False
 
 
 class SessionClosed(ZooKeeperError):
-    """The client was closed by its owner; it can not be used again."""
+    """The client was closed, and cannot be used again. Open another connection."""
 
 
 class ProtocolError(ZooKeeperError):
-    """A server sent something that is not ZooKeeper's protocol; its connection is dropped."""
+    """A server sent bytes that are not ZooKeeper's protocol, so its connection was dropped. Check the address."""
 
     definite = False
 
@@ -146,7 +150,7 @@ class ServerError(ZooKeeperError):
 
     Attributes:
         code: ZooKeeper's number (`KeeperException.Code`), below zero.
-        remedy: what to do about it, "" if that is not known.
+        remedy: what to do, "" if that depends on the request.
     """
 
     code: int = 0
@@ -155,8 +159,8 @@ class ServerError(ZooKeeperError):
     def __init__(self, code: int | None = None, about: str = "") -> None:
         self.code = self.code if code is None else code
         kind = _NAMES.get(self.code, type(self).__name__)
-        told = [f"{kind} (ZooKeeper error {self.code})" + (f": {about}" if about else "")]
-        super().__init__("; ".join([*told, self.remedy] if self.remedy else told))
+        text = f"{kind} (ZooKeeper error {self.code})" + (f": {about}" if about else "")
+        super().__init__(f"{text}; {self.remedy}" if self.remedy else text)
 
 
 class NoNode(ServerError):
@@ -169,11 +173,11 @@ class NoAuth(ServerError):
     """A znode's access list does not allow this to this session."""
 
     code = -102
-    remedy = "give the credentials of whoever created it (auth=, --zookeeper-auth-file), or change its access list"
+    remedy = "give the credentials of its creator (auth=, --zookeeper-auth-file), or change its access list"
 
 
 class BadVersion(ServerError):
-    """The znode's version is not the expected one."""
+    """The znode's version is not the expected one: another client wrote. Read it again before you write."""
 
     code = -103
 
@@ -197,26 +201,26 @@ class NotEmpty(ServerError):
 
 
 class SessionExpired(ServerError):
-    """The session is over: its ephemeral znodes are gone or going."""
+    """The session is over, and its ephemeral znodes are deleted. The connection opens another session by itself."""
 
     code = -112
 
 
 class AuthFailed(ServerError):
-    """The server does not accept the credentials, or demands some; this client dials no more."""
+    """The server does not accept the credentials, or demands some. This client no longer connects."""
 
     code = -115
     remedy = "check auth=, --zookeeper-auth-file"
 
 
 class SessionMoved(ServerError):
-    """The session lives on another connection now."""
+    """The session uses another connection now."""
 
     code = -118
 
 
 class QuotaExceeded(ServerError):
-    """The write would exceed a quota that is set on the znode or above it."""
+    """The write would exceed a quota of the znode or of one above it."""
 
     code = -125
     remedy = "raise the quota (setquota in zkCli.sh), or delete what is not needed below it"
@@ -239,23 +243,9 @@ _NAMES = {
     -124: "SessionClosedRequireAuth",
     -127: "ThrottledOperation",
 }
-"""What ZooKeeper calls the codes that have no class here (3.9, `KeeperException.Code`)."""
+"""ZooKeeper's names of the codes that have no class here (3.9, `KeeperException.Code`)."""
 
-_BY_CODE: dict[int, type[ServerError]] = {
-    error.code: error
-    for error in (
-        NoNode,
-        NoAuth,
-        BadVersion,
-        NoChildrenForEphemerals,
-        NodeExists,
-        NotEmpty,
-        SessionExpired,
-        AuthFailed,
-        SessionMoved,
-        QuotaExceeded,
-    )
-}
+_BY_CODE = {error.code: error for error in ServerError.__subclasses__()}
 
 
 def server_error(code: int, about: str = "") -> ServerError:

@@ -61,7 +61,7 @@ async def test_a_lower_token_is_answered_409_with_what_was_seen(client: Client, 
     answer = await client.post("/", headers=fence.headers("reports", 5))
     assert answer.status == 409
     assert await answer.json() == {
-        "error": "reports: token 5 is refused, 7 has been here: somebody else has led since",
+        "error": "reports: token 5 is refused, 7 has been here: end the work, a newer leader does it",
         "status": 409, "reason": "Conflict", "election": "reports", "token": 5, "seen": 7,
     }  # fmt: skip
     assert (await client.post("/", headers=fence.headers("größe/7", 5))).status == 200
