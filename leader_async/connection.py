@@ -14,6 +14,7 @@ from types import TracebackType
 
 from . import arguments
 from .election.confirms import Confirms
+from .election.driver import Shared
 from .election.election import Election
 from .election.history_writer import HistoryWriter
 from .election.inflight import Inflight
@@ -89,14 +90,14 @@ class Connection:
         self.client = client
         self.confirms = Confirms(client, self)
         self.confirmed, self.stats = self.confirms.confirmed, self.confirms.stats
-        self.inflight = Inflight(client)
+        self.history_writer = HistoryWriter(client)
         self.changed = Pulse()  # the state of one of its elections has
+        self._shared = Shared(self.confirms, Inflight(client), self.history_writer, self.changed)
         self._guardian = GuardianClient(self.client) if guardian else None
         if self._guardian is not None:
             self.client.listen("the guardian", self._guardian)
         self.names = Names(client.ensemble.chroot)
         self._elections: dict[str, Election] = {}
-        self.history_writer = HistoryWriter(self.client)
         self._watchdog = Watchdog(self._elections.values, overdue)
         self._long_leases: set[float] = set()
         self._closed = False
@@ -198,7 +199,7 @@ class Connection:
             self.names.take(name, root), identity, address,
             LEASE if lease is None else lease, time.time(), history is not False,
         )  # fmt: skip
-        election = Election(settings, self.confirms, self.inflight, self.history_writer, self.changed)
+        election = Election(settings, self._shared)
         self._listen(election)
         return election
 
@@ -213,11 +214,11 @@ class Connection:
     def _listen(self, election: Election) -> None:
         parent, lease, name = election.parent, election.lease, election.name
         self._elections[parent] = election
-        self.client.listen(parent, election)
+        self.client.listen(parent, election.driver)
         if self._guardian is not None:
             self._guardian.add(parent)
         if self.client.connected:  # it has missed the event
-            election.session_event(m.Connected(self.client.session_id, self.client.timeout, resumed=True))
+            election.driver.session_event(m.Connected(self.client.session_id, self.client.timeout, resumed=True))
         self.client.hurry(lease / CONFIRMS)
         asked = self.client.timeout
         if lease > asked and lease not in self._long_leases:
@@ -238,7 +239,7 @@ class Connection:
             return
         self._closed = True
         try:
-            await asyncio.gather(*(election.shut() for election in self._elections.values()))
+            await asyncio.gather(*(election.driver.shut() for election in self._elections.values()))
         finally:
             self.history_writer.stop()
             await self.client.close()

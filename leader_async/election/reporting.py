@@ -1,13 +1,13 @@
-"""What an election tells of itself while it goes on: a line in the log for each event, and counts for `metrics`.
+"""What an election logs and counts: a line for each event, and numbers for `metrics`.
 
 Rules:
 - One event is one line, with a word of its own (`event`) and the same fields each time, beside the sentence for people:
   `election` and `identity`, with a term its `term` and `token`, with its end `why` (a word of the history's), `reason`
   (the whole sentence), and how many `seconds` a change of leaders took as far as this side has seen it.
 - A change of leaders reads as a story: who led no more and why, that the lead was given up, who has taken it over.
-- Nobody waits for the log: a line has the time of its event, and is written by `speak`, when requests are on their way.
+- No handover waits for the log: `driver` reports when the step's requests are on their way.
 
-It does not promise a line for what ends with the process; the guardian and the successor tell of that.
+It does not promise a line for what ends with the process; the guardian and the successor log that.
 """
 
 from __future__ import annotations
@@ -49,47 +49,40 @@ class Reporter:
 
     Args:
         name: the election's name.
-        candidacy: whose story it is.
+        candidacy: whose events these are.
     """
 
     def __init__(self, name: str, candidacy: Candidacy) -> None:
         self.stats = ElectionStats()
         self._name, self._own = name, candidacy
         self._identity = candidacy.settings.identity
-        self._unsaid: list[logging.LogRecord] = []
 
     def fields(self, event: str, **more: object) -> dict[str, object]:
         """What a line of the log about this election has beside its text: for `extra=`."""
         return {"event": event, "election": self._name, "identity": self._identity, **more}
 
-    def speak(self) -> None:
-        """Write the lines that are not written yet."""
-        unsaid, self._unsaid = self._unsaid, []
-        for record in unsaid:
-            log.handle(record)
-
     def state(self, state: State) -> None:
-        """We stand somewhere else now."""
+        """The state has changed."""
         fields = self.fields("state", state=state.value)
         if state is State.QUEUED:
-            self._say(logging.INFO, fields, "is in the queue, %d before it", self._own.position)
+            self._log(logging.INFO, fields, "is in the queue, %d before it", self._own.position)
         elif state is State.BLOCKED:
-            self._say(logging.INFO, fields, "is first, and waits until the record can be read again")
+            self._log(logging.INFO, fields, "is first, and waits until the record can be read again")
         elif state is State.WAITING_OUT:
-            self._say(logging.INFO, fields, "is first, and waits the leader's lease out")
+            self._log(logging.INFO, fields, "is first, and waits the leader's lease out")
         else:
-            self._say(logging.DEBUG, fields, "is %s", state)
+            self._log(logging.DEBUG, fields, "is %s", state)
 
     def began(self, hold: Hold, now: float, *, resumed: bool) -> None:
-        """We lead."""
+        """Work begins under this term; `now` is when."""
         found = self.stats.began(self._own, hold, now)
         fields = self._term("term_resumed" if resumed else "term_began", hold)
         if found is None:
             words = "leads again" if resumed else "leads"
-            self._say(logging.INFO, fields, "%s, term %d, token %d", words, hold.number, hold.token)
+            self._log(logging.INFO, fields, "%s, term %d, token %d", words, hold.number, hold.token)
             return
         change, seconds = found
-        self._say(
+        self._log(
             logging.INFO,
             {**fields, "change": change.value, "seconds": round(seconds, 4)},
             "leads, term %d, token %d: a %s, %.0f ms after it knew that the former leader was gone",
@@ -97,26 +90,26 @@ class Reporter:
         )  # fmt: skip
 
     def stopped(self, hold: Hold | None, end: End, *, ran_out: bool) -> None:
-        """We do not lead any more, and the work is being stopped."""
+        """This process leads no more, and the work is being stopped."""
         if ran_out:
             self.stats.ran_out()
         event = "term_suspended" if ran_out else "term_ending"
         fields = self.fields(event) if hold is None else self._term(event, hold)
         reason = sentence(end)
-        self._say(logging.INFO, {**fields, "why": end.why.value, "reason": reason}, "no longer leads: %s", reason)
+        self._log(logging.INFO, {**fields, "why": end.why.value, "reason": reason}, "no longer leads: %s", reason)
 
     def over(self, hold: Hold, stopped_at: float, now: float) -> None:
-        """Our place is given up, and with it this term."""
+        """The place is given up, and with it this term."""
         why = self.stats.over(hold, stopped_at, now)
         if why is None or hold.end is None:
-            return  # told before
+            return  # it is counted already
         reason = sentence(hold.end)
         fields = self._term("term_over", hold, why=why.value, reason=reason)
         if hold.forfeited:
-            self._say(logging.INFO, fields, "has lost the lead of term %d for good: %s", hold.number, reason)
+            self._log(logging.INFO, fields, "has lost the lead of term %d for good: %s", hold.number, reason)
             return
         seconds = now - stopped_at
-        self._say(
+        self._log(
             logging.INFO,
             {**fields, "seconds": round(seconds, 4)},
             "has given the lead up, %.0f ms after it led last, at the end of term %d: %s",
@@ -124,21 +117,19 @@ class Reporter:
         )  # fmt: skip
 
     def denied(self, error: ServerError) -> None:
-        """ZooKeeper does not let us take part."""
-        self._say(logging.ERROR, self.fields("denied"), "cannot take part: %s", error)
+        """ZooKeeper does not let this process take part."""
+        self._log(logging.ERROR, self.fields("denied"), "cannot take part: %s", error)
 
     def note(self, note: Note) -> None:
-        """The rules have something to say."""
+        """The rules have a line for the log."""
         level, event, text = REMARKS[note.remark]
-        self._write(level, self.fields(event), "%s: " + text, self._name, *note.about)
+        line = f"%s: {text}"
+        log.log(level, line, self._name, *note.about, extra=self.fields(event))
 
-    def _say(self, level: int, fields: dict[str, object], text: str, *arguments: object) -> None:
-        """A sentence that begins with who we are."""
-        self._write(level, fields, "%s: %s " + text, self._name, self._identity, *arguments)
-
-    def _write(self, level: int, fields: dict[str, object], text: str, *arguments: object) -> None:
-        if log.isEnabledFor(level):
-            self._unsaid.append(log.makeRecord(log.name, level, __file__, 0, text, arguments, None, extra=fields))
+    def _log(self, level: int, fields: dict[str, object], text: str, *arguments: object) -> None:
+        """Log a sentence whose subject is this process."""
+        line = f"%s: %s {text}"
+        log.log(level, line, self._name, self._identity, *arguments, extra=fields)
 
     def _term(self, event: str, hold: Hold, **more: object) -> dict[str, object]:
         return self.fields(event, term=hold.number, token=hold.token, **more)

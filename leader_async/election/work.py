@@ -1,14 +1,15 @@
 """What a process does while it leads, in the two shapes that `Election` offers.
 
-Rules: a job starts only when told to, stops when told to, and says when it has ended; the place in the queue is not
-given up before. Work that swallows its cancellation is waited for, for ever if need be: better no leader than two.
+Rules:
+1. The driver starts and stops the work, and learns of each end of it once. The place in the queue is kept until then.
+2. Work that swallows its cancellation is waited for, for ever if need be: better no leader than two.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from ..callables import awaited, told
 from ..waking import Pulse
@@ -19,54 +20,58 @@ from .term import Term
 T = TypeVar("T")
 
 
-class Job(Protocol):
-    """What an election drives."""
+class TermWork(Protocol):
+    """What a driver drives."""
 
     def start(self, term: Term) -> None:
-        """We lead: begin."""
+        """This process leads: begin."""
 
-    def stop(self) -> None:
-        """We do not lead any more: end, and call the election's `ended`."""
+    def stop(self) -> bool:
+        """This process leads no more: end.
+
+        Returns:
+            Whether it has ended; if not, `OnEnd` will be called.
+        """
 
     def fail(self, error: Exception) -> None:
-        """The election cannot go on: whoever waits for this job gets the error."""
+        """The election cannot go on: who waits for this work gets the error."""
 
 
-class Ended(Protocol):
-    """How a job says that its work has ended; `leaving` says why it wants no further term, None if it does."""
-
-    def __call__(self, leaving: End | None) -> None: ...
+OnEnd: TypeAlias = Callable[[TermWork, End | None], None]
+"""Called when this work has ended, with the reason if it wants no further term."""
 
 
-class Call(Generic[T]):
-    """A coroutine function that is called anew whenever we lead, in a task of its own."""
+class FunctionWork(Generic[T]):
+    """A coroutine function that is called anew whenever this process leads, in a task of its own."""
 
-    def __init__(self, work: Callable[[Term], Awaitable[T]], ended: Ended) -> None:
+    def __init__(self, work: Callable[[Term], Awaitable[T]], on_end: OnEnd) -> None:
         self.result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._work = work
-        self._ended = ended
+        self._on_end = on_end
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
 
     def start(self, term: Term) -> None:
-        """See `Job`."""
+        """See `TermWork`."""
         self._stopping = False
         self._task = asyncio.get_running_loop().create_task(self._call(term), name=f"term {term.number}")
         self._task.add_done_callback(self._never_began)
 
-    def stop(self) -> None:
-        """See `Job`."""
+    def stop(self) -> bool:
+        """See `TermWork`."""
         assert self._task is not None
-        self._stopping = True
-        self._task.cancel()
+        if not self._stopping:
+            self._stopping = True
+            self._task.cancel()
+        return False
 
     def fail(self, error: Exception) -> None:
-        """See `Job`."""
+        """See `TermWork`."""
         if not self.result.done():
             self.result.set_exception(error)
 
     async def _call(self, term: Term) -> None:
-        # Its end is told from here, not by a callback of the task: a handover waits for that.
+        # It reports its end from here, not by a callback of the task: a handover waits for that.
         try:
             value = await awaited(self._work, term)
         except asyncio.CancelledError:
@@ -76,22 +81,22 @@ class Call(Generic[T]):
             self._task = None
             if not self.result.done():
                 self.result.set_exception(error)
-            self._ended(End(Why.WORK_FAILED, text=told(error)))
+            self._on_end(self, End(Why.WORK_FAILED, text=told(error)))
             if not isinstance(error, Exception):
                 raise
         else:
             self._task = None
             if not self._stopping and not self.result.done():
                 self.result.set_result(value)
-            self._ended(None if self._stopping else ends.WORK_DONE)
+            self._on_end(self, None if self._stopping else ends.WORK_DONE)
 
     def _cancelled(self) -> None:
         self._task = None
-        # If not by us then by somebody else: that is how this work ended.
+        # If the driver did not stop it, somebody else cancelled it: that is how this work ended.
         final = not self._stopping
         if final and not self.result.done():
             self.result.cancel()
-        self._ended(ends.WORK_CANCELLED if final else None)
+        self._on_end(self, ends.WORK_CANCELLED if final else None)
 
     def _never_began(self, task: asyncio.Task[None]) -> None:
         """A task that is cancelled before its first step does not call anything."""
@@ -99,31 +104,31 @@ class Call(Generic[T]):
             self._cancelled()
 
 
-class Handout:
+class LoopWork:
     """Terms handed to a loop, `async for term in election.terms()`; the loop's body is the work."""
 
-    def __init__(self, ended: Ended) -> None:
-        self._ended = ended
+    def __init__(self, on_end: OnEnd) -> None:
+        self._on_end = on_end
         self._next: Term | None = None
         self._out: Term | None = None
         self._error: Exception | None = None
         self._news = Pulse()
 
     def start(self, term: Term) -> None:
-        """See `Job`."""
+        """See `TermWork`."""
         self._next = term
         self._news.fire()
 
-    def stop(self) -> None:
-        """See `Job`."""
-        if self._out is not None:
-            self._out.stop()
-        else:
-            self._next = None
-            self._ended(None)
+    def stop(self) -> bool:
+        """See `TermWork`."""
+        self._next = None
+        if self._out is None:
+            return True
+        self._out.stop()
+        return False
 
     def fail(self, error: Exception) -> None:
-        """See `Job`."""
+        """See `TermWork`."""
         self._error = error
         self._news.fire()
 
@@ -136,7 +141,7 @@ class Handout:
         self._out, self._next = self._next, None
         return self._out
 
-    def give_back(self) -> None:
+    def ended(self) -> None:
         """The body has ended."""
         self._out = None
-        self._ended(None)
+        self._on_end(self, None)

@@ -205,8 +205,8 @@ class Judge:
                 raise Violation(f"{process.name} floods the server with requests")
             if process.loop.errors and not process.loop.dead:
                 raise Violation(f"{process.name}: {process.loop.errors[0]}")
-            if process.election is not None and process.election._died is not None:
-                raise Violation(f"{process.name} has died of {process.election._died!r}")
+            if process.election is not None and process.election.driver.died is not None:
+                raise Violation(f"{process.name} has died of {process.election.driver.died!r}")
             if process.election is not None and process.election.candidacy.story.healed and not self.strangers:
                 raise Violation(f"{process.name} found by looking what an event should have told it")
         if (broken := self.others.broken(strangers=self.strangers)) is not None:

@@ -20,7 +20,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from unittest import mock
 
-from leader_async import Election, JobRun, Term, clock
+from leader_async import JobRun, Term, clock
+from leader_async.election.driver import Driver
 from leader_async.election.rules import queue as q
 from leader_async.embedded.entries import Entry
 from leader_async.zookeeper import dialling
@@ -408,11 +409,11 @@ class World:
         async def dial(addresses: Sequence[Any]) -> Connection:
             return await here().dial(addresses)
 
-        watch_event = Election.watch_event
+        watch_event = Driver.watch_event
 
-        def watched(election: Election, event: m.Watched) -> None:
+        def watched(driver: Driver, event: m.Watched) -> None:
             self.judge.woken(here(), event)
-            watch_event(election, event)
+            watch_event(driver, event)
 
         chance, noisy = random.getstate(), logging.root.manager.disable
         random.seed(self.plan.seed)
@@ -423,7 +424,7 @@ class World:
                 mock.patch.object(time, "time", wall_clock),
                 mock.patch.object(uuid, "uuid4", next_uuid),
                 mock.patch.object(dialling, "dial", dial),
-                mock.patch.object(Election, "watch_event", watched),
+                mock.patch.object(Driver, "watch_event", watched),
             ):
                 yield
         finally:

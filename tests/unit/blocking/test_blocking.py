@@ -403,7 +403,9 @@ def test_what_ends_a_background_candidacy_is_raised(zk: blocking.Connection) -> 
     work = election.leader_only(lambda: "done")
     election.join()
     until(work)
-    zk._portal.do(lambda: election.asynchronous.die(ZeroDivisionError("a bug")))  # nothing short of a bug does it
+    zk._portal.do(
+        lambda: election.asynchronous.driver.die(ZeroDivisionError("a bug"))
+    )  # nothing short of a bug does it
     assert not election.is_leader
     with pytest.raises(ZeroDivisionError):
         until(work)

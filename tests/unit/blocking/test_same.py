@@ -17,12 +17,12 @@ from .leading import LIMIT
 ONLY_ASYNC = {
     "Connection": {
         "the package's own, for the elections of a connection": {
-            "confirm", "confirm_due", "confirm_now", "find", "helper", "note", "own_process", "term_over",
+            "find", "helper", "own_process",
         },
     },
     "Election": {
         "the package's own, for the connection and the web": {
-            "agree", "carry_out", "changes", "client", "die", "parent", "session_event", "shut", "watch_event",
+            "agree", "changes", "client", "parent",
         },
     },
     "Term": {

@@ -72,7 +72,7 @@ async def test_another_process_leads_when_the_work_has_ended(
         assert term is not None
         broken(first, method, monkeypatch)()
         first.candidacy.own.sight.audit_at = 0.0  # it is read again
-        first.carry_out()
+        first.driver.carry_out()
         await until(lambda: not first.status().alive)
         assert not first.is_leader
         assert not term.is_current
@@ -111,7 +111,7 @@ async def test_who_dies_while_it_queues_lets_those_behind_it_pass(
             running.append(asyncio.create_task(election.run(idle)))
             await until(lambda election=election, number=number: election.status().position == number)  # type: ignore[misc]
         broken(elections[1], "tick", monkeypatch)()
-        elections[1]._tick()
+        elections[1].driver.tick()
         with pytest.raises(Bug):
             await running[1]
         assert [one.identity for one in await elections[0].candidates()] == [

@@ -54,10 +54,8 @@ def test_no_label_and_no_decision_depends_on_a_text(
         entry = h.ended(TermEntry(7), end, 5.0, Teller.HOLDER)
         record = r.decode(r.encode(r.Record(7, "u-n_1", r.LeadState.LEFT, 3.0, end=end)), 1, "/e")
         (of_record,) = h.in_record(record, 7, 5.0)
-        reporter = Reporter("x", Stage().candidacy)
-        reporter.stopped(None, end, ran_out=False)
         caplog.clear()
-        reporter.speak()
+        Reporter("x", Stage().candidacy).stopped(None, end, ran_out=False)
         (line,) = caplog.records
         label = [getattr(line, name) for name in ("event", "why")]
         entries = [(one.why, one.told_by, one.put_right) for one in (entry, of_record)]

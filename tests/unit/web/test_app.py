@@ -133,7 +133,7 @@ async def test_a_trouble_of_ones_own_is_unhealthy(election: Election, connection
 
 async def test_a_dead_candidacy_is_unhealthy_and_does_not_lead(client: Client, election: Election) -> None:
     lead(election)
-    election.die(RuntimeError("a bug"))
+    election.driver.die(RuntimeError("a bug"))
     assert (await client.get("/healthz")).status == 503
     assert not election.is_leader
     assert not (await (await client.get("/status")).json())["alive"]
@@ -245,7 +245,7 @@ async def test_only_the_leader_can_resign(client: Client) -> None:
 async def test_a_lead_that_nobody_could_take_over_is_kept(
     client: Client, connection: Connection, election: Election
 ) -> None:
-    election._term = Term(connection.confirms, election.candidacy, lead(election))
+    election.driver.term = Term(connection.confirms, election.candidacy, lead(election))
     answer = await client.post("/resign", headers=BEARER)
     assert (answer.status, "nothing was done" in await answer.text()) == (503, True)
     assert election.is_leader
@@ -259,7 +259,7 @@ async def test_resigning_tells_what_happened(
 
     monkeypatch.setattr(Election, "resign", resign)
     monkeypatch.setattr(type(connection.client), "connected", True)
-    election._term = Term(connection.confirms, election.candidacy, lead(election))
+    election.driver.term = Term(connection.confirms, election.candidacy, lead(election))
     answer = await client.post("/resign", headers=BEARER)
     assert (answer.status, await answer.json()) == (200, {"resigned": True, "identity": "replica-3", "term": 7})
 
@@ -269,7 +269,7 @@ async def test_a_resignation_that_zookeeper_does_not_hear(
 ) -> None:
     monkeypatch.setattr("leader_async.web.handlers.RESIGN_LIMIT", 0.01)
     monkeypatch.setattr(type(connection.client), "connected", True)
-    election._term = Term(connection.confirms, election.candidacy, lead(election))
+    election.driver.term = Term(connection.confirms, election.candidacy, lead(election))
     election.candidacy.own.wanted, election.candidacy.own.join.znode = True, "u-n_0000000001"
     answer = await client.post("/resign", headers=BEARER)
     # 504, not 503: that would tell a load balancer that nothing was done, and to ask the next replica.
