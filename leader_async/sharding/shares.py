@@ -33,7 +33,7 @@ from .decisions import Decision, Situation, decide
 from .member_data import MemberData
 from .membership import Membership
 from .queries import read_members
-from .status import Member, PartitionsStatus
+from .status import Member, PartitionsStatus, ShareState
 
 log = logging.getLogger("leader_async.sharding")
 
@@ -135,7 +135,9 @@ class Partitions:
         """What this process knows of its share, from memory: never waits for ZooKeeper."""
         members, held = self._members, self.held
         assigned = frozenset(p for p, owner in enumerate(members.owners) if members.me and owner == members.me)
-        state = "idle" if self._work is None else "leaving" if self._leaving else "member" if members.me else "joining"
+        state = ShareState.MEMBER if members.me else ShareState.JOINING
+        if self._work is None or self._leaving:
+            state = ShareState.IDLE if self._work is None else ShareState.LEAVING
         return PartitionsStatus(
             name=self.name,
             identity=self.identity,

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
+
+
+class ShareState(enum.StrEnum):
+    """Whether a process has a share of the partitions."""
+
+    IDLE = "idle"
+    JOINING = "joining"
+    MEMBER = "member"
+    LEAVING = "leaving"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +33,7 @@ class PartitionsStatus:
     name: str
     identity: str
     count: int
-    state: str
+    state: ShareState
     members: int
     assigned: frozenset[int]
     held: frozenset[int]

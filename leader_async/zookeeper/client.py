@@ -96,7 +96,7 @@ class Client:
         self._alarm = Alarm(self._tick, self.stats.lag)
         self._busy = False
         self._task: asyncio.Task[None] | None = None
-        self._refused = ""
+        self._refused: str | None = None
 
     # -- life ----------------------------------------------------------------------------------------------------------
 
@@ -176,7 +176,7 @@ class Client:
     @property
     def refused(self) -> AuthFailed | None:
         """Why the servers do not serve us, as we are; None if they do, or have not been asked."""
-        return AuthFailed(about=self._refused) if self._refused else None
+        return None if self._refused is None else AuthFailed(about=self._refused)
 
     @property
     def session_id(self) -> int:
@@ -349,7 +349,7 @@ class Client:
                 self._reporter.disconnected(event, self._dialler.drop(), closing=self._dialler.closing)
             case m.Expired():
                 self._reporter.expired(event)
-            case m.Ended(refused=refused) if refused:
+            case m.Ended(refused=str(refused)):
                 self._refused = refused
                 self._reporter.refused(self.refused)
         self._changed.fire()

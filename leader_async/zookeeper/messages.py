@@ -459,11 +459,11 @@ class Ended:
 
     Attributes:
         confirmed: the server has answered the close. If not, the session may live until its timeout.
-        refused: why the server refuses this client, "" if the client ended the session.
+        refused: why the server refuses this client, for people; None if the client ended the session.
     """
 
     confirmed: bool = False
-    refused: str = ""
+    refused: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,7 +221,7 @@ class Session:
             self.phase = Phase.CLOSING
             self._drop(reason, m.Cause.REFUSED, confirmed=False, refused=reason)
 
-    def _drop(self, reason: str, cause: m.Cause, *, confirmed: bool, refused: str = "") -> None:
+    def _drop(self, reason: str, cause: m.Cause, *, confirmed: bool, refused: str | None = None) -> None:
         if self.phase in (Phase.DOWN, Phase.OVER):
             return
         closing = self.phase is Phase.CLOSING
