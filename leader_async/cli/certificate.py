@@ -44,11 +44,8 @@ class Certificate:
             try:
                 self._context = self._load()
             except UsageError as error:
-                log.error(
-                    "the certificate was changed, but the old one stays in use: %s",
-                    error,
-                    extra={"event": "certificate_not_read"},
-                )
+                text = "the certificate was changed, but the old one stays in use: %s"
+                log.error(text, error, extra={"event": "certificate_not_read"})
             else:
                 log.info("the certificate was changed, and is in use", extra={"event": "certificate_changed"})
         return self._context

@@ -150,11 +150,8 @@ class Broadcast:
         self._feeding = None
         self._latest.clear()
         if not feeding.cancelled() and (error := feeding.exception()) is not None:
-            log.critical(
-                "the event stream has died of a bug; its listeners are sent away",
-                exc_info=error,
-                extra={"event": "bug"},
-            )
+            text = "the event stream has died of a bug; its listeners are sent away"
+            log.critical(text, exc_info=error, extra={"event": "bug"})
         for one in self._listeners:
             one.end()
 

@@ -2,8 +2,8 @@
 
 Rules:
 1. Each event is the whole of its part, so of two with one name the newer one is enough.
-2. There is room for `ROOM` events. Beyond it the oldest one that has a newer one of its name behind it is dropped: who
-   is slow misses what came in between, and never the latest of anything.
+2. There is room for `ROOM` events. Beyond it the oldest one that has a newer one of its name behind it is dropped: a
+   slow listener misses what came in between, and never the latest of any name.
 """
 
 from __future__ import annotations
@@ -37,17 +37,9 @@ class Mailbox:
         """One more event."""
         self._waiting.append(event)
         if len(self._waiting) > ROOM:
-            self._drop()
-
-    def _drop(self) -> None:
-        newer: set[str] = set()
-        oldest = 0
-        for index in reversed(range(len(self._waiting))):
-            if self._waiting[index].name in newer:
-                oldest = index
-            newer.add(self._waiting[index].name)
-        del self._waiting[oldest]
-        self.dropped += 1
+            names = [one.name for one in self._waiting]
+            del self._waiting[next(at for at, name in enumerate(names) if name in names[at + 1 :])]
+            self.dropped += 1
 
     def take(self) -> bytes:
         """All that waits, oldest first; nothing waits any more."""

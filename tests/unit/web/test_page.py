@@ -71,13 +71,3 @@ async def test_the_page_names_its_files_and_no_address_outside(client: Client) -
         assert set(addresses) <= {"http://www.w3.org/2000/svg"}, file.name
     assert " style=" not in page
     assert not re.search(r"<script>|<style>| on[a-z]+=", page)
-
-
-def test_the_page_knows_reasons_states_and_outcomes_by_their_words() -> None:
-    script = FILES.joinpath("page.js").read_text()
-    (bad,) = re.findall(r"const BAD = \[(.*?)\];", script)
-    assert {*re.findall(r'"([^"]+)"', bad)} <= {*Why}
-    (calm,) = re.findall(r"!\[(.*?)\]\.includes\(mine\.state\)", script)
-    assert {*re.findall(r'"([^"]+)"', calm)} <= {*State}
-    (good,) = re.findall(r'last\.outcome !== "(.*?)"', script)
-    assert good == Outcome.DONE
