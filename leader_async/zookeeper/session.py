@@ -1,8 +1,8 @@
 """One client's session with ZooKeeper, as a state machine without I/O. Pure.
 
-The owner feeds it bytes and the time, and takes from it bytes to send, events, and the instant at which it wants to be
-ticked. It lives through many connections: each begins with `open`, each ends with a `Disconnected` event, after which
-the owner must close the connection and dial again.
+The owner feeds it bytes and the time, and takes bytes to send, events, and the instant of the next `tick`. A session
+outlives many connections: each begins with `open` and ends with a `Disconnected` event, after which the owner must
+close the connection and dial again.
 
            open            Accepted,
                        Authenticated              close
@@ -11,27 +11,28 @@ the owner must close the connection and dial again.
       └───────────────┴── any end, deadline, bad byte ──────────┴──► OVER (after close)
 
 Rules:
-1. Replies come in the order of the requests; anything else ends the connection. So does a malformed byte.
+1. Replies come in the order of the requests; any other reply ends the connection. So does a malformed byte.
 2. Each request has an instant by which it must be answered; the first one missed ends the connection.
-3. What was not answered when the connection ended is `Lost`, exactly once. Nothing of an old connection is ever heard
-   again: the owner feeds bytes of the current one only.
-4. While it is not UP a request is refused at once (`NotConnected`), nothing is queued.
-5. A session other than the one we asked to resume means that ours has expired.
-6. A silent connection is pinged after a third of the session timeout; of that which was asked for, if the server has
-   granted a longer one: whatever a server grants, its silence is noticed as soon as its owner wants.
-7. A server that hangs up on a handshake without a word is either not serving, or behind what we have seen, which may be
-   for good: ZooKeeper's data may have been lost (aiozk#28). So when that has gone on for PATIENCE session timeouts,
-   every other handshake asks for a new session as one who has seen nothing, to find out which. One that is granted is
-   closed at once and never used. Its close is a quorum write: if that has a lower zxid than we have seen, the data was
-   lost, and our session is over with it. Else servers serve again after an outage, which keeps sessions: the handshake
-   is repeated as before, and our session is over only if that is refused (rule 5).
-8. A server that says that the session has moved or expired is left: a handshake that we had given up may have reached
-   another server late and taken the session there (ZOOKEEPER-710). The next handshake brings it back, or tells its end.
+3. A request without a reply at the end of its connection is `Lost`, exactly once. Bytes of an old connection never
+   count: the owner feeds those of the current one only.
+4. While the session is not UP a request is refused at once (`NotConnected`); nothing is queued.
+5. A handshake that is answered with another session means that the one to resume has expired.
+6. A silent connection is pinged after a third of the session timeout: of the granted or of the asked one, whichever is
+   shorter. So a server's silence is noticed as soon as the owner wants, whatever the server grants.
+7. A server that ends a handshake without an answer does not serve, or is behind the last zxid that this session has
+   seen. The latter may be for good: ZooKeeper's data may have been lost (aiozk#28). After PATIENCE session timeouts of
+   this every other handshake asks for a new session with zxid 0, to find out which. A session that is granted then is
+   closed at once and never used. Its close is a quorum write: if its zxid is lower than the last one seen, the data was
+   lost, and the session is over with it. Else servers serve again after an outage, which keeps sessions: the handshake
+   is repeated as before, and the session is over only if that is refused (rule 5).
+8. A server that answers that the session has moved or expired is disconnected: a handshake given up before may have
+   reached another server late and moved the session there (ZOOKEEPER-710). The next handshake returns or ends it.
 9. A session that was handed over (`resume`) is resumed or over: no other one follows it, and none is asked for.
-10. With an identity each connection is UP only when the server has accepted that as well: ahead of the handshake's
-    answer it would be answered out of order. Servers that do not accept it, or demand one that we have not, before any
-    request was ever answered end all: that is a mistake to be told at once. Later it costs the connection only.
-11. A server that answers the handshake as TLS does is told of in these words.
+10. With an identity a connection is UP only when the server has accepted that as well. The proof follows the
+    handshake's answer: before, it would be answered out of order. A server that refuses it, or demands one that is
+    missing, ends the session if no request was ever answered: that is a mistake of the caller's, to be raised at once.
+    Later it ends the connection only.
+11. A server that answers the handshake with TLS has that as the reason of the connection's end.
 
 It never raises for what a server does, only `UsageError` and `NotConnected` for what the caller does. It does not
 promise that a session which is UP is alive: a server that is cut off from its ensemble answers pings for a while.
@@ -51,19 +52,19 @@ from .identity import Identity
 
 MAX_XID = 2**31 - 1
 PATIENCE = 5
-"""Session timeouts after which servers that hang up on our session are asked for a new one; see rule 7."""
+"""Session timeouts after which servers that end the handshakes are asked for a new session; see rule 7."""
 
 PARTING_XID = 1
-"""The one request of a session that was asked for to find out whether servers serve is its close."""
+"""The xid of the close of a new session by rule 7; it is that session's only request."""
 
 IDENTITY_DEMANDED = -124
-"""ZooKeeper's `SESSIONCLOSEDREQUIRESASLAUTH`: the server was told to serve nobody without a proof (`enforce.auth`)."""
+"""ZooKeeper's `SESSIONCLOSEDREQUIRESASLAUTH`: the server serves nobody without a proof (`enforce.auth`)."""
 
 TLS_ALERT, TLS_HANDSHAKE = b"\x15\x03", b"\x16\x03"
-"""How what a TLS server says begins."""
+"""How a TLS server's bytes begin."""
 
 CLOSED = "closed by ourselves"
-"""Why a connection ended that nobody need worry about."""
+"""The reason of an end that this side wanted."""
 
 
 class Phase(enum.Enum):
@@ -78,11 +79,11 @@ class Phase(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What it takes to resume a session from somewhere else. The password is never shown.
+    """What another process needs to resume a session. The password is never shown.
 
     Attributes:
         session_id: ZooKeeper's id of the session.
-        password: proves that the session is ours.
+        password: proves the right to the session.
         timeout: the session timeout as granted, in seconds.
         last_zxid: the highest zxid seen on it.
     """
@@ -105,7 +106,7 @@ class Session:
         timeout: the session timeout to ask for, in seconds.
         frame_limit: bytes of the largest frame to take from a server.
         resume: the one session to resume, instead of beginning one; rule 9.
-        identity: who we are; rule 10.
+        identity: proved on each connection; rule 10.
     """
 
     def __init__(
@@ -132,35 +133,35 @@ class Session:
         self._ping_due: float | None = None
         self._handshake_due = 0.0
         self._hung_up_since: float | None = None
-        self._anew = False  # this handshake is to find out whether servers serve; rule 7
-        self._parting = False  # it was granted one, whose close is not answered yet
-        self.serving = False  # the last handshake has found that they do: dial again without a pause
+        self._anew = False  # this handshake asks for a new session, to find out whether servers serve; rule 7
+        self._parting = False  # that was granted, and its close is not answered yet
+        self.serving = False  # the last handshake has found that servers serve: dial again without a pause
         self._last_sent = 0.0
         self._out = bytearray()
         self._events: deque[m.Event] = deque()
         self._handed_over = resume is not None
         self._identity = identity
-        self._proving = False  # the server has taken the session, and we wait for its word on who we are
-        self._served = False  # a request was answered, on whatever connection
-        self._told = 0  # the session that the owner has been told of
+        self._proving = False  # the server has accepted the session, and not yet answered the identity's proof
+        self._served = False  # a request was answered, on any connection
+        self._told = 0  # the session of the last `Connected` event
         if resume is not None:
             self.session_id, self._password, self.last_zxid = resume.session_id, resume.password, resume.last_zxid
             self._told = self.session_id
 
     @property
     def tolerance(self) -> float:
-        """The session timeout in seconds, or what was asked for, if that is shorter: how long silence is borne."""
+        """The shorter one of the granted and the asked session timeout, in seconds; it bounds a server's silence."""
         return min(self.timeout, self.timeout_asked)
 
     @property
     def credentials(self) -> Credentials | None:
-        """What it takes to resume this session from somewhere else, None while there is none."""
+        """What another process needs to resume this session, None while there is none."""
         return Credentials(self.session_id, self._password, self.timeout, self.last_zxid) if self.session_id else None
 
     # -- the connection ------------------------------------------------------------------------------------------------
 
     def open(self, now: float, patience: float) -> None:
-        """A connection to a server was made: begin the handshake.
+        """Begin the handshake on a new connection.
 
         Args:
             now: the time.
@@ -178,7 +179,7 @@ class Session:
         self._out += wire.encode_connect(m.Connect(asked[0], self.timeout_asked, *asked[1:]))
 
     def receive_data(self, data: bytes, now: float) -> None:
-        """Take bytes from the server; of a connection that has ended they count for nothing."""
+        """Take bytes from the server; those of a connection that has ended are ignored."""
         if self.phase in (Phase.DOWN, Phase.OVER):
             return
         begins = self.phase is Phase.SHAKING and not (self._proving or self._frames.pending)
@@ -195,7 +196,7 @@ class Session:
             self.drop(f"the server broke the protocol: {error}", m.Cause.PROTOCOL)
 
     def receive_eof(self, now: float, hint: str = "") -> None:
-        """The server ended the connection; `hint` is what that may mean of one that has never served us."""
+        """The server has ended the connection; `hint` says what that may mean if it has never served this session."""
         mute = self.phase is Phase.SHAKING and not (self._proving or self._parting)
         if mute and (self.session_id or self.last_zxid) and self._hung_up_since is None:
             self._hung_up_since = now
@@ -205,7 +206,7 @@ class Session:
         self.drop(f"end of stream {what}{partial}{perhaps}", m.Cause.END_OF_STREAM)
 
     def drop(self, reason: str, cause: m.Cause = m.Cause.NETWORK) -> None:
-        """The connection is of no use any more; what is unanswered is lost.
+        """End the connection; requests without a reply are lost.
 
         Args:
             reason: why, for people.
@@ -214,7 +215,7 @@ class Session:
         self._drop(reason, cause, confirmed=False)
 
     def _refuse(self, reason: str) -> None:
-        """The server does not serve us, as we are; rule 10."""
+        """The server refuses this identity, or the lack of one; rule 10."""
         if self._served:
             self.drop(reason, m.Cause.REFUSED)
         else:
@@ -235,13 +236,13 @@ class Session:
         if closing:
             self._events.append(m.Ended(confirmed, refused))
 
-    # -- what the caller wants -----------------------------------------------------------------------------------------
+    # -- requests ------------------------------------------------------------------------------------------------------
 
     def send(self, request: m.Request, now: float, within: float | None = None) -> int:
         """Send a request.
 
         Args:
-            request: what to ask.
+            request: any but a handshake's or a ping.
             now: the time, read before this call.
             within: seconds in which the answer must come, a third of `tolerance` if None.
 
@@ -279,19 +280,19 @@ class Session:
             self._events.append(m.Ended())
 
     def data_to_send(self) -> bytes:
-        """The bytes to write to the current connection; empties the store."""
+        """Return the bytes to write to the current connection, once."""
         data = bytes(self._out)
         self._out.clear()
         return data
 
     def next_event(self) -> m.Event | None:
-        """The oldest event not yet taken."""
+        """Remove and return the oldest event, None if there is none."""
         return self._events.popleft() if self._events else None
 
     # -- time ----------------------------------------------------------------------------------------------------------
 
     def deadline(self) -> float | None:
-        """When `tick` wants to be called next."""
+        """When to call `tick` next, None for not at all."""
         if self.phase is Phase.SHAKING:
             return self._handshake_due
         if self.phase not in (Phase.UP, Phase.CLOSING):
@@ -300,7 +301,7 @@ class Session:
         return min(waiting) if waiting else self._last_sent + self.tolerance / 3
 
     def tick(self, now: float) -> None:
-        """Time has passed."""
+        """Do what is due: give a silent server up, or ping it."""
         due = self.deadline()
         if due is None or now < due:
             return
@@ -318,7 +319,7 @@ class Session:
     def _answer_due(self) -> float | None:
         return self._due[0][1] if self._due else None
 
-    # -- what the server says ------------------------------------------------------------------------------------------
+    # -- frames from the server ----------------------------------------------------------------------------------------
 
     def _receive_frame(self, frame: bytes, now: float) -> None:
         if self.phase is Phase.SHAKING and not (self._proving or self._parting):
@@ -373,7 +374,7 @@ class Session:
             self._forget()
             self._events.append(m.Expired(ours))
             if self._handed_over:
-                # One that the server may have begun instead is left to its timeout: nobody asked for it.
+                # The server may have begun another session instead: its timeout ends that.
                 self.phase = Phase.CLOSING
                 self.drop("the session has expired", m.Cause.REFUSED)
                 return
