@@ -1,4 +1,8 @@
-"""One session shared by any number of elections; their confirms travel together."""
+"""A connection: composes one session of ZooKeeper with the elections on it, the guardian, the watchdog and the history.
+
+Rule: the elections of a connection share its session, and their confirms travel together. No file of an election
+imports this one: what elections share is handed to each of them (`driver.Shared`).
+"""
 
 from __future__ import annotations
 
@@ -53,7 +57,7 @@ def connect(
         servers: `host:port,host:port/chroot`, or a list of hosts, the last one with the chroot; IPv6 addresses in
             brackets, the default port is 2181.
         timeout: the session timeout to ask for, in seconds. The server may grant another one.
-        auth: who this process is to ZooKeeper; all that is created is for whoever gives the same, see `Digest`.
+        auth: who this process is to ZooKeeper; all that is created is for those who give the same, see `Digest`.
         tls: encrypt, and verify the servers; a `TLS` names files that are read anew for each connection.
         guardian: have a small helper process end the session as soon as this process has died, however it dies, so that
             the next one leads within milliseconds and not after the session timeout; see `leader_async.guardian`.
@@ -135,10 +139,10 @@ class Connection:
 
     @contextmanager
     def helper(self, pid: int) -> Iterator[None]:
-        """Have a guardian, if there is one, give no place of ours away before this process has ended, too.
+        """While this block runs, a guardian gives no place of this process away before that process has ended, too.
 
         Args:
-            pid: a process that ends what we have started.
+            pid: a process that ends what this one has started.
         """
         if self._guardian is not None:
             self._guardian.wait_for(pid)
@@ -178,8 +182,9 @@ class Connection:
             lease: how long a confirmed leader leads without another confirm, in seconds; 3 if None. All candidates of
                 an election may differ: the holder's counts.
             root: the znode below which elections live (itself below the connect string's chroot).
-            history: write down in ZooKeeper who led and why that ended, one small write a term, some time after it has
-                begun; see `Election.history`. True if None.
+            history: keep in ZooKeeper who led and why that ended. The record passes the latest terms on; every eighth
+                term is followed by one small write more, some time after it has begun. See `Election.history`. True if
+                None.
 
         Raises:
             UsageError: an argument cannot be used, or is another one than before.
@@ -217,12 +222,12 @@ class Connection:
         self.client.listen(parent, election.driver)
         if self._guardian is not None:
             self._guardian.add(parent)
-        if self.client.connected:  # it has missed the event
+        if self.client.connected:  # it came before this listener
             election.driver.session_event(m.Connected(self.client.session_id, self.client.timeout, resumed=True))
         self.client.hurry(lease / CONFIRMS)
         asked = self.client.timeout
         if lease > asked and lease not in self._long_leases:
-            self._long_leases.add(lease)  # said once, however many elections have it
+            self._long_leases.add(lease)  # logged once, however many elections have it
             log.info(
                 "election %s: its lease of %g s is longer than the session timeout of %g s. That is safe, but after a "
                 "crash the next leader waits out %g s more; a shorter lease takes over sooner",

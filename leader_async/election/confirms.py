@@ -136,7 +136,7 @@ class Confirms:
         def answered(answer: m.Answer) -> None:
             now = clock.now()
             renewed = self._rounds.answered(due_round, answer, sent, now)
-            self.stats.answered(answer, now - sent)
+            self.stats.answered(answer, now - sent, ok=renewed)
             for candidacy, _ in due_round.stakes:
                 if candidacy.commands:
                     self._drivers[candidacy].carry_out()

@@ -11,7 +11,7 @@ Rules:
   history, and the state for people. There is no other way to put anything off.
 - Who confirms for this election learns of its stake within the step: nobody confirms for a place that is given up.
 - One place starts and stops work (`_do`). The end of work counts for the `run` or `terms` that it was started for.
-- Rules that raise an error, whoever fed them, are dead (`die`): the work is stopped, who runs it gets the error, and
+- Rules that raise an error at any step are dead (`die`): the work is stopped, who runs it gets the error, and
   when the work has ended the znode is deleted, so that another process leads.
 
 It does not promise that work obeys, or that ZooKeeper lets a place go in time: both are waited for, within limits.

@@ -115,9 +115,9 @@ class Election(Observer):
         """Be a candidate, and call `work` while this process leads.
 
         `work(term)` is started when this process leads, cancelled and awaited when it does not, and started again when
-        it leads again (with the same term if that was only suspended). When it returns or raises by itself, the place
+        it leads again (with the same term if that was only suspended). When it returns or raises uncancelled, the place
         is given up, and this returns or raises the same. Cancelling this stops the work, awaits its end, and gives the
-        place up; who cancels again does not wait for that, and it goes on in the background.
+        place up. If you cancel again, you do not wait for that; it happens in the background.
 
         Args:
             work: a coroutine function; it gets the `Term`.
@@ -139,7 +139,7 @@ class Election(Observer):
                 async with term:              # cancelled when leadership is lost
                     await work(term.token)
 
-        Asking for the next term says that the work of the last one has ended; if this process still leads, it hands
+        Asking for the next term means that the work of the last one has ended; if this process still leads, it hands
         over and queues again at the back. Leaving the loop gives the place up as soon as the generator is closed; use
         `contextlib.aclosing` to have that awaited.
 
@@ -183,7 +183,7 @@ class Election(Observer):
         `resign` does.
 
         Args:
-            to: the identity of the candidate, or the name of its znode, as `candidates` tells it.
+            to: the identity of the candidate, or the name of its znode, as `candidates` returns it.
             timeout: seconds to wait at most, None for no limit. The transfer itself cannot be taken back.
 
         Returns:
@@ -208,7 +208,7 @@ class Election(Observer):
         For a process that is about to end, right before its `run` is cancelled: whatever the order of a rolling
         restart, the lead then moves at most once more than it must. It goes by the wall clocks of the candidates, and
         looks at the last 16 of the queue. Nothing happens if this process does not lead, nobody started later,
-        ZooKeeper does not tell in time, or the term has another lease than this process: then the next one follows.
+        ZooKeeper does not answer in time, or the term has another lease than this process: then the next one follows.
 
         Args:
             timeout: seconds to wait for ZooKeeper at most.

@@ -1,11 +1,11 @@
-"""Evicting a candidate that cannot leave by itself: what `leader-async evict` does.
+"""Evicting a candidate that cannot leave: what `leader-async evict` does.
 
 A candidate's znode is ephemeral: it goes with the session of its process. One that belongs to no session (restored from
 a backup, or made by another program) is a ghost: it never goes, and who stands behind it never leads.
 
 Rules:
-1. Nobody becomes leader by an eviction. The queue moves up as it does whenever somebody has left, and whoever leads
-   next waits out the lease of a holder that is gone without a word. So deleting any candidate's znode, at any time,
+1. Nobody becomes leader by an eviction. The queue moves up as it does whenever somebody has left, and the next
+   leader waits out the lease of a holder that is gone without a word. So deleting any candidate's znode, at any time,
    cannot make two leaders; see deploy/GUARANTEES.md.
 2. A ghost may be evicted. One whose session lives may not, unless that is wanted: its process may be at work past the
    end of its lease, and keeps its place so that nobody begins beside it.

@@ -1,11 +1,13 @@
-"""The window: how many requests of all elections of one session may be unanswered at a time.
+"""Requests in flight: bounds how many of all elections of one session may be unanswered at a time.
 
-Thousands of elections that join, or look again after a reconnect, would otherwise ask for more than a server answers
-within the time that each request has, and the connection would be given up as dead. Confirms do not pass through here:
+Thousands of elections that join, or look again after a reconnect, would otherwise send more than a server answers
+within the time that each request has, and the connection would be dropped as dead. Confirms do not pass through here:
 they must never wait.
 
-Rules: first come, first served; the instant of sending is read when a request leaves, not when it begins to wait; what
-waits when the connection ends was never sent.
+Rules:
+1. First come, first served.
+2. The instant of sending is read when a request leaves, not when it begins to wait.
+3. A request that waits when the connection ends was never sent.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Elections can be nested: `root=` may be the path of another election. Rule: no e
 
     jobs, history         the ledgers of its jobs, and the terms that were
     members               who shares the partitions of this name
-    <uuid>-n_<digits>     a candidate: whatever is called so stands in the queue, and holds up all behind it
+    <uuid>-n_<digits>     a candidate: a znode of such a name stands in the queue, and holds up all behind it
     notice:…              who is appointed, and to what
 """
 

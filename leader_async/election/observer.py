@@ -42,7 +42,7 @@ class Observer(ABC):
 
     @property
     def changes(self) -> Pulse:
-        """Fires whenever what `watch` tells, or a term, may have changed."""
+        """Fires whenever what `watch` gives, or a term, may have changed."""
         return self._changes
 
     async def leader(self) -> Candidate | None:
@@ -60,7 +60,7 @@ class Observer(ABC):
     async def candidates(self) -> list[Candidate]:
         """All candidates in the order of the queue, read from ZooKeeper.
 
-        If the record cannot be read, nobody can tell which of them leads, so none is said to.
+        If the record cannot be read, it is unknown which of them leads: none has `is_leader`.
 
         Raises:
             ZooKeeperError: ZooKeeper cannot be asked.
@@ -79,7 +79,7 @@ class Observer(ABC):
         Raises:
             TimeoutError: nobody led in time.
             SessionClosed: the connection was closed.
-            ServerError: ZooKeeper refuses to tell.
+            ServerError: ZooKeeper refuses to answer.
         """
         news = Pulse()
         async with asyncio.timeout(timeout):
@@ -121,7 +121,7 @@ class Observer(ABC):
 
         Raises:
             SessionClosed: the connection was closed.
-            ServerError: ZooKeeper refuses to tell.
+            ServerError: ZooKeeper refuses to answer.
         """
         with Mirror(self._client, self._parent, changed=self._changes) as mirror:
             following = Following(self._client, self._parent, mirror)

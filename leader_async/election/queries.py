@@ -35,7 +35,7 @@ class Read(NamedTuple):
     """A candidate's znode, as it was read.
 
     Attributes:
-        data: what it says.
+        data: its data.
         ghost: it belongs to no session.
     """
 
@@ -48,7 +48,7 @@ class ElectionView(NamedTuple):
 
     Attributes:
         candidates: in the order of the queue, or only the one that holds the lead.
-        problem: why nobody can tell who does.
+        problem: why it is unknown which one does.
         lost: the record, if it is held by a znode that is gone: its lease is waited out.
     """
 
@@ -88,7 +88,7 @@ def in_queue(names: list[str], known: Mapping[str, Read], record: r.Record, toke
         names: all that stand in the queue, in its order.
         known: those of their znodes that were read.
         record: the record.
-        token: the token of the term that it tells of.
+        token: the token of the term that it names.
     """
     holder = record.holder if record.state is r.LeadState.HELD else None
     return [
@@ -119,7 +119,7 @@ async def read_candidate_data(client: Client, parent: str, name: str) -> Read | 
 
 
 async def find_appointee(client: Client, parent: str, own: str | None, to: str) -> Appointee:
-    """The candidate to hand over to, and how it is told.
+    """The candidate to hand over to, and how it gets notice.
 
     Args:
         client: through whom to read.
@@ -177,7 +177,7 @@ async def _read_appointees(
     children = await client.request(m.GetChildren(parent))
     names = q.in_order(children.names)
     wanted = names if last is None else names[-last:]
-    # One more: whoever stands right before the first of them.
+    # One more: the one that stands right before the first of them.
     asked = names if last is None else names[-last - 1 :]
     reads = await asyncio.gather(*(read_candidate_data(client, parent, name) for name in asked))
     found, before, before_data = [], "", NO_DATA

@@ -1,7 +1,7 @@
 """What a candidacy that has died of a bug leaves behind: its znode, which would keep all others from leading.
 
 Nothing that it knew is relied on but its uuid, which its join had for itself. Rules:
-1. Its work has ended before (whoever calls this sees to that): better no leader than two.
+1. Its work has ended before (the caller sees to that): better no leader than two.
 2. The queue is listed behind a `sync`, so that a create that was on its way is seen.
 3. A connection that is lost on the way is waited for, and all is done again.
 

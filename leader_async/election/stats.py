@@ -1,4 +1,4 @@
-"""What a process has been through in an election, and how long that took. Pure; nothing is decided by it.
+"""Counts and durations of one process in an election, and of the confirms of a connection. Pure.
 
 Rules:
 - Each side of a change of leaders counts what it sees itself, by one clock: who hands over, from its last instant as
@@ -6,7 +6,7 @@ Rules:
   was gone until it leads. Neither knows how long nobody led in all: `history` does, by ZooKeeper's clock.
 - A term is counted when it begins and once more when it is over, with the word that the history has for why.
 
-It does not promise to know of an end that comes with the process: nothing is left that could count it.
+Nothing is decided by these numbers. An end that comes with the process is not counted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from ..histogram import CHANGEOVERS, MOMENTS, Histogram
-from ..zookeeper.messages import Answer, Lost, Transacted
+from ..zookeeper.messages import Answer, Lost
 from .rules import record as r
 from .rules.candidacy import Candidacy
 from .rules.ends import PROCESS_DIED, Why
@@ -36,7 +36,7 @@ ENDS = tuple(why for why in Why if why not in (Why.PROCESS_DIED, Why.LEFT, Why.L
 
 @dataclass(slots=True)
 class ElectionStats:
-    """What this process has been through in one election.
+    """Numbers of this process in one election.
 
     Attributes:
         terms: its terms that have begun.
@@ -100,7 +100,7 @@ class ElectionStats:
 
 
 def free_since(own: Candidacy, hold: Hold) -> tuple[Changeover, float] | None:
-    """How the lead that we have just got had become free, and when we had learnt of that; None if we never did."""
+    """How the lead that this process has just got became free, and when it learnt of that; None if it never did."""
     how = own.story.how(hold)
     if how is None or how.appointed:  # by a notice, or as the record says
         # Who handed over to its heir stood right before it, and its end was the last one that the heir has learnt of.
@@ -128,9 +128,9 @@ class ConfirmStats:
     refused: int = 0
     lost: int = 0
 
-    def answered(self, answer: Answer, seconds: float) -> None:
-        """An answer came, after so long."""
-        if isinstance(answer, Transacted) and answer.ok:
+    def answered(self, answer: Answer, seconds: float, *, ok: bool) -> None:
+        """An answer came, after so long; `ok` if it renewed the leases."""
+        if ok:
             self.seconds.observe(seconds)
         elif isinstance(answer, Lost):
             self.lost += 1

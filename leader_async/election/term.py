@@ -1,7 +1,7 @@
 """A term: one stretch of leading, with its fencing token.
 
 Rules: the token rises from term to term for the life of the ensemble (`record` says why). A term may be suspended (its
-lease ran out) and go on with the same token; once it is over it never comes back.
+lease ran out) and resume with the same token; once it is over it never comes back.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .transaction import Transaction
 
 
 class Term:
-    """What the work gets to know of the term that it works under.
+    """The term under which work runs.
 
     As an async context manager it ties the body to the term: when leadership is lost, the body is cancelled, and the
     `async with` ends quietly.
@@ -47,7 +47,7 @@ class Term:
 
     @property
     def over(self) -> bool:
-        """Whether it has ended for good; False while it stands, and while it is suspended and may go on."""
+        """Whether it has ended for good; False while it stands, and while it is suspended and may resume."""
         return self._hold.over
 
     @property
@@ -96,7 +96,7 @@ class Term:
     ) -> bool:
         task, self._body = self._body, None
         assert task is not None
-        # As asyncio.timeout does: only our own cancellation is ours to end.
+        # As asyncio.timeout does: this ends only the cancellation that `stop` has begun.
         return self._stopped and task.uncancel() <= self._cancelling and kind is asyncio.CancelledError
 
     def stop(self) -> None:

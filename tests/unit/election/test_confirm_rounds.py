@@ -126,7 +126,7 @@ def test_a_round_counts_from_when_it_was_sent() -> None:
     candidacy = leader("a")
     keeper = keeping(candidacy)
     found = the_round(keeper, 101.0)
-    keeper.answered(found, m.Transacted((m.Checked(), m.Checked())), 101.0, 101.4)
+    assert keeper.answered(found, m.Transacted((m.Checked(), m.Checked())), 101.0, 101.4)
     assert candidacy.hold is not None
     assert candidacy.hold.until == 104.0
 
@@ -180,7 +180,7 @@ def test_a_failed_check_ends_its_own_term_only_and_the_others_are_confirmed_agai
     keeper = keeping(bad, good)
     found = the_round(keeper, 101.0)
     ended = hold_of(found.stakes[0][1])
-    keeper.answered(found, refusal(index, code, 4), 101.0, 101.1)
+    assert not keeper.answered(found, refusal(index, code, 4), 101.0, 101.1)
     assert ended.over
     assert good.hold is not None
     assert not good.hold.over
@@ -207,7 +207,7 @@ def test_a_lost_or_failed_round_says_nothing_of_any_term(answer: m.Answer) -> No
     candidacy = leader("a")
     keeper = keeping(candidacy)
     found = the_round(keeper, 101.0)
-    keeper.answered(found, answer, 101.0, 101.1)
+    assert not keeper.answered(found, answer, 101.0, 101.1)
     assert candidacy.hold is not None
     assert not candidacy.hold.over
     assert candidacy.hold.until == 103.0

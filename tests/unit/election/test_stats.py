@@ -106,5 +106,5 @@ def test_ends_that_only_others_can_tell_are_no_label() -> None:
 def test_confirms_by_what_became_of_them() -> None:
     stats = ConfirmStats()
     for answer in (m.Transacted(()), m.Transacted((m.Failed(-101),)), m.Failed(-4), m.Lost()):
-        stats.answered(answer, 0.003)
+        stats.answered(answer, 0.003, ok=isinstance(answer, m.Transacted) and answer.ok)
     assert (sum(stats.seconds.counts), stats.seconds.total, stats.refused, stats.lost) == (1, 0.003, 2, 1)
