@@ -201,7 +201,7 @@ class NotEmpty(ServerError):
 
 
 class SessionExpired(ServerError):
-    """The session is over, and its ephemeral znodes are deleted. The connection opens another session by itself."""
+    """The session is over, and its ephemeral znodes are deleted. The connection opens another session."""
 
     code = -112
 
