@@ -7,7 +7,7 @@ Rules:
 - What a call raises can be put into a future. `StopIteration` cannot: it becomes a `RuntimeError`, as it does when it
   leaves a generator (PEP 479).
 
-Not promised: a plain function that returns an awaitable cannot be told from one that blocks without calling it.
+Not promised: a plain function that returns an awaitable looks like one that blocks, as long as it is not called.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ async def finished(returned: Awaitable[object], work: object) -> None:
     try:
         await returned
     except SystemExit as error:
-        raise RuntimeError(f"{_name(work)} raised {told(error)}") from error
+        raise RuntimeError(f"{_name(work)} raised {described(error)}") from error
 
 
 def refuse_unrun(returned: object, work: object) -> None:
@@ -132,10 +132,10 @@ def called(function: Callable[..., T], *arguments: object) -> T:
     try:
         return function(*arguments)
     except (StopIteration, SystemExit, KeyboardInterrupt) as error:
-        raise RuntimeError(f"{_name(function)} raised {told(error)}") from error
+        raise RuntimeError(f"{_name(function)} raised {described(error)}") from error
 
 
-def told(error: BaseException) -> str:
+def described(error: BaseException) -> str:
     """The error's kind and text in one, whatever its own methods do."""
     try:
         text = str(error)

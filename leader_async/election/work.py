@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
-from ..callables import awaited, told
+from ..callables import awaited, described
 from ..waking import Pulse
 from .rules import ends
 from .rules.ends import End, Why
@@ -81,7 +81,7 @@ class FunctionWork(Generic[T]):
             self._task = None
             if not self.result.done():
                 self.result.set_exception(error)
-            self._on_end(self, End(Why.WORK_FAILED, text=told(error)))
+            self._on_end(self, End(Why.WORK_FAILED, text=described(error)))
             if not isinstance(error, Exception):
                 raise
         else:

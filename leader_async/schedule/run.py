@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
-from ..callables import called, finished, is_async, refuse_unrun, told
+from ..callables import called, described, finished, is_async, refuse_unrun
 from ..election.term import Term
 from ..errors import CommandFailed, TermEnded
 from ..supervise.command import carry_out
@@ -159,7 +159,7 @@ async def attempt(work: JobWork, run: JobRun, timeout: float | None, threads: Ex
         return Ending(led, "it cancelled itself", cancelled)
     error = task.exception()
     if error is not None:
-        return Ending(led and not isinstance(error, TermEnded), told(error), cancelled, error)
+        return Ending(led and not isinstance(error, TermEnded), described(error), cancelled, error)
     return Ending(True, None, cancelled)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from leader_async import UsageError
-from leader_async.callables import awaited, called, check, check_async, finished, is_async, refuse_unrun, told
+from leader_async.callables import awaited, called, check, check_async, described, finished, is_async, refuse_unrun
 
 
 async def coroutine(run: object) -> str:
@@ -180,8 +180,8 @@ def test_a_failure_reads_whatever_its_own_methods_do() -> None:
         def __str__(self) -> str:
             raise KeyError("no text")
 
-    assert told(ValueError("so")) == "ValueError: so"
-    assert told(Silent()) == "Silent: its text cannot be had (KeyError)"
+    assert described(ValueError("so")) == "ValueError: so"
+    assert described(Silent()) == "Silent: its text cannot be had (KeyError)"
 
 
 async def test_a_job_that_exits_ends_no_event_loop() -> None:
