@@ -30,12 +30,23 @@ class Purpose(enum.StrEnum):
     DELETE = "delete a znode"
 
 
+class Listing(enum.StrEnum):
+    """What a listing of the queue is for; "" for the whole queue, as who has joined reads it."""
+
+    LOOK = "look"
+    """to find what a lost reply left behind"""
+    BEHIND = "behind"
+    """to know who stands behind a holder"""
+    ALONE = "alone"
+    """the same, and to be told of joins, as nobody does"""
+
+
 @dataclass(frozen=True, slots=True)
 class Send:
     """Send this request, and bring its answer back with it.
 
     Attributes:
-        about: the znode's name or path that it is about, or the role in which it is asked.
+        about: the znode's name or path that it is about, or what it is asked for: a `Role`, a `Listing`.
         within: seconds that the answer may take, None for the session's rule.
         pause: seconds that it is to wait before it leaves, as if the network were slow.
     """

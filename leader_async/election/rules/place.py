@@ -33,7 +33,7 @@ from ...zookeeper import messages as m
 from . import ends
 from . import queue as q
 from .candidate_data import NO_DATA, CandidateData
-from .effects import ConfirmNow, Purpose, Remark, Send
+from .effects import ConfirmNow, Listing, Purpose, Remark, Send
 from .state import AUDIT, NO_NODE, REJOIN, Role, Standing
 from .story import Story
 
@@ -76,7 +76,7 @@ class Place:
         own = self._own
         if not own.asking(Purpose.LIST):
             own.ask(Purpose.SYNC, m.Sync(own.settings.parent))
-            own.ask(Purpose.LIST, m.GetChildren(own.settings.parent), "look")
+            own.ask(Purpose.LIST, m.GetChildren(own.settings.parent), Listing.LOOK)
 
     def watch(self, name: str) -> None:
         """Ask to be told of this znode's end."""
@@ -89,10 +89,10 @@ class Place:
         """A holder must know who stands behind it, to hand over by name."""
         own = self._own
         if own.join.behind is None:
-            own.ask(Purpose.LIST, m.GetChildren(own.settings.parent), "behind")
+            own.ask(Purpose.LIST, m.GetChildren(own.settings.parent), Listing.BEHIND)
         elif not own.join.behind and not own.link.told_of_joins:
             # Nobody does: be told when somebody comes. Who has an heir is not woken by what happens behind that one.
-            own.ask(Purpose.LIST, m.GetChildren(own.settings.parent, watch=True), "alone")
+            own.ask(Purpose.LIST, m.GetChildren(own.settings.parent, watch=True), Listing.ALONE)
 
     # -- what happens ----------------------------------------------------------------------------------------------
 
@@ -101,7 +101,7 @@ class Place:
         own = self._own
         own.link.told_of_joins = False
         if own.join.hold is not None and not own.join.departing:
-            own.ask(Purpose.LIST, m.GetChildren(own.settings.parent), "behind")
+            own.ask(Purpose.LIST, m.GetChildren(own.settings.parent), Listing.BEHIND)
 
     def unsure(self) -> None:
         """The znode that we watch, or ours, is not as we know it: it is to be read again."""
@@ -173,7 +173,7 @@ class Place:
         everybody = q.in_order(names)
         self._story.queue_length = len(everybody)
         mine = q.of_join(everybody, join.uuid)
-        if asked.about == "look":
+        if asked.about == Listing.LOOK:
             self._take_look(mine)
         elif join.departing:
             pass  # it was for a join that is over
@@ -182,7 +182,7 @@ class Place:
             own.end_join(ends.DELETED, forfeited=True)
             own.note(Remark.PLACE_LOST)
         elif asked.about:
-            own.link.told_of_joins |= asked.about == "alone"
+            own.link.told_of_joins |= asked.about == Listing.ALONE
             self._take_behind(everybody)
         else:
             self._take_queue(everybody, mine, now)
