@@ -185,12 +185,8 @@ class Candidacy:
 
     @property
     def has_stake(self) -> bool:
-        """Whether a confirm is of use to it; then `stake` says what for."""
+        """Whether a confirm is of use to it."""
         return self.lead.has_stake
-
-    def stake(self, *, publish: bool = True) -> Stake:
-        """What its part in the next confirm is, with new data of its own only if there is room for that."""
-        return self.lead.stake(publish=publish)
 
     def state(self, now: float) -> State:
         """Where this process stands, see the drawing above."""

@@ -77,7 +77,7 @@ class ConfirmRounds:
 
     def note(self, candidate: Candidacy) -> None:
         """Something has happened to this candidate: it may have a stake now, or none any more."""
-        if not candidate.has_stake:
+        if not candidate.lead.has_stake:
             self._staked.pop(candidate, None)
         elif candidate not in self._staked:
             self._staked[candidate] = None
@@ -116,7 +116,7 @@ class ConfirmRounds:
         size = published = 0
         for candidate in [*candidates]:
             try:
-                stake = candidate.stake(publish=published < PUBLISHED)
+                stake = candidate.lead.stake(publish=published < PUBLISHED)
             except Exception as error:
                 self._broken(candidate, error)
                 continue

@@ -124,7 +124,7 @@ class Stage:
     def stake(self) -> Stake:
         """Our part in a confirm."""
         assert self.candidacy.has_stake
-        return self.candidacy.stake()
+        return self.candidacy.lead.stake()
 
     def claimed(self, claim: Send, sent: float | None = None, mzxid: int = 50) -> None:
         assert isinstance(claim.request, m.Multi)

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from leader_async import Connection, Election, Term, TermEnded, connect
-from leader_async.election.rules.candidacy import Candidacy
 from leader_async.election.rules.confirm_rounds import Round
 from leader_async.health import unwell
 from leader_async.testing import ZooKeeper, zookeeper
@@ -25,15 +24,16 @@ class Bug(Exception):
 
 def broken(election: Election, method: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """From when this is called, that method of the election's candidacy raises `Bug`; those of others do not."""
-    real = getattr(Candidacy, method)
+    whose = election.candidacy.lead if method == "stake" else election.candidacy
+    real = getattr(type(whose), method)
     bugs: list[bool] = []
 
-    def call(own: Candidacy, *arguments: object, **named: object) -> object:
-        if own is election.candidacy and bugs:
+    def call(own: object, *arguments: object, **named: object) -> object:
+        if own is whose and bugs:
             raise Bug(method)
         return real(own, *arguments, **named)
 
-    monkeypatch.setattr(Candidacy, method, call)
+    monkeypatch.setattr(type(whose), method, call)
     return lambda: bugs.append(True)
 
 

@@ -245,7 +245,7 @@ def test_who_has_a_bug_costs_nobody_else_a_round_or_an_answer(monkeypatch: pytes
     assert bugs == [broken]
     assert not broken.is_leader(103.5)
     assert [each for each, _ in the_round(keeper, 104.0).stakes] == [sound]
-    monkeypatch.setattr(sound, "stake", bug)
+    monkeypatch.setattr(sound.lead, "stake", bug)
     assert keeper.rounds(105.0) == []
     assert bugs == [broken, sound]
     assert keeper.due() is None
@@ -273,6 +273,6 @@ def test_a_bug_that_nobody_asks_for_is_raised(monkeypatch: pytest.MonkeyPatch) -
     def bug(**named: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(broken, "stake", bug)
+    monkeypatch.setattr(broken.lead, "stake", bug)
     with pytest.raises(ZeroDivisionError):
         keeper.rounds(103.0)
