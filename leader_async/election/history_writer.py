@@ -82,7 +82,7 @@ class _Backlog:
     def written(self, entries: list[TermEntry]) -> None:
         """Forget these entries."""
         self.ended = [entry for entry in self.ended if entry not in entries]
-        self.candidacy.story.told(entries)
+        self.candidacy.story.written(entries)
 
 
 class HistoryWriter:

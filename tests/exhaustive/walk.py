@@ -283,7 +283,7 @@ def _candidacy_key(candidacy: Candidacy, now: float) -> Any:
     link, sight, join = own.link, own.sight, own.join
     warm, hold, ahead = round(min(now - join.warm, lease), 3), join.hold, join.queue._ahead
     return (
-        own.wanted, join.departing, join.uncertain, own.work, join.uuid, join.znode, join.behind, link.told_of_joins,
+        own.wanted, join.departing, join.uncertain, own.work, join.uuid, join.znode, join.behind, link.watches_joins,
         sight.before, sight.gone_with, join.named_at, warm, join.appointee, join.published, link.session_id,
         sight.listed, sight.armed, sight.awaited, None if ahead is None else tuple(ahead), _view_key(sight.view),
         hold and (hold.holder, hold.version, hold.lease, hold.forfeited, hold.read),

@@ -116,7 +116,7 @@ class Candidacy:
         """It has a bug: nothing of what it knows counts any more; rule 8.
 
         Args:
-            working: work was started and has not ended; `work_ended` will tell.
+            working: work was started and has not ended; `work_ended` will be called.
         """
         own = self.own
         own.dead, own.wanted = True, False
@@ -249,7 +249,7 @@ class Candidacy:
     def expired(self, now: float) -> None:
         """The session is over, and this join with it.
 
-        Our znode should be gone too, but the departure makes sure of that: a ZooKeeper leader that was cut off tells of
+        Our znode should be gone too, but the departure makes sure of that: a ZooKeeper leader that was cut off reports
         ends that its quorum never learns of, and then the znode would stand in everybody's way until the timeout.
         """
         if self.own.wanted or self.own.join.departing:
@@ -378,8 +378,8 @@ class Candidacy:
             self.lead.take(now)
 
     def _follow(self) -> None:
-        """Somebody is ahead of us: know who leads, were it ourselves. The holder's heir is told by its data."""
+        """Somebody is ahead of us: know who leads, were it ourselves. The holder's heir knows by its data."""
         sight = self.own.sight
-        told = self.own.join.queue.position == 1 and (sight.armed is None or sight.before.version)
-        if sight.view is None and not told:
+        knows = self.own.join.queue.position == 1 and (sight.armed is None or sight.before.version)
+        if sight.view is None and not knows:
             self.own.read_record(Role.FOLLOWER)

@@ -19,7 +19,7 @@ from ... import stored
 from ...stored import Garbage
 
 AHEAD = 4
-"""Versions of the record that a reader reckons with behind the one that a candidate's data tell."""
+"""Versions of the record that a reader reckons with behind the one that a candidate's data have."""
 LIMIT = 16 * 1024
 """Bytes of the largest data that are read. The largest that are written have less, whatever they say."""
 

@@ -1,4 +1,4 @@
-"""The keeper: renews the leases of all elections that one session leads, and keeps the confirms of its heirs warm.
+"""Confirm rounds: they renew the leases of all elections that one session leads, and keep its heirs' confirms warm.
 
 Pure. Each round is `multi[check(own znode), check(record, v), …]`, the stakes of all candidates that have one: a quorum
 write that changes nothing (but for a candidate's data, once a term). Rules:
@@ -7,12 +7,13 @@ write that changes nothing (but for a candidate's data, once a term). Rules:
    others the round counts for nothing, and is sent again at once without it.
 3. The period is a fifth of the shortest lease, and an answer may take no longer: an unanswered round means that the
    server is not to be trusted, so that the connection is dropped while three fifths of the lease are left.
-4. Who cannot wait for the period's end is hurried: a round of those alone is sent at once, which renews nobody else.
+4. A candidate that cannot wait for the period's end is hurried: a round of the hurried ones alone is sent at once. It
+   renews no other lease.
 5. A round is one transaction up to `LARGEST` bytes, several beyond that: ZooKeeper takes frames up to its jute limit.
-6. A candidate that raises an error when it is asked for its stake, or told of an answer, has a bug. `broken` is told,
-   so that it has no stake any more; the others' rounds and answers go on.
+6. A candidate that raises an error when it is asked for its stake, or gets an answer, has a bug. `broken` is called,
+   so that it has no stake any more; the rounds and answers of the others are not affected.
 
-It does not promise that a lease holds: without an answer it runs out, whatever the keeper does.
+It does not promise that a lease holds: without an answer it runs out.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class ConfirmRounds:
     """See the module's docstring.
 
     Args:
-        broken: told of each candidate that has a bug, and of the error that it raised; rule 6.
+        broken: called with each candidate that has a bug, and the error that it raised; rule 6.
     """
 
     def __init__(self, broken: Callable[[Candidacy, Exception], None] = _raise) -> None:
@@ -76,7 +77,7 @@ class ConfirmRounds:
         self._due = _NEVER
 
     def note(self, candidate: Candidacy) -> None:
-        """Something has happened to this candidate: it may have a stake now, or none any more."""
+        """Something has happened to this candidate: it may have got a stake, or lost it."""
         if not candidate.lead.has_stake:
             self._staked.pop(candidate, None)
         elif candidate not in self._staked:

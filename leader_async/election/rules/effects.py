@@ -67,7 +67,7 @@ class StartWork:
 
 @dataclass(frozen=True, slots=True)
 class StopWork:
-    """The work must end; `Candidacy.work_ended` is told when it has."""
+    """The work must end; the shell calls `Candidacy.work_ended` when it has."""
 
     end: End
 
@@ -84,7 +84,7 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """ZooKeeper does not let us take part: whoever wanted to is told, and nobody waits for it to change its mind."""
+    """ZooKeeper does not let us take part: the caller gets this error at once, and nothing is tried again for it."""
 
     error: ServerError
 

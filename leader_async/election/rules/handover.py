@@ -108,11 +108,11 @@ class Handover:
             behind=rest[:PASSED_ON], end=end, token=hold.token + 1, past=self._story.past(hold),
         )  # fmt: skip
         wake = None
-        # Who is next watches our end; but if others are ahead of us, it cannot tell from that how we went.
+        # Who is next watches our end; but if others are ahead of us, that does not show it how we went.
         if to.through and not (to.through == hold.holder and self.in_turn):
             data = replace(to.data or NO_DATA, appointed=to.znode).encode()
             wake = m.SetData(own.path(to.through), data, m.ANY_VERSION)
-        # Our data have told our heir, and nobody else, what to wait for.
+        # Our heir, and nobody else, knows by our data what to wait for.
         notified = self._notifies and self.by_name and to.znode in behind[:1]
         return r.appointment(own.settings.parent, hold.holder, record, hold.version, wake, notified=notified)
 

@@ -1,7 +1,7 @@
 """The history: who led, when, and why that ended; kept in ZooKeeper for people, bounded, and decided by nobody.
 
 It is the data of the persistent znode `history` below the election's, a JSON list, oldest term first; and the record
-itself, which whoever takes or gives the lead writes anyway, tells of the latest terms. Pure: what a process can tell of
+itself, which each change of leaders writes anyway, has the latest terms. Pure: what a process can tell of
 a term, how what several tell is merged, and what that means in words. `history_writer` writes the terms that the record
 does not keep.
 
@@ -189,12 +189,12 @@ def in_record(record: r.Record, token: int, written: float, identity: str = "", 
     if record.state is r.LeadState.NONE:
         return []
     appointed = record.state is r.LeadState.HELD and not record.identity
-    ends = record.term - 1 if record.state is r.LeadState.HELD else record.term
+    last = record.term - 1 if record.state is r.LeadState.HELD else record.term
     if record.state is r.LeadState.LEFT or appointed:
-        terms[ends] = _given_up(terms.get(ends, TermEntry(ends)), record, written)
-    elif ends in terms and terms[ends].ended is None:
+        terms[last] = _given_up(terms.get(last, TermEntry(last)), record, written)
+    elif last in terms and terms[last].ended is None:
         # The claimant had read it as held, and waited it out: it says more when it has time to.
-        terms[ends] = replace(terms[ends], ended=round(written, 3), why=Why.LOST.value)
+        terms[last] = replace(terms[last], ended=round(written, 3), why=Why.LOST.value)
     if record.state is r.LeadState.HELD:
         who = record.identity or identity, record.address or address
         detail = r.PUT_RIGHT if record.put_right else ""

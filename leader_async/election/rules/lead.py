@@ -10,10 +10,10 @@ Safety rests on the record (`record`), not on ZooKeeper's sessions, and not on t
     lease does not end", "pings are trusted: any answer renews the lease", "answers of a dropped connection count: a
     lost confirm renews", "who was appointed leads from when it reads so, or gets notice, without a confirm", "a lost
     claim is taken up as soon as the record names anybody's term at that version".
- 2. A claim on `left` or `none` may be sent at once. A claim on `held` by another only 1.1 of its leases (the record
-    tells) after we learnt that the holder's znode is gone. That start is kept for each holder's znode. `none` after we
-    have heard of a term means that the election's znode was deleted and made anew, which the last leader may not know
-    yet: then 1.1 of the last lease that we know are waited out, from when we first saw it so.
+ 2. A claim on `left` or `none` may be sent at once. A claim on `held` by another only 1.1 of its leases (the
+    record has it) after we learnt that the holder's znode is gone. That start is kept for each holder's znode. `none`
+    after we have seen a term means that the election's znode was deleted and made anew, which the last leader may not
+    know yet: then 1.1 of the last lease that we know are waited out, from when we first saw it so.
     Broken by: "a claim on `held` does not wait the lease out", "what is waited out is a little less than the lease",
     "waiting out begins with the reading of the record, not with the end of the znode", "an election's znode that was
     made anew is claimed at once", "no version parity: the heir's blind v + 1, after a stale read of `none`, meets a
@@ -59,7 +59,7 @@ class Lead:
     def __init__(self, own: Standing, place: Place, handover: Handover, story: Story) -> None:
         self._own, self._place, self._handover, self._story = own, place, handover, story
         self.unreadable: RecordError | None = None
-        self._last_lease = 0.0  # of the last term that we have heard of, in whatever join; 0.0 if of none
+        self._last_lease = 0.0  # of the last term that we have seen, in any join; 0.0 if in none
         self._anew: tuple[int, float] | None = None  # the znode made anew: by which zxid, and when we first saw it so
 
     # -- claiming: rule 2 ------------------------------------------------------------------------------------------
@@ -76,7 +76,7 @@ class Lead:
             return
         record = view.record
         if view.role is not Role.FIRST and (record is None or record.state is r.LeadState.HELD or self.made_anew):
-            own.read_record(Role.FIRST)  # to be told when that changes
+            own.read_record(Role.FIRST)  # with a watch, for when that changes
             return
         if record is None:
             return
@@ -106,7 +106,7 @@ class Lead:
 
     @property
     def made_anew(self) -> bool:
-        """Whether the record that we see tells of nobody, although somebody has led: somebody deleted it."""
+        """Whether the record that we see has no holder although there was a term: somebody has deleted it."""
         view = self._own.sight.view
         nobody = view is not None and view.record is not None and view.record.state is r.LeadState.NONE
         return nobody and bool(self._last_lease)
@@ -143,7 +143,7 @@ class Lead:
                 holder, version_held, int(term), written.stat.mzxid, lease, until=sent + lease, read=True
             )  # fmt: skip
             self._story.begin(join.hold, written.stat.mtime, sent, now)
-            self._heard_of(own.record(int(term), holder, r.LeadState.HELD), now)
+            self._saw(own.record(int(term), holder, r.LeadState.HELD), now)
             if join.departing:
                 own.end_join(ends.RESIGNED_WHILE_CLAIMING)
                 return
@@ -153,7 +153,7 @@ class Lead:
                 own.commands.append(ConfirmNow())
             self._place.know_heir()
         elif failure is not None and failure[1] == NoNode.code:
-            own.sight.listed = False  # the listing will tell that our znode is gone
+            own.sight.listed = False  # the listing will show that our znode is gone
         elif failure is None or failure[1] != BadVersion.code:
             own.trouble(asked, answer, now)
 
@@ -180,7 +180,7 @@ class Lead:
         return "" if promised is None else _notice(promised)
 
     def await_notice(self) -> None:
-        """Ask to be told of the notice by which the holder right before us will appoint us, if it will."""
+        """Watch for the notice by which the holder right before us will appoint us, if it will."""
         own, notice = self._own, self.notice
         if notice and notice != own.sight.awaited:
             own.ask(Purpose.NOTICE, m.Exists(own.path(notice), watch=True), notice)
@@ -207,7 +207,7 @@ class Lead:
             own.commands.append(ConfirmNow())
 
     def adopt(self, view: View, now: float) -> None:
-        """The record names us: we were appointed, or a claim of ours had succeeded though its reply was lost."""
+        """The record names us: we were appointed, or our claim had succeeded though its reply was lost."""
         record, join = view.record, self._own.join
         assert record is not None
         until = join.warm + record.lease  # rule 1
@@ -218,8 +218,8 @@ class Lead:
 
     # -- what the record says --------------------------------------------------------------------------------------
 
-    def _heard_of(self, record: r.Record, now: float) -> None:
-        """This is how the record reads, or must read."""
+    def _saw(self, record: r.Record, now: float) -> None:
+        """This is what the record says, or must say."""
         self._story.seen = record, now
         self._last_lease = record.lease or self._last_lease
 
@@ -240,7 +240,7 @@ class Lead:
             if before is not None and watched and before.version != view.version:
                 self._story.heal(Remark.RECORD_HEALED, before.version, view.version)
         elif answer == NO_NODE:
-            sight.listed = False  # our znode must be gone as well; the listing will tell
+            sight.listed = False  # our znode must be gone as well; the listing will show it
             if join.departing and join.hold is not None:
                 join.hold.forfeited = True
         else:
@@ -251,7 +251,7 @@ class Lead:
         own, before, record = self._own, self.unreadable, None
         try:
             record = r.decode(answer.data, answer.stat.version, own.settings.parent)
-            self._heard_of(record, now)
+            self._saw(record, now)
             self.unreadable = None
         except RecordError as error:
             self._story.seen, self.unreadable = None, error
@@ -262,7 +262,7 @@ class Lead:
         return record
 
     def _read_of(self, hold: Hold, view: View, now: float) -> None:
-        """The record was read that tells of what we hold."""
+        """The record was read, and we hold a version of it."""
         record, own = view.record, self._own
         if view.version < hold.version:
             return  # it was on its way when we got notice: it is asked for again
@@ -273,14 +273,14 @@ class Lead:
         if own.join.behind is None:
             own.join.behind = record.behind or None
         self._story.read(hold, view, now)
-        self._heard_of(r.signed(record, own.settings.identity, own.settings.address), now)
+        self._saw(r.signed(record, own.settings.identity, own.settings.address), now)
         if not own.join.departing:
             own.commands.append(ConfirmNow())
             self._place.know_heir()
 
     def _take_holder(self, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
         if isinstance(answer, m.Data):
-            self._story.heard_who(asked.about, CandidateData.decode(answer.data))
+            self._story.read_holder(asked.about, CandidateData.decode(answer.data))
         elif answer != NO_NODE:
             self._own.trouble(asked, answer, now)
 
@@ -292,7 +292,7 @@ class Lead:
         before = own.sight.before
         if before.version:
             held = r.Record(before.term, asked.about, r.LeadState.HELD, before.lease, before.identity, before.address)
-            self._heard_of(held, now)
+            self._saw(held, now)
         if self.named:
             join.named_at = before.version
         if before.appointed and before.appointed == join.znode and join.hold is None:
@@ -333,7 +333,7 @@ class Lead:
     def refused(self, stake: Stake, part: int, code: int) -> None:
         """A confirm with this stake in it was refused: that part of it failed, with this error code."""
         if stake.hold is None:
-            self._own.sight.listed = False  # the listing will tell that our znode is gone
+            self._own.sight.listed = False  # the listing will show that our znode is gone
             self._place.unsure()
         elif stake.hold is self._own.join.hold and stake.hold.end is None:
             self._own.end_join(ends.refused(part, code), forfeited=True)
@@ -352,6 +352,6 @@ TAKERS: dict[Purpose, Callable[[Lead, Send, m.Answer, float, float], None]] = {
 }
 """What the answer to each of these requests means. (The others are for `place` and `handover`.)
 
-A failed transaction answers inside its body, so only its results tell. An error that no rule expects is logged, and
+A failed transaction answers inside its body, so only its results count. An error that no rule expects is logged, and
 everything waits a moment before it is tried again. `Lost` never comes here.
 """

@@ -20,7 +20,7 @@ class Hold:
         version: the record's version that we hold.
         number: the term's number.
         token: the term's fencing token, see `record`.
-        lease: L of this term, in seconds, as the record tells.
+        lease: L of this term, in seconds, as it is in the record.
         until: reading of the clock at which the lease ends.
         end: why the term is over for good, None while it is not.
         forfeited: the record is, or may be, no longer ours to write.

@@ -17,7 +17,8 @@ Order rests on the queue (`queue`): one listing after the join, then one watch o
     its own (CURATOR-498)", "a join after an expiry keeps what was known of the old queue", "a session's end is
     believed: a znode that outlives it is not deleted", "a claim whose reply was lost is taken up under another term's
     number".
- 7. Every few session timeouts everything is read again; a difference that no event told of is healed, counted, logged.
+ 7. Every few session timeouts everything is read again; a difference that no event has shown is healed, counted and
+    logged.
     Broken by: "an end is not told, and the next audit, which says nothing, finds it".
 
 What answers mean for the place stands here, one method for each `Purpose` (`TAKERS`); `Lost` never comes here. What the
@@ -79,7 +80,7 @@ class Place:
             own.ask(Purpose.LIST, m.GetChildren(own.settings.parent), Listing.LOOK)
 
     def watch(self, name: str) -> None:
-        """Ask to be told of this znode's end."""
+        """Read this znode, and watch it for its end and its changes."""
         # A missing znode leaves no watch behind. The data changes once a term, when its owner has taken the lead.
         own = self._own
         if own.sight.armed != name and not own.asking(Purpose.WATCH):
@@ -90,8 +91,8 @@ class Place:
         own = self._own
         if own.join.behind is None:
             own.ask(Purpose.LIST, m.GetChildren(own.settings.parent), Listing.BEHIND)
-        elif not own.join.behind and not own.link.told_of_joins:
-            # Nobody does: be told when somebody comes. Who has an heir is not woken by what happens behind that one.
+        elif not own.join.behind and not own.link.watches_joins:
+            # Nobody does: watch for one. A holder that has an heir is not woken by what happens behind that one.
             own.ask(Purpose.LIST, m.GetChildren(own.settings.parent, watch=True), Listing.ALONE)
 
     # -- what happens ----------------------------------------------------------------------------------------------
@@ -99,7 +100,7 @@ class Place:
     def somebody_joined(self) -> None:
         """Somebody has joined the queue, or left it."""
         own = self._own
-        own.link.told_of_joins = False
+        own.link.watches_joins = False
         if own.join.hold is not None and not own.join.departing:
             own.ask(Purpose.LIST, m.GetChildren(own.settings.parent), Listing.BEHIND)
 
@@ -111,18 +112,18 @@ class Place:
         """This znode does not exist any more."""
         own, join, sight = self._own, self._own.join, self._own.sight
         join.gone.setdefault(name, now)
-        before, told = NO_DATA, sight.armed == name
-        if told:
+        before, watched = NO_DATA, sight.armed == name
+        if watched:
             before = sight.before
             sight.armed, sight.before = None, NO_DATA
         if not join.queue.gone(name) or join.departing or join.hold is not None:
             return
         if join.queue.position:
-            if before.version or not told:  # it led before its turn, or may have, and may have given the lead to us
+            if before.version or not watched:  # it led before its turn, or may have, and may have given the lead to us
                 own.read_record(Role.FOLLOWER)
             return
         sight.view = None
-        if told and sight.listed:
+        if watched and sight.listed:
             sight.gone_with = before
 
     def _delete_twins(self, mine: list[str]) -> None:
@@ -143,7 +144,9 @@ class Place:
             for path in q.above(own.settings.parent):
                 own.ask(Purpose.PARENT, m.Create(path), "all" if path == own.settings.parent else path)
         elif code == NoAuth.code and asked.about not in (own.settings.parent, "all"):
-            self._barred = asked  # asked of a znode that exists, too: whether that matters the next one tells
+            self._barred = (
+                asked  # asked of a znode that exists, too: the answer about the next one shows whether that matters
+            )
         elif code == NoNode.code and self._barred is not None:
             own.trouble(self._barred, m.Failed(NoAuth.code), now)
         elif code != NodeExists.code:
@@ -182,7 +185,7 @@ class Place:
             own.end_join(ends.DELETED, forfeited=True)
             own.note(Remark.PLACE_LOST)
         elif asked.about:
-            own.link.told_of_joins |= asked.about == Listing.ALONE
+            own.link.watches_joins |= asked.about == Listing.ALONE
             self._take_behind(everybody)
         else:
             self._take_queue(everybody, mine, now)
@@ -199,13 +202,13 @@ class Place:
         self._delete_twins(mine)
 
     def _take_queue(self, everybody: list[str], mine: list[str], now: float) -> None:
-        """The whole queue; what it shows that no event has told of is healed (rule 7)."""
+        """The whole queue; what it shows and no event has shown is healed (rule 7)."""
         own, join, sight = self._own, self._own.join, self._own.sight
         if join.hold is None and not own.asking(Purpose.CLAIM):
             join.znode = mine[0]  # of twins the lowest is kept
         self._delete_twins(mine)
         assert join.znode is not None
-        # A watch event carries no zxid, so another server may be behind what one has told us: what is gone stays gone.
+        # A watch event carries no zxid, so another server may be behind the one that sent it: what is gone stays gone.
         standing = [name for name in everybody if name not in join.gone]
         known = join.queue.known
         gone, unexplained = join.queue.listed(standing, join.znode)
@@ -222,7 +225,7 @@ class Place:
         sight.audit_at = now + own.link.timeout * (AUDIT[0] + AUDIT[1] * self._jitter)
 
     def _take_behind(self, in_order: list[str]) -> None:
-        """Who stands behind a holder; the first of them is told with the next confirm."""
+        """Who stands behind a holder; the next confirm names the first of them in our data."""
         own, join = self._own, self._own.join
         if join.hold is None or join.znode is None:
             return

@@ -1,4 +1,4 @@
-"""The queue: who stands before us, and whom to watch.
+"""The queue: who stands before us, and which znode to watch.
 
 A candidate's znode is `<uuid>-n_<10 digits>`: the uuid is new for every join, the digits are ZooKeeper's counter.
 
@@ -85,7 +85,7 @@ class Queue:
 
     @property
     def predecessor(self) -> str | None:
-        """Whom to watch; None for nobody."""
+        """The znode to watch; None for none."""
         return self._ahead[-1] if self._ahead else None
 
     def listed(self, names: Iterable[str], own: str) -> tuple[set[str], set[str]]:

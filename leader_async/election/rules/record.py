@@ -67,7 +67,7 @@ class Record:
         holder: name (not path) of the holder's znode.
         state: whether the holder holds the lead or has left it.
         lease: the holder's lease in seconds, for the whole term.
-        identity: who the holder is, for people; "" after an appointment: the holder's znode tells.
+        identity: who the holder is, for people; "" after an appointment: the holder's znode has it.
         address: where the holder is reached, for people; as `identity`.
         behind: the znodes that stood behind the holder when it was appointed, next first, as far as they were known.
         end: why the term ended that this write ends, for people; None for a claim. Nothing is decided by it. Its JSON
@@ -98,7 +98,7 @@ NOTICE = "notice:"
 """How the name of a notice begins; see `notice`."""
 
 NOBODY, PUT_RIGHT = "nobody", "the record could not be read, and was put right"
-"""What `repair` writes: who holds the lead, and why. No claim says why, so a candidate of that name is told from it."""
+"""What `repair` writes: who holds the lead, and why. No claim has a why, so no candidate can be taken for it."""
 
 WHY_LIMIT = 200
 """Characters of `why`: the record is read by everybody, and an error's text may be long."""
@@ -273,19 +273,19 @@ def appointment(
         own: name of the znode that holds the lead now.
         record: what to write, `held` by the appointed candidate.
         version: the version that is held now.
-        wake: what tells the appointed one, if the end of `own` does not: a change of the znode that it watches.
+        wake: a change of the znode that the appointed one watches, if that is not `own`.
         notified: give notice.
     """
     data = encode(record)
-    told: tuple[Operation, ...] = ()
+    notices: tuple[Operation, ...] = ()
     if notified:
-        # Before all else that somebody is told of, so that it is told first. The znode is never seen to be there.
+        # Before all else that fires a watch, so that this one fires first. Nobody ever sees the znode.
         name = notice(record.holder, version + 2, record.term, record.token, record.lease)
-        told = Create(f"{parent}/{name}"), Delete(f"{parent}/{name}")
+        notices = Create(f"{parent}/{name}"), Delete(f"{parent}/{name}")
     return Multi(
         (
             Check(f"{parent}/{record.holder}"),
-            *told,
+            *notices,
             *(() if wake is None else (wake,)),
             Delete(f"{parent}/{own}"),
             SetData(parent, data, version),

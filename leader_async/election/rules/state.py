@@ -52,7 +52,7 @@ NO_NODE = m.Failed(NoNode.code)
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a candidate is told once.
+    """What does not change for a candidate.
 
     Attributes:
         parent: path of the election's znode.
@@ -60,7 +60,7 @@ class Settings:
         address: where we are reached, for people.
         lease: L, in seconds.
         started_at: wall-clock time at which we started, for people.
-        history: whether to tell of the terms that were.
+        history: whether to keep a history of the terms.
     """
 
     parent: str
@@ -87,7 +87,7 @@ class State(enum.StrEnum):
 
 
 class Role(enum.StrEnum):
-    """In which role the record is read; the last one asks to be told when it changes."""
+    """In which role the record is read; the last one sets a watch on it."""
 
     FOLLOWER = "follower"
     FIRST = "first in the queue"
@@ -123,7 +123,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Appointee:
-    """Who is to get the lead by name, and how it is told.
+    """Who is to get the lead by name, and which znode it watches.
 
     Attributes:
         znode: name of its znode.
@@ -143,13 +143,13 @@ class Link:
     Attributes:
         session_id: the session that a server serves, 0 while none does.
         timeout: that session's timeout in seconds, as granted.
-        told_of_joins: a watch is set that fires when somebody joins the queue.
+        watches_joins: the queue is watched for a candidate that joins.
         hold_off: reading of the clock until which nothing is asked, after a refusal that no rule expects; 0.0: none.
     """
 
     session_id: int = 0
     timeout: float = 0.0
-    told_of_joins: bool = False
+    watches_joins: bool = False
     hold_off: float = 0.0
 
 
@@ -160,10 +160,10 @@ class Sight:
     Attributes:
         listed: the queue was listed, and nothing has happened since that would need another listing.
         audit_at: reading of the clock at which all is read again.
-        armed: name of the znode of whose end, or change, a watch will tell; None if none is set.
+        armed: name of the znode that is watched for its end or a change; None if none is.
         before: what that znode says.
         gone_with: what it said last, if it has gone and nobody stands before us any more; `lead` may claim by it, once.
-        awaited: name of the notice whose creation a watch will tell; "" if none is set.
+        awaited: name of the notice that is watched for; "" if none is.
         view: the record as last read, None if it is to be read (again).
         audited: the view before an audit, with which the audit's is compared.
     """
@@ -301,8 +301,8 @@ class Standing:
     def trouble(self, asked: Send, answer: m.Answer, now: float) -> None:
         """The server refused what no rule expects it to refuse: wait a moment.
 
-        Who was never let in has wrong credentials, or none, and is told. Lists that were changed under us may be put
-        right.
+        A process that was never let in has wrong credentials, or none: its caller gets the error. Access lists that
+        were changed under us may be put right.
         """
         request, code = asked.request, answer.code if isinstance(answer, m.Failed) else 0
         if isinstance(answer, m.Transacted) and isinstance(request, m.Multi) and answer.failure is not None:

@@ -1,7 +1,7 @@
 """The story: what a candidate remembers for people: for the history, the status and the log. It decides nothing.
 
-Each write of the record passes on what is told here; what the effects of a candidacy are besides, and when they come,
-does not depend on it.
+Each write of the record passes on what is remembered here. What the effects of a candidacy are besides, and when they
+come, does not depend on it.
 
 It does not promise to be complete: see `history`.
 """
@@ -25,9 +25,9 @@ class Story:
     """See the module's docstring.
 
     Attributes:
-        seen: the record as last heard of, and when; None if it cannot be read.
+        seen: what the record said last, and when we learnt that; None if it cannot be read.
         queue_length: how many stood in the queue when it was last listed, None before that.
-        healed: differences that an audit found, and no event had told of.
+        healed: differences that an audit found, and no event had shown.
     """
 
     def __init__(self, own: Standing) -> None:
@@ -44,12 +44,12 @@ class Story:
     # -- what happens ----------------------------------------------------------------------------------------------
 
     def heal(self, remark: Remark, *about: object) -> None:
-        """Something was found that an event should have told: a bug of ours, or somebody's doing."""
+        """Something was found that an event should have shown: a bug here, or somebody's doing."""
         self.healed += 1
         self._own.note(remark, *about)
 
-    def heard_who(self, znode: str, data: CandidateData) -> None:
-        """This znode was read: the record may not say who that is."""
+    def read_holder(self, znode: str, data: CandidateData) -> None:
+        """This znode was read; after an appointment the record does not say who its holder is."""
         if self.seen is not None and self.seen[0].holder == znode:
             self.seen = replace(self.seen[0], identity=data.identity, address=data.address), self.seen[1]
 
@@ -63,12 +63,12 @@ class Story:
         return history.rows(history.in_record(view.record, view.token, view.mtime))
 
     def read(self, hold: Hold, view: View, now: float) -> None:
-        """The record was read, and tells of what we hold: we were appointed, or a claim's reply was lost."""
+        """The record was read, and we are its holder: we were appointed, or a claim's reply was lost."""
         record = view.record
         self.begin(hold, view.mtime, _NEVER, now, record if record is not None and not record.identity else None)
 
     def lost(self, hold: Hold, now: float) -> None:
-        """The record was read, and tells of another's term."""
+        """The record was read, and another is its holder."""
         self._claimed_on = None
         self.begin(hold, now, _NEVER, now)
 
@@ -97,7 +97,7 @@ class Story:
             predecessor=self.seen[0] if self.seen is not None else None,
         )
 
-    # -- what there is to tell -------------------------------------------------------------------------------------
+    # -- what the history gets -------------------------------------------------------------------------------------
 
     def how(self, hold: Hold) -> Succession | None:
         """How this term began; None while that is not known, and when another has begun since."""
@@ -112,7 +112,7 @@ class Story:
             self._untold = history.of_term(hold.number, hold.token, own.identity, own.address, self._how)
         return self._untold
 
-    def told(self, entries: list[TermEntry]) -> None:
+    def written(self, entries: list[TermEntry]) -> None:
         """These are in the history's znode now."""
         if self._untold:
             self._untold = tuple(entry for entry in self._untold if entry not in entries)

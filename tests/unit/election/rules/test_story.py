@@ -93,10 +93,10 @@ def test_what_is_written_down_is_told_no_more() -> None:
     stage.lead("b-n_0000000006")
     story, hold = stage.candidacy.story, stage.candidacy.hold
     assert hold is not None
-    story.told([])
+    story.written([])
     (own,) = story.untold(hold)
     assert (own.term, own.token, own.identity) == (hold.number, hold.token, "me")
-    story.told([own])
+    story.written([own])
     assert story.untold(hold) == ()
     assert story.past(hold) == ()
 
