@@ -144,9 +144,7 @@ class Place:
             for path in q.above(own.settings.parent):
                 own.ask(Purpose.PARENT, m.Create(path), "all" if path == own.settings.parent else path)
         elif code == NoAuth.code and asked.about not in (own.settings.parent, "all"):
-            self._barred = (
-                asked  # asked of a znode that exists, too: the answer about the next one shows whether that matters
-            )
+            self._barred = asked  # of a znode that exists, too: the next answer shows whether that matters
         elif code == NoNode.code and self._barred is not None:
             own.trouble(self._barred, m.Failed(NoAuth.code), now)
         elif code != NodeExists.code:

@@ -85,7 +85,8 @@ class Story:
         view, gone = self._claimed_on, self._own.join.gone
         before = view.record if view is not None and appointed is None else appointed
         since = gone.get(before.holder) if before is not None else None
-        self._hold, self._untold = hold, None
+        if hold is not self._hold:
+            self._hold, self._untold = hold, None  # what is written stays written
         self._how = Succession(
             began=began,
             known_at=now,

@@ -12,8 +12,9 @@ import pytest
 from leader_async.election.rules import candidacy
 from leader_async.election.rules import record as r
 from leader_async.election.rules.candidacy import Candidacy
-from leader_async.election.rules.effects import Command, Send
+from leader_async.election.rules.effects import Command, Purpose, Send
 from leader_async.election.rules.lease import Hold
+from leader_async.election.rules.state import Role
 from leader_async.election.rules.story import Story
 from leader_async.zookeeper import messages as m
 from tests.properties.world import PARENT, World
@@ -99,6 +100,10 @@ def test_what_is_written_down_is_told_no_more() -> None:
     story.written([own])
     assert story.untold(hold) == ()
     assert story.past(hold) == ()
+    stage.candidacy.own.read_record(Role.FOLLOWER)
+    (read,) = stage.sends(Purpose.RECORD)
+    stage.read(read, r.Record(1, hold.holder, r.LeadState.HELD, 3.0, "me", ""), hold.version, mzxid=hold.token)
+    assert story.untold(hold) == (), "nor when the record is read once more"
 
 
 @pytest.mark.parametrize("what", [hand_over, lose, expire, meddle])
