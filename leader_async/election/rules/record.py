@@ -118,22 +118,23 @@ _CODES = {
 """How `why` begins where that is not the value itself: every version reads these, so they are never reworded."""
 _WHYS = {_CODES.get(why, why.value): why for why in Why if why not in (Why.LEFT, Why.LOST)}
 """All but what no record says: those two are concluded where it says nothing."""
-_WHOLE = {PUT_RIGHT: ends.PUT_RIGHT, "resigned while claiming": ends.RESIGNED_WHILE_CLAIMING}
-"""What is read as a whole; versions before 0.14 wrote the second one."""
+_WHOLE = {code: End(why) for code, why in _WHYS.items()}
+_WHOLE |= {PUT_RIGHT: ends.PUT_RIGHT, "resigned while claiming": ends.RESIGNED_WHILE_CLAIMING}
+"""What is read as a whole; only older versions write the last one."""
 
 
 def text_of(end: End) -> str:
     """An end as `why` of the record: what every version reads, and behind a colon what there is to say besides."""
-    code, text = _CODES.get(end.why, end.why.value), detail_of(end)
+    code, text = _CODES.get(end.why, end.why.value), detail_of(end) if end.detail or end.text else ""
     return text if text == PUT_RIGHT else first_line(f"{code}: {text}") if text else code
 
 
 def end_of(text: str) -> End | None:
     """The end that `why` of a record tells of, whichever version wrote it; None for "", as in a claim."""
+    if not text or text in _WHOLE:  # as nearly always: this is on the way of every handover
+        return _WHOLE.get(text)
     code, _, said = text.partition(":")
     why = _WHYS.get(code)
-    if not text or text in _WHOLE:
-        return _WHOLE.get(text)
     return End(Why.OTHER, text=text) if why is None else End(why, text=said.strip())
 
 
