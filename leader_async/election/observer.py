@@ -112,9 +112,9 @@ class Observer(ABC):
             async for change in election.watch():
                 print(change.what, change.leader, change.connected)
 
-        One need not be a candidate. Who is slow gets the latest state next, never a backlog. A lost connection is told
-        (`Change.connected`) and outlived, and so is a record that cannot be read (`Change.problem`). What a change says
-        of this process was so before it is told: `is_leader` and `status` are never behind it.
+        You need not be a candidate. If you are slow, you get the latest state next, never a backlog. A lost connection
+        is a change (`Change.connected`) and is outlived; so is a record that cannot be read (`Change.problem`). The own
+        state is published before the change is given: `is_leader` and `status` are never behind it.
 
         Each change of an election costs each of its followers one small read, so follow with tens of processes, not
         with thousands; candidates that do not follow cost nothing more.
