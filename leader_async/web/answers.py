@@ -14,9 +14,10 @@ from http import HTTPStatus
 from aiohttp import web
 from multidict import CIMultiDict
 
+from ..connection import Connection
+from ..election.election import Election
 from ..election.status import Status
 from ..version import version
-from ..zookeeper.status import SessionStatus
 
 HEADERS: CIMultiDict[str] = CIMultiDict(
     {
@@ -51,13 +52,7 @@ def as_json(data: object, status: int = 200, headers: Mapping[str, str] | None =
 
 
 class Constant:
-    """An answer that never changes: its bytes and its headers are made once.
-
-    Args:
-        body: its bytes.
-        kind: its type, with the charset if it has one.
-        headers: those beside the type.
-    """
+    """An answer that never changes: its bytes and its headers, those beside its type, are made once."""
 
     def __init__(self, body: bytes, kind: str, headers: Mapping[str, str] = HEADERS) -> None:
         self._body, self._headers = body, CIMultiDict({**headers, "Content-Type": kind})
@@ -92,8 +87,9 @@ def role(status: Status) -> dict[str, object]:
     }
 
 
-def everything(status: Status, session: SessionStatus, guardian: str) -> dict[str, object]:
+def everything(election: Election, connection: Connection) -> dict[str, object]:
     """All that this replica knows, for `GET /status`."""
+    status, session = election.status(), connection.client.status()
     return {
         "version": version(),
         **asdict(status),
@@ -103,6 +99,6 @@ def everything(status: Status, session: SessionStatus, guardian: str) -> dict[st
             **asdict(session),
             "session_id": f"0x{session.session_id:x}",
             "away_since": None if session.connected else session.since,
-            "guardian": guardian,
+            "guardian": connection.guardian,
         },
     }

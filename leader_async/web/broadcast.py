@@ -56,11 +56,7 @@ def address_of(transport: asyncio.Transport | None) -> str:
 
 
 class Subscriber:
-    """One open stream.
-
-    Args:
-        transport: the connection.
-    """
+    """One open stream."""
 
     def __init__(self, transport: asyncio.Transport | None) -> None:
         self.mailbox, self.news, self.ended = Mailbox(), Pulse(), False
@@ -85,7 +81,7 @@ class Broadcast:
     """All streams of one replica.
 
     Args:
-        feed: publishes what happens until it is cancelled. If it returns, all streams end.
+        feed: publishes what happens until it is cancelled; its return ends all streams.
         fresh: makes a newcomer's first event, a name and its data.
         passing: names of events that newcomers have no use for.
     """

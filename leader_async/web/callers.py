@@ -87,12 +87,7 @@ def stream_began(request: web.Request) -> None:
 
 
 class Callers:
-    """All connections of one replica, longest silent first.
-
-    Args:
-        runner: whose application answers them; it was set up.
-        most: how many stay open.
-    """
+    """All connections of one replica, longest silent first; `most` stay open. The runner was set up before."""
 
     def __init__(self, runner: web.AppRunner, most: int) -> None:
         assert runner.server is not None
@@ -149,11 +144,7 @@ class Callers:
 
 
 class Caller(web.RequestHandler):
-    """One connection, from the moment at which it was accepted.
-
-    Args:
-        callers: all connections.
-    """
+    """One connection, from the moment at which it was accepted."""
 
     __slots__ = ("_answering", "_callers", "_unheard", "opening")
 
@@ -163,17 +154,14 @@ class Caller(web.RequestHandler):
         self._callers, self._unheard, self._answering = callers, 0, False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See `asyncio.Protocol`."""
         self.opening = None
         super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """See `asyncio.Protocol`."""
         self._callers.forget(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """See `asyncio.Protocol`."""
         self._unheard += len(data)
         if self._unheard <= UNHEARD:
             super().data_received(data)
@@ -208,11 +196,7 @@ class Caller(web.RequestHandler):
             transport.abort()  # also if the other side does not read what is left
 
     def handle_error(
-        self,
-        request: BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
+        self, request: BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
         """The answer to what is no request, or to an exception that no handler caught; that is in the log only."""
         known = status < 500

@@ -73,11 +73,7 @@ HEADERS = {**answers.HEADERS, "Content-Type": "text/event-stream; charset=utf-8"
 
 
 class Feed:
-    """What feeds the streams of one replica.
-
-    Args:
-        service: the replica.
-    """
+    """What feeds the streams of one replica."""
 
     def __init__(self, service: Service) -> None:
         self._service, self._missing = service, Missing()
@@ -96,7 +92,6 @@ class Feed:
             self._missing.unknown(time.time())
 
     def _seen(self, change: Change) -> None:
-        """Publish who stands in the queue now."""
         if change.connected and not change.problem:
             # A ghost is no replica: it is not missed.
             there = ((one.identity, one.address) for one in change.queue if not one.ghost)
@@ -107,7 +102,6 @@ class Feed:
         self._publish_queue()
 
     def _publish_queue(self) -> None:
-        """Publish the queue and who is missing there, if either has changed."""
         now = {**self._queue, "missing": [asdict(one) for one in self._missing.now(time.time())]}
         if self._queue and now != self._published:
             self._published = now
@@ -116,9 +110,7 @@ class Feed:
     def status(self) -> tuple[str, Data]:
         """What this replica knows now, as an event's name and data."""
         service = self._service
-        known = answers.everything(
-            service.election.status(), service.connection.client.status(), service.connection.guardian
-        )
+        known = answers.everything(service.election, service.connection)
         return "status", exact({"status": known, "resignable": service.resign_token is not None})
 
     async def _follow(self, others: Iterable[asyncio.Task[None]]) -> None:

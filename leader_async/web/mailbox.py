@@ -15,12 +15,7 @@ ROOM = 16
 
 
 class Event(NamedTuple):
-    """One event, encoded once for all listeners.
-
-    Attributes:
-        name: of what it is the whole.
-        frame: its bytes on the wire.
-    """
+    """One event, encoded once for all listeners: of what it is the whole, and its bytes on the wire."""
 
     name: str
     frame: bytes

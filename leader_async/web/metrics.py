@@ -24,13 +24,7 @@ TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Metrics:
-    """What `page` shows: the election, and this process as Prometheus' own client does.
-
-    Args:
-        connection: the connection that the election lives on.
-        election: whose metrics they are.
-        schedule: whose jobs are counted, None for none.
-    """
+    """What `page` shows: the election, its jobs if there is a schedule, and this process as Prometheus' client does."""
 
     def __init__(self, connection: Connection, election: Election, schedule: Schedule | None) -> None:
         self._registry = CollectorRegistry()

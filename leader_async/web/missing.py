@@ -48,12 +48,7 @@ class Missing:
         self._until: float | None = None
 
     def stands(self, queue: Iterable[tuple[str, str]], now: float) -> None:
-        """The queue is followed, and these stand in it.
-
-        Args:
-            queue: identity and address of each.
-            now: the time.
-        """
+        """The queue is followed, and these stand in it: identity and address of each."""
         there, since = dict(queue), now if self._until is None else self._until
         for identity, address in self._there.items():
             if identity not in there:

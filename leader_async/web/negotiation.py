@@ -14,11 +14,7 @@ _WEIGHT = re.compile(r"[01](\.\d*)?|\.\d+", re.ASCII)
 
 
 def prefers_json(header: str) -> bool:
-    """Whether JSON is wanted rather than plain text; text if they tie.
-
-    Args:
-        header: the value of `Accept`, "" if there was none.
-    """
+    """Whether JSON is wanted rather than plain text; text if they tie, or if the header is ""."""
     if "application/" not in header.lower():
         return False  # nearly every poll
     weights = _weights(header)
@@ -30,11 +26,7 @@ def prefers_json(header: str) -> bool:
 
 
 def prefers_html(header: str) -> bool:
-    """Whether a page for people is wanted: only if HTML is named, which browsers do and `*/*` does not.
-
-    Args:
-        header: the value of `Accept`, "" if there was none.
-    """
+    """Whether a page for people is wanted: only if HTML is named, which browsers do and `*/*` does not."""
     weights = _weights(header)
     html = weights.get("text/html", 0.0)
     return html > 0 and html >= max(weights.get("text/plain", 0.0), weights.get("application/json", 0.0))

@@ -1,6 +1,5 @@
-"""The table of all routes. To add one, write its handler (`handlers`, `jobs`) and a row here.
-
-A row of a new shape needs that in `openapi.SHAPES`: its dataclass, or its fields.
+"""The table of all routes. To add one, write its handler and a row here; a new shape has its dataclass, or its
+fields, in `openapi.SHAPES`.
 
 What changes something is a POST with the bearer token in a header, which no form and no link of another site can send:
 there is nothing to forge. What only reads has no secret in it: a client that reaches the port may read it, under any
@@ -13,7 +12,7 @@ from functools import cache
 
 from aiohttp import web
 
-from . import answers, events, handlers, jobs, metrics, openapi, page
+from . import answers, events, handlers, metrics, openapi, page
 from .route import Cost, Route
 
 MEMORY, ONCE, READ, STREAM, CHANGE = Cost
@@ -51,8 +50,9 @@ ROUTES = (
     Route("/candidates", handlers.candidates, READ, "The queue, read from ZooKeeper.", {200: ["Candidate"]}),
     Route("/history", handlers.history, READ, "The latest terms and why they ended, read from ZooKeeper.",
           {200: ["Term"]}),
-    Route("/jobs", jobs.jobs, READ, "All jobs, their last runs and next slots, read from ZooKeeper.", {200: ["Job"]}),
-    Route("/jobs/{name}", jobs.job, READ, "One of them.", {200: "Job", 404: "Error"}),
+    Route("/jobs", handlers.jobs, READ, "All jobs, their last runs and next slots, read from ZooKeeper.",
+          {200: ["Job"]}),
+    Route("/jobs/{name}", handlers.job, READ, "One of them.", {200: "Job", 404: "Error"}),
     Route("/events", events.events, STREAM, EVENTS, text={"text/event-stream": TEXT}),
     Route("/openapi.json", description, ONCE, "This description.", {200: {"type": "object"}}),
     Route("/metrics", metrics.page, ONCE, "This replica's metrics, for Prometheus.", text={"text/plain": TEXT},
@@ -63,6 +63,6 @@ ROUTES = (
             below_leader=False) for name, kind in page.ASSETS.items()),
     Route("/resign", handlers.resign, CHANGE, "Hand over to the next in the queue.",
           {200: "Resigned", 409: "Error", 503: "Error", 504: "Error"}),
-    Route("/jobs/{name}/run", jobs.run_now, CHANGE, "Run a job now, at the leader.",
+    Route("/jobs/{name}/run", handlers.run_now, CHANGE, "Run a job now, at the leader.",
           {202: "Asked", 404: "Error", 409: "Error", 503: "Error"}),
 )  # fmt: skip

@@ -6,8 +6,8 @@ import asyncio
 import hmac
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import TypeVar
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from aiohttp import web
 
@@ -20,7 +20,6 @@ from .leading import Handler
 from .turns import Full, Limiter
 
 log = logging.getLogger("leader_async.web")
-T = TypeVar("T")
 
 Trouble = Callable[[], str | None]
 
@@ -44,16 +43,13 @@ class Service:
 SERVICE = web.AppKey("service", Service)
 
 
-async def read(
-    request: web.Request, what: str, ask: Callable[[], Awaitable[T]], show: Callable[[T], object]
-) -> web.Response:
+async def read(request: web.Request, what: str, ask: Callable[[], Awaitable[Any]]) -> web.Response:
     """What ZooKeeper has, as JSON.
 
     Args:
         request: whose answer this is.
         what: a word for the log.
-        ask: asks, once it is this request's turn.
-        show: makes plain data of it; None is answered by 404.
+        ask: asks, once it is this request's turn, for a dataclass or a list of them; None is answered by 404.
     """
     try:
         async with asyncio.timeout(ASK_LIMIT), request.app[SERVICE].limiter.inside():
@@ -68,7 +64,9 @@ async def read(
         why = problem or "no answer in time"
         log.info("the %s cannot be read: %s", what, why, extra={"event": "cannot_read", "what": what})
         return answers.error(503, "ZooKeeper cannot be asked now; /status says since when", {"Retry-After": "1"})
-    return answers.error(404, f"there is no such {what}") if found is None else answers.as_json(show(found))
+    if found is None:
+        return answers.error(404, f"there is no such {what}")
+    return answers.as_json([asdict(one) for one in found] if isinstance(found, list) else asdict(found))
 
 
 def with_token(handler: Handler) -> Handler:

@@ -29,13 +29,7 @@ SETTLE = 0.01
 
 
 class Site(web.BaseSite):
-    """A socket that is listened on.
-
-    Args:
-        callers: the connections of all sites of an application.
-        sock: it listens already.
-        context: gives the TLS context for each new connection, None for no TLS.
-    """
+    """A socket that listens already, with TLS if `context` is given, which is called for each new connection."""
 
     def __init__(
         self, callers: Callers, sock: socket.socket, context: Callable[[], ssl.SSLContext] | None = None
