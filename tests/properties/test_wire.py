@@ -6,6 +6,7 @@ import struct
 from typing import Any
 
 from aiozk import protocol as zk
+from aiozk.protocol.acl import ACL, ID
 from aiozk.protocol.stat import Stat
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +15,6 @@ from leader_async.errors import ProtocolError
 from leader_async.zookeeper import messages as m
 from leader_async.zookeeper import wire
 from leader_async.zookeeper.session import Session
-from leader_async.zookeeper.wire.codecs import part_of
 
 int32, int64 = st.integers(-(2**31), 2**31 - 1), st.integers(-(2**63), 2**63 - 1)
 names = st.text(max_size=20)
@@ -49,6 +49,25 @@ PARTS: dict[type[Any], Any] = {
     m.Sync: zk.SyncRequest,
 }
 SHARED = ("path", "data", "version", "watch")
+
+
+def part_of(request: m.Request) -> Any:
+    """The request as aiozk has it."""
+    match request:
+        case m.Multi(operations):
+            part = zk.TransactionRequest()
+            for operation in operations:
+                part.add(part_of(operation))
+            return part
+        case m.Ping():
+            return zk.PingRequest()
+        case m.Close():
+            return zk.CloseRequest()
+    fields = {name: getattr(request, name) for name in SHARED if hasattr(request, name)}
+    if isinstance(request, m.Create):
+        fields["acl"] = [ACL(perms=one.permissions, id=ID(scheme=one.scheme, id=one.id)) for one in request.access]
+        fields["flags"] = request.ephemeral + 2 * request.sequential
+    return PARTS[type(request)](**fields)
 
 
 @given(int32, requests)

@@ -1,7 +1,7 @@
 """Messages to frames and back; the only package that knows aiozk. Pure.
 
     client    requests to a server, and its replies        server, asked   the other direction, for the embedded server
-    packed    what elections send, packed by hand          codecs          everything else, by aiozk's classes
+    packed    what elections send, packed by hand          codecs          the rare requests, by aiozk's classes
     frames    a stream cut into frames
 
 Rules:
@@ -15,14 +15,7 @@ It does not promise order or sense: `session` decides what may follow what.
 
 from __future__ import annotations
 
-from .client import (
-    decode_accepted,
-    decode_header,
-    decode_reply,
-    decode_watched,
-    encode_connect,
-    encode_request,
-)
+from .client import decode_accepted, decode_header, decode_reply, decode_watched, encode_connect, encode_request
 from .codecs import AUTH_XID, PING_XID, SET_WATCHES_XID, WATCH_XID
 from .frames import FRAME_LIMIT, REQUEST_LIMIT, FrameReader
 

@@ -120,14 +120,6 @@ def _create(fields: _Fields, *, stat: bool) -> m.Create | foreign.Impossible:
     return m.Create(path, data, bool(bits & EPHEMERAL), bool(bits & SEQUENTIAL), access, stat)
 
 
-def _create_plain(fields: _Fields) -> m.Create | foreign.Impossible:
-    return _create(fields, stat=False)
-
-
-def _create_with_stat(fields: _Fields) -> m.Create | foreign.Impossible:
-    return _create(fields, stat=True)
-
-
 def _create_timed(fields: _Fields) -> foreign.Impossible:
     _create(fields, stat=True)
     fields.long()
@@ -158,9 +150,9 @@ def _authenticate(fields: _Fields) -> m.Authenticate:
 
 
 _WRITES: Mapping[int, Callable[[_Fields], m.Operation | foreign.Impossible]] = {
-    1: _create_plain,
-    15: _create_with_stat,
-    19: _create_with_stat,  # a container
+    1: lambda f: _create(f, stat=False),
+    15: lambda f: _create(f, stat=True),
+    19: lambda f: _create(f, stat=True),  # a container
     21: _create_timed,
     2: lambda f: m.Delete(f.text(), f.number()),
     5: lambda f: m.SetData(f.text(), f.data(), f.number()),

@@ -11,8 +11,8 @@ from aiozk import protocol as zk
 from ...errors import ProtocolError, UsageError
 from .. import messages as m
 from . import packed
-from .codecs import ERROR, codec_of, part_of, take_access, take_stat
-from .frames import REQUEST_LIMIT, at_end, frame_of, parse, vector
+from .codecs import Code, part_of
+from .frames import REQUEST_LIMIT, at_end, blob, parse
 
 REPLY_HEADER = struct.Struct("!iqi")
 _CHANGES = {change.value: change for change in m.EventType}
@@ -32,7 +32,7 @@ def encode_connect(request: m.Connect) -> bytes:
         password=request.password,
         read_only=False,
     )
-    return frame_of(part.serialize())
+    return blob(part.serialize())
 
 
 def encode_request(xid: int, request: m.Request) -> bytes:
@@ -49,18 +49,14 @@ def encode_request(xid: int, request: m.Request) -> bytes:
         raise UsageError(f"{request} cannot be sent: {error}") from error
     if len(payload) > REQUEST_LIMIT:
         raise UsageError(f"{type(request).__name__} of {len(payload)} bytes: servers take {REQUEST_LIMIT} at most")
-    return frame_of(payload)
+    return blob(payload)
 
 
 # -- from the server ---------------------------------------------------------------------------------------------------
 
 
 def decode_accepted(frame: bytes) -> m.Accepted:
-    """The handshake's answer.
-
-    Raises:
-        ProtocolError: it is not one.
-    """
+    """The handshake's answer."""
     part, offset = parse(zk.ConnectResponse, frame, 0)
     # Servers since 3.4 add one byte that tells whether they are read-only; older ones do not.
     if len(frame) - offset > 1:
@@ -69,11 +65,7 @@ def decode_accepted(frame: bytes) -> m.Accepted:
 
 
 def decode_header(frame: bytes) -> tuple[int, int, int]:
-    """xid, zxid and error code of any frame behind the handshake.
-
-    Raises:
-        ProtocolError: it is too short.
-    """
+    """xid, zxid and error code of any frame behind the handshake."""
     try:
         xid, zxid, error = REPLY_HEADER.unpack_from(frame)
     except struct.error as problem:
@@ -82,11 +74,7 @@ def decode_header(frame: bytes) -> tuple[int, int, int]:
 
 
 def decode_watched(frame: bytes) -> m.Watched | None:
-    """A watch event; None for one that only repeats the connection's state.
-
-    Raises:
-        ProtocolError: it is malformed.
-    """
+    """A watch event; None for one that only repeats the connection's state."""
     number, path = packed.event(frame, REPLY_HEADER.size)
     if number == -1:
         return None
@@ -97,23 +85,15 @@ def decode_watched(frame: bytes) -> m.Watched | None:
 
 
 def decode_reply(request: m.Request, frame: bytes) -> m.Reply:
-    """The answer to `request`, whose header has been read already.
-
-    Raises:
-        ProtocolError: it is not an answer to it.
-    """
+    """The answer to `request`, whose header has been read already."""
     _, _, error = decode_header(frame)
     offset = REPLY_HEADER.size
     if error != 0:
         at_end(frame, offset)
         return m.Failed(error)
-    reply, offset = _reply(request, frame, offset)
+    reply, offset = _REPLIES[type(request)](request, frame, offset)
     at_end(frame, offset)
     return reply
-
-
-def _reply(request: m.Request, frame: bytes, offset: int) -> tuple[m.Reply, int]:
-    return _REPLIES[type(request)](request, frame, offset)
 
 
 def _created(request: m.Create, frame: bytes, offset: int) -> tuple[m.Created, int]:
@@ -131,7 +111,7 @@ def _data(request: m.GetData, frame: bytes, offset: int) -> tuple[m.Data, int]:
 
 
 def _children(request: m.GetChildren, frame: bytes, offset: int) -> tuple[m.Children, int]:
-    names, offset = packed.strings(frame, offset)
+    names, offset = packed.many(packed.string, frame, offset)
     if not request.stat:
         return m.Children(names), offset
     stat, offset = packed.stat(frame, offset)
@@ -151,14 +131,14 @@ def _empty(reply: m.Reply) -> Taker:
 
 
 def _access(request: m.GetAccess, frame: bytes, offset: int) -> tuple[m.AccessList, int]:
-    vector(frame, offset)
-    part, offset = parse(zk.GetACLResponse, frame, offset)
-    return m.AccessList(take_access(part.acl), take_stat(part.stat)), offset
+    access, offset = packed.many(packed.access, frame, offset)
+    stat, offset = packed.stat(frame, offset)
+    return m.AccessList(access, stat), offset
 
 
 def _synced(request: m.Sync, frame: bytes, offset: int) -> tuple[m.Synced, int]:
-    part, offset = parse(zk.SyncResponse, frame, offset)
-    return m.Synced(part.path or ""), offset
+    path, offset = packed.sized(frame, offset)
+    return m.Synced(packed.decoded(path or b"")), offset
 
 
 def _transacted(request: m.Multi, frame: bytes, offset: int) -> tuple[m.Transacted, int]:
@@ -170,13 +150,13 @@ def _transacted(request: m.Multi, frame: bytes, offset: int) -> tuple[m.Transact
         if len(results) == len(request.operations):
             raise ProtocolError("more results than the transaction has operations")
         operation = request.operations[len(results)]
-        if opcode == ERROR:
+        if opcode == Code.ERROR:
             code, offset = packed.number(frame, offset)
             results.append(m.Failed(code))
-        elif opcode != codec_of(operation).opcode:
+        elif opcode != _code(operation):
             raise ProtocolError(f"a result of type {opcode} for {type(operation).__name__}")
         else:
-            result, offset = _reply(operation, frame, offset)
+            result, offset = _REPLIES[type(operation)](operation, frame, offset)
             assert isinstance(result, m.Created | m.Deleted | m.DataSet | m.Checked)
             results.append(result)
         opcode, done, offset = packed.operation(frame, offset)
@@ -185,6 +165,13 @@ def _transacted(request: m.Multi, frame: bytes, offset: int) -> tuple[m.Transact
     return m.Transacted(tuple(results)), offset
 
 
+def _code(operation: m.Operation) -> int:
+    if isinstance(operation, m.Create):
+        return Code.CREATE_WITH_STAT if operation.stat else Code.CREATE
+    return _CODES[type(operation)]
+
+
+_CODES: dict[type[m.Operation], int] = {m.Delete: Code.DELETE, m.SetData: Code.SET_DATA, m.Check: Code.CHECK}
 _REPLIES: dict[type[m.Request], Callable[[Any, bytes, int], tuple[m.Reply, int]]] = {
     m.Create: _created,
     m.Delete: _empty(m.Deleted()),

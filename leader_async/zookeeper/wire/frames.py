@@ -56,23 +56,18 @@ class FrameReader:
         return len(self._buffer)
 
 
-def frame_of(payload: bytes) -> bytes:
-    """The payload with its length before it."""
-    return INT.pack(len(payload)) + payload
+def blob(value: bytes) -> bytes:
+    """Bytes as they are sent, with their length before them."""
+    return INT.pack(len(value)) + value
 
 
 def text(value: str) -> bytes:
-    """A string as it is sent: its length in bytes, then UTF-8."""
-    encoded = value.encode()
-    return INT.pack(len(encoded)) + encoded
+    """A string as it is sent, in UTF-8."""
+    return blob(value.encode())
 
 
 def parse(part: Any, frame: bytes, offset: int) -> tuple[Any, int]:
-    """Read one of aiozk's parts; returns it and the offset behind it.
-
-    Raises:
-        ProtocolError: the bytes are not such a part.
-    """
+    """Read one of aiozk's parts; returns it and the offset behind it."""
     try:
         value, end = part.parse(frame, offset)
     except (struct.error, UnicodeDecodeError, MemoryError, OverflowError) as problem:
@@ -81,11 +76,7 @@ def parse(part: Any, frame: bytes, offset: int) -> tuple[Any, int]:
 
 
 def unpack(form: struct.Struct, frame: bytes, offset: int) -> tuple[Any, ...]:
-    """Read plain numbers.
-
-    Raises:
-        ProtocolError: the frame ends before.
-    """
+    """Read plain numbers."""
     try:
         return form.unpack_from(frame, offset)
     except struct.error as problem:
@@ -93,21 +84,6 @@ def unpack(form: struct.Struct, frame: bytes, offset: int) -> tuple[Any, ...]:
 
 
 def at_end(frame: bytes, offset: int) -> None:
-    """Return if the frame ends here.
-
-    Raises:
-        ProtocolError: it does not.
-    """
+    """Return if the frame ends here."""
     if offset != len(frame):
         raise ProtocolError(f"{len(frame) - offset} bytes too many in a frame")
-
-
-def vector(frame: bytes, offset: int) -> None:
-    """Return if a list's length here is one: aiozk takes -1 for an empty one.
-
-    Raises:
-        ProtocolError: it is below zero.
-    """
-    (count,) = unpack(INT, frame, offset)
-    if count < 0:
-        raise ProtocolError(f"a list of {count} entries")

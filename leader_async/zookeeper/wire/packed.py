@@ -1,28 +1,29 @@
 """The requests and replies of elections, packed and unpacked by `struct`.
 
-aiozk's classes take several times as long, and a handover waits for them. `codecs` uses them for everything else.
+aiozk's classes take several times as long, and a handover waits for them. `codecs` uses them for the rare requests.
 
 Rules: the bytes are the same as those of aiozk's classes; `tests/properties` compares them. Bytes that cannot be
-unpacked raise a `ProtocolError`.
+unpacked raise a `ProtocolError`. What unpacks takes an offset, and returns the one behind.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import Any
-
-from aiozk import protocol as zk
+from typing import Any, TypeVar
 
 from ...errors import ProtocolError
 from .. import messages as m
-from .codecs import EPHEMERAL, ERROR, MULTI, SEQUENTIAL
-from .frames import INT, OPERATION, REQUEST_HEADER, text
+from .codecs import EPHEMERAL, SEQUENTIAL, Code
+from .frames import INT, OPERATION, REQUEST_HEADER, blob, text, unpack
+
+T = TypeVar("T")
 
 _STAT = struct.Struct("!qqqqiiiqiiq")
 _FLAG = b"\0", b"\1"
 _EVENT = struct.Struct("!iii")
-_END = OPERATION.pack(ERROR, True, -1)
+END = OPERATION.pack(Code.ERROR, True, -1)
+"""What stands behind the last operation of a transaction, and behind its result."""
 _OPEN = struct.pack("!iii5si6s", 1, int(m.Permission.ALL), 5, b"world", 6, b"anyone")
 
 
@@ -36,62 +37,71 @@ def serialize(xid: int, request: m.Request) -> bytes | None:
         struct.error, UnicodeEncodeError: it holds something that the protocol cannot carry.
     """
     if type(request) is m.Multi:
-        parts = [REQUEST_HEADER.pack(xid, MULTI)]
+        parts = [REQUEST_HEADER.pack(xid, Code.MULTI)]
         for operation in request.operations:
-            packer = _PACKERS.get(type(operation))
-            if packer is None or (packed := packer(operation)) is None:
-                return None
-            parts += OPERATION.pack(packed[0], False, -1), packed[1]
-        parts.append(_END)
+            code, fields = _PACKERS[type(operation)](operation)
+            parts += OPERATION.pack(code, False, -1), fields
+        parts.append(END)
         return b"".join(parts)
     packer = _PACKERS.get(type(request))
-    if packer is None or (packed := packer(request)) is None:
+    if packer is None:
         return None
-    return REQUEST_HEADER.pack(xid, packed[0]) + packed[1]
+    code, fields = packer(request)
+    return REQUEST_HEADER.pack(xid, code) + fields
 
 
-def _access(access: tuple[m.Access, ...]) -> bytes:
+def pack_access(access: tuple[m.Access, ...]) -> bytes:
+    """An access list."""
     if access == m.OPEN:
         return _OPEN
     entries = [INT.pack(one.permissions) + text(one.scheme) + text(one.id) for one in access]
     return INT.pack(len(access)) + b"".join(entries)
 
 
-def _create(request: m.Create) -> tuple[int, bytes] | None:
-    if request.stat:
-        return None
+def pack_stat(of: m.Stat) -> bytes:
+    """A znode's metadata."""
+    times = round(of.ctime * 1000), round(of.mtime * 1000)
+    versions = of.version, of.cversion, of.aversion
+    return _STAT.pack(of.czxid, of.mzxid, *times, *versions, of.ephemeral_owner, of.length, of.children, of.pzxid)
+
+
+def _create(request: m.Create) -> tuple[int, bytes]:
     flags = EPHEMERAL * request.ephemeral | SEQUENTIAL * request.sequential
-    data = INT.pack(len(request.data)) + request.data
-    return zk.CreateRequest.opcode, text(request.path) + data + _access(request.access) + INT.pack(flags)
+    fields = text(request.path) + blob(request.data) + pack_access(request.access) + INT.pack(flags)
+    return Code.CREATE_WITH_STAT if request.stat else Code.CREATE, fields
 
 
 def _delete(request: m.Delete) -> tuple[int, bytes]:
-    return zk.DeleteRequest.opcode, text(request.path) + INT.pack(request.version)
+    return Code.DELETE, text(request.path) + INT.pack(request.version)
 
 
 def _check(request: m.Check) -> tuple[int, bytes]:
-    return zk.CheckVersionRequest.opcode, text(request.path) + INT.pack(request.version)
+    return Code.CHECK, text(request.path) + INT.pack(request.version)
 
 
 def _set_data(request: m.SetData) -> tuple[int, bytes]:
-    data = INT.pack(len(request.data)) + request.data
-    return zk.SetDataRequest.opcode, text(request.path) + data + INT.pack(request.version)
+    return Code.SET_DATA, text(request.path) + blob(request.data) + INT.pack(request.version)
 
 
 def _get_data(request: m.GetData) -> tuple[int, bytes]:
-    return zk.GetDataRequest.opcode, text(request.path) + _FLAG[request.watch]
+    return Code.GET_DATA, text(request.path) + _FLAG[request.watch]
 
 
-def _get_children(request: m.GetChildren) -> tuple[int, bytes] | None:
-    return None if request.stat else (zk.GetChildrenRequest.opcode, text(request.path) + _FLAG[request.watch])
+def _exists(request: m.Exists) -> tuple[int, bytes]:
+    return Code.EXISTS, text(request.path) + _FLAG[request.watch]
 
 
-_PACKERS: dict[type[Any], Callable[[Any], tuple[int, bytes] | None]] = {
+def _get_children(request: m.GetChildren) -> tuple[int, bytes]:
+    return Code.LIST_WITH_STAT if request.stat else Code.LIST, text(request.path) + _FLAG[request.watch]
+
+
+_PACKERS: dict[type[Any], Callable[[Any], tuple[int, bytes]]] = {
     m.Create: _create,
     m.Delete: _delete,
     m.Check: _check,
     m.SetData: _set_data,
     m.GetData: _get_data,
+    m.Exists: _exists,
     m.GetChildren: _get_children,
 }
 
@@ -100,19 +110,15 @@ _PACKERS: dict[type[Any], Callable[[Any], tuple[int, bytes] | None]] = {
 
 
 _RESULTS: dict[type[Any], tuple[bytes, m.OperationReply | None]] = {
-    m.Check: (OPERATION.pack(zk.CheckVersionRequest.opcode, False, 0), m.Checked()),
-    m.Delete: (OPERATION.pack(zk.DeleteRequest.opcode, False, 0), m.Deleted()),
-    m.SetData: (OPERATION.pack(zk.SetDataRequest.opcode, False, 0), None),
+    m.Check: (OPERATION.pack(Code.CHECK, False, 0), m.Checked()),
+    m.Delete: (OPERATION.pack(Code.DELETE, False, 0), m.Deleted()),
+    m.SetData: (OPERATION.pack(Code.SET_DATA, False, 0), None),
 }
 """What stands before the result of an operation that happened, and the result if it says no more."""
 
 
 def event(frame: bytes, offset: int) -> tuple[int, bytes]:
-    """A watch event: the change, and the path.
-
-    Raises:
-        ProtocolError: it ends too early or too late.
-    """
+    """A watch event: the change, and the path."""
     if len(frame) - offset < _EVENT.size:
         raise ProtocolError(f"a watch event of {len(frame)} bytes")
     change, _, length = _EVENT.unpack_from(frame, offset)  # between them the connection's state
@@ -123,22 +129,13 @@ def event(frame: bytes, offset: int) -> tuple[int, bytes]:
 
 
 def number(frame: bytes, offset: int) -> tuple[int, int]:
-    """A number of 32 bits, and the offset behind it.
-
-    Raises:
-        ProtocolError: the frame ends before.
-    """
-    if len(frame) - offset < INT.size:
-        raise ProtocolError(f"a frame of {len(frame)} bytes ends too early")
-    return INT.unpack_from(frame, offset)[0], offset + INT.size
+    """A number of 32 bits, and the offset behind it."""
+    (value,) = unpack(INT, frame, offset)
+    return value, offset + INT.size
 
 
 def sized(frame: bytes, offset: int) -> tuple[bytes | None, int]:
-    """Bytes with their length before them, None for null, and the offset behind them.
-
-    Raises:
-        ProtocolError: there are none.
-    """
+    """Bytes with their length before them, None for null, and the offset behind them."""
     length, offset = number(frame, offset)
     if length == -1:
         return None, offset
@@ -149,11 +146,7 @@ def sized(frame: bytes, offset: int) -> tuple[bytes | None, int]:
 
 
 def string(frame: bytes, offset: int) -> tuple[str, int]:
-    """A string, and the offset behind it.
-
-    Raises:
-        ProtocolError: there is none, or it is null.
-    """
+    """A string, and the offset behind it."""
     encoded, offset = sized(frame, offset)
     if encoded is None:
         raise ProtocolError("a null string where a name must be")
@@ -161,39 +154,35 @@ def string(frame: bytes, offset: int) -> tuple[str, int]:
 
 
 def decoded(encoded: bytes) -> str:
-    """The string of these bytes.
-
-    Raises:
-        ProtocolError: they are not UTF-8.
-    """
+    """The string of these bytes."""
     try:
         return encoded.decode()
     except UnicodeDecodeError as problem:
         raise ProtocolError(f"a string that is not UTF-8: {problem}") from problem
 
 
-def strings(frame: bytes, offset: int) -> tuple[tuple[str, ...], int]:
-    """A list of strings, and the offset behind it.
-
-    Raises:
-        ProtocolError: there is none.
-    """
+def many(one: Callable[[bytes, int], tuple[T, int]], frame: bytes, offset: int) -> tuple[tuple[T, ...], int]:
+    """A list of what `one` reads, and the offset behind it."""
     count, offset = number(frame, offset)
     if count < 0:
         raise ProtocolError(f"a list of {count} entries")
     found = []
     for _ in range(count):
-        one, offset = string(frame, offset)
-        found.append(one)
+        value, offset = one(frame, offset)
+        found.append(value)
     return tuple(found), offset
 
 
-def stat(frame: bytes, offset: int) -> tuple[m.Stat, int]:
-    """A znode's metadata, and the offset behind it.
+def access(frame: bytes, offset: int) -> tuple[m.Access, int]:
+    """An entry of an access list, and the offset behind it."""
+    permissions, offset = number(frame, offset)
+    scheme, offset = string(frame, offset)
+    id_, offset = string(frame, offset)
+    return m.Access(permissions, scheme, id_), offset
 
-    Raises:
-        ProtocolError: the frame ends before.
-    """
+
+def stat(frame: bytes, offset: int) -> tuple[m.Stat, int]:
+    """A znode's metadata, and the offset behind it."""
     if len(frame) - offset < _STAT.size:
         raise ProtocolError(f"a frame of {len(frame)} bytes ends too early for a stat")
     (
@@ -219,15 +208,11 @@ def happened(operations: tuple[Any, ...], frame: bytes, offset: int) -> list[m.O
         else:
             found, offset = stat(frame, offset)
             results.append(m.DataSet(found))
-    return results if frame[offset:] == _END else None
+    return results if frame[offset:] == END else None
 
 
 def operation(frame: bytes, offset: int) -> tuple[int, bool, int]:
-    """What stands before each result of a transaction: the operation's code, whether that was all, the offset behind.
-
-    Raises:
-        ProtocolError: the frame ends before.
-    """
+    """What stands before each result of a transaction: its code, whether that was all, and the offset behind."""
     if len(frame) - offset < OPERATION.size:
         raise ProtocolError(f"a frame of {len(frame)} bytes ends inside a transaction")
     code, done, _ = OPERATION.unpack_from(frame, offset)

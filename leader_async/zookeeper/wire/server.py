@@ -15,12 +15,15 @@ from .. import foreign
 from .. import messages as m
 from .asked import decode_request
 from .client import REPLY_HEADER
-from .codecs import ERROR, WATCH_XID, MultiHeader, pack_access, pack_stat
-from .frames import INT, at_end, frame_of, parse, text
+from .codecs import WATCH_XID, Code
+from .frames import INT, OPERATION, at_end, blob, parse, text
+from .packed import END, pack_access, pack_stat
 
 __all__ = ["Hello", "decode_connect", "decode_request", "encode_accepted", "encode_reply", "encode_watched"]
 
-_CONNECTED_STATE = 3
+_VERSION, _CONNECTED_STATE = 0, 3
+_ACCEPTED = struct.Struct("!iiq")
+_NULL = INT.pack(-1)
 # As clients before 3.4 send it; newer ones add one byte.
 _HANDSHAKE: Any = type("ConnectRequest", (zk.ConnectRequest,), {"parts": zk.ConnectRequest.parts[:-1]})
 
@@ -37,11 +40,7 @@ class Hello:
 
 
 def decode_connect(frame: bytes) -> Hello:
-    """The handshake's request.
-
-    Raises:
-        ProtocolError: it is not one.
-    """
+    """The handshake's request."""
     part, offset = parse(_HANDSHAKE, frame, 0)
     modern = len(frame) - offset == 1
     if not modern:
@@ -54,56 +53,41 @@ def decode_connect(frame: bytes) -> Hello:
 
 def encode_accepted(accepted: m.Accepted, *, modern: bool) -> bytes:
     """The handshake's answer."""
-    part = zk.ConnectResponse(
-        protocol_version=0,
-        timeout=round(accepted.timeout * 1000),
-        session_id=accepted.session_id,
-        password=accepted.password,
-    )
-    return frame_of(_bytes(part) + (b"\0" if modern else b""))
+    head = _ACCEPTED.pack(_VERSION, round(accepted.timeout * 1000), accepted.session_id)
+    return blob(head + blob(accepted.password) + (b"\0" if modern else b""))
 
 
 def encode_watched(event: m.Watched, zxid: int = -1) -> bytes:
     """A watch event; zxid is that of the change, -1 if it is unknown."""
-    part = zk.WatchEvent(type=int(event.change), state=_CONNECTED_STATE, path=event.path)
-    return frame_of(REPLY_HEADER.pack(WATCH_XID, zxid, 0) + _bytes(part))
+    head = REPLY_HEADER.pack(WATCH_XID, zxid, 0) + INT.pack(event.change) + INT.pack(_CONNECTED_STATE)
+    return blob(head + text(event.path))
 
 
 def encode_reply(xid: int, zxid: int, reply: m.Reply | foreign.Reply) -> bytes:
-    """A reply.
-
-    Args:
-        xid: that of the request.
-        zxid: the last transaction that this server has applied.
-        reply: the answer.
-    """
+    """The reply to the request with this xid; zxid is the last transaction that this server has applied."""
     if isinstance(reply, m.Failed):
-        return frame_of(REPLY_HEADER.pack(xid, zxid, reply.code))
-    return frame_of(REPLY_HEADER.pack(xid, zxid, 0) + _body(reply))
+        return blob(REPLY_HEADER.pack(xid, zxid, reply.code))
+    return blob(REPLY_HEADER.pack(xid, zxid, 0) + _body(reply))
 
 
 def _body(reply: m.Reply | foreign.Reply) -> bytes:
     match reply:
         case m.Created(path, None):
-            return _bytes(zk.CreateResponse(path=path))
+            return text(path)
         case m.Created(path, m.Stat() as stat):
-            return _bytes(zk.Create2Response(path=path, stat=pack_stat(stat)))
-        case m.DataSet(stat):
-            return _bytes(zk.SetDataResponse(stat=pack_stat(stat)))
+            return text(path) + pack_stat(stat)
+        case m.DataSet(stat) | m.Found(stat) | m.AccessSet(stat):
+            return pack_stat(stat)
         case m.Data(data, stat):
-            return _bytes(zk.GetDataResponse(data=_or_none(data), stat=pack_stat(stat)))
-        case m.Children(names, None):
-            return _bytes(zk.GetChildrenResponse(children=names))
+            return (_NULL if m.is_null(data) else blob(data)) + pack_stat(stat)
+        case m.Children(names, None) | foreign.Listed(names):
+            return _texts(names)
         case m.Children(names, m.Stat() as stat):
-            return _bytes(zk.GetChildren2Response(children=names, stat=pack_stat(stat)))
-        case m.Found(stat):
-            return _bytes(zk.ExistsResponse(stat=pack_stat(stat)))
+            return _texts(names) + pack_stat(stat)
         case m.AccessList(access, stat):
-            return _bytes(zk.GetACLResponse(acl=pack_access(access), stat=pack_stat(stat)))
-        case m.AccessSet(stat):
-            return _bytes(zk.SetACLResponse(stat=pack_stat(stat)))
+            return pack_access(access) + pack_stat(stat)
         case m.Synced(path):
-            return _bytes(zk.SyncResponse(path=_or_none(path)))
+            return _NULL if m.is_null(path) else text(path)
         case m.Transacted(results):
             return _results(results)
         case foreign.ManyRead(answers):
@@ -112,47 +96,36 @@ def _body(reply: m.Reply | foreign.Reply) -> bytes:
             return INT.pack(0)
         case foreign.Counted(number):
             return INT.pack(number)
-        case foreign.Listed(paths):
-            return _bytes(zk.GetChildrenResponse(children=paths))
         case foreign.YouAre(identities):
             return INT.pack(len(identities)) + b"".join(text(one) for pair in identities for one in pair)
         case _:  # those without fields
             return b""
 
 
+def _texts(values: tuple[str, ...]) -> bytes:
+    return INT.pack(len(values)) + b"".join(map(text, values))
+
+
 def _results(results: tuple[m.OperationReply | m.Data | m.Children, ...]) -> bytes:
     parts = []
     for result in results:
         if isinstance(result, m.Failed):
-            parts += [_bytes(MultiHeader(type=ERROR, done=False, error=result.code)), INT.pack(result.code)]
+            parts += [OPERATION.pack(Code.ERROR, False, result.code), INT.pack(result.code)]
         else:
-            parts += [_bytes(MultiHeader(type=_opcode(result), done=False, error=0)), _body(result)]
-    return b"".join([*parts, _bytes(MultiHeader(type=ERROR, done=True, error=-1))])
+            parts += [OPERATION.pack(_code(result), False, 0), _body(result)]
+    return b"".join([*parts, END])
 
 
-def _opcode(result: m.OperationReply | m.Data | m.Children) -> int:
-    match result:
-        case m.Created(stat=None):
-            return int(zk.CreateRequest.opcode)
-        case m.Created():
-            return int(zk.Create2Request.opcode)
-        case m.Deleted():
-            return int(zk.DeleteRequest.opcode)
-        case m.DataSet():
-            return int(zk.SetDataRequest.opcode)
-        case m.Data():
-            return int(zk.GetDataRequest.opcode)
-        case m.Children():
-            return int(zk.GetChildrenRequest.opcode)
-        case _:
-            assert isinstance(result, m.Checked)
-            return int(zk.CheckVersionRequest.opcode)
+def _code(result: m.OperationReply | m.Data | m.Children) -> int:
+    if isinstance(result, m.Created):
+        return Code.CREATE if result.stat is None else Code.CREATE_WITH_STAT
+    return _CODES[type(result)]
 
 
-def _bytes(part: Any) -> bytes:
-    form, values = part.render()
-    return struct.pack("!" + form, *values)
-
-
-def _or_none(value: Any) -> Any:
-    return None if m.is_null(value) else value
+_CODES: dict[type[m.OperationReply | m.Data | m.Children], int] = {
+    m.Deleted: Code.DELETE,
+    m.DataSet: Code.SET_DATA,
+    m.Checked: Code.CHECK,
+    m.Data: Code.GET_DATA,
+    m.Children: Code.LIST,
+}
