@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime, timedelta
 
 import click
 
@@ -14,7 +15,6 @@ from ..errors import UsageError
 from . import asking
 from .asking import Refused, Target, ask, clock_time, in_time, page, show
 from .exits import print_error
-from .instants import instant
 
 
 async def _entries(target: Target) -> tuple[list[TermEntry], str]:
@@ -51,7 +51,7 @@ def history(target: Target) -> None:
     entries, problem = ask(_entries(target))
     lines = [*map(_line, entries)] or [f"nothing is written down about {target.election}"]
     show(target, [asdict(entry) for entry in entries], *lines)
-    _warn(problem)
+    print_error(problem)
 
 
 @asking.command
@@ -61,21 +61,37 @@ def why(target: Target, at: str | None) -> None:
     """Why did leadership move? In a sentence or two."""
     import time
 
+    ask(_why(target, None if at is None else instant(at, time.time())))
+
+
+def instant(text: str, now: float) -> float:
+    """The time that a text means, in seconds since the epoch; of a time of day the last one that has been.
+
+    Args:
+        text: `HH:MM`, `HH:MM:SS`, a date and time as ISO 8601 has it, or seconds since the epoch.
+        now: the time, in seconds since the epoch.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    here = datetime.fromtimestamp(now).astimezone()
     try:
-        wanted = None if at is None else instant(at, time.time())
-    except UsageError as error:
-        raise click.UsageError(str(error)) from error
-    ask(_why(target, wanted))
-
-
-def _warn(problem: str) -> None:
-    if problem:
-        print_error(problem)
+        if text.isascii() and text.replace(".", "", 1).isdigit():
+            return float(text)
+        if len(text) <= 8 and ":" in text:
+            time_of_day = datetime.strptime(text, "%H:%M:%S" if text.count(":") == 2 else "%H:%M").time()
+            found = datetime.combine(here.date(), time_of_day)
+            if found.timestamp() > now:
+                found -= timedelta(days=1)
+            return found.timestamp()
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError, OSError) as error:
+        raise UsageError(f'--at {text!r} is no time; write "03:12" or "2026-11-24 03:12:30"') from error
 
 
 async def _why(target: Target, wanted: float | None) -> None:
     entries, problem = await _entries(target)
-    _warn(problem)
+    print_error(problem)
     move = nearest(entries, wanted)
     if move is None:
         raise Refused(f"no move of the lead of {target.election!r} is known")

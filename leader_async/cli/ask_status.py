@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,6 +11,9 @@ import click
 from . import asking
 from .asking import Target, ask, fetch, in_time, page, show, token_for
 from .exits import Exit, print_error
+
+PARTS = "connected", "leader", "queue", "problem"
+"""Of a change, what `watch` prints."""
 
 
 def _line(one: dict[str, Any]) -> str:
@@ -53,14 +55,10 @@ def status(target: Target) -> None:
 
 
 def in_words(known: dict[str, Any], now: float) -> tuple[str, Exit]:
-    """Who leads by a replica's `/status`, in words, and the exit code.
+    """Who leads by a replica's `/status`, in words, and the exit code; `now` is in seconds since the epoch.
 
     While ZooKeeper is away only a leader knows who leads, and only until its lease ends; an earlier leader may have
     been replaced.
-
-    Args:
-        known: what the replica has answered.
-        now: wall-clock time, seconds since the epoch.
     """
     who, session = f"{known['identity']} is {known['state']} in {known['election']}", known["session"]
     if known["is_leader"]:
@@ -82,8 +80,7 @@ def candidates(target: Target) -> None:
     """The queue, first first."""
     queue, problem, _ = ask(queue_of(target))
     show(target, queue, *(map(_line, queue) if queue else [f"nobody stands in the queue of {target.election}"]))
-    if problem:
-        print_error(f"nobody can tell who of them leads: {problem}")
+    print_error(f"nobody can tell who of them leads: {problem}" if problem else "")
 
 
 @asking.command
@@ -95,9 +92,7 @@ def watch(target: Target) -> None:
 async def _watch(target: Target) -> None:
     async with asking.election_of(target) as (_, election):
         async for change in election.watch():
-            leader = asdict(change.leader) if change.leader else None
-            queue = [asdict(one) for one in change.queue]
-            _show(target, change.what, change.connected, leader, queue, change.problem)
+            _show(target, asdict(change))
 
 
 async def _watch_replica(target: Target) -> None:
@@ -105,26 +100,19 @@ async def _watch_replica(target: Target) -> None:
     async for name, data in asking.events(target):
         if name != "queue":
             continue
-        parts = "connected", "leader", "queue", "problem"
-        what = [part for part in parts if part not in before or before[part] != data[part]]
+        what = [part for part in PARTS if part not in before or before[part] != data[part]]
         if what:
-            _show(target, what, data["connected"], data["leader"], data["queue"], data["problem"])
+            _show(target, {"what": what, **data})
         before = data
 
 
-def _show(
-    target: Target,
-    what: Sequence[str],
-    connected: bool,
-    leader: dict[str, Any] | None,
-    queue: list[dict[str, Any]],
-    problem: str,
-) -> None:
-    data = {"what": what, "connected": connected, "leader": leader, "queue": queue, "problem": problem}
+def _show(target: Target, change: dict[str, Any]) -> None:
+    leader, problem = change["leader"], change["problem"]
     who = f"{leader['identity']} leads, term {leader['term']}" if leader else "nobody leads"
-    waiting = ", ".join(one["identity"] for one in queue) or "-"
     who += f" ({problem})" if problem else ""
-    show(target, data, f"{who}; queue: {waiting}" if connected else f"ZooKeeper is away; before that {who}")
+    waiting = ", ".join(one["identity"] for one in change["queue"]) or "-"
+    text = f"{who}; queue: {waiting}" if change["connected"] else f"ZooKeeper is away; before that {who}"
+    show(target, {part: change[part] for part in ("what", *PARTS)}, text)
 
 
 @asking.command

@@ -24,7 +24,7 @@ from ..logs import one_line
 from ..zookeeper.identity import Identity
 from ..zookeeper.tls import TLS
 from . import options
-from .exits import Exit, end, print_error, print_lines
+from .exits import Command, Exit, end, print_error, print_lines
 
 T = TypeVar("T")
 
@@ -34,7 +34,6 @@ Exit codes: 0 done, 1 the answer is no (nobody leads, nothing was found, it cann
 77 ZooKeeper does not let us look.
 """
 SETTINGS = {"auto_envvar_prefix": "LEADER_ASYNC", "max_content_width": 100, "help_option_names": ["-h", "--help"]}
-
 
 SILENCE = 15.0
 """Seconds without an event after which a stream is dead: a replica sends one every five."""
@@ -46,19 +45,7 @@ LONGEST = 2**24
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What to ask, and how.
-
-    Attributes:
-        zookeeper: the connect string.
-        auth: who we are to ZooKeeper.
-        tls: how to encrypt.
-        election: the election's name.
-        root: the znode below which elections live.
-        session_timeout: the session timeout to ask for, in seconds.
-        url: a replica to ask instead, None for none.
-        timeout: seconds to wait for an answer.
-        as_json: answer in JSON.
-    """
+    """What to ask, and how: the values of `FLAGS`. The durations are in seconds."""
 
     zookeeper: str
     auth: Identity | None
@@ -79,7 +66,7 @@ class Refused(Exception):
     """The answer is no; the message says why."""
 
 
-FLAGS = (
+FLAGS = options.flags(
     options.zookeeper,
     click.option("--election", default="leader", show_default=True, metavar="NAME", help="Which election."),
     options.root,
@@ -101,10 +88,7 @@ def command(function: Callable[..., None]) -> click.Command:
     def asks(**given: Any) -> None:
         function(Target(**{one.name: given.pop(one.name) for one in fields(Target)}), **given)
 
-    decorated: Callable[..., None] = asks
-    for option in reversed(FLAGS):
-        decorated = option(decorated)
-    return click.command(epilog=EXITS, context_settings=SETTINGS)(decorated)
+    return click.command(cls=Command, epilog=EXITS, context_settings=SETTINGS)(FLAGS(asks))
 
 
 token_file = click.option(
@@ -115,10 +99,7 @@ token_file = click.option(
 
 def token_for(doing: str, file: str | None) -> str:
     """The replicas' bearer token, which `doing` needs."""
-    try:
-        token = options.bearer_token(file)
-    except UsageError as error:
-        raise click.UsageError(str(error)) from error
+    token = options.bearer_token(file)
     if token is None:
         raise click.UsageError(f"{doing} needs the replicas' token: --resign-token-file or LEADER_ASYNC_RESIGN_TOKEN")
     return token
@@ -135,11 +116,9 @@ def ask(work: Coroutine[Any, Any, T]) -> T:
     try:
         # Not asyncio.run, which waits for a name that is being looked up in a thread.
         return asyncio.new_event_loop().run_until_complete(work)
-    except UsageError as error:
-        raise click.UsageError(one_line(str(error))) from error
-    except Refused as error:
-        _end(str(error), Exit.NO)
-    except StoredError as error:
+    except UsageError:
+        raise  # wrong usage, see `Command`
+    except (Refused, StoredError) as error:
         _end(str(error), Exit.NO)
     except (NoAuth, AuthFailed) as error:
         _end(str(error), Exit.DENIED)
@@ -153,8 +132,7 @@ def ask(work: Coroutine[Any, Any, T]) -> T:
 
 
 def _end(text: str, code: int) -> NoReturn:
-    if text:
-        print_error(text)
+    print_error(text)
     end(code)
 
 
@@ -215,13 +193,7 @@ async def fetch(target: Target, path: str, *, method: str = "GET", token: str | 
 
 
 def refusal(target: Target, code: int, body: dict[str, Any]) -> Refused:
-    """Why a replica does not do what only the leader can; and which replica leads, if it knows.
-
-    Args:
-        target: what was asked.
-        code: the status of its answer.
-        body: the rest of it.
-    """
+    """Why a replica does not do what only the leader can, by its answer; and which replica leads, if it knows."""
     leader = body.get("leader_address") or body.get("leader") if code == 503 else None
     hint = f"; {leader} leads, ask that one" if leader else ""
     return Refused(f"{target.url} answers {code}: {body.get('error', 'it does not lead')}{hint}")
@@ -294,13 +266,7 @@ async def page(target: Target, path: str) -> Any:
 
 
 def show(target: Target, data: object, *lines: str) -> None:
-    """The answer, for programs or for people.
-
-    Args:
-        target: who was asked, and in which form the answer is to be.
-        data: for programs.
-        lines: for people, see `print_lines`.
-    """
+    """Print the answer: the data for programs, or the lines for people, as the target has it."""
     if target.as_json:
         click.echo(one_line(json.dumps(data, ensure_ascii=False), json.dumps))
     else:

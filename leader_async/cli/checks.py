@@ -72,8 +72,7 @@ def access(about: str, path: str, entries: Sequence[Access], *, secured: bool, a
 
     Args:
         about: what was checked.
-        path: the znode.
-        entries: its access list.
+        path, entries: the znode, and its access list.
         secured: whether we have credentials.
         above: it is not the election's znode, but the one above it, which others may have a right to.
     """
@@ -131,12 +130,7 @@ def server(name: str, answer: str | None, granted: float) -> list[Finding]:
 
 
 def queue(candidates: Sequence[Candidate], record: Record) -> list[Finding]:
-    """The queue: who leads, and what stands in it that should not.
-
-    Args:
-        candidates: in the order of the queue.
-        record: the election's.
-    """
+    """The queue: who leads, and what stands in it that should not."""
     names = {one.znode for one in candidates}
     found = []
     if record.state is LeadState.HELD and record.holder not in names:
@@ -179,14 +173,7 @@ def listing(parent: str, count: int, names: Sequence[str] | None) -> list[Findin
 
 
 def times(about: str, seconds: Sequence[float], limit: float, remedy: str) -> Finding:
-    """Median and p99 of what was measured.
-
-    Args:
-        about: what was measured.
-        seconds: the measurements.
-        limit: what p99 should stay below; a warning beyond a half of it.
-        remedy: what to do.
-    """
+    """Median and p99 of what was measured; p99 should stay below the limit, and is a warning beyond a half of it."""
     median, p99 = quantile(seconds, 0.5), quantile(seconds, 0.99)
     text = f"{median * 1000:.1f} ms median, {p99 * 1000:.1f} ms p99 of {len(seconds)}"
     if p99 <= limit / 2:

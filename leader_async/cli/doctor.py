@@ -23,19 +23,11 @@ CONFIRMS = 5
 
 
 @asking.command
-@click.option(
-    "--lease",
-    default=None,
-    type=click.FloatRange(arguments.SHORTEST, arguments.LONGEST),
-    metavar="SECONDS",
-    help="The lease that the replicas are given; with --repair the longest that one of them was given, whatever what "
-    "is left of the record says.  [default: 3]",
-)
-@click.option(
-    "--repair",
-    is_flag=True,
-    help="Put right a record that cannot be read, after asking. With --lease also one that an earlier --repair wrote.",
-)
+@click.option("--lease", default=None, type=click.FloatRange(arguments.SHORTEST, arguments.LONGEST), metavar="SECONDS",
+              help="The lease that the replicas are given; with --repair the longest that one of them was given, "
+              "whatever what is left of the record says.  [default: 3]")  # fmt: skip
+@click.option("--repair", is_flag=True, help="Put right a record that cannot be read, after asking. With --lease also "
+              "one that an earlier --repair wrote.")  # fmt: skip
 @click.option("--yes", is_flag=True, help="With --repair: do not ask.")  # fmt: skip
 def doctor(target: Target, lease: float | None, repair: bool, yes: bool) -> None:
     """Check a deployment: timeouts, servers, queue, clock, delays, who leads. Exit code 1 if something fails.
@@ -48,11 +40,8 @@ def doctor(target: Target, lease: float | None, repair: bool, yes: bool) -> None
         _repair(target, lease, yes=yes)
         return
     findings = ask(_findings(target, options_of.DEFAULTS.lease if lease is None else lease))
-    asking.show(
-        target,
-        [asdict(one) for one in findings],
-        *(f"{one.level:<4}  {one.about}: {one.text}" for one in findings),
-    )
+    lines = [f"{one.level:<4}  {one.about}: {one.text}" for one in findings]
+    asking.show(target, [asdict(one) for one in findings], *lines)
     if any(one.level == FAIL for one in findings):
         raise SystemExit(Exit.NO)
 

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 import click
 
+from ..errors import UsageError
 from ..logs import one_line
 from ..supervise import policy
 from ..watchdog import EXIT_CODE
@@ -44,21 +45,27 @@ class CannotListen(Exception):
     """A port cannot be bound; the message says which and why."""
 
 
-def print_lines(*lines: str, err: bool = False) -> None:
-    """Print these, for people.
+class Command(click.Command):
+    """A command; a `UsageError` that leaves it is wrong usage of its flags, variables or arguments."""
 
-    Args:
-        lines: each stays one line of text, whatever a name in it holds: a line break, or a terminal's control
-            characters.
-        err: to stderr.
-    """
+    def invoke(self, ctx: click.Context) -> Any:
+        """See `click.Command`."""
+        try:
+            return super().invoke(ctx)
+        except UsageError as error:
+            raise click.UsageError(one_line(str(error)), ctx) from error
+
+
+def print_lines(*lines: str, err: bool = False) -> None:
+    """Print these, for people: each stays one line, whatever a name in it holds (a terminal's control characters)."""
     for line in lines:
         click.echo(one_line(line), err=err)
 
 
 def print_error(text: str) -> None:
-    """Print on stderr what went wrong, in one line."""
-    print_lines(f"leader-async: {text}", err=True)
+    """Print on stderr what went wrong, in one line; nothing if that is ""."""
+    if text:
+        print_lines(f"leader-async: {text}", err=True)
 
 
 _loops: list[asyncio.AbstractEventLoop] = []
@@ -72,7 +79,11 @@ def carry_out(main: Coroutine[Any, Any, int]) -> int:
     """
     loop = asyncio.new_event_loop()
     _loops.append(loop)  # nor is it closed as garbage
-    return loop.run_until_complete(main)
+    try:
+        return loop.run_until_complete(main)
+    except CannotListen as error:
+        print_error(str(error))
+        return Exit.PORT
 
 
 def end(code: int) -> NoReturn:

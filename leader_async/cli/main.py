@@ -13,11 +13,10 @@ from typing import Any
 import click
 
 from .. import logs
-from ..errors import UsageError
 from . import ask_history, ask_jobs, ask_status, doctor, evict, options, run
 from .certificate import certificate
 from .config import Config
-from .exits import CannotListen, Exit, carry_out, end, print_error
+from .exits import Command, Exit, carry_out, end
 from .options import DEFAULTS
 
 EPILOG = """\b
@@ -53,6 +52,9 @@ def cli() -> None:
     """Elect one leader among the replicas of a service, over ZooKeeper."""
 
 
+cli.command_class = Command
+
+
 @cli.command(epilog=EPILOG, context_settings={"auto_envvar_prefix": "LEADER_ASYNC", "max_content_width": 100})
 @options.zookeeper
 @options.settings(
@@ -82,24 +84,16 @@ def serve(
     """Run one replica: take part in the election and serve its status over HTTP."""
     from .serve import serve as serve_replica
 
-    try:
-        config = Config(
-            **rest,
-            identity=identity or socket.gethostname(),
-            log_level=log_level.lower(),
-            resign_token=options.bearer_token(resign_token_file),
-            certificate=certificate(tls_cert, tls_key, tls_client_ca),
-        )
-    except UsageError as error:
-        raise click.UsageError(str(error)) from error
+    config = Config(
+        **rest,
+        identity=identity or socket.gethostname(),
+        log_level=log_level.lower(),
+        resign_token=options.bearer_token(resign_token_file),
+        certificate=certificate(tls_cert, tls_key, tls_client_ca),
+    )
     logs.to_stderr(config.log_level, config.log_format)
     options.warn_of_readers()
-    try:
-        code = carry_out(serve_replica(config))
-    except CannotListen as error:
-        print_error(str(error))
-        code = Exit.PORT
-    end(code)
+    end(carry_out(serve_replica(config)))
 
 
 @cli.command(context_settings={"auto_envvar_prefix": "LEADER_ASYNC_EMBEDDED", "max_content_width": 100})
@@ -117,14 +111,7 @@ def zookeeper(host: str, port: int, tick: float, log_level: str) -> None:
     from .zookeeper import run as run_zookeeper
 
     logs.to_stderr(log_level)
-    try:
-        code = carry_out(run_zookeeper(host, port, tick))
-    except UsageError as error:
-        raise click.UsageError(str(error)) from error
-    except CannotListen as error:
-        print_error(str(error))
-        code = Exit.PORT
-    end(code)
+    end(carry_out(run_zookeeper(host, port, tick)))
 
 
 @cli.command(context_settings={

@@ -47,44 +47,38 @@ def setting(name: str, **changes: Any) -> Callable[[F], F]:
     )
 
 
-def settings(*names: str) -> Callable[[F], F]:
-    """The flags of some settings, see `setting`."""
+def flags(*each: Callable[[Any], Any]) -> Callable[[F], F]:
+    """Several flags as one decorator; the help has them in this order."""
 
     def decorate(command: F) -> F:
-        for name in reversed(names):
-            command = setting(name)(command)
+        for flag in reversed(each):
+            command = flag(command)
         return command
 
     return decorate
 
 
-_ZOOKEEPER = (
+def settings(*names: str) -> Callable[[F], F]:
+    """The flags of some settings, see `setting`."""
+    return flags(*map(setting, names))
+
+
+_zookeeper_flags = flags(
     setting("zookeeper"),
-    click.option(
-        "--zookeeper-auth-file",
-        default=None,
-        metavar="FILE",
-        help=f"File with one line, USER:PASSWORD, for ZooKeeper's digest scheme; or the variable {AUTH}. What is "
-        "created can be used with the same only.",
-    ),
+    click.option("--zookeeper-auth-file", default=None, metavar="FILE",
+                 help="File with one line, USER:PASSWORD, for ZooKeeper's digest scheme; or the variable "
+                 f"{AUTH}. What is created can be used with the same only."),
     click.option("--zookeeper-readable", is_flag=True, help="Let everybody read what is created with USER:PASSWORD."),
-    click.option(
-        "--zookeeper-tls", is_flag=True, help="Encrypt, and verify the servers; HOSTS has their secureClientPort."
-    ),
-    click.option(
-        "--zookeeper-ca",
-        default=None,
-        metavar="FILE",
-        help="Who may have signed the servers' certificates, in PEM; implies --zookeeper-tls.  [default: whom this "
-        "machine trusts]",
-    ),
-    click.option(
-        "--zookeeper-cert", default=None, metavar="FILE", help="Our own certificate, in PEM; implies --zookeeper-tls."
-    ),
-    click.option(
-        "--zookeeper-key", default=None, metavar="FILE", help="Its key, in PEM, if that is not in the same file."
-    ),
-)
+    click.option("--zookeeper-tls", is_flag=True,
+                 help="Encrypt, and verify the servers; HOSTS has their secureClientPort."),
+    click.option("--zookeeper-ca", default=None, metavar="FILE",
+                 help="Who may have signed the servers' certificates, in PEM; implies --zookeeper-tls.  "
+                 "[default: whom this machine trusts]"),
+    click.option("--zookeeper-cert", default=None, metavar="FILE",
+                 help="Our own certificate, in PEM; implies --zookeeper-tls."),
+    click.option("--zookeeper-key", default=None, metavar="FILE",
+                 help="Its key, in PEM, if that is not in the same file."),
+)  # fmt: skip
 
 
 def zookeeper(command: F) -> F:
@@ -101,19 +95,14 @@ def zookeeper(command: F) -> F:
         zookeeper_key: str | None,
         **rest: Any,
     ) -> Any:
-        try:
-            auth = digest(zookeeper_auth_file, readable=zookeeper_readable)
-            wanted = zookeeper_tls or any(file is not None for file in (zookeeper_ca, zookeeper_cert, zookeeper_key))
-            tls = TLS(zookeeper_ca, zookeeper_cert, zookeeper_key) if wanted else None
-            if tls is not None:
-                tls.context()  # a file that cannot be used is an error at once
-        except UsageError as error:
-            raise click.UsageError(str(error)) from error
+        auth = digest(zookeeper_auth_file, readable=zookeeper_readable)
+        files = zookeeper_ca, zookeeper_cert, zookeeper_key
+        tls = TLS(*files) if zookeeper_tls or any(file is not None for file in files) else None
+        if tls is not None:
+            tls.context()  # a file that cannot be used is an error at once
         return command(*args, auth=auth, tls=tls, **rest)
 
-    for option in reversed(_ZOOKEEPER):
-        secured = option(secured)
-    return cast(F, secured)  # as with click's own decorators: who calls it is click
+    return cast(F, _zookeeper_flags(secured))  # as with click's own decorators: who calls it is click
 
 
 root = setting("root")
@@ -122,13 +111,7 @@ log_format = setting("log_format", type=click.Choice(FORMATS))
 
 
 def bearer_token(file: str | None) -> str | None:
-    """The bearer token, from the file or the environment: never from a flag, which every process list shows.
-
-    Args:
-        file: path of the file, None for the environment.
-
-    Returns:
-        None if the environment has none.
+    """The bearer token, from the file or else from the environment, None if that has none.
 
     Raises:
         UsageError: the file cannot be read, or is empty.
@@ -137,25 +120,16 @@ def bearer_token(file: str | None) -> str | None:
 
 
 def digest(file: str | None, *, readable: bool) -> Digest | None:
-    """Who we are to ZooKeeper, from the file or the environment.
-
-    Args:
-        file: path of the file, None for the environment.
-        readable: see `Digest`.
-
-    Returns:
-        None if the environment has none.
+    """Who we are to ZooKeeper, from the file or else from the environment, None if that does not say.
 
     Raises:
         UsageError: the file cannot be read, or it is not USER:PASSWORD.
     """
     text = _secret("--zookeeper-auth-file", file, AUTH, "USER:PASSWORD")
     if text is None:
-        if readable:
-            raise UsageError(
-                f"--zookeeper-readable goes with --zookeeper-auth-file or {AUTH}: else all is for everybody"
-            )
-        return None
+        if not readable:
+            return None
+        raise UsageError(f"--zookeeper-readable goes with --zookeeper-auth-file or {AUTH}: else all is for everybody")
     source = AUTH if file is None else f"--zookeeper-auth-file {file!r}"
     user, colon, password = text.partition(":")
     if not colon:

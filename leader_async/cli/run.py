@@ -16,7 +16,7 @@ from ..supervise.policy import ON_EXIT, ON_LOSS, OnExit, OnLoss
 from ..supervise.supervision import LEAST_LEASE
 from . import options, slot
 from .config import Config
-from .exits import Exit, carry_out, end, print_error
+from .exits import Command, Exit, carry_out, end, print_error
 from .systemd import Notify, report
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ Exit codes are COMMAND's, or 128 and the number of the signal that ended it, and
 """
 
 
-@click.command(epilog=EPILOG, context_settings=SETTINGS)
+@click.command(cls=Command, epilog=EPILOG, context_settings=SETTINGS)
 @options.zookeeper
 @click.option("--election", required=True, metavar="NAME", help="The command runs once for this name.")
 @options.settings("root", "identity", "session_timeout", "lease")
@@ -72,32 +72,27 @@ def run(command: tuple[str, ...], on_loss: OnLoss, on_exit: OnExit, identity: st
     """
     from ..supervise import linux
 
-    try:
-        wanted = slot.plan(**{name: rest.pop(name) for name in ("every", "cron", "slot", "tz", "unfinished", "wait")})
-        if wanted is not None and (on_loss, on_exit) != ("follow", "exit"):
-            raise UsageError(
-                "--on-loss and --on-exit are for commands that do not end; a slot is run once: give --unfinished"
-            )
-        config = Config(**rest, identity=identity or socket.gethostname(), overdue="off")
-        if config.lease < LEAST_LEASE:
-            raise UsageError(f"--lease {config.lease:g} s leaves no time to end a command; give at least 1 second")
-        if (problem := linux.problem()) is not None:
-            raise UsageError(f"leader-async run {problem}")
-    except UsageError as error:
-        raise click.UsageError(str(error)) from error
+    wanted = slot.plan(**{name: rest.pop(name) for name in ("every", "cron", "slot", "tz", "unfinished", "wait")})
+    if wanted is not None and (on_loss, on_exit) != ("follow", "exit"):
+        text = "--on-loss and --on-exit are for commands that do not end; a slot is run once: give --unfinished"
+        raise UsageError(text)
+    config = Config(**rest, identity=identity or socket.gethostname(), overdue="off")
+    if config.lease < LEAST_LEASE:
+        raise UsageError(f"--lease {config.lease:g} s leaves no time to end a command; give at least 1 second")
+    if (problem := linux.problem()) is not None:
+        raise UsageError(f"leader-async run {problem}")
     logs.to_stderr(config.log_level, config.log_format)
     options.warn_of_readers()
     options.forget_secrets()
     try:
-        code = _supervised(config, command, on_loss, on_exit) if wanted is None else _slotted(config, command, wanted)
+        if wanted is None:
+            code = _supervised(config, command, on_loss, on_exit)
+        else:
+            code = carry_out(slot.run(config, command, wanted))
     except (NoAuth, AuthFailed) as error:
         print_error(f"ZooKeeper does not let us take part: {error}")
         code = Exit.DENIED
     end(code)
-
-
-def _slotted(config: Config, command: tuple[str, ...], wanted: slot.Plan) -> int:
-    return carry_out(slot.run(config, command, wanted))
 
 
 def _supervised(config: Config, command: tuple[str, ...], on_loss: OnLoss, on_exit: OnExit) -> int:

@@ -49,9 +49,6 @@ BACKLOG = 1024
 async def serve(config: Config) -> Exit:
     """Run one replica until a signal stops it.
 
-    Args:
-        config: its settings.
-
     Raises:
         CannotListen: a port is taken or may not be used.
     """
@@ -69,7 +66,9 @@ async def serve(config: Config) -> Exit:
         extra={"event": "listening", "election": config.election, "identity": config.identity},
     )  # fmt: skip
     running = replica.run()
-    reporting = asyncio.create_task(replica.report(notify), name="systemd")
+    reporting = asyncio.create_task(
+        report(notify, replica.election, replica.connection, replica.trouble), name="systemd"
+    )
     await asyncio.wait([running, stop], return_when=asyncio.FIRST_COMPLETED)
     notify.stopping()
     code = await replica.stop()
@@ -83,7 +82,7 @@ class Replica:
     def __init__(self, config: Config) -> None:
         self._bound = config.stop_timeout
         self.connection, self.election = config.candidacy()
-        app = create_app(self.election, self.connection, resign_token=config.resign_token, trouble=self._trouble)
+        app = create_app(self.election, self.connection, resign_token=config.resign_token, trouble=self.trouble)
         if config.certificate is not None:
             app.on_response_prepare.append(_only_encrypted)
         self._context = None if config.certificate is None else config.certificate.context
@@ -105,10 +104,6 @@ class Replica:
         self._running = asyncio.get_running_loop().create_task(self.election.run(hold), name="election")
         self._running.add_done_callback(self._ended)
         return self._running
-
-    async def report(self, notify: Notify) -> None:
-        """Report to systemd how this replica is, until cancelled."""
-        await report(notify, self.election, self.connection, self._trouble)
 
     async def stop(self) -> Exit:
         """Give the lead up and drain at the same time, then close the session, inside the bound."""
@@ -149,7 +144,8 @@ class Replica:
             text = "the election has died of a bug; this replica ends"
             log.critical(text, exc_info=error, extra={"event": "bug"})
 
-    def _trouble(self) -> str | None:
+    def trouble(self) -> str | None:
+        """Why this process must be restarted, None if it need not be."""
         if self._died is Exit.DENIED:
             return "ZooKeeper does not let this replica take part, see the log; this replica ends"
         return "the election has died of a bug, see the log; this replica ends" if self._died else None

@@ -8,12 +8,13 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import CommandFailed, LedgerError, UsageError
 from ..signals import listen
+from . import options
 from .config import Config
 from .exits import Exit, end
 
@@ -22,32 +23,23 @@ if TYPE_CHECKING:
     from ..schedule.slots import Once, SlotStatus
 
 log = logging.getLogger("leader_async.run")
-F = TypeVar("F", bound=Callable[..., Any])
 
-WAIT = 3600.0
-
-
-def flags(command: F) -> F:
-    """Which slot: the command gets `every`, `cron`, `slot`, `tz`, `unfinished` and `wait`."""
-    for option in reversed(
-        (
-            click.option("--every", default=None, type=float, metavar="SECONDS",
-                         help="Run COMMAND once in each such stretch since the epoch, on whichever host starts this "
-                         "first; then end."),
-            click.option("--cron", default=None, metavar="EXPRESSION",
-                         help="The same for the slots of a cron expression, five fields, or six with seconds first."),
-            click.option("--slot", default=None, metavar="TIME",
-                         help="The same for a slot that you give, a date or a date and time as ISO 8601 has them."),
-            click.option("--tz", default="UTC", show_default=True, metavar="ZONE",
-                         help="The time zone of --cron and --slot."),
-            click.option("--unfinished", default="leave", show_default=True, type=click.Choice(("leave", "rerun")),
-                         help="When the host that runs a slot dies: leave it, or let one that waits run it again."),
-            click.option("--wait", default=WAIT, show_default=True, type=float, metavar="SECONDS",
-                         help="For a host to claim the slot; then end with 75."),
-        )
-    ):  # fmt: skip
-        command = option(command)
-    return command
+flags = options.flags(
+    click.option("--every", default=None, type=float, metavar="SECONDS",
+                 help="Run COMMAND once in each such stretch since the epoch, on whichever host starts this first; "
+                 "then end."),
+    click.option("--cron", default=None, metavar="EXPRESSION",
+                 help="The same for the slots of a cron expression, five fields, or six with seconds first."),
+    click.option("--slot", default=None, metavar="TIME",
+                 help="The same for a slot that you give, a date or a date and time as ISO 8601 has them."),
+    click.option("--tz", default="UTC", show_default=True, metavar="ZONE",
+                 help="The time zone of --cron and --slot."),
+    click.option("--unfinished", default="leave", show_default=True, type=click.Choice(("leave", "rerun")),
+                 help="When the host that runs a slot dies: leave it, or let one that waits run it again."),
+    click.option("--wait", default=3600.0, show_default=True, type=float, metavar="SECONDS",
+                 help="For a host to claim the slot; then end with 75."),
+)  # fmt: skip
+"""Which slot: the arguments of `plan`."""
 
 
 @dataclass(frozen=True, slots=True)

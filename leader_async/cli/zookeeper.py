@@ -18,12 +18,7 @@ WARNING = "in memory, in one process: no replication, nothing on disk, gone when
 
 
 async def run(host: str, port: int, tick: float) -> Exit:
-    """Serve until SIGTERM or SIGINT.
-
-    Args:
-        host: the address to listen on.
-        port: the port to listen on, 0 for any free one.
-        tick: seconds; sessions last 2 to 20 of them.
+    """Serve until SIGTERM or SIGINT, on a free port if it is 0; sessions last 2 to 20 ticks, of so many seconds.
 
     Raises:
         UsageError: the tick cannot be used.

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from leader_async import Connection, Election, Schedule, Term, UsageError, connect
-from leader_async.cli import instants
+from leader_async.cli.ask_history import instant
 from leader_async.cli.ask_status import in_words
 from leader_async.cli.exits import Exit
 from leader_async.testing import ZooKeeper, zookeeper
@@ -270,11 +270,11 @@ def test_what_a_replica_knows_in_words(known: dict[str, Any], away: bool, text: 
 
 def test_a_time_of_day_is_the_last_one_that_has_been() -> None:
     now = time.mktime((2026, 11, 24, 12, 0, 0, 0, 0, -1))
-    assert instants.instant("11:59", now) == now - 60
-    assert instants.instant("11:59:30", now) == now - 30
-    assert instants.instant("12:01", now) == now + 60 - 86400
-    assert instants.instant("2026-11-24 03:12", now) == now - 8 * 3600 - 48 * 60
-    assert instants.instant("17.5", now) == 17.5
+    assert instant("11:59", now) == now - 60
+    assert instant("11:59:30", now) == now - 30
+    assert instant("12:01", now) == now + 60 - 86400
+    assert instant("2026-11-24 03:12", now) == now - 8 * 3600 - 48 * 60
+    assert instant("17.5", now) == 17.5
     for wrong in ("", "25:00", "soon", "1e999"):
         with pytest.raises(UsageError):
-            instants.instant(wrong, now)
+            instant(wrong, now)
