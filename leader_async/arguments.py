@@ -17,14 +17,7 @@ LINE = 256
 
 
 def seconds(what: str, value: object, hint: str = "", *, least: float = SHORTEST, most: float = LONGEST) -> float:
-    """A duration in seconds.
-
-    Args:
-        what: how the message begins: `lease=`, or a flag and a space.
-        value: what was given.
-        hint: what is usual, for the message.
-        least: the shortest that can be used.
-        most: the longest.
+    """A duration in seconds, from `least` to `most`; `what` begins the message (`lease=`), `hint` says what is usual.
 
     Raises:
         UsageError: it is no number, or out of bounds.
@@ -38,12 +31,7 @@ def seconds(what: str, value: object, hint: str = "", *, least: float = SHORTEST
 
 
 def name(what: str, value: object, hint: str = "use root= for the path above it") -> str:
-    """A name that is one part of a znode's path.
-
-    Args:
-        what: what it is the name of, for the message.
-        value: what was given.
-        hint: what to do instead, for the message.
+    """A name that is one part of a znode's path; `what` says of what, `hint` what to do instead.
 
     Raises:
         UsageError: it is no text, empty, or has a slash.
@@ -54,12 +42,7 @@ def name(what: str, value: object, hint: str = "use root= for the path above it"
 
 
 def line(what: str, value: object, *, empty: bool = False) -> str:
-    """A text that people are shown in one line.
-
-    Args:
-        what: how the message begins: `lease=`, or a flag and a space.
-        value: what was given.
-        empty: whether it may be empty.
+    """A text that people are shown in one line; `what` begins the message, as in `seconds`.
 
     Raises:
         UsageError: it is no text, is empty, too long, or has characters that no line can show.

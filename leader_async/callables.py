@@ -24,12 +24,7 @@ T = TypeVar("T")
 
 
 def check(work: object, what: str, *arguments: str) -> None:
-    """Refuse what cannot be called with these arguments to any effect.
-
-    Args:
-        work: what somebody has given.
-        what: what that is to be, for the message.
-        arguments: the names of what it will be called with.
+    """Refuse what cannot be called with arguments of these names to any effect; `what` is what the work is to be.
 
     Raises:
         UsageError: it cannot.
@@ -53,14 +48,7 @@ def check(work: object, what: str, *arguments: str) -> None:
 
 
 def check_async(work: object, what: str, *arguments: str) -> None:
-    """Refuse what `check` refuses, and plain functions, which would hold up the event loop.
-
-    Args:
-        work, what, arguments: see there.
-
-    Raises:
-        UsageError: it cannot be that.
-    """
+    """Raise a UsageError for what `check` refuses, and for plain functions, which would hold up the event loop."""
     check(work, what, *arguments)
     function = _function(work)
     if not isinstance(function, FunctionType) or function.__name__ == "<lambda>":
@@ -81,11 +69,7 @@ def is_async(work: object) -> bool:
 
 
 async def awaited(work: Callable[..., Awaitable[T]], *arguments: object) -> T:
-    """Call the work and await what it returns.
-
-    Raises:
-        TypeError: that cannot be awaited.
-    """
+    """Call the work and await what it returns; raise a TypeError if that cannot be awaited."""
     returned = work(*arguments)
     if not inspect.isawaitable(returned):
         raise TypeError(f"{_name(work)} returned {returned!r}, which cannot be awaited; give an `async def`")
@@ -93,17 +77,10 @@ async def awaited(work: Callable[..., Awaitable[T]], *arguments: object) -> T:
 
 
 async def finished(returned: Awaitable[object], work: object) -> None:
-    """Await what a job's function has returned.
+    """Await what a call of a job's function has returned.
 
-    `sys.exit()` in it fails the job, as it does in a function for a thread. In a task it would end the event loop, and
-    with it the lead and every other job.
-
-    Args:
-        returned: what a call of it has returned.
-        work: what was called.
-
-    Raises:
-        RuntimeError: it has called `sys.exit()`.
+    `sys.exit()` in it fails the job by a RuntimeError, as in a function for a thread. In a task it would end the event
+    loop, and with it the lead and every other job.
     """
     try:
         await returned
@@ -112,15 +89,7 @@ async def finished(returned: Awaitable[object], work: object) -> None:
 
 
 def refuse_unrun(returned: object, work: object) -> None:
-    """Make sure that what the work returned is no coroutine or generator, of which nothing has run.
-
-    Args:
-        returned: what a call of it has returned.
-        work: what was called.
-
-    Raises:
-        TypeError: it is one.
-    """
+    """Raise a TypeError if what the work returned is a coroutine or a generator, of which nothing has run."""
     if inspect.iscoroutine(returned):
         returned.close()
     if inspect.isgenerator(returned) or inspect.isasyncgen(returned) or inspect.isawaitable(returned):

@@ -249,10 +249,5 @@ _BY_CODE = {error.code: error for error in ServerError.__subclasses__()}
 
 
 def server_error(code: int, about: str = "") -> ServerError:
-    """The exception for an error code of ZooKeeper's.
-
-    Args:
-        code: the number in the reply.
-        about: what was asked, for the message.
-    """
+    """The exception for an error code of ZooKeeper's; `about` is what was asked, for the message."""
     return _BY_CODE.get(code, ServerError)(code, about)

@@ -24,12 +24,7 @@ def unwell(status: Status) -> str | None:
 
 
 def unready(status: Status, connected: bool) -> str | None:
-    """Why this process could not lead, None if it could.
-
-    Args:
-        status: of the election.
-        connected: a ZooKeeper server serves the session.
-    """
+    """Why this process could not lead, None if it could; `connected` says whether a server serves the session."""
     if not status.alive:
         return "the candidacy has died of a bug"
     if not connected:

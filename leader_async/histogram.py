@@ -24,11 +24,8 @@ RUNS = (0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 class Histogram:
     """How many durations there were, by their length.
 
-    Args:
-        bounds: seconds, ascending; a duration is counted at the first bound that it does not exceed.
-
     Attributes:
-        bounds: the same.
+        bounds: seconds, ascending; a duration is counted at the first bound that it does not exceed.
         counts: the number of durations for each bound, and last those beyond the last bound.
         total: the sum of all durations, in seconds.
     """

@@ -42,11 +42,9 @@ _OF_EVERY_RECORD = {*logging.makeLogRecord({}).__dict__, "message", "asctime", "
 
 
 def one_line(text: str, escape: Callable[[str], str] = ascii) -> str:
-    """This text on one line: line breaks, control characters and all else that a terminal does not show, as escapes.
+    """This text on one line: what a terminal does not show (line breaks, control characters) becomes an escape.
 
-    Args:
-        text: from anybody.
-        escape: gives a character's escape, in quotes.
+    `escape` gives a character's, in quotes.
     """
     return text if text.isprintable() else "".join(c if c.isprintable() else escape(c)[1:-1] for c in text)
 
@@ -109,12 +107,7 @@ class Dropping(logging.StreamHandler[TextIO]):
 
 
 def to_stderr(level: str | int, form: str = "text") -> None:
-    """Log to stderr, in this form, what is at least as severe as `level`.
-
-    Args:
-        level: its name or number.
-        form: `text`, `json`, or what `form_here` returned in another process.
-    """
+    """Log to stderr what is at least as severe as `level`, in the form `text`, `json`, or what `form_here` returned."""
     handler = Dropping(sys.stderr)
     handler.setFormatter(_formatter(form))
     logging.basicConfig(level=level.upper() if isinstance(level, str) else level, handlers=[handler])

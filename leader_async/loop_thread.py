@@ -18,11 +18,7 @@ T = TypeVar("T")
 
 
 class LoopThread:
-    """See the module's docstring.
-
-    Args:
-        name: the thread's.
-    """
+    """See the module's docstring."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -31,11 +27,7 @@ class LoopThread:
         self._ended = False
 
     def start(self) -> None:
-        """Start the loop.
-
-        Raises:
-            OSError: it cannot be had: no descriptor is left, for one.
-        """
+        """Start the loop; raises an OSError if it cannot be had: no descriptor is left, for one."""
         ready: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, args=(ready,), name=self._name, daemon=True)
         self._thread.start()
@@ -71,11 +63,7 @@ class LoopThread:
         self._thread.join()
 
     def spawn(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
-        """Run this in the loop, and do not wait for it.
-
-        Raises:
-            CancelledError: the loop has ended.
-        """
+        """Run this in the loop, and do not wait for it; raises a CancelledError if the loop has ended."""
         with self._lock:
             if self._ended:
                 coroutine.close()
@@ -85,9 +73,7 @@ class LoopThread:
     def call(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
         """Run this in the loop and wait for its end. An end of the waiting cancels it.
 
-        Raises:
-            TimeoutError: it took longer than `timeout` seconds.
-            CancelledError: the loop has ended.
+        Raises a TimeoutError after `timeout` seconds, a CancelledError if the loop has ended.
         """
         running = self.spawn(coroutine)
         try:

@@ -57,15 +57,7 @@ _decode = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_con
 
 
 def parse(data: bytes, limit: int) -> Any:
-    """The JSON that this is.
-
-    Args:
-        data: the bytes.
-        limit: how many they may be.
-
-    Raises:
-        Garbage: it is none, or too long.
-    """
+    """The JSON that this is; raises Garbage if it is none, or has more than `limit` bytes."""
     if len(data) > limit:
         raise Garbage(f"it has {len(data)} bytes, of {limit} at most")
     try:
@@ -86,10 +78,7 @@ def line(text: str) -> str:
 
 
 class Fields:
-    """The fields of a JSON object. Each method gives one, checked; a `default` makes it optional.
-
-    Args:
-        said: the object, as `parse` gives it.
+    """The fields of a JSON object, as `parse` gives it. Each method gives one, checked; a `default` makes it optional.
 
     Raises:
         Garbage: it is no object. The methods raise it for a field that is missing, or is not what is asked for.
@@ -104,24 +93,14 @@ class Fields:
         return self._said.get(name) is not None
 
     def value(self, name: str) -> Any:
-        """Whatever it is.
-
-        Args:
-            name: the field's.
-        """
+        """Whatever it is."""
         try:
             return self._said[name]
         except KeyError:
             raise Garbage(f"it has no {name}") from None
 
     def text(self, name: str, default: str | None = None, *, most: int = LINE) -> str:
-        """A line for people.
-
-        Args:
-            name: the field's.
-            default: what it is if it is missing.
-            most: characters that it may have.
-        """
+        """A line for people, of `most` characters at most."""
         return line(self.exact(name, default, most=most))
 
     def exact(self, name: str, default: str | None = None, *, most: int = LINE) -> str:
@@ -172,16 +151,7 @@ class Fields:
 
 
 def as_name(value: object, field: str, default: str | None = None) -> str:
-    """This value, if it may be the name of a znode, or is the default.
-
-    Args:
-        value: what was read.
-        field: where it was read.
-        default: what it may be besides.
-
-    Raises:
-        Garbage: it is neither.
-    """
+    """This value, if it may be the name of a znode or is the default; else raises Garbage about this field."""
     if value == default and default is not None:
         return default
     if type(value) is not str or not 0 < len(value) <= LINE or "/" in value or not value.isprintable():
@@ -190,12 +160,7 @@ def as_name(value: object, field: str, default: str | None = None) -> str:
 
 
 def scalars(row: object, names: Container[str]) -> dict[str, Scalar] | None:
-    """Of a row that is kept for somebody else the fields that can be kept, None if it is no row.
-
-    Args:
-        row: what was read.
-        names: the fields that there may be.
-    """
+    """Of a row that is kept for somebody else the fields of these names that can be kept, None if it is no row."""
     if not isinstance(row, dict):
         return None
     kept: dict[str, Scalar] = {}

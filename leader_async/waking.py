@@ -110,10 +110,7 @@ class Pulse:
 
 
 async def outlast(future: asyncio.Future[Any]) -> bool:
-    """Return when it is done, and not before: a cancellation does not end this.
-
-    Args:
-        future: what is waited for; its result is not looked at.
+    """Return when it is done, and not before: a cancellation does not end this. Its result is not looked at.
 
     Returns:
         Whether the caller was cancelled meanwhile. Then it raises `CancelledError` when it has cleaned up.

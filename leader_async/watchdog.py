@@ -49,19 +49,14 @@ MOST_TASKS, DEPTH = 200, 50
 
 
 class WatchedElection(Protocol):
-    """What the watchdog reads of an election."""
+    """What the watchdog reads of an election, in its own thread; times are in seconds."""
 
     @property
-    def name(self) -> str:
-        """Which one."""
-
+    def name(self) -> str: ...
     @property
-    def lease(self) -> float:
-        """Its lease in seconds."""
-
+    def lease(self) -> float: ...
     @property
-    def overdue(self) -> float:
-        """Seconds that its work runs past the end of its lease; may be asked from any thread."""
+    def overdue(self) -> float: ...
 
 
 class Watchdog:
@@ -125,11 +120,7 @@ def _log(text: str, stacks: str, fields: dict[str, object]) -> None:
 
 
 def dump(loop: asyncio.AbstractEventLoop) -> str:
-    """The stacks of all other threads, and of the tasks of this event loop as far as they can be read.
-
-    Args:
-        loop: it may be blocked; nothing runs in it.
-    """
+    """The stacks of all other threads, and of this event loop's tasks as far as they can be read; it may be blocked."""
     out = io.StringIO()
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     for ident, frame in sys._current_frames().items():

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import wait
 from functools import partial
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from ..connection import Connection as AsyncConnection
@@ -55,9 +54,7 @@ class Connection(Facade[AsyncConnection]):
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def start(self) -> None:

@@ -33,8 +33,7 @@ class Facade(Generic[A_co]):
     def begin(self, ending: str = "") -> None:
         """Return if this thread may wait for the loop, which runs from here on.
 
-        Args:
-            ending: the name of the call if it waits for the end of work, for the message.
+        `ending` names the call if it waits for the end of work, for the message.
 
         Raises:
             UsageError: it may not.
@@ -46,11 +45,9 @@ class Facade(Generic[A_co]):
 def through(
     model: Callable[Concatenate[A, P], Coroutine[Any, Any, T]], *, ends_work: bool = False
 ) -> Callable[Concatenate[Facade[A], P], T]:
-    """Make the method that runs its model in the loop, and waits for the result.
+    """Make the method that runs its model, one of the async API, in the loop and waits for the result.
 
-    Args:
-        model: the method of the async API.
-        ends_work: it waits for the end of the election's work, so that work may not call it.
+    With `ends_work` it waits for the end of the election's work, so that work may not call it.
     """
 
     def method(self: Facade[A], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -64,20 +61,12 @@ def through(
 def like(
     model: Callable[Concatenate[Any, P], object],
 ) -> Callable[[Callable[Concatenate[S, ...], T]], Callable[Concatenate[S, P], T]]:
-    """Decorate a method that takes what its model takes; without a docstring it gets that of the model.
-
-    Args:
-        model: the method of the async API.
-    """
+    """Decorate a method that takes what its model takes; without a docstring it gets that of the model."""
     return lambda method: _dressed(method, model)
 
 
 def like_function(model: Callable[P, object]) -> Callable[[Callable[..., T]], Callable[P, T]]:
-    """Decorate a function as `like` does a method.
-
-    Args:
-        model: the function of the async API.
-    """
+    """Decorate a function as `like` does a method."""
     return lambda function: _dressed(function, model)
 
 

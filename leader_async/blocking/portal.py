@@ -64,11 +64,7 @@ class Portal(LoopThread):
         self._pid = os.getpid()
 
     def spawn(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
-        """Run this in the loop, and do not wait for it.
-
-        Raises:
-            SessionClosed: the loop has ended, or is another process's.
-        """
+        """See `LoopThread.spawn`; raises SessionClosed if the loop has ended, or is another process's."""
         if self.foreign:  # whose lock may be held by a thread that is not here
             coroutine.close()
             raise SessionClosed("the session stays with the parent")
@@ -76,12 +72,7 @@ class Portal(LoopThread):
             return super().spawn(coroutine)
 
     def call(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
-        """Run this in the loop and wait for its end. An end of the waiting cancels it.
-
-        Raises:
-            TimeoutError: it took longer than `timeout` seconds.
-            SessionClosed: the loop has ended.
-        """
+        """See `LoopThread.call`; raises SessionClosed if the loop has ended."""
         with _session_closed():
             return super().call(coroutine, timeout)
 

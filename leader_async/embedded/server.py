@@ -16,7 +16,6 @@ import secrets
 import socket
 import time
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Any, Self, cast
 
 from .. import clock
@@ -79,9 +78,7 @@ class EmbeddedServer:
         log.debug("serving at %s", self.address)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def close(self) -> None:

@@ -53,7 +53,7 @@ os.register_at_fork(after_in_child=_count_fork)
 
 
 class Listener(Protocol):
-    """Who wants to hear of the session and of the watches below one path."""
+    """Takes the events of the session, and of the watches below one path."""
 
     def session_event(self, event: m.SessionEvent) -> None:
         """The session began, was resumed, lost its connection, or ended."""
@@ -134,10 +134,7 @@ class Client:
             await asyncio.wait([self._task])
 
     def hurry(self, seconds: float) -> None:
-        """Give a server at most so long to take the session over, at the first round of dialling.
-
-        To who holds leases a server that hangs must not cost what is left of them.
-        """
+        """Give a server at most so long to take the session over, at the first round: a lease does not wait for it."""
         self._dialler.patience = min(self._dialler.patience, seconds)
 
     def check_open(self) -> None:
@@ -156,11 +153,7 @@ class Client:
             raise UsageError("this connection was not entered; write `async with leader_async.connect(...) as zk:`")
 
     async def wait_connected(self) -> None:
-        """Return once a server serves the session.
-
-        Raises:
-            UsageError, AuthFailed, SessionClosed: see `check_open`.
-        """
+        """Return once a server serves the session; raises what `check_open` raises."""
         self.check_open()
         while not self.connected:
             self.check_open()
@@ -361,7 +354,7 @@ class Client:
     # -- called by the link --------------------------------------------------------------------------------------------
 
     def link_made(self, link: Link) -> None:
-        """A connection was made; the handshake begins."""
+        """See `Owner`; the handshake begins."""
         if self.over:
             link.abort()
             return
@@ -369,13 +362,13 @@ class Client:
         self._pump()
 
     def link_received(self, link: Link, data: bytes) -> None:
-        """Bytes came; those of an old connection count for nothing."""
+        """See `Owner`; bytes of an old connection count for nothing."""
         if link is self._dialler.link:
             self._session.receive_data(data, clock.now())
             self._pump()
 
     def link_lost(self, link: Link, error: Exception | None) -> None:
-        """The connection ended; the server's doing, since our own abort has cleared `_link` before."""
+        """See `Owner`; it is the server's doing, since our own abort has cleared the link before."""
         if link is self._dialler.link:
             if error is None:
                 self._session.receive_eof(clock.now(), MUTE_WITH_TLS if link.encryption else MUTE)

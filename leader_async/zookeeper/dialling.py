@@ -45,11 +45,8 @@ STEADY = 1.0
 def backoff(away: float) -> float:
     """Seconds to wait before the next round of dialling.
 
-    Full jitter below a bound that grows with the outage (an eighth of it, 50 ms to 2 s): a server that comes back after
-    four seconds is found within half a second, and one that stays away for an hour is asked once a second.
-
-    Args:
-        away: seconds since the connection was lost.
+    Full jitter below a bound that grows with the outage (an eighth of `away`, 50 ms to 2 s): a server that comes back
+    after four seconds is found within half a second, and one that stays away for an hour is asked once a second.
     """
     return random.uniform(0, min(BACKOFF_CAP, max(BACKOFF_FLOOR, away / 8)))
 
@@ -109,15 +106,6 @@ async def _look_up(server: Server) -> list[AddrInfoType]:
     return [*socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)]
 
 
-async def dial(addresses: Sequence[AddrInfoType]) -> socket.socket:
-    """Connect to the first of these addresses that accepts.
-
-    Raises:
-        OSError: none accepts.
-    """
-    return await start_connection(addresses, happy_eyeballs_delay=STAGGER, interleave=0)
-
-
 class Dialler:
     """See the module's docstring.
 
@@ -155,11 +143,7 @@ class Dialler:
         return self.closing or self._session.phase is Phase.OVER
 
     def use(self, link: Link) -> float:
-        """This link carries the session from now on.
-
-        Returns:
-            Seconds that the server has for the handshake.
-        """
+        """This link carries the session from now on; returns how many seconds the server has for the handshake."""
         self.link = link
         return self._limit(link)
 
@@ -199,7 +183,7 @@ class Dialler:
             try:
                 context = self._tls.context() if isinstance(self._tls, TLS) else self._tls
                 async with asyncio.timeout(self._session.timeout_asked / 3):
-                    sock = await dial(addresses)
+                    sock = await start_connection(addresses, happy_eyeballs_delay=STAGGER, interleave=0)
                 link = Link(self._owner, sock.getpeername()[:2], patience)
             except UsageError as error:
                 failures.append((str(error), m.Cause.TLS))

@@ -107,11 +107,7 @@ Identity: TypeAlias = Digest
 
 
 def restore(fields: Fields) -> Identity:
-    """The identity of these `fields`.
-
-    Raises:
-        ValueError: they are none.
-    """
+    """The identity of these `fields`; raises a ValueError if they are none."""
     user, password = (fields.exact(name, most=LIMIT) for name in ("user", "password"))
     return Digest(user, password, fields.flag("readable"))
 

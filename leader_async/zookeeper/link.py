@@ -24,18 +24,13 @@ class Owner(Protocol):
 
 
 class Link(asyncio.Protocol):
-    """Carries bytes between a socket and its owner.
+    """Carries bytes between a socket and its owner; `patience`: seconds that the server has to accept a session."""
 
-    Args:
-        owner: receives the events.
-        address: host and port of the server.
-        patience: seconds that the server has to accept a session.
-    """
+    _transport: asyncio.Transport  # once it is connected
 
     def __init__(self, owner: Owner, address: tuple[str, int], patience: float) -> None:
         self._owner = owner
         self.patience = patience
-        self._transport: asyncio.Transport | None = None
         self.address = address
         self.peer = str(hosts.Server(*address))
 
@@ -51,7 +46,7 @@ class Link(asyncio.Protocol):
     @property
     def encryption(self) -> str | None:
         """The version of TLS, None for none."""
-        carried = self._transport.get_extra_info("ssl_object") if self._transport is not None else None
+        carried = self._transport.get_extra_info("ssl_object")
         return None if carried is None else carried.version()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -69,9 +64,7 @@ class Link(asyncio.Protocol):
         self._owner.link_lost(self, exc)
 
     def write(self, data: bytes) -> None:
-        assert self._transport is not None
         self._transport.write(data)
 
     def abort(self) -> None:
-        assert self._transport is not None
         self._transport.abort()

@@ -1,4 +1,7 @@
-"""Reading znodes where one that does not exist is an answer, and no error."""
+"""Reading znodes where one that does not exist is an answer, and no error.
+
+A read raises a ZooKeeperError if ZooKeeper cannot be asked.
+"""
 
 from __future__ import annotations
 
@@ -12,29 +15,17 @@ from .client import Client
 
 
 class Reader:
-    """Asks a server at each call.
-
-    Args:
-        client: through whom.
-    """
+    """Asks a server at each call, through this client."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
 
     async def data(self, path: str) -> m.Data | None:
-        """A znode's data and metadata, None if it does not exist.
-
-        Raises:
-            ZooKeeperError: ZooKeeper cannot be asked.
-        """
+        """A znode's data and metadata, None if it does not exist."""
         return cast(m.Data | None, await self._read(m.GetData(path)))
 
     async def children(self, path: str) -> tuple[str, ...] | None:
-        """The names of a znode's children, in no order; None if it does not exist.
-
-        Raises:
-            ZooKeeperError: ZooKeeper cannot be asked.
-        """
+        """The names of a znode's children, in no order; None if it does not exist."""
         children = cast(m.Children | None, await self._read(m.GetChildren(path)))
         return None if children is None else children.names
 

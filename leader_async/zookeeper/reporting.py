@@ -22,11 +22,7 @@ Failure: TypeAlias = tuple[str, m.Cause]
 
 
 class SessionReporter:
-    """See the module's docstring.
-
-    Args:
-        timeout_asked: the session timeout that was asked for, in seconds.
-    """
+    """See the module's docstring; `timeout_asked` is the session timeout that was asked for, in seconds."""
 
     def __init__(self, timeout_asked: float) -> None:
         self.stats = SessionStats()
@@ -52,13 +48,7 @@ class SessionReporter:
         log.info("session 0x%x %s by %s", event.session_id, how, server, extra=fields)
 
     def disconnected(self, event: m.Disconnected, server: str | None, *, closing: bool) -> None:
-        """The connection is gone.
-
-        Args:
-            event: why.
-            server: to which server it was, None if there was none.
-            closing: the client is being closed.
-        """
+        """The connection to this server (None for none) is gone; `closing`: the client is being closed."""
         again = not self._served and event.reason == self.last_error
         if self._served:
             self._served, self.since = False, time.time()

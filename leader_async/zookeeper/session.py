@@ -43,7 +43,6 @@ from __future__ import annotations
 import enum
 from collections import deque
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from ..errors import NotConnected, ProtocolError, SessionExpired, SessionMoved, UsageError, server_error
 from . import messages as m
@@ -94,11 +93,6 @@ class Credentials:
     last_zxid: int
 
 
-class _Asked(NamedTuple):
-    xid: int
-    request: m.Request
-
-
 class Session:
     """See the module's docstring.
 
@@ -125,8 +119,8 @@ class Session:
         self._password = bytes(16)
         self._frame_limit = frame_limit
         self._xid = 0
-        self._frames = wire.FrameReader(frame_limit)
-        self._asked: deque[_Asked] = deque()
+        self._frames = wire.FrameReader(self._frame_limit)
+        self._asked: deque[tuple[int, m.Request]] = deque()
         # (xid, instant), both ascending: a request that may wait longer than a later one is left out, since the later
         # one's answer cannot come first. So the head is the next deadline, found without looking at all of them.
         self._due: deque[tuple[int, float]] = deque()
@@ -161,12 +155,7 @@ class Session:
     # -- the connection ------------------------------------------------------------------------------------------------
 
     def open(self, now: float, patience: float) -> None:
-        """Begin the handshake on a new connection.
-
-        Args:
-            now: the time.
-            patience: seconds that the server has for its answer.
-        """
+        """Begin the handshake on a new connection; the server has `patience` seconds for its answer."""
         if self.phase is not Phase.DOWN:
             raise UsageError(f"open() while {self.phase.value}")
         self.phase, self._proving, self._parting, self.serving = Phase.SHAKING, False, False, False
@@ -206,12 +195,7 @@ class Session:
         self.drop(f"end of stream {what}{partial}{perhaps}", m.Cause.END_OF_STREAM)
 
     def drop(self, reason: str, cause: m.Cause = m.Cause.NETWORK) -> None:
-        """End the connection; requests without a reply are lost.
-
-        Args:
-            reason: why, for people.
-            cause: why, for programs.
-        """
+        """End the connection; requests without a reply are lost. The reason is for people, the cause for programs."""
         self._drop(reason, cause, confirmed=False)
 
     def _refuse(self, reason: str) -> None:
@@ -232,7 +216,7 @@ class Session:
         self._ping_due = None
         lost, self._asked = self._asked, deque()
         self._events.append(m.Disconnected(reason, cause))
-        self._events.extend(m.Answered(asked.xid, m.Lost()) for asked in lost)
+        self._events.extend(m.Answered(xid, m.Lost()) for xid, _ in lost)
         if closing:
             self._events.append(m.Ended(confirmed, refused))
 
@@ -259,7 +243,7 @@ class Session:
         frame = wire.encode_request(xid, request if self._identity is None else self._identity.owning(request))
         self._xid = xid
         self._out += frame
-        self._asked.append(_Asked(xid, request))
+        self._asked.append((xid, request))
         due = now + (self.tolerance / 3 if within is None else within)
         while self._due and self._due[-1][1] >= due:
             self._due.pop()
@@ -297,7 +281,8 @@ class Session:
             return self._handshake_due
         if self.phase not in (Phase.UP, Phase.CLOSING):
             return None
-        waiting = [due for due in (self._answer_due(), self._ping_due) if due is not None]
+        answer_due = self._due[0][1] if self._due else None
+        waiting = [due for due in (answer_due, self._ping_due) if due is not None]
         return min(waiting) if waiting else self._last_sent + self.tolerance / 3
 
     def tick(self, now: float) -> None:
@@ -309,15 +294,12 @@ class Session:
             what = "our credentials" if self._proving else "the handshake"
             self.drop(f"no answer to {what}", m.Cause.NO_ANSWER)
         elif self._ping_due is not None or self._asked:
-            what = type(self._asked[0].request).__name__ if self._asked else "Ping"
+            what = type(self._asked[0][1]).__name__ if self._asked else "Ping"
             self.drop(f"no answer to {what}, the oldest request, in time", m.Cause.NO_ANSWER)
         else:
             self._out += wire.encode_request(wire.PING_XID, m.Ping())
             self._last_sent = now
             self._ping_due = now + self.tolerance / 3
-
-    def _answer_due(self) -> float | None:
-        return self._due[0][1] if self._due else None
 
     # -- frames from the server ----------------------------------------------------------------------------------------
 
@@ -348,10 +330,10 @@ class Session:
     def _receive_reply(self, xid: int, frame: bytes) -> None:
         if not self._asked:
             raise ProtocolError(f"a reply to request {xid}, and nothing was asked")
-        asked = self._asked[0]
-        if xid != asked.xid:
-            raise ProtocolError(f"a reply to request {xid} where {asked.xid} is next")
-        reply = wire.decode_reply(asked.request, frame)
+        asked, request = self._asked[0]
+        if xid != asked:
+            raise ProtocolError(f"a reply to request {xid} where {asked} is next")
+        reply = wire.decode_reply(request, frame)
         if isinstance(reply, m.Failed) and reply.code in (SessionMoved.code, SessionExpired.code):
             why = server_error(reply.code)
             self.drop(f"this server does not serve the session any more ({why})", m.Cause.REFUSED)
@@ -364,7 +346,7 @@ class Session:
         if self._due and self._due[0][0] == xid:
             self._due.popleft()
         self._events.append(m.Answered(xid, reply))
-        if isinstance(asked.request, m.Close):
+        if isinstance(request, m.Close):
             self._drop(CLOSED, m.Cause.CLOSED, confirmed=True)
 
     def _receive_accepted(self, accepted: m.Accepted, now: float) -> None:

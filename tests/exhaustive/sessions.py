@@ -327,7 +327,7 @@ class State(explore.State):
         return (
             self.left, session.phase, session.session_id, session.last_zxid, session._xid, session._anew,
             session._parting, session.serving,
-            tuple(asked.xid for asked in session._asked), tuple((xid, ago(due)) for xid, due in session._due),
+            tuple(xid for xid, _ in session._asked), tuple((xid, ago(due)) for xid, due in session._due),
             ago(session._ping_due), ago(session._handshake_due) if session.phase is Phase.SHAKING else None,
             ago(session._hung_up_since), ago(session._last_sent) if self.number else None, tuple(self.client.expired),
             tree.zxid, tuple((path, node.version, node.owner) for path, node in tree.walk()), tuple(tree.sessions),
