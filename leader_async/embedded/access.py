@@ -21,8 +21,7 @@ class NullField(Exception):
 def settle(access: tuple[Access, ...], proofs: Proofs) -> tuple[Access, ...] | None:
     """The list to store: `auth` stands for all that the client has proved. None if it cannot be stored.
 
-    Raises:
-        NullField: an id is null.
+    Raises a NullField if an id is null.
     """
     settled: list[Access] = []
     for entry in access:

@@ -13,11 +13,7 @@ import math
 
 
 class Expiry:
-    """The deadlines of all sessions.
-
-    Args:
-        tick: seconds from one check to the next.
-    """
+    """The deadlines of all sessions; `tick` is how many seconds pass from one check to the next."""
 
     def __init__(self, tick: float) -> None:
         self.tick = tick

@@ -38,12 +38,7 @@ class Asker(NamedTuple):
 
 
 class ReadHandler:
-    """See the module's docstring.
-
-    Args:
-        tree: what is read.
-        watches: where watches are kept.
-    """
+    """See the module's docstring."""
 
     def __init__(self, tree: Tree, watches: Watches) -> None:
         self._tree, self._watches = tree, watches

@@ -15,7 +15,6 @@ import logging
 import secrets
 import socket
 import time
-from collections.abc import Iterator
 from typing import Any, Self, cast
 
 from .. import clock
@@ -60,7 +59,9 @@ class EmbeddedServer:
         # one has reached, so no client has seen more than it has. Until 2089 it begins below 2^53, up to which a number
         # of JavaScript or of a metric is exact: a zxid is a fencing token there.
         start = int((time.time() - EPOCH) * 1000) << 12
-        self._alone = Alone(tick=tick, start=start, passwords=_passwords(), wall=time.time)
+        self._alone = Alone(
+            tick=tick, start=start, passwords=map(secrets.token_bytes, itertools.repeat(16)), wall=time.time
+        )
         self._server: asyncio.Server | None = None
         self._clients: dict[int, _Client] = {}
         self._closed = False
@@ -172,10 +173,11 @@ class EmbeddedServer:
 class _Client(asyncio.Protocol):
     """One client's connection."""
 
+    _transport: asyncio.Transport  # once it is connected
+
     def __init__(self, server: EmbeddedServer, alone: Alone) -> None:
         self._server, self._host = server, alone.host
         self._number = 0
-        self._transport: asyncio.Transport | None = None
         self._limit: asyncio.TimerHandle | None = None
         self._full = False  # the transport's buffer is
 
@@ -190,12 +192,10 @@ class _Client(asyncio.Protocol):
         self._server.flush()
 
     def pause_writing(self) -> None:
-        assert self._transport is not None
         self._full = True
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
-        assert self._transport is not None
         self._full = False
         self._transport.resume_reading()
         self._go_on()
@@ -212,7 +212,6 @@ class _Client(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Send these bytes."""
-        assert self._transport is not None
         self._transport.write(data)
         if self._transport.get_write_buffer_size() > UNREAD_LIMIT:
             log.warning("a client does not read what it is sent; hanging up on it", extra={"event": "client_dropped"})
@@ -222,12 +221,10 @@ class _Client(asyncio.Protocol):
 
     def close(self) -> None:
         """End the connection when all has been sent."""
-        assert self._transport is not None
         self._transport.close()
 
     def abort(self) -> None:
         """End the connection now."""
-        assert self._transport is not None
         self._transport.abort()
 
     def _check_greeted(self) -> None:
@@ -236,15 +233,6 @@ class _Client(asyncio.Protocol):
 
 
 def check_tick(tick: float) -> None:
-    """See that this can be a tick.
-
-    Raises:
-        UsageError: it cannot.
-    """
+    """Raise a UsageError unless this can be a tick."""
     if not 0.001 <= tick <= 60:
         raise UsageError(f"a tick of {tick!r} s: give 0.001 to 60 seconds (ZooKeeper's is 2)")
-
-
-def _passwords() -> Iterator[bytes]:
-    while True:
-        yield secrets.token_bytes(16)

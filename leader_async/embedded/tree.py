@@ -69,11 +69,7 @@ class _Doing:
 
 
 class Tree:
-    """See the module's docstring.
-
-    Args:
-        zxid: that of the empty tree.
-    """
+    """See the module's docstring; an empty tree has this zxid."""
 
     def __init__(self, zxid: int = 0) -> None:
         self.zxid = zxid
@@ -220,37 +216,25 @@ class Tree:
     # -- reading -------------------------------------------------------------------------------------------------------
 
     def read(self, request: m.Read, proofs: Proofs = ()) -> m.ReadReply:
-        """Answer a read.
-
-        Raises:
-            Refused: the reply is an error.
-            NullField: the path is null.
-        """
+        """Answer a read; raises Refused if the reply is an error, NullField if the path is null."""
         if isinstance(request, m.Exists) and "\0" in request.path:
             raise Refused(BAD_ARGUMENTS)
         node = self._node(_read(request.path))
         stat = self._stat(request.path, node)
+        if isinstance(request, m.GetAccess):
+            _allow(node, proofs, m.Permission.READ | m.Permission.ADMIN)
+            return m.AccessList(masked(node.access, proofs), stat)
+        _allow(node, proofs, m.Permission.READ)
         match request:
             case m.Exists():
-                _allow(node, proofs, m.Permission.READ)
                 return m.Found(stat)
             case m.GetData():
-                _allow(node, proofs, m.Permission.READ)
                 return m.Data(node.data, stat)
-            case m.GetChildren(stat=wanted):
-                _allow(node, proofs, m.Permission.READ)
-                return m.Children(tuple(self._children[request.path]), stat if wanted else None)
             case _:
-                assert isinstance(request, m.GetAccess)
-                _allow(node, proofs, m.Permission.READ | m.Permission.ADMIN)
-                return m.AccessList(masked(node.access, proofs), stat)
+                return m.Children(tuple(self._children[request.path]), stat if request.stat else None)
 
     def count_below(self, path: str, proofs: Proofs) -> int:
-        """How many znodes there are below this one.
-
-        Raises:
-            Refused, NullField: as `read`.
-        """
+        """How many znodes there are below this one; raises as `read` does."""
         _allow(self._node(_read(path)), proofs, m.Permission.READ)
         below = path.rstrip("/") + "/"
         return sum(each.startswith(below) for each in self._nodes if each != "/")

@@ -14,11 +14,7 @@ from ..errors import StaleToken
 
 
 class Gate:
-    """See the module's docstring.
-
-    Args:
-        resource: its name, for messages.
-    """
+    """See the module's docstring; the resource's name is for messages."""
 
     def __init__(self, resource: str) -> None:
         self.resource = resource
@@ -29,11 +25,7 @@ class Gate:
     def enter(self, token: int) -> bool:
         """Admit a request with this token; after True the caller calls `leave` when the request has ended.
 
-        Returns:
-            False if the request must wait until another one has left, and enter again.
-
-        Raises:
-            StaleToken: a higher one was here.
+        After False it waits until another one has left, and enters again. Raises StaleToken if a higher one was here.
         """
         if token < self.seen:
             raise StaleToken(self.resource, token, self.seen)

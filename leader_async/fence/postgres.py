@@ -25,29 +25,19 @@ MARK = "leader_async_fence"
 class Asyncpg(Protocol):
     """What is needed of an `asyncpg.Connection`, or of one from its pool."""
 
-    def transaction(self) -> AbstractAsyncContextManager[Any]:
-        """A transaction."""
-
-    async def execute(self, query: str) -> Any:
-        """Do this."""
-
-    async def fetchval(self, query: str, *args: Any) -> Any:
-        """The first column of the first row, None if there is no row."""
+    def transaction(self) -> AbstractAsyncContextManager[Any]: ...
+    async def execute(self, query: str) -> Any: ...
+    async def fetchval(self, query: str, *args: Any) -> Any: ...
 
 
 @runtime_checkable
 class Psycopg(Protocol):
-    """What is needed of a `psycopg.AsyncConnection`."""
+    """What is needed of a `psycopg.AsyncConnection`; `execute` tells it from a `psycopg.Connection`."""
 
     @property
-    def execute(self) -> Any:
-        """A coroutine function: how it is told from a `psycopg.Connection`."""
-
-    def transaction(self) -> AbstractAsyncContextManager[Any]:
-        """A transaction."""
-
-    def cursor(self) -> Any:
-        """A cursor."""
+    def execute(self) -> Any: ...
+    def transaction(self) -> AbstractAsyncContextManager[Any]: ...
+    def cursor(self) -> Any: ...
 
 
 @runtime_checkable
@@ -55,14 +45,9 @@ class PsycopgSync(Protocol):
     """What is needed of a `psycopg.Connection`."""
 
     @property
-    def execute(self) -> Any:
-        """A function."""
-
-    def transaction(self) -> AbstractContextManager[Any]:
-        """A transaction."""
-
-    def cursor(self) -> Any:
-        """A cursor."""
+    def execute(self) -> Any: ...
+    def transaction(self) -> AbstractContextManager[Any]: ...
+    def cursor(self) -> Any: ...
 
 
 @asynccontextmanager

@@ -19,11 +19,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 
 
 def quoted(table: str) -> str:
-    """A table's name, quoted; unquoted it would mean the same.
-
-    Raises:
-        UsageError: it is not `table` or `schema.table` of plain letters, digits and underscores.
-    """
+    """A table's name, quoted; unquoted it would mean the same. Raises a UsageError unless it is plain."""
     parts = table.split(".")
     if len(parts) > 2 or not all(_NAME.fullmatch(part) for part in parts):
         raise UsageError(f"table={table!r}: give `table` or `schema.table`, of ASCII letters, digits and underscores")
@@ -82,11 +78,7 @@ class Statements:
 
 
 def statements(resource: str, token: int, table: str, first: str, second: str) -> Statements:
-    """The statements of one fence, for a driver with these placeholders.
-
-    Raises:
-        UsageError: an argument cannot be used.
-    """
+    """The statements of one fence, for a driver with these placeholders; raises a UsageError for a bad argument."""
     if not isinstance(resource, str) or not resource or "\0" in resource:
         raise UsageError(f"resource={resource!r}: name what is written to, like 'reports'")
     check_token(token)
@@ -98,10 +90,6 @@ def statements(resource: str, token: int, table: str, first: str, second: str) -
 
 
 def check_token(token: int) -> None:
-    """Return if this can be a token.
-
-    Raises:
-        UsageError: it cannot.
-    """
+    """Raise a UsageError unless this can be a token."""
     if not isinstance(token, int) or isinstance(token, bool) or not 0 <= token <= HIGHEST:
         raise UsageError(f"token={token!r}: give the number of a term, `term.token`")

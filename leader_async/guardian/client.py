@@ -49,11 +49,7 @@ os.register_at_fork(after_in_child=_close_in_child)
 
 
 class GuardianClient:
-    """One session's connection to a guardian; a listener of its client.
-
-    Args:
-        client: whose session is to be guarded.
-    """
+    """One session's connection to a guardian; a listener of its client, whose session is to be guarded."""
 
     def __init__(self, client: Client) -> None:
         self.state = GuardianState.NONE

@@ -36,18 +36,10 @@ from .watch import Watch
 
 log = logging.getLogger("leader_async.guardian")
 
-FORWARDED = (
-    signal.SIGTERM,
-    signal.SIGINT,
-    signal.SIGHUP,
-    signal.SIGQUIT,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-    signal.SIGALRM,
-    signal.SIGCONT,
-    signal.SIGWINCH,
-)
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+FORWARDED = (
+    *STOPPING, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGCONT, signal.SIGWINCH,
+)  # fmt: skip
 
 DESCRIPTOR = 64
 """The lowest number of the descriptor that is passed on; the first ten belong to shell scripts."""

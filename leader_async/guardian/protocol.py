@@ -34,9 +34,7 @@ class Begun:
 
     Attributes:
         servers: the connect string.
-        credentials: what resumes the session.
         auth: who the application is to ZooKeeper.
-        tls: how to encrypt.
     """
 
     servers: str
@@ -47,11 +45,7 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """To the guardian: the session may lead this election, now or later.
-
-    Attributes:
-        parent: path of the election's znode.
-    """
+    """To the guardian: the session may lead the election whose znode has this path, now or later."""
 
     parent: str
 
@@ -60,8 +54,7 @@ class Joined:
 class Closed:
     """To the guardian: the session was closed; nothing follows.
 
-    Attributes:
-        confirmed: ZooKeeper has confirmed it. If not, closing is worth another try when the process has ended.
+    If ZooKeeper has not `confirmed` it, closing is worth another try when the process has ended.
     """
 
     confirmed: bool
@@ -71,8 +64,7 @@ class Closed:
 class Helper:
     """To the guardian: this process ends what the application has started, so wait for its end as well.
 
-    Attributes:
-        pid: its process id; it lives, or the application has not taken its exit status yet.
+    It lives, or the application has not taken its exit status yet.
     """
 
     pid: int
@@ -133,13 +125,9 @@ def _begun(said: stored.Fields) -> Begun:
         said.number("timeout", 0, stored.INT / 1000),
         said.whole("zxid", -stored.LONG - 1, stored.LONG),
     )
-    auth, tls = (stored.Fields(said.value(name)) if name in said else None for name in ("auth", "tls"))
-    return Begun(
-        _exact(said, "servers"),
-        credentials,
-        None if auth is None else restore(auth),
-        None if tls is None else _tls(tls),
-    )
+    auth = restore(stored.Fields(said.value("auth"))) if "auth" in said else None
+    tls = _tls(stored.Fields(said.value("tls"))) if "tls" in said else None
+    return Begun(_exact(said, "servers"), credentials, auth, tls)
 
 
 def _tls(said: stored.Fields) -> TLS:
@@ -160,11 +148,7 @@ class MessageReader:
         self._rest = b""
 
     def feed(self, data: bytes) -> Iterator[Message]:
-        """The messages that are complete with this data.
-
-        Raises:
-            ValueError: the data are not of this protocol; the message quotes nothing.
-        """
+        """The messages that are complete with this data; raises a ValueError, which quotes nothing, for any other."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             yield _decode(line)
