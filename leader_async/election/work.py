@@ -73,6 +73,8 @@ class FunctionWork(Generic[T]):
     async def _call(self, term: Term) -> None:
         # It reports its end from here, not by a callback of the task: a handover waits for that.
         try:
+            if self._task is None:  # an eager task factory calls this within `start`, amid a step of the driver
+                await asyncio.sleep(0)
             value = await awaited(self._work, term)
         except asyncio.CancelledError:
             self._cancelled()

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator
+import types
+from collections.abc import AsyncIterator, Coroutine, Generator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from leader_async import Connection, Term, UsageError, connect, partitions
+from leader_async.election.rules import ends
+from leader_async.election.rules.ends import End
+from leader_async.election.work import FunctionWork
 from leader_async.testing import ZooKeeper, zookeeper
 
 __all__ = ["zookeeper"]
@@ -105,3 +109,42 @@ async def test_what_turns_out_not_to_be_awaitable_is_told(zookeeper: ZooKeeper) 
         async with asyncio.timeout(10):
             with pytest.raises(TypeError, match="<lambda> returned 3, which cannot be awaited"):
                 await parts.run(unrun)
+
+
+def eager(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **options: Any) -> Any:
+    """A task factory that runs the first step at once, as `asyncio.eager_task_factory` does from Python 3.12 on."""
+    if hasattr(asyncio, "eager_task_factory"):
+        return asyncio.eager_task_factory(loop, coroutine, **options)
+
+    @types.coroutine
+    def rest(first: Any) -> Generator[Any, Any, Any]:
+        yield first
+        return (yield from coroutine)
+
+    async def done(value: Any) -> Any:
+        return value
+
+    try:
+        first = coroutine.send(None)
+    except StopIteration as end:
+        return asyncio.Task(done(end.value), loop=loop, **options)
+    return asyncio.Task(rest(first), loop=loop, **options)
+
+
+async def test_work_that_an_eager_task_finishes_at_once_ends_once_and_behind_its_start() -> None:
+    async def work(term: Term) -> int:
+        return term.number
+
+    found: list[End | None] = []
+    called = FunctionWork(work, lambda work, end: found.append(end))
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(cast(Any, eager))
+    try:
+        called.start(cast(Term, types.SimpleNamespace(number=7)))
+    finally:
+        loop.set_task_factory(None)
+    assert found == [], "the driver is amid the step that starts it"
+    assert await called.result == 7
+    for _ in range(3):  # a callback of the task would come now
+        await asyncio.sleep(0)
+    assert found == [ends.WORK_DONE]
