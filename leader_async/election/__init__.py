@@ -1,4 +1,4 @@
 """Who leads.
 
-`rules` decides and is pure; the other files carry it out over asyncio. `election` and `observer` are the public API.
+`rules` decides and is pure; the other files carry it out over asyncio. `election` is the public API.
 """

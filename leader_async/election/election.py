@@ -1,4 +1,4 @@
-"""The public API of one election, for one process. `driver` does the work; `observer` is the part that only asks.
+"""The public API of one election, for one process. `driver` takes part in it.
 
 Rules:
 - `is_leader` is computed from the lease's deadline whenever it is asked; nobody stores it. In a forked child, and once
@@ -14,18 +14,23 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from .. import clock
 from ..callables import check_async
-from ..errors import UsageError, ZooKeeperError
+from ..errors import ConnectionLost, NotConnected, UsageError, ZooKeeperError
+from ..waking import Pulse
+from ..zookeeper.mirror import Mirror
+from ..zookeeper.reader import Reader
 from .driver import Driver, Shared
-from .observer import Observer
-from .queries import find_appointee, find_newest
+from .following import Following
+from .queries import find_appointee, find_newest, read_queue, read_terms
 from .rules import ends
 from .rules import record as r
+from .rules.history import TermEntry
 from .rules.state import Settings
-from .status import Status
+from .status import Candidate, Change, Status
 from .term import Term
 from .work import FunctionWork, LoopWork
 
@@ -33,22 +38,28 @@ log = logging.getLogger("leader_async.election")
 T = TypeVar("T")
 
 
-class Election(Observer):
-    """One election on one connection. Made by `Connection.election`."""
+class Election:
+    """One election on one connection. Made by `Connection.election`.
+
+    Attributes:
+        client: through whom ZooKeeper is asked.
+        parent: path of the election's znode, with the chroot.
+        changes: fires whenever what `watch` gives, or a term, may have changed.
+    """
 
     def __init__(self, settings: Settings, shared: Shared) -> None:
-        super().__init__(shared.confirms.client, settings.parent)
+        self.client, self.parent, self.changes = shared.confirms.client, settings.parent, Pulse()
         self.name = settings.parent.rpartition("/")[2]
         self.identity, self.address, self.lease = settings.identity, settings.address, settings.lease
-        self.driver = Driver(settings, shared, self._changes)
+        self.driver = Driver(settings, shared, self.changes)
         self.candidacy, self.reporter = self.driver.candidacy, self.driver.reporter
 
-    # -- asking --------------------------------------------------------------------------------------------------------
+    # -- asking this process -------------------------------------------------------------------------------------------
 
     @property
     def is_leader(self) -> bool:
         """Whether this process leads now: computed from the lease's deadline at each call, from any thread."""
-        return self.driver.died is None and self.candidacy.is_leader(clock.now()) and self._client.own_process
+        return self.driver.died is None and self.candidacy.is_leader(clock.now()) and self.client.own_process
 
     @property
     def term(self) -> Term | None:
@@ -87,7 +98,7 @@ class Election(Observer):
             overdue=self.driver.overdue,
             healed=candidacy.story.healed,
             since=self.driver.since,
-            alive=self.driver.died is None and self._client.died is None,
+            alive=self.driver.died is None and self.client.died is None,
             problem="" if candidacy.unreadable is None else str(candidacy.unreadable),
         )
 
@@ -108,6 +119,99 @@ class Election(Observer):
                     f"this connection has an election {self.name} already, with {option}={has[option]!r} and not "
                     f"{value!r}: give the same, or leave it out"
                 )
+
+    # -- asking ZooKeeper, also without taking part --------------------------------------------------------------------
+
+    async def leader(self) -> Candidate | None:
+        """Who holds the lead, read from ZooKeeper; None if nobody alive does.
+
+        Raises:
+            ZooKeeperError: ZooKeeper cannot be asked.
+            RecordError: the record is not this library's.
+        """
+        holder, problem, _ = await read_queue(self.client, self.parent, all_candidates=False)
+        if problem is not None:
+            raise problem
+        return next((candidate for candidate in holder if candidate.is_leader), None)
+
+    async def candidates(self) -> list[Candidate]:
+        """All candidates in the order of the queue, read from ZooKeeper.
+
+        If the record cannot be read, it is unknown which of them leads: none has `is_leader`.
+
+        Raises:
+            ZooKeeperError: ZooKeeper cannot be asked.
+        """
+        queue, _, _ = await read_queue(self.client, self.parent)
+        return queue
+
+    async def wait_for_leader(self, timeout: float | None = None) -> Candidate:
+        """Return as soon as somebody, this process or another, holds the lead. One need not be a candidate.
+
+        While the record cannot be read nobody leads; it is waited for until it was put right.
+
+        Args:
+            timeout: seconds to wait at most, None for no limit. An absent ZooKeeper is waited for.
+
+        Raises:
+            TimeoutError: nobody led in time.
+            SessionClosed: the connection was closed.
+            ServerError: ZooKeeper refuses to answer.
+        """
+        news = Pulse()
+        async with asyncio.timeout(timeout):
+            with Mirror(self.client, self.parent, changed=news) as mirror:
+                while True:
+                    await self.client.wait_connected()
+                    changed = news.next()
+                    try:
+                        await mirror.data(self.parent)
+                        holder, _, _ = await read_queue(self.client, self.parent, all_candidates=False)
+                        if holder and holder[0].is_leader:
+                            return holder[0]
+                        await asyncio.shield(changed)
+                    except (NotConnected, ConnectionLost):
+                        await asyncio.sleep(0)  # the client dials; wait for that
+
+    async def history(self) -> list[TermEntry]:
+        """The latest terms, oldest first, read from ZooKeeper: who led, and why that ended. At most 100.
+
+        The last one runs, or nobody has led since.
+
+        Raises:
+            ZooKeeperError: ZooKeeper cannot be asked.
+        """
+        return await read_terms(Reader(self.client), self.parent)
+
+    async def watch(self) -> AsyncGenerator[Change, None]:
+        """Follow this election: gives its state at first, and then whenever leader, queue or own state have changed.
+
+            async for change in election.watch():
+                print(change.what, change.leader, change.connected)
+
+        You need not be a candidate. If you are slow, you get the latest state next, never a backlog. A lost connection
+        is a change (`Change.connected`) and is outlived; so is a record that cannot be read (`Change.problem`). The own
+        state is published before the change is given: `is_leader` and `status` are never behind it.
+
+        Each change of an election costs each of its followers one small read, so follow with tens of processes, not
+        with thousands; candidates that do not follow cost nothing more.
+
+        Raises:
+            SessionClosed: the connection was closed.
+            ServerError: ZooKeeper refuses to answer.
+        """
+        with Mirror(self.client, self.parent, changed=self.changes) as mirror:
+            following = Following(self.client, self.parent, mirror)
+            while True:
+                self.client.check_open()
+                news = self.changes.next()
+                if self.client.connected:
+                    with suppress(NotConnected, ConnectionLost):  # the client dials, and then all is read again
+                        await following.look()
+                change = following.change(self.status(), self.client.connected)
+                if change is not None:
+                    yield change
+                await asyncio.shield(news)
 
     # -- taking part ---------------------------------------------------------------------------------------------------
 
@@ -195,7 +299,7 @@ class Election(Observer):
             TimeoutError: the work has not ended, or ZooKeeper has not answered, in time.
         """
         async with asyncio.timeout(timeout):
-            appointee = await find_appointee(self._client, self._parent, self.candidacy.znode, to)
+            appointee = await find_appointee(self.client, self.parent, self.candidacy.znode, to)
             if not self.is_leader:
                 raise UsageError(f"{self.identity} does not lead {self.name}, so it cannot hand it over")
             await self.driver.give_up(lambda now: self.candidacy.transfer(appointee, now), None)
@@ -222,7 +326,7 @@ class Election(Observer):
             return False
         try:
             async with asyncio.timeout(timeout):
-                newest = await find_newest(self._client, self._parent, own, self.candidacy.settings.started_at)
+                newest = await find_newest(self.client, self.parent, own, self.candidacy.settings.started_at)
         except (ZooKeeperError, TimeoutError) as error:
             text = "%s: nobody knows who started last (%s): the next one follows"
             fields = self.reporter.fields("newest_unknown")

@@ -339,7 +339,7 @@ class World:
 
     def _expire(self, process: Process) -> None:
         if process.election is not None:
-            self.ensemble.expire(process.election._client.session_id)
+            self.ensemble.expire(process.election.client.session_id)
 
     def _delete_znode(self, process: Process) -> None:
         znode = process.election.candidacy.znode if process.election is not None else None
