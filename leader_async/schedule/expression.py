@@ -54,11 +54,8 @@ class Expression:
     Attributes:
         minutes: minutes of the day, ascending.
         seconds: seconds of those minutes, ascending.
-        months: numbers of months.
-        days: days of the month.
-        last_day: the last day of the month.
         last_workday: the last day of the month from Monday to Friday.
-        weekdays: days of the week, Sunday is 0.
+        weekdays: Sunday is 0.
         nth: days of the week, each with its number in the month; `LAST` for the last.
         either: a day of the month or a day of the week is enough.
         follows: it follows the clock.
@@ -100,9 +97,7 @@ class Expression:
     def _names(self, day: int, length: int, weekday: int) -> bool:
         to_come = length - day
         is_last_workday = 0 < weekday < 6 and (to_come == 0 or (weekday == 5 and to_come < 3))
-        by_day = (
-            day in self.days or (self.last_day and to_come == 0) or (self.last_workday and is_last_workday)
-        )  # fmt: skip
+        by_day = day in self.days or (self.last_day and to_come == 0) or (self.last_workday and is_last_workday)
         by_weekday = (
             weekday in self.weekdays
             or (weekday, (day + 6) // 7) in self.nth

@@ -74,16 +74,12 @@ class Job:
 
     Args:
         election: its leader runs the job.
-        clocks: what time it is.
-        rules: how the job is run.
-        work: the function that is run.
+        clocks, rules, work: what time it is, how the job is run, and the function that is run.
         opened: makes the ledger to begin with of the one that was read, which is None if there is none.
 
     Attributes:
-        rules: as above.
         rests: set when the ledger says that nothing is ever due again.
         running: an attempt runs in this process.
-        stats: how its attempts in this process ended.
     """
 
     def __init__(
@@ -97,9 +93,9 @@ class Job:
     ) -> None:
         self.rules = rules
         self.rests = asyncio.Event()
-        self._opened = opened or (lambda ledger: first(rules, clocks.now()) if ledger is None else ledger)
         self.running = False
         self.stats = JobStats()
+        self._opened = opened or (lambda ledger: first(rules, clocks.now()) if ledger is None else ledger)
         self._election, self._client, self._clocks, self._work = election, election.client, clocks, work
         self._threads = ThreadPoolExecutor(1, f"job {rules.name}")  # runs work that is no coroutine function
         self._path = ledger_of(election.parent, rules.name)
@@ -151,8 +147,8 @@ class Job:
 
     def refuse(self, error: Exception) -> None:
         """End the request with this error, if there is one."""
-        if self._request is not None and not self._request.done():
-            self._request.set_exception(error)
+        if (request := self._pending) is not None:
+            request.set_exception(error)
 
     async def run_when_due(self, term: Term) -> None:
         """Run it whenever it is due under this term, until this is cancelled."""
@@ -215,7 +211,7 @@ class Job:
         now, open_one = self._clocks.now(), page.ledger.open
         step = decide(self.rules, page.ledger, now)
         # An attempt that nobody finished comes before a request.
-        requested = self._requested and (open_one is None or open_one.again_at is not None)
+        requested = self._pending is not None and (open_one is None or open_one.again_at is not None)
         if requested and open_one is None:
             step = Start(now, manual=True)
         elif requested and open_one is not None:
@@ -243,8 +239,9 @@ class Job:
                 await self._attempt(term, page)
 
     @property
-    def _requested(self) -> bool:
-        return self._request is not None and not self._request.done()
+    def _pending(self) -> asyncio.Future[None] | None:
+        """The request, if it has no answer yet."""
+        return None if self._request is None or self._request.done() else self._request
 
     def _warn_if_ahead(self, page: _Page, ahead: int) -> None:
         if ahead and self._ahead != page.ledger:
@@ -262,8 +259,8 @@ class Job:
         assert start is not None
         if self._claims_request:
             self._claims_request = False
-            if self._request is not None and not self._request.done():
-                self._request.set_result(None)
+            if (request := self._pending) is not None:
+                request.set_result(None)
         slot = datetime.fromtimestamp(start.slot / 1000, rules.trigger.zone)
         run = JobRun(rules.name, slot, start.attempt, term, start.manual, self._variables(start, slot))
         log.info(
@@ -304,7 +301,6 @@ class Job:
             raise TermEnded(f"{rules.name} was cut short")
 
     def _variables(self, start: Open, slot: datetime) -> dict[str, str]:
-        """The environment variables of a command of this attempt."""
         return {
             "LEADER_TOKEN": str(start.token),
             "LEADER_ELECTION": self._election.name,
@@ -315,7 +311,6 @@ class Job:
         }
 
     async def _close(self, page: _Page) -> None:
-        """Write how the attempt ended."""
         assert self._unclosed is not None
         ledger = ended(self.rules, page.ledger, self._clocks.now(), self._unclosed[1])
         # Needs no term: a leader that found this attempt unfinished has changed the ledger's version.
@@ -329,6 +324,5 @@ class Job:
         page.ledger, page.version = ledger, version
 
     def _fields(self, event: str, run: JobRun | None = None) -> dict[str, object]:
-        """The fields of a line in the log."""
         more = {} if run is None else {"attempt": run.attempt, "slot": run.slot.isoformat(), "token": run.token}
         return self._election.reporter.fields(event, job=self.rules.name, **more)

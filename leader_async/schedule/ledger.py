@@ -112,9 +112,7 @@ class Ledger:
         was = self.open
         assert was is not None
         first_line = stored.line(error.strip().partition("\n")[0][:ERROR_LENGTH])
-        over = Past(
-            was.slot, was.attempt, was.token, was.identity, was.began, was.manual, now, outcome, first_line
-        )  # fmt: skip
+        over = Past(was.slot, was.attempt, was.token, was.identity, was.began, was.manual, now, outcome, first_line)
         done = now if outcome is Outcome.DONE else self.done
         return replace(self, open=None, past=(*self.past, over)[-KEPT:], done=done)
 
@@ -144,11 +142,7 @@ def reset(ledger: Ledger, now: int) -> Ledger:
     open; one that waits for its repetition is repeated at once.
 
     `leader-async jobs NAME --reset` and `Schedule.reset` write this ledger against the version that was read. The
-    leader reads it within `job.NAP` seconds, if its own ledger is in the future.
-
-    Args:
-        ledger: as it was read.
-        now: the time by ZooKeeper's clock.
+    leader reads it within `job.NAP` seconds, if its own ledger is in the future. `now` is by ZooKeeper's clock.
     """
     slot = now if ahead(ledger.slot, now) else max(ledger.slot, now)
     open_one = ledger.open
@@ -164,10 +158,6 @@ def encode(ledger: Ledger) -> bytes:
 
 def decode(data: bytes, path: str) -> Ledger:
     """The ledger that a znode holds.
-
-    Args:
-        data: the znode's data.
-        path: its path, for the error.
 
     Raises:
         LedgerError: this library did not write it.

@@ -25,7 +25,7 @@ from ..zookeeper.reader import Reader
 from .clocks import Clocks
 from .job import Job
 from .job_options import Rules, Unfinished
-from .ledger import Ledger, decode, ledger_of
+from .ledger import decode, ledger_of
 from .run import JobRun
 from .slots import Once, SlotStatus, opened, outcome
 
@@ -41,8 +41,7 @@ class OneSlot:
     Args:
         election: its leader claims the slot; its name is the job's.
         slot_at: makes the slot of the time in milliseconds since the epoch.
-        unfinished: see `JobOptions`.
-        work: the function that is run.
+        unfinished, work: see `JobOptions`; and the function that is run.
 
     Attributes:
         slot: the slot, None until ZooKeeper's clock was read.
@@ -121,18 +120,16 @@ class OneSlot:
                     await self._clocks.compare(None)
                     self.slot = self._slot_at(self._clocks.now())
                     self._known.set()
-                return outcome(self.slot, self._rules(self.slot), await self._read())
+                path = ledger_of(self._election.parent, self._election.name)
+                found = await Reader(self._election.client).data(path)
+                ledger = None if found is None else decode(found.data, path)
+                return outcome(self.slot, self._rules(self.slot), ledger)
         except (NoAuth, AuthFailed):
             raise
         except (ZooKeeperError, TimeoutError) as error:
             fields = self._election.reporter.fields("slot_unknown", job=self._election.name, slot=str(self.slot))
             log.debug("the slot's ledger cannot be read: %s", error, extra=fields)
             return None
-
-    async def _read(self) -> Ledger | None:
-        path = ledger_of(self._election.parent, self._election.name)
-        found = await Reader(self._election.client).data(path)
-        return None if found is None else decode(found.data, path)
 
     async def _lead(self, term: Term) -> None:
         await self._known.wait()

@@ -10,11 +10,7 @@ from .status import JobStatus, status_of
 
 
 async def read_jobs(reader: Reader, parent: str) -> list[JobStatus]:
-    """All jobs that this election ever ran, by name.
-
-    Args:
-        reader: through whom to read.
-        parent: path of the election's znode.
+    """All jobs that the election with this znode ever ran, by name.
 
     Raises:
         ZooKeeperError: ZooKeeper cannot be asked.

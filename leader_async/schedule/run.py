@@ -134,11 +134,8 @@ class Ending:
 async def attempt(work: JobWork, run: JobRun, timeout: float | None, threads: Executor) -> Ending:
     """Call the work, and return when it has ended; raises nothing.
 
-    Args:
-        work: a coroutine function, or a function for a thread; what it returns is awaited if it can be.
-        run: its argument.
-        timeout: seconds that it may take, None for any time.
-        threads: runs functions that are not coroutine functions.
+    A function that is no coroutine function runs in `threads`; what it returns is awaited if it can be. The work may
+    take `timeout` seconds, None for any time.
     """
     task = asyncio.get_running_loop().create_task(_carry_out(work, run, threads), name=f"job {run.job}")
     cancelled = late = led = False

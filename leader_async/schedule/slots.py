@@ -27,28 +27,16 @@ GIVEN = "given"
 """The specification of slots that are given one by one."""
 
 
-class Once:
-    """A trigger with one slot.
-
-    Args:
-        slot: that.
-        spec: the specification of the trigger that it is of.
-        zone: the time zone in which people think of it.
-    """
+class Once(Trigger):
+    """A trigger with one slot, which is one of another trigger: that one's specification and zone are its own."""
 
     def __init__(self, slot: int, spec: str, zone: tzinfo) -> None:
         self.slot, self.spec, self.zone = slot, spec, zone
 
-    def means(self, spec: str) -> bool:
-        """See `Trigger`."""
-        return spec == self.spec
-
     def next(self, after: int) -> int | None:
-        """See `Trigger`."""
         return self.slot if self.slot > after else None
 
     def latest(self, after: int, now: int) -> int | None:
-        """See `Trigger`."""
         return self.slot if after < self.slot <= now else None
 
     def __str__(self) -> str:
@@ -107,12 +95,7 @@ def begun(once: Once, now: int) -> Once:
 
 
 def opened(once: Once, ledger: Ledger | None) -> Ledger:
-    """The ledger to begin with for this slot.
-
-    Args:
-        once: the slot.
-        ledger: as it was read, None if there was none.
-    """
+    """The ledger to begin with for this slot, of the one that was read, None if there was none."""
     return Ledger(once.spec, once.slot - 1) if ledger is None else replace(ledger, spec=once.spec)
 
 
@@ -134,13 +117,7 @@ class SlotStatus:
 
 
 def outcome(once: Once, rules: Rules, ledger: Ledger | None) -> SlotStatus:
-    """The outcome of this slot.
-
-    Args:
-        once: the slot.
-        rules: how it is run.
-        ledger: as it was read, None if there was none.
-    """
+    """The outcome of this slot, by the ledger that was read, None if there was none."""
     if ledger is None or ledger.slot < once.slot:
         return SlotStatus(False, False, "has not been run")
     open_one = ledger.open

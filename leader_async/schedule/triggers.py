@@ -39,18 +39,19 @@ END = 250_000_000_000
 
 
 class Trigger(Protocol):
-    """When a job is due."""
+    """When a job is due.
 
-    @property
-    def spec(self) -> str:
-        """The text of which `parse` makes the same trigger."""
+    Attributes:
+        spec: the text of which `parse` makes the same trigger.
+        zone: the time zone in which people write its slots.
+    """
 
-    @property
-    def zone(self) -> tzinfo:
-        """The time zone in which people write its slots."""
+    spec: str
+    zone: tzinfo
 
     def means(self, spec: str) -> bool:
         """Whether this specification is this trigger's, perhaps as an older version wrote it."""
+        return spec == self.spec
 
     def next(self, after: int) -> int | None:
         """The first slot after that instant, None if there is none."""
@@ -59,7 +60,7 @@ class Trigger(Protocol):
         """The last slot after `after` and not after `now`, None if there is none."""
 
 
-class Every:
+class Every(Trigger):
     """A slot every so many seconds.
 
     Args:
@@ -75,23 +76,20 @@ class Every:
         self._interval = round(seconds * 1000)
         whole, thousandths = divmod(self._interval, 1000)
         self.spec = f"every {f'{whole}.{thousandths:03}'.rstrip('0').rstrip('.')} s"
-        self.zone: tzinfo = UTC
+        self.zone = UTC
 
     def means(self, spec: str) -> bool:
-        """See `Trigger`."""
         return spec in (self.spec, f"every {self._interval / 1000:g} s")  # six digits, until version 0.1
 
     def next(self, after: int) -> int | None:
-        """See `Trigger`."""
         return (after // self._interval + 1) * self._interval
 
     def latest(self, after: int, now: int) -> int | None:
-        """See `Trigger`."""
         slot = now // self._interval * self._interval
         return slot if slot > after else None
 
 
-class Cron:
+class Cron(Trigger):
     """The slots of a cron expression.
 
     Args:
@@ -109,18 +107,13 @@ class Cron:
         except UsageError as error:
             raise UsageError(f"{expression!r} is not a cron expression: {error}") from error
         found = _zone(zone)
-        self.zone: tzinfo = found
+        self.zone = found
         self._clock = WallClock(found)
         self.spec = f"cron {written} {found.key}"
         if self.next(0) is None:
             raise UsageError(f"the cron expression {expression!r} is never due")
 
-    def means(self, spec: str) -> bool:
-        """See `Trigger`."""
-        return spec == self.spec
-
     def next(self, after: int) -> int | None:
-        """See `Trigger`."""
         seconds = max(after // 1000, -1)
         if seconds >= END:
             return None
@@ -128,7 +121,6 @@ class Cron:
         return None if slot is None else slot * 1000
 
     def latest(self, after: int, now: int) -> int | None:
-        """See `Trigger`."""
         after, now = max(after // 1000, -1), min(now // 1000, END)
         if after >= now:
             return None

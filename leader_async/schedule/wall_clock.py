@@ -18,11 +18,7 @@ _ZERO = datetime(1970, 1, 1)
 
 
 class WallClock:
-    """See the module's docstring.
-
-    Args:
-        zone: the time zone.
-    """
+    """See the module's docstring."""
 
     def __init__(self, zone: tzinfo) -> None:
         self._zone = zone

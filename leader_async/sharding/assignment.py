@@ -42,8 +42,8 @@ def rebalance(owners: Sequence[str], members: Sequence[str]) -> tuple[str, ...]:
     """The owners from now on.
 
     Args:
-        owners: of each partition, so far; whoever is not among the members has gone.
-        members: who is there, in the order of arrival.
+        owners: of each partition, so far; one that is not among the members has gone.
+        members: in the order of arrival.
     """
     if not members:
         return (NOBODY,) * len(owners)
@@ -76,11 +76,7 @@ def encode(owners: Sequence[str]) -> bytes:
 
 
 def decode(data: bytes, path: str) -> tuple[str, ...] | None:
-    """The owners that the znode tells, None if none were written yet.
-
-    Args:
-        data: the znode's data.
-        path: its path, for the error.
+    """The owners that the data of the znode name, None if none were written yet.
 
     Raises:
         AssignmentError: this library did not write it.

@@ -9,7 +9,8 @@ Rules:
 - A lost reply is resolved by looking, behind a `sync`: the create by the join's uuid, which is new for every join, as
   in an election (`election.rules.queue`); the announcement by its version, which every write expects.
 - A join that is over is replaced as a whole; an answer that belongs to it changes nothing any more.
-- One coroutine at a time calls what is `async` here.
+- One coroutine at a time calls what is `async` in `Membership`. If ZooKeeper cannot be asked, that raises
+  `ZooKeeperError`.
 
 A change of members wakes all of them, for two small reads: each must know, and N counts replicas, not partitions.
 """
@@ -29,9 +30,10 @@ from ..waking import Pulse
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
 from ..zookeeper.mirror import Mirror
-from ..zookeeper.reader import SyncedReader
+from ..zookeeper.reader import Reader, SyncedReader
 from .assignment import NOBODY, decode, encode, moves, rebalance
 from .member_data import NOTHING, MemberData
+from .status import Member
 
 log = logging.getLogger("leader_async.sharding")
 
@@ -63,10 +65,8 @@ class Membership:
     """See the module's docstring.
 
     Args:
-        client: the session.
-        parent: path of the znode that the members are below.
-        count: how many partitions there are.
-        card: who we are.
+        client, parent: the session, and the path of the znode that the members are below.
+        count, card: how many partitions there are, and who we are.
         changed: fired whenever something here may have changed.
         expired: called when the session is over, and the membership with it.
     """
@@ -134,7 +134,6 @@ class Membership:
 
         Raises:
             UsageError: the others have another number of partitions.
-            ZooKeeperError: ZooKeeper cannot be asked.
         """
         while self.stale:
             children, data = await asyncio.gather(self._mirror.children(self._parent), self._mirror.data(self._parent))
@@ -182,11 +181,7 @@ class Membership:
             raise next((one for one in reversed(refused) if not isinstance(one, NoNode)), refused[-1])
 
     async def listen_to(self, names: Iterable[str]) -> None:
-        """Read what these members announce, and have its next change reported.
-
-        Raises:
-            ZooKeeperError: ZooKeeper cannot be asked.
-        """
+        """Read what these members announce, and have its next change reported."""
         self._said = self.said  # the rest is read when it is asked for
         await asyncio.gather(*(self._listen_to(name) for name in sorted(names)))
 
@@ -197,11 +192,7 @@ class Membership:
     # -- writing -------------------------------------------------------------------------------------------------------
 
     async def join(self) -> None:
-        """Be a member.
-
-        Raises:
-            ZooKeeperError: ZooKeeper cannot be asked.
-        """
+        """Be a member."""
         own = self._join
         own.sought |= own.abandoned
         own.abandoned = False
@@ -220,11 +211,7 @@ class Membership:
         own.sought, own.name, own.unsure = False, mine[0] if mine else NOBODY, bool(mine)
 
     async def plan(self) -> None:
-        """Write the assignment anew if that is up to us and it is not what it should be.
-
-        Raises:
-            ZooKeeperError: ZooKeeper cannot be asked.
-        """
+        """Write the assignment anew if that is up to us and it is not what it should be."""
         if self.stale or not self.me or self.names[:1] != (self.me,):
             return
         before = self.owners or (NOBODY,) * self._count
@@ -242,11 +229,7 @@ class Membership:
             )  # fmt: skip
 
     async def settle(self) -> None:
-        """Know what our znode tells, if a reply about that was lost.
-
-        Raises:
-            ZooKeeperError: ZooKeeper cannot be asked.
-        """
+        """Know what our znode tells, if a reply about that was lost."""
         own = self._join
         if not own.name or not own.unsure:
             return
@@ -257,11 +240,7 @@ class Membership:
         own.announced, own.version, own.unsure = MemberData.decode(found.data).announced, found.stat.version, False
 
     async def announce(self, announced: frozenset[int]) -> None:
-        """Have our znode tell just these partitions. `settle` comes before it.
-
-        Raises:
-            ZooKeeperError: ZooKeeper cannot be asked.
-        """
+        """Have our znode tell just these partitions. `settle` comes before it."""
         own, card = self._join, replace(self._card, announced=announced)
         own.unsure = True
         try:
@@ -274,11 +253,7 @@ class Membership:
             own.announced, own.version, own.unsure = announced, written.stat.version, False
 
     async def leave(self) -> None:
-        """Be no member.
-
-        Raises:
-            ZooKeeperError: ZooKeeper cannot be asked.
-        """
+        """Be no member."""
         own = self._join
         if own.sought:
             await self._look(own)
@@ -316,3 +291,15 @@ class Membership:
 
     def _path(self, name: str) -> str:
         return f"{self._parent}/{name}"
+
+
+async def read_members(reader: Reader, parent: str) -> list[Member]:
+    """The members below the znode of this path, in the order of their arrival; any process may ask.
+
+    Raises:
+        ZooKeeperError: ZooKeeper cannot be asked.
+    """
+    names = queue.in_order(await reader.children(parent) or ())
+    found = await asyncio.gather(*(reader.data(f"{parent}/{name}") for name in names))
+    said = [(name, MemberData.decode(one.data)) for name, one in zip(names, found, strict=True) if one is not None]
+    return [Member(data.identity, data.address, name, data.announced) for name, data in said]

@@ -31,8 +31,7 @@ from ..zookeeper.reader import Reader
 from .assignment import PARTITIONS
 from .decisions import Decision, Situation, decide
 from .member_data import MemberData
-from .membership import Membership
-from .queries import read_members
+from .membership import Membership, read_members
 from .status import Member, PartitionsStatus, ShareState
 
 log = logging.getLogger("leader_async.sharding")
@@ -244,12 +243,8 @@ class Partitions:
                 extra={"event": "share_not_taken", "partitions": self.name},
             )  # fmt: skip
         except LeaderAsyncError as error:
-            log.warning(
-                "%s: cannot hand over: %s",
-                self.name,
-                error,
-                extra={"event": "share_not_taken", "partitions": self.name},
-            )
+            fields = {"event": "share_not_taken", "partitions": self.name}
+            log.warning("%s: cannot hand over: %s", self.name, error, extra=fields)
 
     async def _all_ended(self) -> None:
         """Wait for the last task, whoever cancels this meanwhile: better no holder than two."""
@@ -307,9 +302,8 @@ class Partitions:
 
     def _begin(self, partition: int) -> None:
         assert self._work is not None
-        task = asyncio.get_running_loop().create_task(
-            self._take_part(partition, self._work), name=f"{self.name} {partition}"
-        )
+        part = self._take_part(partition, self._work)
+        task = asyncio.get_running_loop().create_task(part, name=f"{self.name} {partition}")
         self._tasks[partition] = task
         task.add_done_callback(lambda task: self._ended(partition, task))
 
@@ -342,10 +336,6 @@ class Partitions:
         if self._failure is None:
             self._failure = error
         elif error is not self._failure and not isinstance(error, SessionClosed):
-            log.error(
-                "%s: failed as well, while the share is given up",
-                self.name,
-                exc_info=error,
-                extra={"event": "share_failed", "partitions": self.name},
-            )
+            fields = {"event": "share_failed", "partitions": self.name}
+            log.error("%s: failed as well, while the share is given up", self.name, exc_info=error, extra=fields)
         self._changed.fire()

@@ -4,7 +4,7 @@ Each end sends one JSON object a packet, on a socket that keeps packets whole. R
 
 - No end waits for the other. A packet to an end that does not read may be lost; a supervisor that does not read is
   late with its SIGKILL.
-- What the supervisor has sent is read before it is judged (`patience`): an event loop that was frozen runs its timers
+- What the supervisor has sent is read before it is judged (`Patience`): an event loop that was frozen runs its timers
   before it reads.
 - A supervisor that is late with its SIGKILL is killed itself. The descendants of `run`'s supervisor become children of
   `run`, which kills them. Children that `run` had before the supervisor are left alone, and reaped like all others.
@@ -27,8 +27,7 @@ from ..election.term import Term
 from ..signals import listen
 from ..waking import Pulse
 from . import linux
-from .patience import Patience
-from .supervision import StopReason, Supervision
+from .supervision import Patience, StopReason, Supervision
 
 log = logging.getLogger("leader_async.run")
 
@@ -71,9 +70,6 @@ class RunResult:
 
 class Channel:
     """A supervisor, as the process that started it sees it.
-
-    Args:
-        sock: the socket to it.
 
     Attributes:
         news: fires whenever one of these has changed.
@@ -157,7 +153,6 @@ class Channel:
         return ended, over
 
     def _result(self) -> RunResult | None:
-        """How the run ended, by all packets until now."""
         if not self.died:
             self._read()
         return self.ended
@@ -188,8 +183,7 @@ class ParentChannel(Channel):
     """The supervisor of `run`, which ends what a dead supervisor has left.
 
     Args:
-        pid: its process id; it is a child of this process.
-        sock: the socket to it.
+        pid, sock: its process id, as a child of this process; and the socket to it.
         strangers: the children that the supervisor has nothing to do with.
     """
 
@@ -205,11 +199,8 @@ class ParentChannel(Channel):
 
     async def clear(self) -> None:
         """Kill the supervisor, if it lives, and all its descendants; then nothing of the command is left."""
-        log.error(
-            "the supervisor %s: killing the command here",
-            "is gone" if self.died else "is late",
-            extra={"event": "supervisor_lost"},
-        )
+        fate = "is gone" if self.died else "is late"
+        log.error("the supervisor %s: killing the command here", fate, extra={"event": "supervisor_lost"})
         self.died = True
         while mine := [pid for pid in linux.children() if pid not in self._strangers]:
             for pid in mine:

@@ -40,15 +40,8 @@ async def carry_out(
 ) -> int:
     """Run the command under this term, and wait until it and all that it has started have ended.
 
-    Args:
-        term: the command never outlives its lease.
-        command: the command and its arguments.
-        variables: added to its environment, which is otherwise that of this process.
-        cwd: its working directory, None for that of this process.
-        stop_timeout: seconds between SIGTERM and SIGKILL when this is cancelled.
-
-    Returns:
-        Its status.
+    The arguments are those of `JobRun.command`. The command never outlives the term's lease; `variables` are added to
+    the environment of this process. Returns its status.
 
     Raises:
         UsageError: commands cannot be supervised here, or the command is not a list.

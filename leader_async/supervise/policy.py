@@ -43,15 +43,14 @@ def after(why: StopReason, on_exit: OnExit, on_loss: OnLoss, *, started: bool, s
 
     Args:
         why: the supervisor's report.
-        on_exit: what to do when the command has exited.
-        on_loss: what to do when the lead was lost.
+        on_exit, on_loss: what to do when the command has exited, and when the lead was lost.
         started: False if it could not be started.
         stopping: this process is being stopped.
     """
     if stopping or not started:
         return Next.EXIT
     if why is StopReason.ENDED:
-        return {"exit": Next.EXIT, "resign": Next.RESIGN, "restart": Next.RESTART}[on_exit]
+        return Next(on_exit)
     return Next.FOLLOW if on_loss == "follow" else Next.LOST
 
 

@@ -28,18 +28,10 @@ from .supervision import LEAST, Supervision
 
 log = logging.getLogger("leader_async.run")
 
-FORWARDED = {
-    number: number
-    for number in (
-        signal.SIGHUP,
-        signal.SIGQUIT,
-        signal.SIGUSR1,
-        signal.SIGUSR2,
-        signal.SIGALRM,
-        signal.SIGWINCH,
-        signal.SIGCONT,
-    )
-} | {signal.SIGTSTP: signal.SIGSTOP}
+_FORWARDED = (
+    signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGWINCH, signal.SIGCONT,
+)  # fmt: skip
+FORWARDED = {number: number for number in _FORWARDED} | {signal.SIGTSTP: signal.SIGSTOP}
 """The signal that the command gets instead. In a session of its own the kernel ignores a SIGTSTP."""
 
 
@@ -47,13 +39,11 @@ class Runner:
     """One `leader-async run`.
 
     Args:
-        connection: not started yet.
-        election: one of the connection's.
+        connection, election: not started yet; and one of the connection's.
         channel: to the supervisor.
         stop_timeout: seconds between SIGTERM and SIGKILL, as the supervisor has it.
-        on_exit: what to do when the command has exited.
-        on_loss: what to do when the lead was lost.
-        stopping: called when this process is told to stop.
+        on_exit, on_loss: what to do when the command has exited, and when the lead was lost.
+        stopping: called when a signal stops this process.
     """
 
     def __init__(

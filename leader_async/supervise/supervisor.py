@@ -75,9 +75,7 @@ class Supervisor:
 
     Args:
         sock: to the leading process.
-        command: the command and its arguments.
-        lease: L in seconds.
-        stop_timeout: seconds between SIGTERM and SIGKILL.
+        lease, stop_timeout: L, and the time between SIGTERM and SIGKILL, in seconds.
         door: the socket on which sessions to guard arrive, None if another process is the guardian.
         leader: a pidfd of the leading process, None if there is none; then the end of file alone tells of its end.
     """
@@ -183,9 +181,8 @@ class Supervisor:
                 preexec_fn=lambda: linux.die_with(me),
             )  # fmt: skip
         except OSError as error:
-            log.critical(
-                "%s cannot be run: %s", self._command[0], error.strerror, extra={"event": "command_cannot_run"}
-            )
+            fields = {"event": "command_cannot_run"}
+            log.critical("%s cannot be run: %s", self._command[0], error.strerror, extra=fields)
             self._status = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_RUN
             self._run = None
             send(self._sock, "failed", status=self._status)

@@ -29,9 +29,6 @@ _libc = ctypes.CDLL(None, use_errno=True)
 class Timer:
     """Rings once at an instant of `clock.now`, in the running event loop.
 
-    Args:
-        ring: called then.
-
     Raises:
         OSError: there is no such timer here.
     """

@@ -13,7 +13,7 @@ from leader_async.schedule.decisions import Start, Wait, claimed, decide, ended
 from leader_async.schedule.job_options import Rules, Unfinished
 from leader_async.schedule.ledger import Ledger, Outcome
 from leader_async.schedule.slots import EARLY, Once, begun, due, given, opened, outcome
-from leader_async.schedule.triggers import Cron, Every
+from leader_async.schedule.triggers import Cron, Every, Trigger
 
 
 def at(text: str) -> int:
@@ -45,11 +45,8 @@ def test_the_slot_is_the_last_one_that_is_due_or_about_to_be(trigger: Any, now: 
 
 
 def test_there_may_have_been_none() -> None:
-    class Never:
+    class Never(Trigger):
         spec, zone = "never", UTC
-
-        def means(self, spec: str) -> bool:
-            return False
 
         def next(self, after: int) -> int | None:
             return None

@@ -18,7 +18,7 @@ from leader_async import (
     connect,
     partitions,
 )
-from leader_async.sharding.queries import read_members
+from leader_async.sharding.membership import read_members
 from leader_async.testing import ZooKeeper, zookeeper
 from leader_async.zookeeper import messages as m
 from leader_async.zookeeper.reader import Reader

@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leader_async import CommandFailed
-from leader_async.supervise.patience import LATE, PATIENCE, Patience
 from leader_async.supervise.policy import LONGEST_PAUSE, Next, OnExit, OnLoss, after, pause
-from leader_async.supervise.supervision import Signal, StopReason, Supervision
+from leader_async.supervise.supervision import LATE, PATIENCE, Patience, Signal, StopReason, Supervision
 
 
 def test_a_lease_that_runs_out_ends_the_command_by_its_end() -> None:
