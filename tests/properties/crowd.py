@@ -54,7 +54,7 @@ class Crowd:
         """One more candidate stands in the queue when this returns."""
         number = next(self._numbers)
         uuids = (f"{number:06d}-{join}" for join in itertools.count())
-        settings = Settings(PARENT, f"member-{number}", "", 3.0, 0.0)
+        settings = Settings(PARENT, f"member-{number}", "", 3.0, 0.0, history=False)
         member = Member(number, Candidacy(settings, uuids, 0.5))
         self.members.append(member)
         self._by_session[number] = member

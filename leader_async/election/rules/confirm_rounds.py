@@ -3,8 +3,8 @@
 Pure. Each round is `multi[check(own znode), check(record, v), …]`, the stakes of all candidates that have one: a quorum
 write that changes nothing (but for a candidate's data, once a term). Rules:
 1. A round counts from the instant at which it was *sent*, and only for the stakes that were in it.
-2. One failed part fails them all. The first one that failed belongs to its election, whose term is over; for the
-   others the round counts for nothing, and is sent again at once without it.
+2. One failed part fails them all. The first one that failed ends the term of its election (`lead`, rule 3). For
+   the others the round counts for nothing, and is sent again at once without that part.
 3. The period is a fifth of the shortest lease, and an answer may take no longer: an unanswered round means that the
    server is not to be trusted, so that the connection is dropped while three fifths of the lease are left.
 4. A candidate that cannot wait for the period's end is hurried: a round of the hurried ones alone is sent at once. It

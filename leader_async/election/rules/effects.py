@@ -1,4 +1,4 @@
-"""What a candidate wants done; the shell carries it out, in order."""
+"""What a candidate wants done, as values; the driver carries them out, in order. Pure."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Listing(enum.StrEnum):
     BEHIND = "behind"
     """to know who stands behind a holder"""
     ALONE = "alone"
-    """the same, and to be told of joins, as nobody does"""
+    """the same with a watch for joins, while nobody stands there"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class StartWork:
 
 @dataclass(frozen=True, slots=True)
 class StopWork:
-    """The work must end; the shell calls `Candidacy.work_ended` when it has."""
+    """The work must end; the driver calls `Candidacy.work_ended` when it has."""
 
     end: End
 

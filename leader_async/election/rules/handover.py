@@ -1,14 +1,17 @@
-"""Giving the lead away: what a holder says to the one behind it, the appointment (the field says: leadership transfer),
-the leave, and the withdrawal of who may just be appointed. Pure.
+"""Giving the lead away: a holder's data, the appointment, the leave, and the withdrawal of an heir. Pure.
+
+An appointment (Raft: leadership transfer) is one transaction of `record`: it checks the heir's znode, creates and
+deletes the notice (Raft: TimeoutNow), deletes our znode, and writes `held` by the heir: twice, so that the version
+stays even. A leave, where nobody can be named, deletes our znode and writes `left`; the next one claims.
 
  4. Our leave (an appointment is one) is sent, and a new place is taken, only after the work has ended. No claim before
     either.
     Broken by: "the place is given up before the work has ended", "`left` is written while the term goes on", "a new
     place is taken while the old work runs".
 
-An appointment passes nobody over: who holds before its turn names only whom it was asked to name, and wakes that one.
-Broken by: "who holds before its turn hands over to whoever stands behind it", "who is appointed behind others is not
-told". What a holder's data say is what it will do, and no more; nothing is safe because of it.
+An appointment passes nobody over: a holder before its turn appoints only the candidate that it was asked to name, and
+wakes it. Broken by: "who holds before its turn hands over to whoever stands behind it", "who is appointed behind others
+is not told". A holder's data say what it will do, and no more; nothing is safe because of them.
 """
 
 from __future__ import annotations

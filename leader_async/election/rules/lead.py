@@ -1,29 +1,31 @@
 """Safety: coming to the lead, and holding it. Pure.
 
 Safety rests on the record (`record`), not on ZooKeeper's sessions, and not on the order of the queue:
- 1. We lead at `now` if and only if we hold a version of the record and `now < until` (`lease`). `until` is L after the
-    instant at which a claim or confirm that was answered "ok" had been *sent*. What that proves is that our znode lived
-    at or after that instant, so that nobody can have learnt of its end before. A confirm that we sent as the heir
-    proves the same, so who was appointed leads by its last one as soon as it knows: by the notice, or by reading the
-    record.
+ 1. We lead at `now` if and only if we hold a version of the record and `now < until` (`lease.Hold.leads`). `until` is
+    L after we *sent* the last claim or confirm that succeeded. The success proves that our znode still existed when we
+    sent it. So nobody can have begun to wait our lease out (rule 2) earlier. A confirm that we sent as the heir proves
+    the same. We lead by the last of these once we know that we were appointed: by the notice, or from the record.
     Broken by: "the lease counts from the answer's instant", "a claim's lease counts from the answer's instant", "the
     lease does not end", "pings are trusted: any answer renews the lease", "answers of a dropped connection count: a
     lost confirm renews", "who was appointed leads from when it reads so, or gets notice, without a confirm", "a lost
     claim is taken up as soon as the record names anybody's term at that version".
- 2. A claim on `left` or `none` may be sent at once. A claim on `held` by another only 1.1 of its leases (the
-    record has it) after we learnt that the holder's znode is gone. That start is kept for each holder's znode. `none`
-    after we have seen a term means that the election's znode was deleted and made anew, which the last leader may not
-    know yet: then 1.1 of the last lease that we know are waited out, from when we first saw it so.
+ 2. A claim on `left` or `none` may be sent at once. A claim on `held` by another waits 1.1 of its leases
+    (`state.WAIT_OUT`; the record has the lease) from when we learnt that the holder's znode is gone. That start is kept
+    for each holder's znode. `none` after we have seen a term means that the election's znode was deleted and made anew.
+    The last leader may not know that yet. So we wait 1.1 of the last lease that we know, from when we first saw it so.
     Broken by: "a claim on `held` does not wait the lease out", "what is waited out is a little less than the lease",
     "waiting out begins with the reading of the record, not with the end of the znode", "an election's znode that was
     made anew is claimed at once", "no version parity: the heir's blind v + 1, after a stale read of `none`, meets a
     term".
- 3. An error on a confirm ends the term for good, and so does our leave. No late answer revives it.
+ 3. An error on a confirm ends the term for good, and so does our leave. No late answer revives it. After a refused
+    confirm the work stops; then our znode is deleted, and `left` is not written, as the record may be another's. The
+    other elections of that round are confirmed again at once (`confirm_rounds`, rule 2). A confirm that was refused to
+    an heir ends nothing: the heir lists the queue anew.
     Broken by: "a refused confirm does not end the term", "a suspended term is revived by an answer that came after its
     end", "ok is read from the header of a failed transaction".
 
-The field's word for a confirm is renewing the lease. Giving the lead away, rule 4, is for `handover`. What a candidate
-says of itself in its data decides nothing here but what to ask next.
+The field calls a confirm a renewal of the lease. Giving the lead away, rule 4, is for `handover`. A candidate's data
+decide nothing here but what to ask next.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""The lease: what a candidate holds, and what it puts at stake in a confirm (the field says: renews).
+"""The lease: what a candidate holds, and what it puts at stake in a confirm (the field says: renews). Pure.
 
-Rule: who leads is computed from the lease's end whenever somebody asks; nobody stores it.
+Rule: `Hold.leads` computes from the lease's end whether this process leads; nothing stores it. How long the others wait
+stands in `lead`, rule 2.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class Hold:
         until: reading of the clock at which the lease ends.
         end: why the term is over for good, None while it is not.
         forfeited: the record is, or may be, no longer ours to write.
-        read: we know how the record reads besides; not so if we only got notice that it is ours.
+        read: the record was read since it is ours; False after a notice until then.
     """
 
     holder: str

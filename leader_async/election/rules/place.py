@@ -1,28 +1,35 @@
 """Order: this process's place in the queue, and who stands next to it. Pure; nothing is safe because of it.
 
-Order rests on the queue (`queue`): one listing after the join, then one watch on the predecessor.
- 5. A holder knows who stands behind it, by one listing or from who appointed it, and says so in its data, with the
-    version that it holds. So the heir (the next one) knows by one event and one read that it is, and what comes when
-    that znode goes. If it is to be appointed, it keeps a confirm of its own znode warm and awaits notice: then it leads
-    at once, and reads the record afterwards. Should it learn only of the znode's end, it reads first. If it is not to
-    be appointed, it claims at once on v + 1, an odd version, which can only be that term's leave.
+Order rests on the queue (`queue`): one listing after the join, then one watch on the predecessor, as in ZooKeeper's
+recipe for leader election.
+ 5. A holder's data name the candidate behind it, its heir, and the version v that it holds. It knows that candidate by
+    one listing, or from its own appointment. One event and one read tell the heir of this, and so what to do next:
+        it will be appointed      it keeps a confirm of its own znode warm, and watches for the notice
+        - and the notice comes    it leads at once, and reads the record afterwards
+        - and none comes          at the end of the holder's znode it reads the record, which decides
+        it will not be            at the end of the holder's znode it claims on v + 1: odd, so it can only be a leave
     Broken by: "an heir that waits to be appointed does not read the record", "the heir claims on v, not on v + 1",
     "the first candidate is watched, not the predecessor", "nothing is watched anew after a reconnect",
     "a watch for existence, which stays behind on a znode that is gone".
- 6. A lost reply is resolved by looking, never by sending again: `uncertain` until a listing behind a `sync` has shown
-    what is there. (Without the `sync` a lagging server could hide a create that is still on its way.) What is found
-    under this join's uuid is this session's (CURATOR-498): no join outlives its session, and each has its own uuid.
+ 6. A lost reply is resolved by looking, never by sending again. What is looked at depends on the request:
+        create, delete, leave, appoint, withdraw    the queue, behind a `sync`: without it a lagging server could hide a
+                                                    create that is on its way. Until then the join is `uncertain`.
+        claim                                       the record
+        confirm                                     nothing: it does not count, and another one is sent
+        a job's claim of a slot                     the job's ledger (`schedule.job`)
+    What is found under this join's uuid is this session's (CURATOR-498): no join outlives its session, and each has its
+    own uuid.
     Broken by: "what a lost reply left behind is looked for without a sync", "a create whose reply was lost is sent
     again blindly, and nobody looks for twins", "a join outlives its session, and takes what it made in the old one for
     its own (CURATOR-498)", "a join after an expiry keeps what was known of the old queue", "a session's end is
     believed: a znode that outlives it is not deleted", "a claim whose reply was lost is taken up under another term's
     number".
- 7. Every few session timeouts everything is read again; a difference that no event has shown is healed, counted and
-    logged.
+ 7. Every few session timeouts everything is read again: an audit (the field says: anti-entropy). A difference that no
+    event has shown is healed, counted and logged.
     Broken by: "an end is not told, and the next audit, which says nothing, finds it".
 
-What answers mean for the place stands here, one method for each `Purpose` (`TAKERS`); `Lost` never comes here. What the
-predecessor says of the lead is for `lead`, and what follows from standing first for `candidacy`.
+What answers mean for the place stands here (`TAKERS`; never `Lost`). What the predecessor says of the lead is for
+`lead`, and what follows from standing first for `candidacy`.
 """
 
 from __future__ import annotations
@@ -263,4 +270,4 @@ TAKERS: dict[Purpose, Callable[[Place, Send, m.Answer, float, float], None]] = {
     Purpose.LIST: Place._take_listed,
     Purpose.DELETE: Place._take_deleted,
 }
-"""What the answer to each of these requests means. (The others are `lead`'s.)"""
+"""What the answer to each of these requests means. (The others are for `lead` and `handover`.)"""

@@ -1,15 +1,14 @@
-"""Where one process stands in an election: what it knows, by how long it may be believed.
+"""Where one process stands in an election: what it knows, and for how long that may be believed. Pure.
 
-Three values are replaced whole, so that whatever one of them has is forgotten with what it is about:
+Three values hold it. Each is replaced as a whole, so that nothing in it outlives what it is about:
 
-- `Link`: what a connection owns. A new one when that ends.
-- `Join`: what a join owns, from taking a place in the queue until nothing of that is left. Then a new one, with a new
-  uuid.
-- `Sight`: what this join has seen through this connection. A new one when either ends.
+- `Link` is about one connection to a server. It is replaced when the connection ends.
+- `Join` is about one join: from the create of a znode until nothing is left of it. Its successor has a new uuid.
+- `Sight` is what this join has seen through this connection. It is replaced when either ends.
 
-`Standing` has them, what neither owns, and the few small steps that order (`place`) and safety (`lead`) share. What is
-asked and not answered (`asked`) belongs to neither: the end of a connection answers it, with `Lost`, and a join ends
-only when nothing is left to be answered.
+`Standing` has these three, and the few small steps that order (`place`) and safety (`lead`) share. Requests without an
+answer (`asked`) are in none of the three: the end of a connection answers them with `Lost`, and a join ends only when
+all are answered.
 """
 
 from __future__ import annotations
@@ -68,7 +67,7 @@ class Settings:
     address: str
     lease: float
     started_at: float
-    history: bool = False
+    history: bool
 
 
 class State(enum.StrEnum):
@@ -82,6 +81,7 @@ class State(enum.StrEnum):
     BLOCKED = "blocked"
     LEADING = "leading"
     SUSPENDED = "suspended"
+    """the lease ran out (Curator's SUSPENDED is another thing: a lost connection)"""
     ENDING = "ending"
     LEAVING = "leaving"
 

@@ -15,7 +15,8 @@ from leader_async.zookeeper import messages as m
 
 
 def candidate(name: str, lease: float = 3.0) -> Candidacy:
-    candidacy = Candidacy(Settings(f"/e/{name}", name, "", lease, 0.0), (f"u{n}" for n in itertools.count()), 0.5)
+    settings = Settings(f"/e/{name}", name, "", lease, 0.0, history=False)
+    candidacy = Candidacy(settings, (f"u{n}" for n in itertools.count()), 0.5)
     candidacy.connected(7, 6.0, 100.0)
     return candidacy
 

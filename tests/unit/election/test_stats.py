@@ -24,7 +24,7 @@ def candidacy(
     before: r.Record | None, *, appointed: bool = False, predecessor: r.Record | None = None, **gone: float
 ) -> Candidacy:
     """One that has just got the lead."""
-    own = Candidacy(Settings("/ELECTION/x", "me", "", 3.0, 0.0), iter("ab"), 0.5)
+    own = Candidacy(Settings("/ELECTION/x", "me", "", 3.0, 0.0, history=False), iter("ab"), 0.5)
     own.own.join.gone.update(gone)
     how = Succession(0.0, 0.0, before, 0.0, 0, appointed, 0.0, predecessor)
     own.own.join.hold = hold = Hold("me", 2, 7, 50, 3.0, read=True)
