@@ -44,7 +44,7 @@ def check(work: object, what: str, *arguments: str) -> None:
     except TypeError as error:
         raise UsageError(f"{what} is called as {_name(work)}({', '.join(arguments)}): {error}") from error
     except ValueError:
-        pass  # one that is written in C does not tell
+        pass  # one that is written in C has none
 
 
 def check_async(work: object, what: str, *arguments: str) -> None:
@@ -52,7 +52,7 @@ def check_async(work: object, what: str, *arguments: str) -> None:
     check(work, what, *arguments)
     function = _function(work)
     if not isinstance(function, FunctionType) or function.__name__ == "<lambda>":
-        return  # what it returns will tell
+        return  # what it returns will show it
     if not is_async(inspect.unwrap(function)):
         raise UsageError(
             f"{what} is an `async def`, and {_name(work)} is not: it would hold up the event loop, and the lease with "

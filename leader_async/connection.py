@@ -12,8 +12,8 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from . import arguments
 from .election.confirms import Confirms
@@ -82,7 +82,7 @@ def connect(
 
 
 def default_identity() -> str:
-    """Who this process is if nobody says: workers of one host are told apart by their numbers."""
+    """Who this process is unless that is given: workers of one host differ in their numbers."""
     return f"{socket.gethostname()}-{os.getpid()}"
 
 
@@ -134,20 +134,13 @@ class Connection:
         """What has become of the guardian: `none`, `starting`, `running` or `lost`."""
         return GuardianState.NONE if self._guardian is None else self._guardian.state
 
-    @contextmanager
-    def helper(self, pid: int) -> Iterator[None]:
+    def helper(self, pid: int) -> AbstractContextManager[None]:
         """While this block runs, a guardian gives no place of this process away before that process has ended, too.
 
         Args:
             pid: a process that ends what this one has started.
         """
-        if self._guardian is not None:
-            self._guardian.wait_for(pid)
-        try:
-            yield
-        finally:
-            if self._guardian is not None:
-                self._guardian.forget(pid)
+        return nullcontext() if self._guardian is None else self._guardian.waiting_for(pid)
 
     async def wait_connected(self) -> None:
         """Return once a server serves the session.

@@ -60,11 +60,9 @@ class WatchedElection(Protocol):
 
 
 class Watchdog:
-    """Watches the elections of one connection.
+    """Watches the elections of one connection, and does this about overdue work.
 
-    Args:
-        elections: gives those there are now; called in the watchdog's thread.
-        action: what to do about overdue work, besides logging it: `dump` its stacks, or `exit` as well.
+    `elections` gives those there are now; it is called in the watchdog's thread.
     """
 
     def __init__(self, elections: Callable[[], Iterable[WatchedElection]], action: Action) -> None:

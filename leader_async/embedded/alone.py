@@ -15,14 +15,10 @@ from .tree import Tree
 
 
 class Alone:
-    """A `Quorum` of one.
+    """A `Quorum` of one. Sessions last 2 to 20 ticks (of so many seconds), and end on one.
 
-    Args:
-        tick: seconds; sessions last 2 to 20 of them, and end on one.
-        start: the zxid and the session id to count from. It must exceed those of any server that the clients have known
-            before, or they would refuse this one as behind.
-        passwords: gives each session a new one.
-        wall: the wall clock.
+    Zxids and session ids count from `start`. It must exceed those of any server that the clients have known before, or
+    they would refuse this one as behind.
     """
 
     def __init__(self, *, tick: float, start: int, passwords: Iterator[bytes], wall: Callable[[], float]) -> None:

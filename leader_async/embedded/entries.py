@@ -31,14 +31,7 @@ Write: TypeAlias = m.Operation | m.Multi | m.SetAccess | Impossible | OpenSessio
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of the log.
-
-    Attributes:
-        session: of the client.
-        write: the request.
-        proofs: the identities that the client has proved.
-        at: wall-clock time in seconds, for ctime and mtime.
-    """
+    """One entry of the log: a client's write, its proofs, and the wall-clock time in seconds, for ctime and mtime."""
 
     session: int
     write: Write

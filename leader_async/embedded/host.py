@@ -68,11 +68,7 @@ Output: TypeAlias = tuple[int, bytes | None]
 class Host:
     """See the module's docstring.
 
-    Args:
-        tree: the znodes, as far as this host has applied the log.
-        quorum: orders the writes.
-        timeouts: the shortest and the longest session timeout granted, in seconds.
-        wall: the wall clock, for znodes' times.
+    It grants session timeouts between these two, in seconds. The wall clock is for znodes' times.
     """
 
     def __init__(self, tree: Tree, quorum: Quorum, *, timeouts: tuple[float, float], wall: Callable[[], float]) -> None:

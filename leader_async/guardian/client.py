@@ -18,6 +18,8 @@ import os
 import socket
 import threading
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from ..zookeeper import messages as m
 from ..zookeeper.client import Client
@@ -66,15 +68,16 @@ class GuardianClient:
         if self.state is GuardianState.RUNNING:
             self._send(Joined(parent))
 
-    def wait_for(self, pid: int) -> None:
-        """Have the guardian wait for the end of this process, too: it ends what the application has started."""
+    @contextmanager
+    def waiting_for(self, pid: int) -> Iterator[None]:
+        """While this block runs, the guardian waits for this process, too: it ends what the application has started."""
         self._helpers.add(pid)
         if self.state is GuardianState.RUNNING:
             self._send(Helper(pid))
-
-    def forget(self, pid: int) -> None:
-        """This process has ended."""
-        self._helpers.discard(pid)
+        try:
+            yield
+        finally:
+            self._helpers.discard(pid)
 
     def watch_event(self, event: m.Watched) -> None:
         """See `client.Listener`."""

@@ -84,7 +84,7 @@ class Watch:
             self._ended()
 
     def kill(self) -> bool:
-        """End the application's process, if it can be told apart from others; whether it could."""
+        """End the application's process, and return True; False if it has ended or there is no pidfd of it."""
         if self._pidfd is None or not self.living:
             return False
         try:

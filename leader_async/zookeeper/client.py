@@ -65,12 +65,7 @@ class Listener(Protocol):
 class Client:
     """See the module's docstring.
 
-    Args:
-        ensemble: whom to dial.
-        timeout: the session timeout to ask for, in seconds.
-        resume: a session to take over from somebody else, instead of beginning one.
-        auth: who we are, None for nobody.
-        tls: how to encrypt, None for not at all.
+    `timeout` is the session timeout to ask for, in seconds; `resume` a session to take over, instead of beginning one.
     """
 
     def __init__(
@@ -83,8 +78,7 @@ class Client:
         tls: TLS | ssl.SSLContext | None = None,
     ) -> None:
         self.ensemble, self.auth, self.tls = ensemble, auth, tls
-        self.died: BaseException | None = None
-        """The bug that ended the dialling, after which no connection is made any more."""
+        self.died: BaseException | None = None  # the bug that ended the dialling: no connection is made any more
         self._session = Session(timeout, resume=resume, identity=auth)
         self._reporter = SessionReporter(self._session.timeout_asked)
         self.stats = self._reporter.stats

@@ -107,15 +107,7 @@ async def _look_up(server: Server) -> list[AddrInfoType]:
 
 
 class Dialler:
-    """See the module's docstring.
-
-    Args:
-        owner: receives what the links report; it calls `use` and `drop`.
-        session: whose phase says what the server has answered.
-        reporter: is given the failures.
-        servers: which to dial.
-        tls: how to encrypt, None for not at all.
-    """
+    """See the module's docstring; `owner` receives what the links report, and calls `use` and `drop`."""
 
     def __init__(
         self,
@@ -125,13 +117,11 @@ class Dialler:
         servers: Sequence[Server],
         tls: TLS | ssl.SSLContext | None,
     ) -> None:
-        self.link: Link | None = None
-        """The link that carries the session."""
+        self.link: Link | None = None  # the one that carries the session
         self.closing = False
-        self.changed = Pulse()
-        """Fires when the link or the session's phase has changed."""
+        self.changed = Pulse()  # the link or the session's phase has
+        # Seconds that a server has to take over a session at the first round; later rounds are more patient.
         self.patience = session.timeout_asked / 3
-        """Seconds that a server has to take over a session at the first round; later rounds are more patient."""
         self._owner, self._session, self._reporter = owner, session, reporter
         self._servers, self._tls = servers, tls
         self._resolver = Resolver(servers)
@@ -171,7 +161,7 @@ class Dialler:
                     continue
                 # Taken up and dropped at once is still the same outage: no tight loop on a server that does so.
             elif session.serving or (expiring and not session.session_id):
-                continue  # servers serve, or one told us that the session is over: shake hands again at once
+                continue  # servers serve, or one answered that the session is over: shake hands again at once
             patience = session.timeout_asked / 3
             await asyncio.sleep(backoff(clock.now() - lost))
 

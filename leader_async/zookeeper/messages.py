@@ -355,7 +355,7 @@ RUNTIME_INCONSISTENCY = -2
 class Transacted:
     """The answer to a `Multi`, one result an operation.
 
-    A failed transaction has header error 0 too: only the results tell. Those before the culprit are `ROLLED_BACK`,
+    A failed transaction has header error 0 too: only the results differ. Those before the culprit are `ROLLED_BACK`,
     those behind it `RUNTIME_INCONSISTENCY` (seen on ZooKeeper 3.8).
     """
 
@@ -411,11 +411,7 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """A server serves the session: a new one, or the old one `resumed`.
-
-    Attributes:
-        timeout: the session timeout that the server granted, in seconds.
-    """
+    """A server serves the session, a new one or the old one `resumed`, and has granted this timeout in seconds."""
 
     session_id: int
     timeout: float
@@ -440,9 +436,7 @@ class Cause(enum.StrEnum):
 class Disconnected:
     """The connection is gone, the session perhaps not. Each request without a reply is `Lost`.
 
-    Attributes:
-        reason: why, for people.
-        cause: why, for programs.
+    The reason is for people, the cause for programs.
     """
 
     reason: str

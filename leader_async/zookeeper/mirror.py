@@ -26,7 +26,6 @@ class Mirror(Reader):
     """A reader that asks a server only for what has changed. Before it reads, enter it (`with`), or pass it the events.
 
     Args:
-        client: through whom to read.
         paths: whose events it takes inside of `with`: these znodes and their children.
         changed: fires when something does not count any more.
     """

@@ -94,13 +94,9 @@ class Credentials:
 
 
 class Session:
-    """See the module's docstring.
+    """See the module's docstring; rule 9 is on `resume`, rule 10 on `identity`.
 
-    Args:
-        timeout: the session timeout to ask for, in seconds.
-        frame_limit: bytes of the largest frame to take from a server.
-        resume: the one session to resume, instead of beginning one; rule 9.
-        identity: proved on each connection; rule 10.
+    `timeout` is the session timeout to ask for, in seconds. A frame from a server has `frame_limit` bytes at most.
     """
 
     def __init__(
@@ -223,15 +219,9 @@ class Session:
     # -- requests ------------------------------------------------------------------------------------------------------
 
     def send(self, request: m.Request, now: float, within: float | None = None) -> int:
-        """Send a request.
+        """Send a request (not a handshake or a ping); returns the xid under which an `Answered` event will follow.
 
-        Args:
-            request: any but a handshake's or a ping.
-            now: the time, read before this call.
-            within: seconds in which the answer must come, a third of `tolerance` if None.
-
-        Returns:
-            The xid under which an `Answered` event will follow.
+        The answer must come `within` seconds, a third of `tolerance` if None. `now` was read before this call.
 
         Raises:
             NotConnected: nothing was sent.

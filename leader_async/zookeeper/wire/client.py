@@ -58,7 +58,7 @@ def encode_request(xid: int, request: m.Request) -> bytes:
 def decode_accepted(frame: bytes) -> m.Accepted:
     """The handshake's answer."""
     part, offset = parse(zk.ConnectResponse, frame, 0)
-    # Servers since 3.4 add one byte that tells whether they are read-only; older ones do not.
+    # Servers since 3.4 add one byte, whether they are read-only; older ones do not.
     if len(frame) - offset > 1:
         raise ProtocolError(f"{len(frame) - offset} bytes too many behind the handshake")
     return m.Accepted(part.session_id, part.timeout / 1000, part.password or b"")
