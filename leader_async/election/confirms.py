@@ -4,8 +4,8 @@
 back. Other requests pass through `inflight`; confirms never wait.
 
 Rules:
-1. A confirm that cannot wait for the end of the period leaves in the next iteration of the event loop, in one round
-   with all others that cannot: behind the first step of work that begins in this iteration.
+1. A confirm that cannot wait for the end of the period is sent in the next iteration of the event loop, in one round
+   with all others that cannot. Work that begins in this iteration takes its first step before that.
 2. Nothing is sent while no server is connected. The next connection begins with a confirm.
 3. A question (`confirm`) is answered only by a round that was sent after it. Rounds are counted for that: the clock may
    stand still between two of them.

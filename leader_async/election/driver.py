@@ -5,11 +5,11 @@
 
 Rules:
 - All inputs reach the rules in the order in which they happened, inside the event loop; so there are no locks.
-- A handover waits for requests and for work, so a step does nothing else at once. All else of a step is done *later*:
-  by one `_settle`, in the next iteration of the event loop. Work that the step has started takes its first step before
-  that. Requests that follow the start of work leave then, first of all; behind them come the alarm, log lines, the
-  history, and the state for people. There is no other way to put anything off.
-- Who confirms for this election learns of its stake within the step: nobody confirms for a place that is given up.
+- A handover waits for requests and for work. So a step of the rules is carried out in this order:
+  1. at once: requests are sent, and work is started or stopped;
+  2. in the next iteration of the event loop: started work takes its first step;
+  3. then (`_settle`): the requests that follow the start of work, the alarm, log and history, the state for people.
+- `confirms` learns of this election's stake within the step: no confirm is sent for a place that is given up.
 - One place starts and stops work (`_do`). The end of work counts for the `run` or `terms` that it was started for.
 - Rules that raise an error at any step are dead (`die`): the work is stopped, who runs it gets the error, and
   when the work has ended the znode is deleted, so that another process leads.

@@ -1,8 +1,7 @@
 """The public API of one election, for one process. `driver` takes part in it.
 
 Rules:
-- `is_leader` is computed from the lease's deadline whenever it is asked; nobody stores it. In a forked child, and once
-  the candidacy has died of a bug, it is False.
+- `is_leader` is never stored. In a forked child, and once the candidacy has died of a bug, it is False.
 
 It does not promise that a process frozen between asking `is_leader` and acting acts in time: that is what the token is
 for.
@@ -58,7 +57,7 @@ class Election:
 
     @property
     def is_leader(self) -> bool:
-        """Whether this process leads now: computed from the lease's deadline at each call, from any thread."""
+        """Whether this process leads now: `rules.lease.Hold.leads` computes it at each call, from any thread."""
         return self.driver.died is None and self.candidacy.is_leader(clock.now()) and self.client.own_process
 
     @property
@@ -216,7 +215,7 @@ class Election:
     # -- taking part ---------------------------------------------------------------------------------------------------
 
     async def run(self, work: Callable[[Term], Awaitable[T]]) -> T:
-        """Be a candidate, and call `work` while this process leads.
+        """Be a candidate, and call `work` while this process leads, like Curator's `LeaderSelector`.
 
         `work(term)` is started when this process leads, cancelled and awaited when it does not, and started again when
         it leads again (with the same term if that was only suspended). When it returns or raises uncancelled, the place
@@ -237,7 +236,7 @@ class Election:
             return await called.result
 
     async def terms(self) -> AsyncGenerator[Term, None]:
-        """Be a candidate, and give each term of this process as it begins.
+        """Be a candidate, and give each term of this process as it begins, like a chain of Curator's `LeaderLatch`es.
 
             async for term in election.terms():
                 async with term:              # cancelled when leadership is lost

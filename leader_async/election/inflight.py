@@ -1,4 +1,4 @@
-"""Requests in flight: bounds how many of all elections of one session may be unanswered at a time.
+"""The in-flight window: how many requests of all elections of one session may be unanswered at a time.
 
 Thousands of elections that join, or look again after a reconnect, would otherwise send more than a server answers
 within the time that each request has, and the connection would be dropped as dead. Confirms do not pass through here:

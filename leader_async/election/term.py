@@ -1,7 +1,7 @@
 """A term: one stretch of leading, with its fencing token.
 
-Rules: the token rises from term to term for the life of the ensemble (`record` says why). A term may be suspended (its
-lease ran out) and resume with the same token; once it is over it never comes back.
+Rules: the token rises from term to term for the life of the ensemble (`rules.record`, rule 5). A term may be suspended
+(its lease ran out) and resume with the same token; once it is over it never comes back.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Term:
 
     @property
     def token(self) -> int:
-        """The fencing token: give it to whatever the work writes to, which must refuse a lower one than it has seen."""
+        """The fencing token, the zxid of the claim: what the work writes to must refuse one lower than it has seen."""
         return self._hold.token
 
     @property

@@ -1,4 +1,4 @@
-"""A candidacy: what one process does next in one election, without I/O, clocks or chance.
+"""A candidacy: what one process does next in one election. Pure.
 
 Events go in (`connected`, `answered`, `watched`, `tick`, …), commands come out (`next_command`). Each input changes
 what is known, then `_advance` asks for whatever is missing; nothing is remembered of a connection that has ended, so
@@ -12,7 +12,7 @@ the same few lines serve the first join and every recovery.
 
 The rules, and the module in which each one stands in full, with who breaks it:
  1. We lead while a confirm is not older than a lease, counted from when it was sent (`lead`; `lease` computes it).
- 2. A claim on `held` waits 1.1 leases out from when we learnt that the holder's znode is gone (`lead`).
+ 2. A claim on `held` waits 1.1 leases from when we learnt that the holder's znode is gone (`lead`).
  3. An error on a confirm ends the term for good (`lead`).
  4. Our leave is sent, and a new place is taken, only after the work has ended (`handover`; kept by `_depart`).
  5. Who is next knows what comes when the znode before it goes (`place`).
@@ -125,7 +125,7 @@ class Candidacy:
         if (hold := own.join.hold) is not None:
             hold.end = hold.end or ends.BUG
 
-    # -- what is asked of it: all that the shell reads -------------------------------------------------------------
+    # -- what is asked of it: all that others read -----------------------------------------------------------------
 
     def is_leader(self, now: float) -> bool:
         """Whether this process leads at `now` (rule 1)."""

@@ -1,13 +1,10 @@
-"""A candidate's data: what its znode says of it, to those who read it.
+"""A candidate's data: the few bytes of JSON in its znode. Pure.
 
-A few bytes of JSON: who the candidate is, and, while it holds the lead, what its heir has to know. The one behind reads
-them with the watch that it needs anyway, so the heir learns of a new holder by one event and one read, and nobody else
-learns anything.
+They say who the candidate is, and while it holds the lead what its heir has to know. The heir reads them with the watch
+that it needs anyway, so it learns of a new holder by one event and one read, and nobody else learns anything.
 
-Rule: they are a hint. Nothing is safe because of what they say, and nothing breaks for what they say: claims rest on
-the record's version, leases on confirms.
-
-It does not promise to be true by the time it is read.
+Rule: they are a hint. Claims rest on the record's version and leases on confirms, whatever these data say. They need
+not be true any more when they are read.
 """
 
 from __future__ import annotations

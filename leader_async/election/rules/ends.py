@@ -24,6 +24,7 @@ class Why(enum.StrEnum):
     LEASE_RAN_OUT = "lease ran out"
     SESSION_EXPIRED = "session expired"
     PLACE_LOST = "place lost"
+    """our znode was deleted, or the record was at another version; the label stays, and `Detail` has which"""
     LEFT = "left"
     LOST = "session expired or machine lost"
     OTHER = "other"

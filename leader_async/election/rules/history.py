@@ -1,14 +1,13 @@
-"""The history: who led, when, and why that ended; kept in ZooKeeper for people, bounded, and decided by nobody.
+"""The history: who led, when, and why that ended. Pure. It is bounded and for people: no rule reads it.
 
-It is the data of the persistent znode `history` below the election's, a JSON list, oldest term first; and the record
-itself, which each change of leaders writes anyway, has the latest terms. Pure: what a process can tell of
-a term, how what several tell is merged, and what that means in words. `history_writer` writes the terms that the record
-does not keep.
+It stands in two places. The record, which each change of leaders writes anyway, has the latest terms. The persistent
+znode `history` below the election's has the others, as a JSON list, oldest first; `history_writer` writes it. This file
+says what a process can tell of a term, and how reports of several processes are merged.
 
 Rules:
-1. Several may tell of one term: its holder, the guardian of its dead process, and its successor. What they tell is
-   merged term by term, and the order in which it arrives does not matter: of two ends the better witness's counts, the
-   holder's before the guardian's before the successor's.
+1. Several may report one term: its holder, the guardian of its dead process, and its successor. Their reports are
+   merged, in whatever order they arrive. Of two ends the holder's counts before the guardian's, and that before the
+   successor's.
 2. Only what is known is told. A successor that found the holder's znode gone knows when that one had stopped leading at
    the latest, so what it can tell of the time without a leader is a lower bound.
 3. Times are wall-clock times by ZooKeeper's leader: those of the write that gave the lead and of the write that ended

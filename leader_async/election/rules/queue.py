@@ -1,6 +1,7 @@
-"""The queue: who stands before us, and which znode to watch.
+"""The queue: who stands before us, and which znode to watch. Pure.
 
-A candidate's znode is `<uuid>-n_<10 digits>`: the uuid is new for every join, the digits are ZooKeeper's counter.
+A candidate's znode is `<uuid>-n_<10 digits>`: a new uuid for every join (in Curator the GUID of protection mode), and
+the digits of ZooKeeper's counter.
 
 Rules:
 1. Sequence numbers rise, so a listing made after our own create holds every znode before ours that still lives.
@@ -89,14 +90,14 @@ class Queue:
         return self._ahead[-1] if self._ahead else None
 
     def listed(self, names: Iterable[str], own: str) -> tuple[set[str], set[str]]:
-        """A listing, sent after our own create was answered, came.
+        """Take a listing that was sent after the answer to our own create.
 
         Args:
             names: the parent's children.
             own: our name, which is among them.
 
         Returns:
-            The names ahead that are found gone, and those that are there against rule 1, which nobody has explained.
+            The names ahead of us that are gone, and those that are new there, which rule 1 excludes.
         """
         now_ahead = in_order(names)
         if own not in now_ahead:
@@ -107,7 +108,7 @@ class Queue:
         return set(before) - set(now_ahead), set(now_ahead) - set(before)
 
     def last_but(self, name: str) -> None:
-        """Only this one of those ahead of us stands there any more, which has said so itself."""
+        """The holder of this name says that we are its heir: it alone stands ahead of us."""
         if name in self.ahead:
             self._ahead = [name]
 

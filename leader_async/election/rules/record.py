@@ -1,4 +1,4 @@
-"""The record: who holds the lead, written where every candidate reads it.
+"""The record: who holds the lead, written where every candidate reads it. Pure.
 
 It is the data of the election's parent znode, a few bytes of JSON. Its ZooKeeper version v carries meaning:
 
@@ -11,15 +11,14 @@ Rules:
 1. `held` stands at even versions and `left` at odd ones, so that a claim sent blindly on v + 1 (by the heir that saw
    `held` at v) can only meet the leave of the very term it saw: not a claim, and not an appointment.
    Broken by: "an appointment leaves the record at an odd version".
-2. A claim checks the claimant's own znode in the same transaction, an appointment that of the one it appoints: who is
-   not alive in the queue cannot hold.
+2. A claim checks the claimant's own znode in the same transaction, and an appointment the heir's. So no candidate holds
+   that is not in the queue.
    Broken by: "a claim does not check the own znode", "a confirm checks the record but not the own znode".
 3. Version -1 is never sent for the record.
 4. An appointment gives notice: it creates and deletes a znode whose name says whom it appoints, and to what. The heir
    that awaits the creation of just this znode knows by the event alone that it leads: nothing else ever creates it.
-5. A term's token is the zxid of its claim; an appointment, which has to name it beforehand, makes it one more than the
-   token before. That rises as well: the appointment's own zxid is higher than every zxid before it, and so is the next
-   claim's.
+5. A term's token is the zxid of its claim. An appointment has to name the token beforehand: one more than the token
+   before. Tokens rise all the same: a token never exceeds the zxid of its own write, and the next claim's is higher.
    Broken by: "who is appointed goes on with the token of the term before".
 
 It does not promise anything about who may claim when: that is for `lead`.

@@ -1,7 +1,6 @@
-"""The story: what a candidate remembers for people: for the history, the status and the log. It decides nothing.
+"""The story: what a candidate remembers for people: for the history, the status and the log. Pure; it decides nothing.
 
-Each write of the record passes on what is remembered here. What the effects of a candidacy are besides, and when they
-come, does not depend on it.
+Each write of the record passes on what is remembered here. Nothing else that a candidacy does depends on it.
 
 It does not promise to be complete: see `history`.
 """
