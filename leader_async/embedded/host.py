@@ -46,9 +46,10 @@ COMMANDS = {b"ruok", b"srvr"}
 
 @dataclass(slots=True)
 class _Connection:
-    frames: FrameReader
+    number: int
     peer: str
     proofs: Proofs
+    frames: FrameReader = field(default_factory=lambda: FrameReader(REQUEST_LIMIT))
     start: bytes = b""
     session: int = 0
     timeout: float = 0.0  # 0: not accepted yet
@@ -59,6 +60,10 @@ class _Connection:
     sent: int = 0  # bytes since the last `take`
     serving: bool = False
     asked: deque[tuple[int, Asked]] = field(default_factory=deque)
+
+    @property
+    def asker(self) -> Asker:
+        return Asker(self.number, self.session, self.proofs)
 
 
 Output: TypeAlias = tuple[int, bytes | None]
@@ -89,7 +94,7 @@ class Host:
     def open(self, peer: str) -> int:
         """Add the connection of a client from this address, and return its number."""
         self._numbers += 1
-        self._connections[self._numbers] = _Connection(FrameReader(REQUEST_LIMIT), peer, (("ip", peer),))
+        self._connections[self._numbers] = _Connection(self._numbers, peer, (("ip", peer),))
         return self._numbers
 
     def receive(self, number: int, data: bytes, now: float) -> None:
@@ -105,7 +110,7 @@ class Host:
                 return
         try:
             for frame in connection.frames.feed(data):
-                self._receive_frame(number, connection, frame, now)
+                self._receive_frame(connection, frame, now)
                 if number not in self._connections:
                     return
         except ProtocolError:
@@ -116,7 +121,7 @@ class Host:
         connection = self._connections.pop(number, None)
         if connection is not None:
             self._watches.forget(number)
-            self._bind(number, connection, 0)
+            self._bind(connection, 0)
 
     def hang_up(self, number: int) -> None:
         """End this connection."""
@@ -142,7 +147,7 @@ class Host:
         connection = self._connections.get(number)
         if connection is not None:
             self._touch(connection, now)
-            self._serve(number, connection)
+            self._serve(connection)
 
     def greeted(self, number: int) -> bool:
         """Whether this client has a session."""
@@ -165,109 +170,105 @@ class Host:
 
     # -- frames --------------------------------------------------------------------------------------------------------
 
-    def _receive_frame(self, number: int, connection: _Connection, frame: bytes, now: float) -> None:
+    def _receive_frame(self, connection: _Connection, frame: bytes, now: float) -> None:
         self.received += 1
         if not connection.greeted:
-            self._greet(number, connection, wire.decode_connect(frame), now)
+            self._greet(connection, wire.decode_connect(frame), now)
             return
-        xid, request = wire.decode_request(frame)
-        connection.asked.append((xid, request))
+        connection.asked.append(wire.decode_request(frame))
         self._touch(connection, now)
-        self._serve(number, connection)
+        self._serve(connection)
 
     def _touch(self, connection: _Connection, now: float) -> None:
         if connection.timeout:
             self._quorum.touch(connection.session, connection.timeout, now)
 
-    def _greet(self, number: int, connection: _Connection, hello: wire.Hello, now: float) -> None:
+    def _greet(self, connection: _Connection, hello: wire.Hello, now: float) -> None:
         request = hello.connect
         connection.greeted, connection.modern = True, hello.modern
         if request.last_zxid > self.tree.zxid:
-            self.hang_up(number)
+            self.hang_up(connection.number)
             return
-        ticket = Ticket(number, 0)
-        connection.waiting = True
         if request.session_id:
+            connection.waiting = True
             # Before the quorum has decided, as ZooKeeper does.
             for other in self.serving(request.session_id):
                 self.hang_up(other)
-            self._quorum.resume(request.session_id, request.password, ticket, now)
+            self._quorum.resume(request.session_id, request.password, Ticket(connection.number, 0), now)
             return
         timeout = min(max(request.timeout, self._timeouts[0]), self._timeouts[1])
         session, password = self._quorum.new_session()
-        self._bind(number, connection, session)
+        self._bind(connection, session)
         self._quorum.touch(session, timeout, now)
-        self._submit(ticket, OpenSession(timeout, password), connection)
+        self._submit(connection, 0, OpenSession(timeout, password))
 
-    def _bind(self, number: int, connection: _Connection, session: int) -> None:
+    def _bind(self, connection: _Connection, session: int) -> None:
         """Have the connection serve this session from now on, 0 for none."""
         if (before := self._serving.get(connection.session)) is not None:
-            before.pop(number, None)
+            before.pop(connection.number, None)
             if not before:
                 del self._serving[connection.session]
         connection.session = session
         if session:
-            self._serving.setdefault(session, {})[number] = None
+            self._serving.setdefault(session, {})[connection.number] = None
 
-    def _accept(self, number: int, connection: _Connection, session: OpenSession) -> None:
+    def _accept(self, connection: _Connection, session: OpenSession) -> None:
         connection.timeout = session.timeout
         accepted = m.Accepted(connection.session, session.timeout, session.password)
-        self._send(number, wire.encode_accepted(accepted, modern=connection.modern))
+        self._send(connection, wire.encode_accepted(accepted, modern=connection.modern))
 
     # -- requests ------------------------------------------------------------------------------------------------------
 
-    def _serve(self, number: int, connection: _Connection) -> None:
+    def _serve(self, connection: _Connection) -> None:
         if connection.serving:
             return  # `submit` has committed at once, inside the loop below
         connection.serving = True
-        while connection.asked and not connection.waiting and number in self._connections and connection.sent < ENOUGH:
-            xid, request = connection.asked.popleft()
-            self._do(number, connection, xid, request)
+        while connection.asked and not connection.waiting and connection.sent < ENOUGH:
+            if connection.number not in self._connections:
+                break
+            self._do(connection, *connection.asked.popleft())
         connection.serving = False
 
-    def _do(self, number: int, connection: _Connection, xid: int, request: Asked) -> None:
+    def _do(self, connection: _Connection, xid: int, request: Asked) -> None:
         match request:
             case m.Create() | m.Delete() | m.SetData() | m.Multi() | m.SetAccess() | foreign.Impossible():
-                connection.waiting = True
-                self._submit(Ticket(number, xid), request, connection)
+                self._submit(connection, xid, request)
             case m.Close():
-                connection.waiting = True
-                self._submit(Ticket(number, xid), CloseSession(), connection)
+                self._submit(connection, xid, CloseSession())
             case m.Check() | foreign.Unknown():
-                self._send(number, wire.encode_reply(xid, -1, m.Failed(foreign.UNIMPLEMENTED)))
-                self.hang_up(number)
+                self._send(connection, wire.encode_reply(xid, -1, m.Failed(foreign.UNIMPLEMENTED)))
+                self.hang_up(connection.number)
             case foreign.Unreadable():
-                self._answer(number, xid, m.Failed(foreign.UNREADABLE))
+                self._answer(connection, xid, m.Failed(foreign.UNREADABLE))
             case m.Authenticate():
-                self._authenticate(number, connection, xid, request)
+                self._authenticate(connection, xid, request)
             case m.SetWatches() | foreign.SetEveryWatch():
-                for one in self._reader.set_again(self._asker(number, connection), request):
-                    self._notify(number, one, -1)
-                self._answer(number, xid, m.WatchesSet())
+                for one in self._reader.set_again(connection.asker, request):
+                    self._notify(connection, one, -1)
+                self._answer(connection, xid, m.WatchesSet())
             case m.Sync(path):
                 connection.waiting, connection.syncing = True, path
-                self._quorum.sync(Ticket(number, xid))
+                self._quorum.sync(Ticket(connection.number, xid))
             case m.Ping():
-                self._answer(number, xid, m.Ponged())
+                self._answer(connection, xid, m.Ponged())
             case _:
-                self._answer(number, xid, self._reader.answer(self._asker(number, connection), request))
+                self._answer(connection, xid, self._reader.answer(connection.asker, request))
 
-    def _asker(self, number: int, connection: _Connection) -> Asker:
-        return Asker(number, connection.session, connection.proofs)
+    def _submit(self, connection: _Connection, xid: int, write: Write) -> None:
+        connection.waiting = True
+        entry = Entry(connection.session, write, connection.proofs, self._wall())
+        self._quorum.submit(entry, Ticket(connection.number, xid))
 
-    def _submit(self, ticket: Ticket, write: Write, connection: _Connection) -> None:
-        self._quorum.submit(Entry(connection.session, write, connection.proofs, self._wall()), ticket)
-
-    def _authenticate(self, number: int, connection: _Connection, xid: int, request: m.Authenticate) -> None:
+    def _authenticate(self, connection: _Connection, xid: int, request: m.Authenticate) -> None:
         proved: Proofs = ()
         if request.scheme == "ip":  # every client has this proof
             proved = (("ip", connection.peer),)
         elif request.scheme == "digest" and not m.is_null(request.credentials):
             proved = (("digest", digest_of(request.credentials)),)
         connection.proofs = tuple(dict.fromkeys((*connection.proofs, *proved)))
-        self._send(number, wire.encode_reply(xid, 0, m.Authenticated() if proved else m.Failed(AuthFailed.code)))
+        self._send(connection, wire.encode_reply(xid, 0, m.Authenticated() if proved else m.Failed(AuthFailed.code)))
         if not proved:
-            self.hang_up(number)
+            self.hang_up(connection.number)
 
     # -- called by the quorum ------------------------------------------------------------------------------------------
 
@@ -275,65 +276,63 @@ class Host:
         """Apply the next entry of the log; with the `ticket` of the write if it is this host's own."""
         reply, happened = self.tree.apply(entry)
         for number, one in list(self._watches.fire(happened)):
-            self._notify(number, one, self.tree.zxid)
-        if ticket is not None and (connection := self._connections.get(ticket.connection)) is not None:
+            self._notify(self._connections[number], one, self.tree.zxid)
+        connection = None if ticket is None else self._connections.get(ticket.connection)
+        if ticket is not None and connection is not None:
             if isinstance(entry.write, OpenSession):
-                self._accept(ticket.connection, connection, entry.write)
+                self._accept(connection, entry.write)
             else:
-                self._answer(ticket.connection, ticket.xid, reply)
+                self._answer(connection, ticket.xid, reply)
         if isinstance(entry.write, CloseSession):
             for number in self.serving(entry.session):
                 self.hang_up(number)
-        if ticket is not None:
-            self._go_on(ticket)
+        if connection is not None:
+            self._go_on(connection)
 
     def resumed(self, session: int, ticket: Ticket, known: OpenSession | None) -> None:
         """A client may resume its session here; `known` is None if that is over, or not this client's."""
-        number, connection = ticket.connection, self._connections.get(ticket.connection)
+        connection = self._connections.get(ticket.connection)
         if connection is None:
             return
         if known is None:
-            self._send(number, wire.encode_accepted(m.Accepted(0, 0.0, bytes(16)), modern=connection.modern))
-            self.hang_up(number)
+            self._send(connection, wire.encode_accepted(m.Accepted(0, 0.0, bytes(16)), modern=connection.modern))
+            self.hang_up(connection.number)
             return
-        self._bind(number, connection, session)
-        self._accept(number, connection, known)
-        self._go_on(ticket)
+        self._bind(connection, session)
+        self._accept(connection, known)
+        self._go_on(connection)
 
     def refused(self, ticket: Ticket, code: int) -> None:
         """The quorum has refused this write."""
-        self._done(ticket, m.Failed(code))
+        connection = self._connections.get(ticket.connection)
+        if connection is not None:
+            self._answer(connection, ticket.xid, m.Failed(code))
+            self._go_on(connection)
 
     def synced(self, ticket: Ticket) -> None:
         """All that was ordered before this sync has been committed here."""
         connection = self._connections.get(ticket.connection)
         if connection is not None:
-            self._done(ticket, m.Synced(connection.syncing))
+            self._answer(connection, ticket.xid, m.Synced(connection.syncing))
+            self._go_on(connection)
 
-    def _done(self, ticket: Ticket, reply: m.Reply) -> None:
-        if ticket.connection in self._connections:
-            self._answer(ticket.connection, ticket.xid, reply)
-            self._go_on(ticket)
-
-    def _go_on(self, ticket: Ticket) -> None:
-        connection = self._connections.get(ticket.connection)
-        if connection is not None:
-            connection.waiting = False
-            self._serve(ticket.connection, connection)
+    def _go_on(self, connection: _Connection) -> None:
+        connection.waiting = False
+        self._serve(connection)
 
     # -- sending -------------------------------------------------------------------------------------------------------
 
-    def _notify(self, number: int, happened: Happened, zxid: int) -> None:
-        if allows(happened.access, self._connections[number].proofs, m.Permission.READ):
-            self._send(number, wire.encode_watched(event_of(happened), zxid))
+    def _notify(self, connection: _Connection, happened: Happened, zxid: int) -> None:
+        if allows(happened.access, connection.proofs, m.Permission.READ):
+            self._send(connection, wire.encode_watched(event_of(happened), zxid))
 
-    def _answer(self, number: int, xid: int, reply: m.Reply | foreign.Reply) -> None:
-        self._send(number, wire.encode_reply(xid, self.tree.zxid, reply))
+    def _answer(self, connection: _Connection, xid: int, reply: m.Reply | foreign.Reply) -> None:
+        self._send(connection, wire.encode_reply(xid, self.tree.zxid, reply))
 
-    def _send(self, number: int, data: bytes) -> None:
+    def _send(self, connection: _Connection, data: bytes) -> None:
         self.sent += 1
-        self._out.append((number, data))
-        self._connections[number].sent += len(data)
+        connection.sent += len(data)
+        self._out.append((connection.number, data))
 
     def _command(self, name: bytes) -> bytes:
         if name == b"ruok":
