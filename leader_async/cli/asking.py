@@ -1,7 +1,7 @@
 """What the commands that ask share: flags, a connection with a limit, answers for people and for programs, exit codes.
 
 Rules: a command asks an election in ZooKeeper, or with `--url` one replica. It never joins. If that does not answer
-within `--timeout`, the command prints one line and ends with exit code 6.
+within `--timeout`, what asks raises `Away`, and the command prints one line and ends with exit code 6.
 """
 
 from __future__ import annotations
@@ -138,11 +138,7 @@ def _end(text: str, code: int) -> NoReturn:
 
 @asynccontextmanager
 async def election_of(target: Target) -> AsyncIterator[tuple[Any, Any]]:
-    """The connection and the election, once a server serves them.
-
-    Raises:
-        Away: none does in time.
-    """
+    """The connection and the election, once a server serves them."""
     from ..connection import connect
 
     async with connect(target.zookeeper, timeout=target.session_timeout, auth=target.auth, tls=target.tls) as zk:
@@ -160,11 +156,7 @@ async def election_of(target: Target) -> AsyncIterator[tuple[Any, Any]]:
 
 
 async def in_time(target: Target, answer: Awaitable[T]) -> T:
-    """This answer, inside the limit.
-
-    Raises:
-        Away: it does not come.
-    """
+    """This answer, inside the limit."""
     try:
         async with asyncio.timeout(target.timeout):
             return await answer
@@ -173,11 +165,7 @@ async def in_time(target: Target, answer: Awaitable[T]) -> T:
 
 
 async def fetch(target: Target, path: str, *, method: str = "GET", token: str | None = None) -> tuple[int, Any]:
-    """What a replica answers: the status and the JSON.
-
-    Raises:
-        Away: it does not answer, or not in JSON.
-    """
+    """What a replica answers: the status and the JSON."""
     import aiohttp
 
     assert target.url is not None
@@ -203,9 +191,7 @@ async def events(target: Target) -> AsyncIterator[tuple[str, Any]]:
     """The events of a replica from now on, without end: their names and data.
 
     A stream that ends is asked for again, since the replica, or the one that a load balancer chooses, may be back soon.
-
-    Raises:
-        Away: it does not answer at first.
+    Only one that does not begin at first raises `Away`.
     """
     began = printed = False
     while True:
@@ -225,11 +211,7 @@ async def events(target: Target) -> AsyncIterator[tuple[str, Any]]:
 
 
 async def _stream(target: Target) -> AsyncIterator[tuple[str, Any]]:
-    """One stream of server-sent events, to its end.
-
-    Raises:
-        Away: it does not begin, or breaks.
-    """
+    """One stream of server-sent events, to its end."""
     import aiohttp
 
     assert target.url is not None
@@ -254,11 +236,7 @@ async def _stream(target: Target) -> AsyncIterator[tuple[str, Any]]:
 
 
 async def page(target: Target, path: str) -> Any:
-    """A page that a replica must have.
-
-    Raises:
-        Away: the replica cannot answer.
-    """
+    """A page that a replica must have."""
     status, body = await fetch(target, path)
     if status != 200:
         raise Away(f"{target.url}{path} answers {status}: {body.get('error', '') if isinstance(body, dict) else ''}")

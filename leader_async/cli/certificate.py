@@ -89,9 +89,8 @@ def certificate(cert: str | None, key: str | None, client_ca: str | None) -> Cer
         return Certificate(cert, key, client_ca)
     if key is None and client_ca is None:
         return None
-    raise UsageError(
-        f"{'--tls-client-ca' if key is None else '--tls-key'} needs --tls-cert: there is no TLS without it"
-    )
+    flag = "--tls-client-ca" if key is None else "--tls-key"
+    raise UsageError(f"{flag} needs --tls-cert: there is no TLS without it")
 
 
 def _mark(file: str) -> tuple[int, int, int] | None:

@@ -98,13 +98,7 @@ def access(about: str, path: str, entries: Sequence[Access], *, secured: bool, a
 
 
 def server(name: str, answer: str | None, granted: float) -> list[Finding]:
-    """One server's tick and syncLimit.
-
-    Args:
-        name: host and port.
-        answer: its answer to the four-letter word `conf`, None if it could not be asked.
-        granted: the session timeout in seconds.
-    """
+    """One server's tick and syncLimit, by its answer to the four-letter word `conf`, None if it could not be asked."""
     about = f"server {name}"
     if answer is None:
         text = "does not answer: start it, mend the way to it, or take it out of --zookeeper"
@@ -150,10 +144,7 @@ def queue(candidates: Sequence[Candidate], record: Record) -> list[Finding]:
 def listing(parent: str, count: int, names: Sequence[str] | None) -> list[Finding]:
     """What stands below an election's znode, as far as its length is concerned: who joins reads the whole list.
 
-    Args:
-        parent: the election's znode.
-        count: how many znodes are below it.
-        names: their names, None if the list is longer than can be read.
+    The names are None if the list is longer than can be read.
     """
     remedy = "delete what no replica made, and let nobody else create there: give all replicas --zookeeper-auth-file"
     if names is None:

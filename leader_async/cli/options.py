@@ -32,12 +32,7 @@ AUTH, TOKEN = "LEADER_ASYNC_ZOOKEEPER_AUTH", "LEADER_ASYNC_RESIGN_TOKEN"
 
 
 def setting(name: str, **changes: Any) -> Callable[[F], F]:
-    """The flag of a setting of `Config`, with its default and its help.
-
-    Args:
-        name: the setting's name.
-        changes: what is different at this command, as `click.option` takes it.
-    """
+    """The flag of a setting of `Config`, with its default and help; `changes` are what this command has differently."""
     of = {one.name: one for one in fields(Config)}[name]
     flag = "--" + name.replace("_", "-")
     if isinstance(of.default, bool):
@@ -168,14 +163,13 @@ def readable_secrets() -> list[str]:
     files = [given.get("zookeeper_auth_file"), given.get("resign_token_file")]
     # A key that is given no file of its own is in that of its certificate.
     files += [given.get(f"{of}_key") or given.get(f"{of}_cert") for of in ("zookeeper", "tls")]
-    return [
-        f"everybody on this machine may read the secret in {file}: chmod o-r {file}" for file in files if _is_open(file)
-    ]
+    text = "everybody on this machine may read the secret in {file}: chmod o-r {file}"
+    return [text.format(file=file) for file in files if file is not None and _is_open(file)]
 
 
-def _is_open(file: str | None) -> bool:
+def _is_open(file: str) -> bool:
     try:
-        mode = 0 if file is None else os.stat(file).st_mode
+        mode = os.stat(file).st_mode
     except OSError:
         return False
     return stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)  # not a pipe: that is read once

@@ -44,13 +44,7 @@ flags = options.flags(
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the flags ask for.
-
-    Attributes:
-        slot_at: the slot that is meant, from the time in milliseconds since the epoch.
-        unfinished: as `Schedule` has it.
-        wait: seconds to wait for a claim.
-    """
+    """What the flags ask for: the arguments of `OneSlot` and of its `run`."""
 
     slot_at: Callable[[int], Once]
     unfinished: Any

@@ -94,14 +94,7 @@ def words(status: Status, connected: bool) -> str:
 async def report(
     notify: Notify, election: Election, connection: Connection, trouble: Callable[[], str | None] = lambda: None
 ) -> None:
-    """Report each change, until cancelled.
-
-    Args:
-        notify: where to.
-        election: who leads.
-        connection: the connection that the election lives on; not started yet, perhaps.
-        trouble: a reason of the caller's own to be restarted, None if there is none.
-    """
+    """Report each change, until cancelled; `trouble` returns a reason of the caller's own to be restarted, or None."""
     if not notify:
         return
     beat = min(BEAT, notify.watchdog / BEATS) if notify.watchdog else BEAT

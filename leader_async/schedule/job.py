@@ -263,10 +263,8 @@ class Job:
                 request.set_result(None)
         slot = datetime.fromtimestamp(start.slot / 1000, rules.trigger.zone)
         run = JobRun(rules.name, slot, start.attempt, term, start.manual, self._variables(start, slot))
-        log.info(
-            "%s: attempt %d at %s, token %d", rules.name, run.attempt, slot.isoformat(), run.token,
-            extra=self._fields("job_began", run),
-        )  # fmt: skip
+        title = f"{rules.name}: attempt {run.attempt} at {slot.isoformat()}"
+        log.info("%s, token %d", title, run.token, extra=self._fields("job_began", run))
         self.running, began = True, clock.now()
         if run.attempt == 1 and not run.manual:
             self.stats.lateness.observe(max(0.0, (self._clocks.now() - rules.due(start.slot)) / 1000))
@@ -279,11 +277,8 @@ class Job:
             if ending.error is not None:
                 # A command's status says all: a reader of the log wants no traceback of this library.
                 where = None if isinstance(ending.cause, CommandFailed) else ending.cause
-                log.error(
-                    "%s: attempt %d at %s failed: %s",
-                    rules.name, run.attempt, slot.isoformat(), ending.error, exc_info=where,
-                    extra=self._fields("job_failed", run),
-                )  # fmt: skip
+                fields = self._fields("job_failed", run)
+                log.error("%s failed: %s", title, ending.error, exc_info=where, extra=fields)
             self._unclosed = start, ending.error
             if ending.cancelled:
                 with contextlib.suppress(ZooKeeperError):  # the next leader waits: one try
@@ -291,10 +286,7 @@ class Job:
             else:
                 await self._close(page)
         elif ending.cause is not None:
-            log.warning(
-                "%s: attempt %d at %s was cut short: %s", rules.name, run.attempt, slot.isoformat(), ending.error,
-                extra=self._fields("job_cut_short", run),
-            )  # fmt: skip
+            log.warning("%s was cut short: %s", title, ending.error, extra=self._fields("job_cut_short", run))
         if ending.cancelled:
             raise asyncio.CancelledError
         if not ending.finished:

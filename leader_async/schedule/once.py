@@ -70,9 +70,6 @@ class OneSlot:
         Args:
             wait: seconds to wait for a process to claim it.
 
-        Returns:
-            The outcome.
-
         Raises:
             UsageError: there is no slot, or this election is being run already.
             NoAuth, AuthFailed: ZooKeeper does not let this process take part.

@@ -1,4 +1,4 @@
-"""How the attempts of a job in this process ended. Pure."""
+"""Counters of a job. Pure."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class JobStatus:
 
 
 def status_of(name: str, path: str, data: bytes) -> JobStatus:
-    """What the data of a ledger's znode say of a job, or why they say nothing."""
+    """A job by the data of its ledger's znode, or why they cannot be read."""
     try:
         return view(name, decode(data, path))
     except LedgerError as error:

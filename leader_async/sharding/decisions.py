@@ -8,7 +8,7 @@ Rules:
 1. We begin to take part in what is assigned to us, so many at a time, and in nothing else.
 2. What we announce is true: a place is announced after it was taken, and withdrawn before it is given up.
 3. A place of which another member is the owner is given up in three steps: the owner announces the partition, which
-   we read with a watch; we withdraw ours; when that is answered, no event has told of a change of the owner's. (Events
+   we read with a watch; we withdraw ours; when that is answered, no event has shown a change of the owner's. (Events
    come in the order of the changes: ZooKeeper guide, "Watches". So what the owner announced stood at that instant.) If
    one has, we read again, and if need be announce ours again and wait.
 4. Who leaves withdraws everything by deleting its member znode, and does the same; alone, it has nobody to wait for.
@@ -16,7 +16,7 @@ Rules:
 So a queue never becomes empty by rule 3. Proof: of all that give a place of one partition up, take the one that
 withdrew last, Z, for the sake of X. X's announcement stood when Z withdrew, hence when everybody had: X is none of
 them, and what is announced stands in the queue. Who stands there without having announced it is nobody's sake, and may
-go. (Views of the assignment may differ as they like: nothing was said of who is the owner.)
+go. (Views of the assignment may differ as they like: the proof does not name the owner.)
 
 It does not promise that a queue stays filled when processes or sessions die: then the assignment changes, and the new
 owner joins. Nor does it say who leads: a partition that stands in two views is still one election.
@@ -45,8 +45,8 @@ class Situation:
         running: partitions in whose elections it takes part and means to go on.
         ending: those in which it is on its way out.
         joining: those of `running` in whose queues it does not stand yet.
-        announced: the partitions that its znode tells.
-        said: what other members' znodes tell, for those that were read and of whose changes no event has told.
+        announced: the partitions that its znode announces.
+        said: what other members' znodes announce, for those that were read and of which no event has shown a change.
     """
 
     me: str
@@ -67,7 +67,7 @@ class Decision:
     Attributes:
         begin: partitions in whose elections to take part.
         end: partitions in whose elections to take part no more.
-        announce: what the own znode should tell.
+        announce: what the own znode should announce.
         ask: whose znodes to read, with a watch.
     """
 

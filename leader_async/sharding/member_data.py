@@ -21,7 +21,7 @@ _BITS = re.compile(f"[0-9a-f]{{1,{PARTITIONS // 4}}}")
 
 @dataclass(frozen=True, slots=True)
 class MemberData:
-    """What a member's znode tells.
+    """What a member's znode holds.
 
     Attributes:
         identity: who it is, for people.

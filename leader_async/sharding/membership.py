@@ -45,7 +45,7 @@ class MemberJoin:
     Attributes:
         uuid: what our znode's name begins with.
         name: our znode's name, `NOBODY` while there is none.
-        announced: the partitions that it tells.
+        announced: the partitions that it announces.
         version: its version.
         sought: the reply to its create may have been lost.
         unsure: the reply to an announcement may have been lost.
@@ -95,7 +95,7 @@ class Membership:
 
     @property
     def announced(self) -> frozenset[int]:
-        """The partitions that our znode tells."""
+        """The partitions that our znode announces."""
         return self._join.announced
 
     @property
@@ -229,7 +229,7 @@ class Membership:
             )  # fmt: skip
 
     async def settle(self) -> None:
-        """Know what our znode tells, if a reply about that was lost."""
+        """Know what our znode announces, if a reply about that was lost."""
         own = self._join
         if not own.name or not own.unsure:
             return
@@ -240,7 +240,7 @@ class Membership:
         own.announced, own.version, own.unsure = MemberData.decode(found.data).announced, found.stat.version, False
 
     async def announce(self, announced: frozenset[int]) -> None:
-        """Have our znode tell just these partitions. `settle` comes before it."""
+        """Have our znode announce just these partitions. `settle` comes before it."""
         own, card = self._join, replace(self._card, announced=announced)
         own.unsure = True
         try:

@@ -24,7 +24,7 @@ def main(descriptor: str, leader: str, lease: str, stop_timeout: str, level: str
     linux.adopt_orphans()
     sock, pidfd = socket.socket(fileno=int(descriptor)), None
     sock.set_inheritable(False)
-    with suppress(OSError, AttributeError):  # then the end of file alone tells of the leader's end
+    with suppress(OSError, AttributeError):  # then the end of file alone shows the leader's end
         pidfd = os.pidfd_open(int(leader))
     if os.getppid() != int(leader):
         return

@@ -7,8 +7,8 @@ Rules:
 - The supervisor is not forked, as this process may have threads: it is a new Python, which takes tenths of a second.
 - If this process dies, the supervisor kills all processes, and the guardian, if there is one, waits for that.
 
-Not promised: if the supervisor is killed, the command dies with it, but processes that the command started may live on.
-`leader-async run` ends those as well: a program may adopt orphans, a library in an application may not.
+Not promised: if the supervisor is killed, processes that the command started may live on. `leader-async run` ends those
+as well: a program may adopt orphans, a library in an application may not.
 """
 
 from __future__ import annotations

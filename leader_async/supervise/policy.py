@@ -55,10 +55,5 @@ def after(why: StopReason, on_exit: OnExit, on_loss: OnLoss, *, started: bool, s
 
 
 def pause(last: float, ran: float) -> float:
-    """Seconds to wait before the command is started again.
-
-    Args:
-        last: the pause before, 0.0 if there was none.
-        ran: seconds that the command ran.
-    """
+    """Seconds to wait before a command that ran for so long is started again, after a last pause or none (0.0)."""
     return FIRST_PAUSE if not last or ran >= LONGEST_PAUSE else min(2 * last, LONGEST_PAUSE)

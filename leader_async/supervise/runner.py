@@ -59,7 +59,7 @@ class Runner:
     ) -> None:
         self._connection, self._election, self._channel = connection, election, channel
         self._stop_timeout, self._on_exit, self._on_loss = stop_timeout, on_exit, on_loss
-        self._tell_stopping = stopping
+        self._report_stopping = stopping
         self._status, self._pause = 0, 0.0
         self._stopping = self._runs = self._quits = False
         self._news = channel.news  # one of these, or the channel, has changed
@@ -71,7 +71,7 @@ class Runner:
             SupervisorDied: the supervisor is gone.
         """
         self._channel.open()
-        listen({number: partial(self._told_to_stop, number) for number in (signal.SIGTERM, signal.SIGINT)})
+        listen({number: partial(self._stop, number) for number in (signal.SIGTERM, signal.SIGINT)})
         for number, forwarded in FORWARDED.items():
             if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` holds for the command as well
                 listen({number: partial(self._channel.forward, forwarded)})
@@ -166,13 +166,13 @@ class Runner:
             "LEADER_IDENTITY": self._election.identity,
         }
 
-    def _told_to_stop(self, number: signal.Signals) -> None:
+    def _stop(self, number: signal.Signals) -> None:
         doing = "killing the command" if self._stopping else "stopping"
         fields = self._election.reporter.fields("stopping", signal=number.name)
         log.info("%s: %s", number.name, doing, extra=fields)
         if self._stopping:
             self._channel.kill()
         else:
-            self._tell_stopping()
+            self._report_stopping()
         self._stopping = True
         self._news.fire()

@@ -77,7 +77,7 @@ class Supervisor:
         sock: to the leading process.
         lease, stop_timeout: L, and the time between SIGTERM and SIGKILL, in seconds.
         door: the socket on which sessions to guard arrive, None if another process is the guardian.
-        leader: a pidfd of the leading process, None if there is none; then the end of file alone tells of its end.
+        leader: a pidfd of the leading process, None if there is none; then the end of file alone shows its end.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Supervisor:
         self._sock, self._door, self._leader = sock, door, leader
         self._command, self._lease, self._stop_timeout = command, lease, stop_timeout
         self._run: Supervision | None = None
-        self._pid, self._status, self._told = 0, 0, dict[int, Signal]()
+        self._pid, self._status, self._sent = 0, 0, dict[int, Signal]()
         self._killing, self._forbidden = False, set[int]()
 
     async def run(self) -> None:
@@ -170,7 +170,7 @@ class Supervisor:
         wanted = {**os.environ, finding.VARIABLE: None, **variables}
         environment = {name: value for name, value in wanted.items() if value is not None}
         self._run = Supervision(until, self._lease, self._stop_timeout)
-        self._told, self._killing, self._status = {}, False, 0
+        self._sent, self._killing, self._status = {}, False, 0
         if self._run.tick(clock.now()) is not Signal.NONE:
             self._status = 128 + signal.SIGTERM  # as if it had been stopped at once
             return
@@ -193,7 +193,7 @@ class Supervisor:
         """Take the statuses of processes that have ended, and send the signals that are due."""
         now = clock.now()
         for pid, status in reap():
-            self._told.pop(pid, None)
+            self._sent.pop(pid, None)
             self._forbidden.discard(pid)
             if pid == self._pid and self._run is not None:
                 self._pid, self._status = 0, status
@@ -218,8 +218,8 @@ class Supervisor:
             self._killing = True
             send(self._sock, "killing")
         for pid in linux.children():
-            if due is Signal.KILL or self._told.get(pid, Signal.NONE) < due:
-                self._told[pid] = due
+            if due is Signal.KILL or self._sent.get(pid, Signal.NONE) < due:
+                self._sent[pid] = due
                 allowed = linux.send_signal(pid, NUMBERS[due])
                 linux.send_signal(pid, signal.SIGCONT)  # a stopped process takes no other signal
                 if not allowed and pid not in self._forbidden:

@@ -168,7 +168,7 @@ class Feed:
 
     def _publish_terms(self, terms: list[TermEntry]) -> None:
         self._publish("terms", {"terms": [*_explained(terms)][-TERMS:]})
-        self._missing.told(terms)
+        self._missing.read(terms)
         self._publish_queue()
 
     async def _beats(self) -> None:

@@ -62,7 +62,7 @@ class Missing:
         if self._until is None:
             self._until = now
 
-    def told(self, terms: Iterable[TermEntry]) -> None:
+    def read(self, terms: Iterable[TermEntry]) -> None:
         """The history, oldest first: its leaders stood in the queue until their terms ended."""
         for term in terms:
             if term.ended is not None and term.why in _DIED and term.identity not in {"", *self._there, *self._gone}:

@@ -8,8 +8,6 @@ name of its host (so may a page that makes a browser ask 127.0.0.1 under a name 
 
 from __future__ import annotations
 
-from functools import cache
-
 from aiohttp import web
 
 from . import answers, events, handlers, metrics, openapi, page
@@ -27,12 +25,7 @@ EVENTS = (
 
 async def description(request: web.Request) -> web.Response:
     """What all the routes answer."""
-    return _description()()
-
-
-@cache
-def _description() -> answers.Constant:
-    return answers.Constant(answers.json_text(openapi.description(ROUTES)).encode(), "application/json; charset=utf-8")
+    return _description()
 
 
 ROUTES = (
@@ -66,3 +59,7 @@ ROUTES = (
     Route("/jobs/{name}/run", handlers.run_now, CHANGE, "Run a job now, at the leader.",
           {202: "Asked", 404: "Error", 409: "Error", 503: "Error"}),
 )  # fmt: skip
+
+_description = answers.Constant(
+    answers.json_text(openapi.description(ROUTES)).encode(), "application/json; charset=utf-8"
+)

@@ -41,10 +41,10 @@ def test_a_leader_that_died_is_missing_though_nobody_followed() -> None:
         TermEntry(4, 40, "", "", 80.0, 90.0, "session expired"),
         TermEntry(5, 50, "d", "", 90.0),
     ]
-    missing.told(terms)
+    missing.read(terms)
     missing.stands([C, ("d", "")], 100.0)
     assert missing.now(100.0) == [Missed("a", "http://a", 60.0)]
-    missing.told(terms)
+    missing.read(terms)
     assert missing.now(100.0) == [Missed("a", "http://a", 60.0)], "c is back"
 
 
