@@ -27,10 +27,10 @@ from . import hosts
 from . import messages as m
 from .dialling import Dialler
 from .identity import Identity
-from .link import Link
 from .reporting import SessionReporter
 from .session import CLOSED, Credentials, Phase, Session
 from .status import SessionStatus
+from .stream import Stream
 from .tls import TLS, explain
 
 OnAnswer = Callable[[m.Answer], None]
@@ -202,8 +202,8 @@ class Client:
         return SessionStatus(
             connected=self.connected,
             since=self._reporter.since,
-            server=self._dialler.link.peer if self._dialler.link and self.connected else None,
-            encryption=self._dialler.link.encryption if self._dialler.link and self.connected else None,
+            server=self._dialler.stream.peer if self._dialler.stream and self.connected else None,
+            encryption=self._dialler.stream.encryption if self._dialler.stream and self.connected else None,
             session_id=self.session_id,
             timeout_asked=self._session.timeout_asked,
             timeout=self._reporter.granted,
@@ -309,8 +309,8 @@ class Client:
     def flush(self) -> None:
         """Write what was asked for now, and not when all that has come is handed out."""
         data = self._session.data_to_send()
-        if data and self._dialler.link is not None:
-            self._dialler.link.write(data)
+        if data and self._dialler.stream is not None:
+            self._dialler.stream.write(data)
 
     def _hand_out(self, event: m.Event) -> None:
         match event:
@@ -331,7 +331,7 @@ class Client:
     def _note(self, event: m.SessionEvent) -> None:
         match event:
             case m.Connected():
-                self._reporter.connected(event, self._dialler.link.peer if self._dialler.link else "?")
+                self._reporter.connected(event, self._dialler.stream.peer if self._dialler.stream else "?")
             case m.Disconnected():
                 self._reporter.disconnected(event, self._dialler.drop(), closing=self._dialler.closing)
             case m.Expired():
@@ -345,27 +345,27 @@ class Client:
         self._session.tick(clock.now())
         self._pump()
 
-    # -- called by the link --------------------------------------------------------------------------------------------
+    # -- called by the stream ------------------------------------------------------------------------------------------
 
-    def link_made(self, link: Link) -> None:
+    def stream_made(self, stream: Stream) -> None:
         """See `Owner`; the handshake begins."""
         if self.over:
-            link.abort()
+            stream.abort()
             return
-        self._session.open(clock.now(), self._dialler.use(link))
+        self._session.open(clock.now(), self._dialler.use(stream))
         self._pump()
 
-    def link_received(self, link: Link, data: bytes) -> None:
+    def stream_received(self, stream: Stream, data: bytes) -> None:
         """See `Owner`; bytes of an old connection count for nothing."""
-        if link is self._dialler.link:
+        if stream is self._dialler.stream:
             self._session.receive_data(data, clock.now())
             self._pump()
 
-    def link_lost(self, link: Link, error: Exception | None) -> None:
-        """See `Owner`; it is the server's doing, since our own abort has cleared the link before."""
-        if link is self._dialler.link:
+    def stream_lost(self, stream: Stream, error: Exception | None) -> None:
+        """See `Owner`; it is the server's doing, since our own abort has cleared the stream before."""
+        if stream is self._dialler.stream:
             if error is None:
-                self._session.receive_eof(clock.now(), MUTE_WITH_TLS if link.encryption else MUTE)
+                self._session.receive_eof(clock.now(), MUTE_WITH_TLS if stream.encryption else MUTE)
             else:
                 broken = explain(error) if isinstance(error, ssl.SSLError) else (str(error), m.Cause.NETWORK)
                 self._session.drop(*broken)

@@ -24,9 +24,9 @@ from ..errors import UsageError
 from ..waking import Pulse
 from . import messages as m
 from .hosts import Server
-from .link import Link, Owner
 from .reporting import Failure, SessionReporter
 from .session import Phase, Session
+from .stream import Owner, Stream
 from .tls import TLS, explain
 
 STAGGER = 0.1
@@ -107,7 +107,7 @@ async def _look_up(server: Server) -> list[AddrInfoType]:
 
 
 class Dialler:
-    """See the module's docstring; `owner` receives what the links report, and calls `use` and `drop`."""
+    """See the module's docstring; `owner` receives what the streams report, and calls `use` and `drop`."""
 
     def __init__(
         self,
@@ -117,9 +117,9 @@ class Dialler:
         servers: Sequence[Server],
         tls: TLS | ssl.SSLContext | None,
     ) -> None:
-        self.link: Link | None = None  # the one that carries the session
+        self.stream: Stream | None = None  # the one that carries the session
         self.closing = False
-        self.changed = Pulse()  # the link or the session's phase has
+        self.changed = Pulse()  # fires when the stream or the session's phase has changed
         # Seconds that a server has to take over a session at the first round; later rounds are more patient.
         self.patience = session.timeout_asked / 3
         self._owner, self._session, self._reporter = owner, session, reporter
@@ -132,29 +132,29 @@ class Dialler:
         """No connection is wanted any more."""
         return self.closing or self._session.phase is Phase.OVER
 
-    def use(self, link: Link) -> float:
-        """This link carries the session from now on; returns how many seconds the server has for the handshake."""
-        self.link = link
-        return self._limit(link)
+    def use(self, stream: Stream) -> float:
+        """This stream carries the session from now on; returns how many seconds the server has for the handshake."""
+        self.stream = stream
+        return self._limit(stream)
 
     def drop(self) -> str | None:
-        """The link carries the session no more; which server it was to, None if there is none."""
-        link, self.link = self.link, None
-        if link is None:
+        """The stream carries the session no more; which server it was to, None if there is none."""
+        stream, self.stream = self.stream, None
+        if stream is None:
             return None
-        self._failed_last = link.address
-        link.abort()
-        return link.peer
+        self._failed_last = stream.address
+        stream.abort()
+        return stream.peer
 
     async def run(self) -> None:
-        """Dial whenever no link carries the session, until the client is over."""
+        """Dial whenever no stream carries the session, until the client is over."""
         session = self._session
         lost, patience = clock.now(), self.patience
         while not self.over:
             expiring = session.session_id
             if await self._dial_round(patience):
                 since = clock.now()
-                while self.link is not None:
+                while self.stream is not None:
                     await self.changed.wait()
                 if clock.now() - since >= STEADY:
                     lost, patience = clock.now(), self.patience
@@ -174,7 +174,7 @@ class Dialler:
                 context = self._tls.context() if isinstance(self._tls, TLS) else self._tls
                 async with asyncio.timeout(self._session.timeout_asked / 3):
                     sock = await start_connection(addresses, happy_eyeballs_delay=STAGGER, interleave=0)
-                link = Link(self._owner, sock.getpeername()[:2], patience)
+                stream = Stream(self._owner, sock.getpeername()[:2], patience)
             except UsageError as error:
                 failures.append((str(error), m.Cause.TLS))
                 break
@@ -182,31 +182,31 @@ class Dialler:
                 names = ",".join(map(str, self._servers))
                 failures.append((f"no server of {names} takes a connection: {error or 'no answer'}", _cause(error)))
                 break
-            if failure := await self._attach(link, sock, context):
+            if failure := await self._attach(stream, sock, context):
                 failures.append(failure)
-            addresses = [info for info in addresses if info[4][:2] != link.address]
-            while self.link is link and self._session.phase is Phase.SHAKING:
+            addresses = [info for info in addresses if info[4][:2] != stream.address]
+            while self.stream is stream and self._session.phase is Phase.SHAKING:
                 await self.changed.wait()
-            if self.link is link:
+            if self.stream is stream:
                 break
         self._reporter.failed(failures)
-        return self.link is not None
+        return self.stream is not None
 
-    async def _attach(self, link: Link, sock: socket.socket, context: ssl.SSLContext | None) -> Failure | None:
+    async def _attach(self, stream: Stream, sock: socket.socket, context: ssl.SSLContext | None) -> Failure | None:
         """Begin to talk on this socket; what keeps us from it, None if nothing does."""
-        server = self._resolver.server_at(link.address)
+        server = self._resolver.server_at(stream.address)
         try:
-            async with asyncio.timeout(self._limit(link)):
-                await link.attach(sock, context, server.host)
+            async with asyncio.timeout(self._limit(stream)):
+                await stream.attach(sock, context, server.host)
         except OSError as error:
-            self._failed_last = link.address
+            self._failed_last = stream.address
             text, cause = explain(error) if context else (str(error) or "no answer", _cause(error))
             return f"{server}: {text}", cause
         return None
 
-    def _limit(self, link: Link) -> float:
+    def _limit(self, stream: Stream) -> float:
         # Making a session takes a quorum write, resuming one does not: no hurry with the former.
-        return link.patience if self._session.session_id else self._session.timeout_asked / 3
+        return stream.patience if self._session.session_id else self._session.timeout_asked / 3
 
 
 def _cause(error: OSError) -> m.Cause:

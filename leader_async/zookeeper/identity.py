@@ -1,7 +1,9 @@
 """Who a session is to ZooKeeper, and who may touch what it creates. Pure.
 
-This is the one place that knows how an identity becomes bytes: its `proof` for the server, its `access` list for the
-znodes, its `fields` for the guardian. A further kind joins the union `Identity` and gets its line in `restore`.
+An identity becomes bytes here only: its `proof` for the server, its `access` list for the znodes, its `fields` for the
+guardian. You add a kind of identity as a class here, in the union `Identity`; `fields` has to say which kind it is, for
+`restore`. `connection.connect` and `cli/options.digest` have to accept it. If its proof takes several requests (SASL),
+change `session` too (rule 10, `_receive_proved`), and add the requests to `messages` and `wire`.
 
 Rules:
 - A password is in no repr, no error and no log.

@@ -419,17 +419,24 @@ class Connected:
 
 
 class Cause(enum.StrEnum):
-    """Why a connection ended, or could not be made."""
+    """Why a connection ended, or could not be made: the label of the metric. `session` decides it, or as named."""
 
     CLOSED = "closed"
     """by ourselves"""
     NO_ANSWER = "no answer"
+    """to a request, a dial (`dialling`) or a TLS handshake (`tls.explain`), in time"""
     END_OF_STREAM = "end of stream"
+    """the server, or a machine on the way, hung up (in a TLS handshake: `tls.explain`)"""
     REFUSED = "refused"
+    """by ZooKeeper, or by its TLS (`tls.explain`); a refused TCP connection is a `NETWORK` error"""
     PROTOCOL = "protocol broken"
+    """bytes that are not ZooKeeper's, or TLS on one side only (`tls.explain`)"""
     TLS = "TLS failed"
+    """our files cannot be used (`dialling`), or the server's certificate was not verified (`tls.explain`)"""
     UNKNOWN_NAME = "unknown name"
+    """the name service does not know the server (`dialling`)"""
     NETWORK = "network error"
+    """any other error of the socket: of a dial (`dialling`), later `client.stream_lost`"""
 
 
 @dataclass(frozen=True, slots=True)

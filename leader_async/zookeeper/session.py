@@ -20,11 +20,13 @@ Rules:
 6. A silent connection is pinged after a third of the session timeout: of the granted or of the asked one, whichever is
    shorter. So a server's silence is noticed as soon as the owner wants, whatever the server grants.
 7. A server that ends a handshake without an answer does not serve, or is behind the last zxid that this session has
-   seen. The latter may be for good: ZooKeeper's data may have been lost (aiozk#28). After PATIENCE session timeouts of
-   this every other handshake asks for a new session with zxid 0, to find out which. A session that is granted then is
-   closed at once and never used. Its close is a quorum write: if its zxid is lower than the last one seen, the data was
-   lost, and the session is over with it. Else servers serve again after an outage, which keeps sessions: the handshake
-   is repeated as before, and the session is over only if that is refused (rule 5).
+   seen. The latter may be for good: ZooKeeper's data may have been lost (aiozk#28). A trial finds out which:
+   - After PATIENCE session timeouts of this, every other handshake asks for a new session, with zxid 0. A session that
+     is granted then is never used. It is closed at once, by a quorum write.
+   - Nothing is granted, or the close is not answered: nothing is known, and the handshakes continue.
+   - The close has a lower zxid than the last one seen: the data was lost, and our session is over with it.
+   - Otherwise servers serve again after an outage, which keeps sessions. The handshake is repeated as before, and our
+     session is over only if that is refused (rule 5).
 8. A server that answers that the session has moved or expired is disconnected: a handshake given up before may have
    reached another server late and moved the session there (ZOOKEEPER-710). The next handshake returns or ends it.
 9. A session that was handed over (`resume`) is resumed or over: no other one follows it, and none is asked for.
@@ -190,7 +192,7 @@ class Session:
         perhaps = f"; {hint}" if hint and mute and not self._told else ""
         self.drop(f"end of stream {what}{partial}{perhaps}", m.Cause.END_OF_STREAM)
 
-    def drop(self, reason: str, cause: m.Cause = m.Cause.NETWORK) -> None:
+    def drop(self, reason: str, cause: m.Cause) -> None:
         """End the connection; requests without a reply are lost. The reason is for people, the cause for programs."""
         self._drop(reason, cause, confirmed=False)
 

@@ -116,7 +116,7 @@ class Supervised:
 
     def drop(self) -> None:
         """The owner finds the connection broken."""
-        self.session.drop("broken")
+        self.session.drop("broken", m.Cause.NETWORK)
         self._check()
 
     # -- what the server does ------------------------------------------------------------------------------------------

@@ -101,7 +101,7 @@ async def on_a_follower(ensemble: Ensemble, zk: Connection) -> Server:
             server = next(server for server in ensemble.servers if server.address == address)
             if server is not leading:
                 return server
-            zk.client._session.drop("the test wants another server")
+            zk.client._session.drop("the test wants another server", m.Cause.NETWORK)
             zk.client._pump()
 
 
@@ -164,7 +164,7 @@ async def move(zk: Connection, server: Server) -> None:
     """Have the connection on this server; leadership must not mind."""
     async with asyncio.timeout(30):
         while zk.client.status().server != server.address:
-            zk.client._session.drop("the test wants another server")
+            zk.client._session.drop("the test wants another server", m.Cause.NETWORK)
             zk.client._pump()
             await zk.wait_connected()
 

@@ -520,7 +520,7 @@ def _any_session() -> AbstractContextManager[Any]:
 
     def accepted(own: Session, answer: m.Accepted, now: float) -> None:
         if own.session_id and answer.session_id == 0:
-            own.drop("refused")
+            own.drop("refused", m.Cause.NETWORK)
             return
         real(own, answer, now)
 

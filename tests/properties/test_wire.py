@@ -198,5 +198,5 @@ def test_a_session_lives_through_arbitrary_bytes_with_bounded_memory(request: m.
         assert session._frames.pending <= 104
     while session.next_event() is not None:
         pass
-    session.drop("the end")
+    session.drop("the end", m.Cause.NETWORK)
     session.open(1.0, 1.0)

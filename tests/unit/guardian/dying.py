@@ -44,7 +44,7 @@ class Dying:
         """Say nothing any more, and close nothing: the server sees its connection end."""
         assert self.client._task is not None
         self.client._task.cancel()
-        self.client._session.drop("died")
+        self.client._session.drop("died", m.Cause.NETWORK)
         self.client._pump()
 
 

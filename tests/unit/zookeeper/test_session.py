@@ -84,7 +84,7 @@ def test_open_twice_is_the_callers_mistake(session: Session) -> None:
 def test_resuming_tells_id_password_and_zxid(session: Session) -> None:
     session.send(m.Delete("/a"), 1.0)
     session.receive_data(reply(1, zxid=55), 1.0)
-    session.drop("cut")
+    session.drop("cut", m.Cause.NETWORK)
     session.data_to_send()
     session.open(2.0, 2.0)
     sent = session.data_to_send()
@@ -107,7 +107,7 @@ def test_resuming_tells_id_password_and_zxid(session: Session) -> None:
     ids=["refused", "a new one", "another password"],
 )
 def test_expiry_is_any_session_but_ours(session: Session, answer: bytes, expected: list[m.Event]) -> None:
-    session.drop("cut")
+    session.drop("cut", m.Cause.NETWORK)
     events(session)
     session.open(9.0, 2.0)
     session.receive_data(answer, 9.0)
@@ -127,7 +127,7 @@ def seen(session: Session, zxid: int) -> None:
     """A server tells of this zxid; then the connection is lost."""
     xid = session.send(m.Delete("/a"), 1.0)
     session.receive_data(reply(xid, zxid=zxid), 1.0)
-    session.drop("cut")
+    session.drop("cut", m.Cause.NETWORK)
     session.data_to_send()
     events(session)
 
@@ -224,20 +224,20 @@ def test_a_server_that_grants_our_own_session_as_a_new_one_has_resumed_it(sessio
 
 
 def test_a_session_is_kept_when_no_other_one_is_granted(session: Session) -> None:
-    session.drop("cut")
+    session.drop("cut", m.Cause.NETWORK)
     for now in (10.0, 50.0):
         hung_up_on(session, now)
     session.open(51.0, 2.0)
     session.receive_data(accepted(), 51.0)
     assert events(session)[-1] == m.Connected(7, 6.0, resumed=True)
     # Its end was told: the next time is a first time.
-    session.drop("cut")
+    session.drop("cut", m.Cause.NETWORK)
     hung_up_on(session, 60.0)
     assert PASSWORD in hung_up_on(session, 89.0)
 
 
 def test_a_server_that_grants_no_new_session_says_nothing_of_the_old_one(session: Session) -> None:
-    session.drop("cut")
+    session.drop("cut", m.Cause.NETWORK)
     hung_up_on(session, 10.0)
     session.open(40.0, 2.0)
     events(session)
@@ -321,9 +321,9 @@ def test_an_end_of_stream_says_where(session: Session) -> None:
 
 
 def test_nothing_is_heard_of_a_connection_that_is_down(session: Session) -> None:
-    session.drop("cut")
+    session.drop("cut", m.Cause.NETWORK)
     events(session)
-    session.drop("again")
+    session.drop("again", m.Cause.NETWORK)
     session.receive_data(DELETED, 1.0)
     assert events(session) == []
 
@@ -487,7 +487,7 @@ def test_the_identity_is_proved_before_anything_else_is_done(known: Session) -> 
 
 def test_it_is_proved_on_each_connection(known: Session) -> None:
     known.receive_data(PROVED, 0.7)
-    known.drop("gone")
+    known.drop("gone", m.Cause.NETWORK)
     events(known)
     known.open(1.0, 2.0)
     known.data_to_send()
@@ -517,7 +517,7 @@ def test_credentials_that_worked_once_are_tried_elsewhere(known: Session) -> Non
     known.receive_data(PROVED, 0.6)
     known.send(m.Exists("/a"), 0.7)
     known.receive_data(reply(1, error=-101), 0.8)
-    known.drop("gone")
+    known.drop("gone", m.Cause.NETWORK)
     events(known)
     known.open(1.0, 2.0)
     known.receive_data(accepted() + REFUSED, 1.1)

@@ -11,19 +11,19 @@ from . import hosts
 
 
 class Owner(Protocol):
-    """Receives the events of a link; the end may still follow an `abort`."""
+    """Receives the events of a stream; the end may still follow an `abort`."""
 
-    def link_made(self, link: Link) -> None:
+    def stream_made(self, stream: Stream) -> None:
         """The connection is established."""
 
-    def link_received(self, link: Link, data: bytes) -> None:
+    def stream_received(self, stream: Stream, data: bytes) -> None:
         """Bytes have arrived."""
 
-    def link_lost(self, link: Link, error: Exception | None) -> None:
+    def stream_lost(self, stream: Stream, error: Exception | None) -> None:
         """The connection has ended, by an error or by an end of stream."""
 
 
-class Link(asyncio.Protocol):
+class Stream(asyncio.Protocol):
     """Carries bytes between a socket and its owner; `patience`: seconds that the server has to accept a session."""
 
     _transport: asyncio.Transport  # once it is connected
@@ -52,16 +52,16 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # A cast and no assertion: uvloop's transports have the methods, but not the class.
         self._transport = cast(asyncio.Transport, transport)
-        self._owner.link_made(self)
+        self._owner.stream_made(self)
 
     def data_received(self, data: bytes) -> None:
-        self._owner.link_received(self, data)
+        self._owner.stream_received(self, data)
 
     def eof_received(self) -> None:
-        self._owner.link_lost(self, None)
+        self._owner.stream_lost(self, None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._owner.link_lost(self, exc)
+        self._owner.stream_lost(self, exc)
 
     def write(self, data: bytes) -> None:
         self._transport.write(data)
