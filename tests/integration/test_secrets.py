@@ -190,7 +190,7 @@ async def test_wrong_credentials_end_run_and_the_commands_that_ask(secured: Secu
         )  # fmt: skip
         said = b"".join(await process.communicate())
         assert process.returncode == code, said
-        assert b"give the credentials of whoever created it (auth=, --zookeeper-auth-file)" in said
+        assert b"give the credentials of its creator (auth=, --zookeeper-auth-file)" in said
         assert b"Traceback" not in said
 
 
