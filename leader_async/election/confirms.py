@@ -65,12 +65,7 @@ class Stakeholder(Protocol):
 
 
 class Confirms:
-    """See the module's docstring.
-
-    Args:
-        client: through whom rounds are sent.
-        connection: whose terms are confirmed.
-    """
+    """See the module's docstring. `connection` is whose terms are confirmed."""
 
     def __init__(self, client: Client, connection: TermConnection) -> None:
         self.client, self.connection = client, connection

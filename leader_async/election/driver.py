@@ -20,7 +20,6 @@ It does not promise that work obeys, or that ZooKeeper lets a place go in time: 
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 import time
 import uuid
@@ -48,8 +47,6 @@ from .rules.state import Settings
 from .term import Term
 from .work import TermWork
 
-log = logging.getLogger("leader_async.election")
-
 
 class Shared(NamedTuple):
     """What the elections of one connection share.
@@ -69,13 +66,7 @@ class Shared(NamedTuple):
 
 @dataclass(slots=True)
 class _Later:
-    """What a step leaves for `_settle`.
-
-    Attributes:
-        work_began: the step has started work: requests wait, too.
-        requests: those, in order.
-        reports: what is logged, counted and written down, in order.
-    """
+    """What a step leaves for `_settle`: requests that wait since `work_began`, and what is to be logged and written."""
 
     work_began: bool = False
     requests: list[Send] = field(default_factory=list)
@@ -83,12 +74,7 @@ class _Later:
 
 
 class Driver:
-    """See the module's docstring.
-
-    Args:
-        settings: what the election was asked for with.
-        shared: what it shares with others.
-        changes: fires whenever the own state or term may have changed.
+    """See the module's docstring. `changes` fires whenever the own state or term may have changed.
 
     Attributes:
         candidacy: the rules.
@@ -119,11 +105,7 @@ class Driver:
     # -- what happens --------------------------------------------------------------------------------------------------
 
     def feed(self, step: Callable[[float], None]) -> None:
-        """Let the rules take one step, and carry out what they want.
-
-        Args:
-            step: gets the time.
-        """
+        """Let the rules take this step, which gets the time, and carry out what they want."""
         if self.died is None:
             later = _Later()
             try:
@@ -154,8 +136,8 @@ class Driver:
                 self.feed(self.candidacy.disconnected)
             case m.Expired() | m.Ended():
                 self.feed(self.candidacy.expired)
-                if (refused := self._client.refused) is not None and self._work is not None:
-                    self._work.fail(refused)
+                if (refused := self._client.refused) is not None:
+                    self._fail(refused)
 
     def watch_event(self, event: m.Watched) -> None:
         """See `client.Listener`."""
@@ -163,12 +145,7 @@ class Driver:
         self._client.flush()  # it may be an heir's turn: its requests leave before other listeners look
 
     def work_ended(self, work: TermWork, leaving: End | None) -> None:
-        """The work has ended.
-
-        Args:
-            work: which.
-            leaving: why it wants no further term, None if it wants one.
-        """
+        """This work has ended; `leaving` is why it wants no further term, None if it wants one."""
         now = clock.now()
         if self.candidacy.is_leader(now):  # else it was stopped, at that time
             self._stopped_at = now
@@ -178,30 +155,24 @@ class Driver:
         self.feed(lambda now: self.candidacy.work_ended(now, leaving))
 
     def die(self, error: Exception) -> None:
-        """The rules are broken: this process must not lead, and must not stand in anybody's way.
-
-        Args:
-            error: what they raised.
-        """
+        """The rules have raised this error: this process must not lead, and must not stand in anybody's way."""
         if self.died is not None:
             return
         self.died, self._stopped_at = error, clock.now()
         self.candidacy.die(working=self._running is not None)
         self._shared.confirms.note(self.candidacy)
         self._shared.confirms.term_over()
-        log.critical(
-            "%s: the candidacy has died of a bug; this process leads no more",
-            self.name,
-            exc_info=error,
-            extra=self.reporter.fields("bug"),
-        )
+        self.reporter.died(error)
         if self._running is not None and self._running.stop():
             self._running = None
             self.candidacy.work_ended(self._stopped_at)
-        if self._work is not None:
-            self._work.fail(error)
+        self._fail(error)
         self._changes.fire()
         self._shared.changed.fire()
+
+    def _fail(self, error: Exception) -> None:
+        if self._work is not None:
+            self._work.fail(error)
 
     # -- carrying out --------------------------------------------------------------------------------------------------
 
@@ -225,10 +196,9 @@ class Driver:
                     later.reports.append(partial(self._report_over, self._hold, self._stopped_at, clock.now()))
             case Denied(error):
                 later.reports.append(partial(self.reporter.denied, error))
-                if self._work is not None:
-                    self._work.fail(error)
-            case Note() as note:
-                later.reports.append(partial(self.reporter.note, note))
+                self._fail(error)
+            case Note():
+                later.reports.append(partial(self.reporter.note, command))
 
     def _send(self, command: Send) -> None:
         def answered(answer: m.Answer, sent: float) -> None:
@@ -345,8 +315,7 @@ class Driver:
 
     async def shut(self) -> None:
         """The connection is being closed: stop the work and leave; who runs this election gets an error."""
-        if self._work is not None:
-            self._work.fail(SessionClosed("the connection was closed while this election was being run"))
+        self._fail(SessionClosed("the connection was closed while this election was being run"))
         self.feed(lambda now: self.candidacy.leave(now, ends.CONNECTION_CLOSED))
         if not self._left_behind:
             await self._wait_left()
@@ -366,8 +335,7 @@ class Driver:
                     await clear_away(self._client, self.candidacy.settings.parent, self.candidacy.uuid)
         except (TimeoutError, ZooKeeperError):
             self._left_behind = True
-            fields = self.reporter.fields("place_left_behind")
-            log.warning("%s: ZooKeeper is away: our place ends with the session", self.name, extra=fields)
+            self.reporter.left_behind()
 
     def _raise_if_dead(self) -> None:
         if self.died is not None:

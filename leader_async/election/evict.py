@@ -44,12 +44,7 @@ class Eviction:
 
 
 async def plan(client: Client, parent: str, znode: str) -> Eviction:
-    """Look at a candidate.
-
-    Args:
-        client: through whom to read.
-        parent: path of the election's znode.
-        znode: name of the candidate's znode.
+    """Look at the candidate whose znode has this name.
 
     Raises:
         UsageError: that is no candidate of this election.

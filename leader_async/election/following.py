@@ -25,13 +25,7 @@ from .status import Candidate, Change, Status
 
 
 class Following:
-    """One follower's knowledge.
-
-    Args:
-        client: through whom to read candidates' data.
-        parent: path of the election's znode.
-        mirror: through which to read that znode.
-    """
+    """One follower's knowledge: of the record and the queue through `mirror`, of candidates' data through `client`."""
 
     def __init__(self, client: Client, parent: str, mirror: Mirror) -> None:
         self._client, self._parent, self._mirror = client, parent, mirror
@@ -46,7 +40,9 @@ class Following:
         Raises:
             ZooKeeperError: ZooKeeper cannot be asked; what was not read is read the next time.
         """
-        await asyncio.gather(self._look_at_record(), self._look_at_queue())
+        _, children = await asyncio.gather(self._look_at_record(), self._mirror.children(self._parent))
+        self._names = q.in_order(children or ())
+        self._data = {name: read for name, read in self._data.items() if name in self._names}
         new = [name for name in self._names if name not in self._data]
         found = await asyncio.gather(*(read_candidate_data(self._client, self._parent, name) for name in new))
         self._data |= {name: read for name, read in zip(new, found, strict=True) if read is not None}
@@ -61,17 +57,8 @@ class Following:
             except RecordError as error:  # until somebody puts it right, which is a change
                 self._problem = str(error)
 
-    async def _look_at_queue(self) -> None:
-        self._names = q.in_order(await self._mirror.children(self._parent) or ())
-        self._data = {name: read for name, read in self._data.items() if name in self._names}
-
     def change(self, status: Status, connected: bool) -> Change | None:
-        """What has changed since the last call, None if nothing has.
-
-        Args:
-            status: this process's own.
-            connected: whether a server serves the session.
-        """
+        """What has changed since the last call, None if nothing has; `status` is this process's own."""
         queue = tuple(in_queue(self._names, self._data, self._record, self._token))
         leader: Candidate | None = next((one for one in queue if one.is_leader), None)
         now, last = Change((), leader, queue, status, connected, self._problem), self._last

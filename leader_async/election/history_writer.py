@@ -86,11 +86,7 @@ class _Backlog:
 
 
 class HistoryWriter:
-    """See the module's docstring.
-
-    Args:
-        client: through whom.
-    """
+    """See the module's docstring."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -115,25 +111,17 @@ class HistoryWriter:
         if candidacy in self._backlogs:
             self._backlogs[candidacy].suspended = at, end
 
-    def over(self, candidacy: Candidacy, hold: Hold | None, at: float) -> None:
-        """The term is over for good: note its end, unless the record has it.
-
-        Args:
-            candidacy: whose.
-            hold: the term.
-            at: reading of the clock at which its work was stopped.
-        """
-        backlog = self._backlogs.get(candidacy)
-        if backlog is None or hold is None or hold is not backlog.hold:
+    def over(self, candidacy: Candidacy, hold: Hold, at: float) -> None:
+        """The term is over for good: note its end, unless the record has it. Its work was stopped at `at`."""
+        backlog, how = self._backlogs.get(candidacy), candidacy.story.how(hold)
+        if backlog is None or hold is not backlog.hold:
             return
         backlog.hold = None
-        if hold.end is None or not hold.forfeited:
+        if hold.end is None or not hold.forfeited or how is None:
             return
         at, end = backlog.suspended or (at, hold.end)
         own = candidacy.settings
         entry = TermEntry(hold.number, hold.token, own.identity, own.address)
-        if (how := candidacy.story.how(hold)) is None:
-            return
         # By ZooKeeper's clock: since the term began it has advanced as this process's clock has.
         backlog.ended.append(history.ended(entry, end, how.began + at - how.known_at, Teller.HOLDER))
         self._schedule(backlog, clock.now() + hold.lease / CONFIRMS)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
 
 from ..errors import NotConnected
 from ..zookeeper.client import Client
@@ -26,25 +25,13 @@ WIDTH = 256
 OnAnswer = Callable[[Answer, float], None]
 
 
-class _Waiting(NamedTuple):
-    request: Request
-    taken: OnAnswer
-    unsent: Callable[[], None]
-    within: float | None
-
-
 class Inflight:
-    """See the module's docstring.
-
-    Args:
-        client: through whom requests go.
-        width: how many may be unanswered.
-    """
+    """See the module's docstring. `width` is how many may be unanswered."""
 
     def __init__(self, client: Client, width: int = WIDTH) -> None:
         self._client, self._width = client, width
         self._unanswered = 0
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[tuple[Request, OnAnswer, Callable[[], None], float | None]] = deque()
 
     def send(self, request: Request, taken: OnAnswer, unsent: Callable[[], None], within: float | None) -> None:
         """Send a request as soon as there is room.
@@ -55,22 +42,22 @@ class Inflight:
             unsent: called instead if it was not sent.
             within: seconds for the answer, counted from when it leaves; None for the session's rule.
         """
-        self._waiting.append(_Waiting(request, taken, unsent, within))
+        self._waiting.append((request, taken, unsent, within))
         self._fill()
 
     def _fill(self) -> None:
         while self._waiting and self._unanswered < self._width:
-            self._send(self._waiting.popleft())
+            self._send(*self._waiting.popleft())
 
-    def _send(self, waiting: _Waiting) -> None:
-        def taken(answer: Answer) -> None:
+    def _send(self, request: Request, taken: OnAnswer, unsent: Callable[[], None], within: float | None) -> None:
+        def answered(answer: Answer) -> None:
             self._unanswered -= 1
-            waiting.taken(answer, sent)
+            taken(answer, sent)
             self._fill()
 
         try:
-            sent = self._client.send(waiting.request, taken, waiting.within)
+            sent = self._client.send(request, answered, within)
         except NotConnected:
-            waiting.unsent()
+            unsent()
         else:
             self._unanswered += 1

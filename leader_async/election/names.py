@@ -28,11 +28,7 @@ def is_own(name: str) -> bool:
 
 
 class Names:
-    """The paths of one connection's elections.
-
-    Args:
-        chroot: the path below which all of them are, "" for none.
-    """
+    """The paths of one connection's elections, below its chroot."""
 
     def __init__(self, chroot: str) -> None:
         self._chroot = chroot

@@ -32,12 +32,7 @@ LATEST = 16
 
 
 class Read(NamedTuple):
-    """A candidate's znode, as it was read.
-
-    Attributes:
-        data: its data.
-        ghost: it belongs to no session.
-    """
+    """A candidate's znode, as it was read; a `ghost` belongs to no session."""
 
     data: CandidateData
     ghost: bool
@@ -82,14 +77,7 @@ async def read_queue(client: Client, parent: str, *, all_candidates: bool = True
 
 
 def in_queue(names: list[str], known: Mapping[str, Read], record: r.Record, token: int) -> list[Candidate]:
-    """The candidates that are known, in the order of the queue.
-
-    Args:
-        names: all that stand in the queue, in its order.
-        known: those of their znodes that were read.
-        record: the record.
-        token: the token of the term that it names.
-    """
+    """The candidates of the queue whose znodes are known; `token` is that of the record's term."""
     holder = record.holder if record.state is r.LeadState.HELD else None
     return [
         Candidate(
@@ -119,13 +107,7 @@ async def read_candidate_data(client: Client, parent: str, name: str) -> Read | 
 
 
 async def find_appointee(client: Client, parent: str, own: str | None, to: str) -> Appointee:
-    """The candidate to hand over to, and how it gets notice.
-
-    Args:
-        client: through whom to read.
-        parent: path of the election's znode.
-        own: name of the znode that holds the lead.
-        to: the identity of the wanted candidate, or the name of its znode.
+    """The candidate to hand over to, by its identity or the name of its znode, and how it gets notice; not `own`.
 
     Raises:
         UsageError: there is none, or several have this identity.
@@ -143,13 +125,7 @@ async def find_appointee(client: Client, parent: str, own: str | None, to: str) 
 
 
 async def find_newest(client: Client, parent: str, own: str | None, since: float) -> Appointee | None:
-    """The candidate that started last, if that was after `since`; among the last ones in the queue.
-
-    Args:
-        client: through whom to read.
-        parent: path of the election's znode.
-        own: name of the znode that holds the lead.
-        since: wall-clock time.
+    """The candidate that started last, after `since` (wall-clock time), among the `LATEST` of the queue; not `own`.
 
     Raises:
         ZooKeeperError: ZooKeeper cannot be asked.
@@ -164,16 +140,7 @@ async def find_newest(client: Client, parent: str, own: str | None, since: float
 async def _read_appointees(
     client: Client, parent: str, last: int | None = None
 ) -> list[tuple[Appointee, CandidateData]]:
-    """Who stands in the queue, first first, how each would learn of its appointment, and its data; no ghosts.
-
-    Args:
-        client: through whom to read.
-        parent: path of the election's znode.
-        last: only so many, the last ones; None for all.
-
-    Raises:
-        ZooKeeperError: ZooKeeper cannot be asked.
-    """
+    """The queue without ghosts, or its `last` ones: how each would learn of its appointment, and its data."""
     children = await client.request(m.GetChildren(parent))
     names = q.in_order(children.names)
     wanted = names if last is None else names[-last:]

@@ -20,12 +20,7 @@ from .rules import queue as q
 
 
 async def clear_away(client: Client, parent: str, uuid: str) -> None:
-    """Delete the znodes of this join.
-
-    Args:
-        client: through whom.
-        parent: path of the election's znode.
-        uuid: the join's.
+    """Delete the znodes of the join with this uuid.
 
     Raises:
         ZooKeeperError: ZooKeeper refuses, or the client was closed; the session's end deletes them, too.
@@ -33,11 +28,7 @@ async def clear_away(client: Client, parent: str, uuid: str) -> None:
     while True:
         await client.wait_connected()
         with suppress(NotConnected, ConnectionLost):
-            await _clear_away(client, parent, uuid)
+            for name in q.of_join(await SyncedReader(client).children(parent) or (), uuid):
+                with suppress(NoNode):
+                    await client.request(m.Delete(f"{parent}/{name}"))
             return
-
-
-async def _clear_away(client: Client, parent: str, uuid: str) -> None:
-    for name in q.of_join(await SyncedReader(client).children(parent) or (), uuid):
-        with suppress(NoNode):
-            await client.request(m.Delete(f"{parent}/{name}"))

@@ -76,8 +76,7 @@ async def plan(client: Client, parent: str, lease: float | None = None) -> Repai
     """Find out what to do about an election's record.
 
     Args:
-        client: through whom to read.
-        parent: path of the election's znode.
+        client, parent: through whom to read, and the path of the election's znode.
         lease: the longest lease that the replicas were given, in seconds, whatever what is left of the record says.
             None: what is left of the record is believed.
 

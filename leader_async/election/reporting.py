@@ -45,12 +45,7 @@ REMARKS = {
 
 
 class Reporter:
-    """See the module's docstring.
-
-    Args:
-        name: the election's name.
-        candidacy: whose events these are.
-    """
+    """See the module's docstring."""
 
     def __init__(self, name: str, candidacy: Candidacy) -> None:
         self.stats = ElectionStats()
@@ -115,6 +110,16 @@ class Reporter:
             "has given the lead up, %.0f ms after it led last, at the end of term %d: %s",
             seconds * 1000, hold.number, reason,
         )  # fmt: skip
+
+    def died(self, error: Exception) -> None:
+        """The rules have raised this error."""
+        text = "%s: the candidacy has died of a bug; this process leads no more"
+        log.critical(text, self._name, exc_info=error, extra=self.fields("bug"))
+
+    def left_behind(self) -> None:
+        """ZooKeeper has not deleted the own znode in time."""
+        text = "%s: ZooKeeper is away: our place ends with the session"
+        log.warning(text, self._name, extra=self.fields("place_left_behind"))
 
     def denied(self, error: ServerError) -> None:
         """ZooKeeper does not let this process take part."""

@@ -67,11 +67,9 @@ class ElectionStats:
             return None
         self._hold = hold
         self.terms += 1
-        if (found := free_since(own, hold)) is None:
-            return None
-        change, since = found
-        self.takeovers[change].observe(now - since)
-        return change, now - since
+        if (found := free_since(own, hold)) is not None:
+            self.takeovers[found[0]].observe(now - found[1])
+        return found and (found[0], now - found[1])
 
     def ran_out(self) -> None:
         """The lease ran out, and nothing else has ended the term."""
@@ -79,15 +77,10 @@ class ElectionStats:
         self.suspended += 1
 
     def over(self, hold: Hold, stopped_at: float, now: float) -> Why | None:
-        """The place was given up, and with it this term, if it is not counted yet.
-
-        Args:
-            hold: the last term.
-            stopped_at: when we stopped leading under it.
-            now: the time.
+        """The place was given up at `now`; this process led last at `stopped_at`.
 
         Returns:
-            Why it ended, None if that is counted already.
+            Why the term ended, None if that is counted already.
         """
         if hold is not self._hold or hold.end is None:
             return None
