@@ -252,7 +252,7 @@ class Process:
     # -- its network ---------------------------------------------------------------------------------------------------
 
     async def dial(self, addresses: Sequence[Any]) -> Connection:
-        """What `dialling.dial` does, in this world."""
+        """What `start_connection` does, in this world."""
         servers = {server.address: server for server in self.ensemble.servers}
         for info in addresses if not self.cast_off else ():
             server = servers[info[4][:2]]

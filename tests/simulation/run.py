@@ -406,7 +406,7 @@ class World:
             self.judge.uuids[number.hex] = here()
             return number
 
-        async def dial(addresses: Sequence[Any]) -> Connection:
+        async def dial(addresses: Sequence[Any], **how: float) -> Connection:
             return await here().dial(addresses)
 
         watch_event = Driver.watch_event
@@ -423,7 +423,7 @@ class World:
                 mock.patch.object(clock, "now", own_clock),
                 mock.patch.object(time, "time", wall_clock),
                 mock.patch.object(uuid, "uuid4", next_uuid),
-                mock.patch.object(dialling, "dial", dial),
+                mock.patch.object(dialling, "start_connection", dial),
                 mock.patch.object(Driver, "watch_event", watched),
             ):
                 yield
