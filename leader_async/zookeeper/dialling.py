@@ -106,6 +106,11 @@ async def _look_up(server: Server) -> list[AddrInfoType]:
     return [*socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)]
 
 
+async def dial(addresses: Sequence[AddrInfoType]) -> socket.socket:
+    """Connect to the first of these addresses that accepts; raises an OSError if none does."""
+    return await start_connection(addresses, happy_eyeballs_delay=STAGGER, interleave=0)
+
+
 class Dialler:
     """See the module's docstring; `owner` receives what the streams report, and calls `use` and `drop`."""
 
@@ -173,7 +178,7 @@ class Dialler:
             try:
                 context = self._tls.context() if isinstance(self._tls, TLS) else self._tls
                 async with asyncio.timeout(self._session.timeout_asked / 3):
-                    sock = await start_connection(addresses, happy_eyeballs_delay=STAGGER, interleave=0)
+                    sock = await dial(addresses)
                 stream = Stream(self._owner, sock.getpeername()[:2], patience)
             except UsageError as error:
                 failures.append((str(error), m.Cause.TLS))
