@@ -60,11 +60,9 @@ async def serve(config: Config) -> Exit:
     port: int = sockets[0].getsockname()[1]
     replica = Replica(replace(config, address=config.url(port, socket.gethostname())))
     await replica.listen(sockets)
-    log.info(
-        "%s listens on %s for election %s/%s at ZooKeeper %s",
-        config.identity, authority(config.host, port), config.root, config.election, config.zookeeper,
-        extra={"event": "listening", "election": config.election, "identity": config.identity},
-    )  # fmt: skip
+    fields = {"event": "listening", "election": config.election, "identity": config.identity}
+    where = authority(config.host, port), config.root, config.election, config.zookeeper
+    log.info("%s listens on %s for election %s/%s at ZooKeeper %s", config.identity, *where, extra=fields)
     running = replica.run()
     reporting = asyncio.create_task(
         report(notify, replica.election, replica.connection, replica.trouble), name="systemd"

@@ -223,10 +223,9 @@ class Membership:
         self._mirror.forget(self._parent)  # refused: another member is the first; done: it is to be read with a watch
         if answer.ok:
             changed, members = moves(before, after), len(self.names)
-            log.info(
-                "%s: members: %d, partitions with another owner: %d", self._parent, members, changed,
-                extra={"event": "rebalanced", "members": members, "moved": changed},
-            )  # fmt: skip
+            fields = {"event": "rebalanced", "members": members, "moved": changed}
+            text = "%s: members: %d, partitions with another owner: %d"
+            log.info(text, self._parent, members, changed, extra=fields)
 
     async def settle(self) -> None:
         """Know what our znode announces, if a reply about that was lost."""

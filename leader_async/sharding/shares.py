@@ -210,10 +210,8 @@ class Partitions:
                 if isinstance(error, NoAuth) and not let_in:
                     self._fail(error)
                     return
-                log.error(
-                    "%s: cannot keep the share: %s; trying again in %g s", self.name, error, HOLD_OFF,
-                    extra={"event": "share_not_kept", "partitions": self.name},
-                )  # fmt: skip
+                text = "%s: cannot keep the share: %s; trying again in %g s"
+                log.error(text, self.name, error, HOLD_OFF, extra=self._fields("share_not_kept"))
                 await asyncio.sleep(HOLD_OFF)
                 continue
             except LeaderAsyncError as error:
@@ -238,13 +236,10 @@ class Partitions:
                     if self._tasks or self._members.me:
                         await asyncio.shield(changed)
         except TimeoutError:
-            log.warning(
-                "%s: nobody stands ready for %d partitions after %g s", self.name, len(self._tasks), limit,
-                extra={"event": "share_not_taken", "partitions": self.name},
-            )  # fmt: skip
+            text = "%s: nobody stands ready for %d partitions after %g s"
+            log.warning(text, self.name, len(self._tasks), limit, extra=self._fields("share_not_taken"))
         except LeaderAsyncError as error:
-            fields = {"event": "share_not_taken", "partitions": self.name}
-            log.warning("%s: cannot hand over: %s", self.name, error, extra=fields)
+            log.warning("%s: cannot hand over: %s", self.name, error, extra=self._fields("share_not_taken"))
 
     async def _all_ended(self) -> None:
         """Wait for the last task, whoever cancels this meanwhile: better no holder than two."""
@@ -336,6 +331,9 @@ class Partitions:
         if self._failure is None:
             self._failure = error
         elif error is not self._failure and not isinstance(error, SessionClosed):
-            fields = {"event": "share_failed", "partitions": self.name}
-            log.error("%s: failed as well, while the share is given up", self.name, exc_info=error, extra=fields)
+            text = "%s: failed as well, while the share is given up"
+            log.error(text, self.name, exc_info=error, extra=self._fields("share_failed"))
         self._changed.fire()
+
+    def _fields(self, event: str) -> dict[str, str]:
+        return {"event": event, "partitions": self.name}

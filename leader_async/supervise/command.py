@@ -66,10 +66,8 @@ async def carry_out(
     finally:
         if await outlast(asyncio.ensure_future(supervisor.wait())):
             raise asyncio.CancelledError
-    log.info(
-        "%s has ended with status %d (%s)", command[0], ended.status, ended.why,
-        extra={"event": "command_ended", "status": ended.status, "token": term.token},
-    )  # fmt: skip
+    fields = {"event": "command_ended", "status": ended.status, "token": term.token}
+    log.info("%s has ended with status %d (%s)", command[0], ended.status, ended.why, extra=fields)
     if over:
         raise asyncio.CancelledError
     if ended.why is StopReason.LEASE:

@@ -139,12 +139,10 @@ class Runner:
             await self._channel.clear()
             raise
         step = after(ended.why, self._on_exit, self._on_loss, started=ended.started, stopping=self._stopping)
-        log.info(
-            "the command has ended with status %d (%s): %s", ended.status, ended.why, step.value,
-            extra=self._election.reporter.fields(
-                "command_ended", status=ended.status, next=step.value, token=term.token
-            ),
-        )  # fmt: skip
+        about = {"status": ended.status, "next": step.value, "token": term.token}
+        fields = self._election.reporter.fields("command_ended", **about)
+        text = "the command has ended with status %d (%s): %s"
+        log.info(text, ended.status, ended.why, step.value, extra=fields)
         self._status = LOST if step is Next.LOST else ended.status
         self._pause = pause(self._pause, clock.now() - began)
         if over:  # the return value is not read

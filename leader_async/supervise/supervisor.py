@@ -177,9 +177,8 @@ class Supervisor:
         me = os.getpid()
         try:
             process = subprocess.Popen(
-                self._command, env=environment, start_new_session=True,
-                preexec_fn=lambda: linux.die_with(me),
-            )  # fmt: skip
+                self._command, env=environment, start_new_session=True, preexec_fn=lambda: linux.die_with(me)
+            )
         except OSError as error:
             fields = {"event": "command_cannot_run"}
             log.critical("%s cannot be run: %s", self._command[0], error.strerror, extra=fields)
