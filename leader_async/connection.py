@@ -58,7 +58,7 @@ def connect(
         timeout: the session timeout to ask for, in seconds. The server may grant another one.
         auth: who this process is to ZooKeeper; all that is created is for those who give the same, see `Digest`.
         tls: encrypt, and verify the servers; a `TLS` names files that are read anew for each connection.
-        guardian: have a small helper process end the session as soon as this process has died, however it dies, so that
+        guardian: have a small second process end the session as soon as this process has died, however it dies, so that
             the next one leads within milliseconds and not after the session timeout; see `leader_async.guardian`.
         overdue: what to do about work that runs on for one more lease although its own has run out: `dump` the stacks
             of all threads and tasks to the log, or `exit` as well (code 5); see `leader_async.watchdog`.

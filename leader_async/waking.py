@@ -1,4 +1,4 @@
-"""What the asyncio shells share: an alarm on `clock.now`, a pulse, and a wait that no cancellation ends.
+"""What the code on asyncio shares: an alarm on `clock.now`, a pulse, and a wait that no cancellation ends.
 
 The event loop's clock stands still while a machine sleeps, and `clock.now` does not. So an alarm reads `clock.now` when
 its timer fires.

@@ -10,17 +10,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..election.names import is_own
 from ..election.rules.explain import waited_out
-from ..election.rules.history import NAME
-from ..election.rules.queue import in_order
 from ..election.rules.record import LeadState, Record
 from ..election.status import Candidate
 from ..zookeeper.messages import Access, Permission
 from ..zookeeper.wire import FRAME_LIMIT, REQUEST_LIMIT
 
 OK, WARN, FAIL = "ok", "warn", "fail"
-OWN = NAME, "jobs"
-"""What an election has below its znode besides its candidates."""
 SHOWN = 60
 """Characters of a name that is shown."""
 
@@ -151,7 +148,7 @@ def listing(parent: str, count: int, names: Sequence[str] | None) -> list[Findin
         text = f"{parent} has {count} znodes below it, and their list is longer than the {FRAME_LIMIT >> 20} MiB that "
         return [Finding(FAIL, "listing", f"{text}are read: nobody can join, or follow a leader that stops; {remedy}")]
     found = []
-    strange = sorted(set(names) - {*OWN, *in_order(names)})
+    strange = sorted(name for name in {*names} if not is_own(name))
     if strange:
         text = f"{len(strange)} znodes below {parent} are nobody's place in the queue, as {strange[0][:SHOWN]!r}: "
         found.append(Finding(WARN, "listing", text + remedy))

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from .. import arguments
+from ..election.names import ROOT
+from ..election.rules.state import LEASE
 from ..errors import UsageError
 from ..logs import FORMATS, Format
 from ..watchdog import ACTIONS, Action
@@ -52,7 +54,7 @@ class Config:
     election: str = field(default="leader", metadata={
         "metavar": "NAME", "help": "The election to take part in. Replicas that give the same name elect one leader.",
     })
-    root: str = field(default="/ELECTION", metadata={
+    root: str = field(default=ROOT, metadata={
         "metavar": "PATH", "help": "The znode below which elections live.",
     })
     identity: str = field(default="", metadata={
@@ -76,7 +78,7 @@ class Config:
         "metavar": "SECONDS", "help": "How long ZooKeeper keeps the place of a replica without a sign of life. The "
         "server may grant another one, see the log and /status.",
     })
-    lease: float = field(default=3.0, metadata={
+    lease: float = field(default=LEASE, metadata={
         "metavar": "SECONDS", "help": "How long a leader leads without another confirm. Longer rides out longer "
         "outages; shorter lets another one lead sooner after a crash.",
     })
@@ -85,7 +87,7 @@ class Config:
         "closing the session.",
     })
     guardian: bool = field(default=True, metadata={
-        "help": "Have a small helper process hand the lead over as soon as this one has died, however it dies. Without "
+        "help": "Have a small second process hand the lead over as soon as this one has died, however it dies. Without "
         "it the others wait for the session timeout.",
     })
     overdue: Action = field(default="dump", metadata={

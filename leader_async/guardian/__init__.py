@@ -1,4 +1,4 @@
-"""The guardian: a small helper process that ends the session of a process which has died.
+"""The guardian: a small second process that ends the session of a process which has died.
 
 The session of a killed process lives until its timeout, and nobody leads meanwhile. The kernel knows of the death at
 once. So the application sends its session (id, password) and its elections to a guardian, over a socketpair. When the

@@ -1,4 +1,4 @@
-"""What a leader does next about one job: a function of the ledger, the job's rules and the time. Pure.
+"""What a leader does next about one job: a function of the ledger, the job's settings and the time. Pure.
 
 Instants are whole milliseconds since the epoch. Rules:
 
@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from ..errors import SlotTaken
-from .job_options import ATTEMPTS, Rules
+from .job_options import ATTEMPTS, JobSettings
 from .ledger import Ledger, Open, Outcome, ahead, reset
 
 LONGEST_BACKOFF = 3_600_000
@@ -71,16 +71,16 @@ class Rewrite:
 Step: TypeAlias = Start | Wait | Rewrite
 
 
-def first(rules: Rules, now: int) -> Ledger:
+def first(settings: JobSettings, now: int) -> Ledger:
     """The first ledger of a job: it begins with the next slot."""
-    return Ledger(rules.trigger.spec, now)
+    return Ledger(settings.trigger.spec, now)
 
 
-def decide(rules: Rules, ledger: Ledger, now: int) -> Step:
+def decide(settings: JobSettings, ledger: Ledger, now: int) -> Step:
     """What to do next, if this process runs no attempt."""
-    spec = rules.trigger.spec
+    spec = settings.trigger.spec
     if ledger.spec != spec:
-        if rules.trigger.means(ledger.spec):
+        if settings.trigger.means(ledger.spec):
             return Rewrite(replace(ledger, spec=spec), Correction.RESPELLED)
         return Rewrite(replace(reset(ledger, now), spec=spec), Correction.RETRIGGERED)
     open_one = ledger.open
@@ -90,40 +90,40 @@ def decide(rules: Rules, ledger: Ledger, now: int) -> Step:
             if open_one.again_at <= now:
                 return again
             return Wait(open_one.again_at, ahead(open_one.began, now))
-        if rules.unfinished == "rerun" and open_one.attempt < ATTEMPTS:
+        if settings.unfinished == "rerun" and open_one.attempt < ATTEMPTS:
             return again
         return Rewrite(ledger.close(Outcome.UNFINISHED, now), Correction.ABANDONED)
-    slot = _slot(rules, ledger.slot, now)
-    due = None if slot is None else rules.due(slot)
+    slot = _slot(settings, ledger.slot, now)
+    due = None if slot is None else settings.due(slot)
     if slot is None or due is None or due > now:
         return Wait(due, ahead(ledger.slot, now))
     return Start(slot)
 
 
-def due(rules: Rules, ledger: Ledger, now: int) -> int | None:
+def due(settings: JobSettings, ledger: Ledger, now: int) -> int | None:
     """When the next attempt is due, or became due, if this process runs none; None if none ever is."""
-    match decide(rules, ledger, now):
+    match decide(settings, ledger, now):
         case Wait(until):
             return until
         case Start(slot, attempt=1):
-            return rules.due(slot)
+            return settings.due(slot)
         case _:
             return now
 
 
-def _slot(rules: Rules, after: int, now: int) -> int | None:
-    late = rules.lateness
+def _slot(settings: JobSettings, after: int, now: int) -> int | None:
+    late = settings.lateness
     if late is not None:
-        after = max(after, now - late - rules.longest - 1)
+        after = max(after, now - late - settings.longest - 1)
     slot = None
-    if rules.missed != "all":
+    if settings.missed != "all":
         # Not a later one: if the jitter is longer than the interval, the slot that is waited for would always be
         # replaced by the next.
-        slot = rules.trigger.latest(after, now - rules.longest)
+        slot = settings.trigger.latest(after, now - settings.longest)
     if slot is None:
-        slot = rules.trigger.next(after)
-    while slot is not None and late is not None and rules.due(slot) + late < now:
-        slot = rules.following(slot)  # of n slots that are younger than the jitter, about √n times
+        slot = settings.trigger.next(after)
+    while slot is not None and late is not None and settings.due(slot) + late < now:
+        slot = settings.following(slot)  # of n slots that are younger than the jitter, about √n times
     return slot
 
 
@@ -143,25 +143,25 @@ def claimed(ledger: Ledger, start: Start, token: int, identity: str, now: int) -
     return replace(ledger, slot=slot, open=Open(start.slot, start.attempt, token, identity, now, start.manual))
 
 
-def ended(rules: Rules, ledger: Ledger, now: int, error: str | None) -> Ledger:
+def ended(settings: JobSettings, ledger: Ledger, now: int, error: str | None) -> Ledger:
     """The ledger after the open attempt has ended; `error` is None if it succeeded."""
     was = ledger.open
     assert was is not None
     after = ledger.close(Outcome.DONE if error is None else Outcome.FAILED, now, error or "")
-    if error is not None and was.attempt <= rules.retries:
-        pause = min(round(rules.backoff * 1000) * 2 ** (was.attempt - 1), LONGEST_BACKOFF)
+    if error is not None and was.attempt <= settings.retries:
+        pause = min(round(settings.backoff * 1000) * 2 ** (was.attempt - 1), LONGEST_BACKOFF)
         return replace(after, open=replace(was, again_at=now + pause))
-    if not rules.queues:
-        return replace(after, slot=_come_due(rules, after.slot, now))
+    if not settings.queues:
+        return replace(after, slot=_come_due(settings, after.slot, now))
     return after
 
 
-def _come_due(rules: Rules, after: int, now: int) -> int:
+def _come_due(settings: JobSettings, after: int, now: int) -> int:
     """The last slot before the first one that is not due yet; `after` if that is the next.
 
     Of n slots that are younger than the jitter it looks at about √n.
     """
-    last = rules.trigger.latest(after, now - rules.longest) or after
-    while (slot := rules.following(last)) is not None and rules.due(slot) <= now:
+    last = settings.trigger.latest(after, now - settings.longest) or after
+    while (slot := settings.following(last)) is not None and settings.due(slot) <= now:
         last = slot
     return last

@@ -42,7 +42,7 @@ from ..zookeeper import messages as m
 from ..zookeeper.reader import Reader
 from .clocks import Clocks
 from .decisions import Correction, Rewrite, Start, Wait, claimed, decide, due, ended, first
-from .job_options import Rules
+from .job_options import JobSettings
 from .ledger import Ledger, Open, decode, encode, ledger_of
 from .run import JobRun, JobWork, attempt
 from .stats import JobStats
@@ -74,7 +74,7 @@ class Job:
 
     Args:
         election: its leader runs the job.
-        clocks, rules, work: what time it is, how the job is run, and the function that is run.
+        clocks, settings, work: what time it is, how the job is run, and the function that is run.
         opened: makes the ledger to begin with of the one that was read, which is None if there is none.
 
     Attributes:
@@ -86,19 +86,19 @@ class Job:
         self,
         election: Election,
         clocks: Clocks,
-        rules: Rules,
+        settings: JobSettings,
         work: JobWork,
         *,
         opened: Callable[[Ledger | None], Ledger] | None = None,
     ) -> None:
-        self.rules = rules
+        self.settings = settings
         self.rests = asyncio.Event()
         self.running = False
         self.stats = JobStats()
-        self._opened = opened or (lambda ledger: first(rules, clocks.now()) if ledger is None else ledger)
+        self._opened = opened or (lambda ledger: first(settings, clocks.now()) if ledger is None else ledger)
         self._election, self._client, self._clocks, self._work = election, election.client, clocks, work
-        self._threads = ThreadPoolExecutor(1, f"job {rules.name}")  # runs work that is no coroutine function
-        self._path = ledger_of(election.parent, rules.name)
+        self._threads = ThreadPoolExecutor(1, f"job {settings.name}")  # runs work that is no coroutine function
+        self._path = ledger_of(election.parent, settings.name)
         # Transactions have paths below the chroot.
         self._below_chroot = self._path.removeprefix(self._client.ensemble.chroot)
         self._page: _Page | None = None  # the ledger as this leader knows it, None if this process does not lead
@@ -125,7 +125,7 @@ class Job:
         """
         if self._page is None or self.running:
             return self._refused_at
-        instant = due(self.rules, self._page.ledger, self._clocks.now())
+        instant = due(self.settings, self._page.ledger, self._clocks.now())
         return None if instant is None else instant / 1000
 
     def request(self) -> asyncio.Future[None]:
@@ -136,7 +136,7 @@ class Job:
         """
         if self.running or self._request is not None:
             why = "is running" if self.running else "was requested already, and begins as soon as it can be claimed"
-            raise UsageError(f"job {self.rules.name!r} {why}")
+            raise UsageError(f"job {self.settings.name!r} {why}")
         self._request = asyncio.get_running_loop().create_future()
         self._requests.fire()
         return self._request
@@ -178,7 +178,7 @@ class Job:
                 self._refused, self._refused_at = refused, self._refused_at or self._clocks.wall_clock()
                 if isinstance(error, LedgerError):
                     self.refuse(error)
-                log.log(level, "%s cannot be run: %s", self.rules.name, error, extra=self._fields("job_refused"))
+                log.log(level, "%s cannot be run: %s", self.settings.name, error, extra=self._fields("job_refused"))
                 await asyncio.sleep(HOLD_OFF)
 
     async def _open_page(self, term: Term) -> _Page:
@@ -209,7 +209,7 @@ class Job:
         if self._clocks.set_meanwhile:
             await self._clocks.compare(term)
         now, open_one = self._clocks.now(), page.ledger.open
-        step = decide(self.rules, page.ledger, now)
+        step = decide(self.settings, page.ledger, now)
         # An attempt that nobody finished comes before a request.
         requested = self._pending is not None and (open_one is None or open_one.again_at is not None)
         if requested and open_one is None:
@@ -229,7 +229,7 @@ class Job:
                     raise BadVersion(about="the ledger may have been reset")
             case Rewrite(ledger, why):
                 text = CORRECTIONS[why].format(before=page.ledger, now=ledger)
-                log.info("%s: %s", self.rules.name, text, extra=self._fields("job_put_right"))
+                log.info("%s: %s", self.settings.name, text, extra=self._fields("job_put_right"))
                 await self._write(term, page, ledger)
             case Start():
                 ledger = claimed(page.ledger, step, term.token, self._election.identity, now)
@@ -248,28 +248,28 @@ class Job:
             log.warning(
                 "%s: its ledger is %.0f s in the future, because a clock was ahead; it is not run until then. "
                 "`leader-async jobs %s --reset` brings it back",
-                self.rules.name, ahead / 1000, self.rules.name,
+                self.settings.name, ahead / 1000, self.settings.name,
                 extra={**self._fields("job_ledger_ahead"), "seconds": round(ahead / 1000, 1)},
             )  # fmt: skip
         self._ahead = page.ledger if ahead else None
 
     async def _attempt(self, term: Term, page: _Page) -> None:
         """Carry out the open attempt of this ledger, and write how it ended."""
-        start, rules = page.ledger.open, self.rules
+        start, settings = page.ledger.open, self.settings
         assert start is not None
         if self._claims_request:
             self._claims_request = False
             if (request := self._pending) is not None:
                 request.set_result(None)
-        slot = datetime.fromtimestamp(start.slot / 1000, rules.trigger.zone)
-        run = JobRun(rules.name, slot, start.attempt, term, start.manual, self._variables(start, slot))
-        title = f"{rules.name}: attempt {run.attempt} at {slot.isoformat()}"
+        slot = datetime.fromtimestamp(start.slot / 1000, settings.trigger.zone)
+        run = JobRun(settings.name, slot, start.attempt, term, start.manual, self._variables(start, slot))
+        title = f"{settings.name}: attempt {run.attempt} at {slot.isoformat()}"
         log.info("%s, token %d", title, run.token, extra=self._fields("job_began", run))
         self.running, began = True, clock.now()
         if run.attempt == 1 and not run.manual:
-            self.stats.lateness.observe(max(0.0, (self._clocks.now() - rules.due(start.slot)) / 1000))
+            self.stats.lateness.observe(max(0.0, (self._clocks.now() - settings.due(start.slot)) / 1000))
         try:
-            ending = await attempt(self._work, run, rules.timeout, self._threads)
+            ending = await attempt(self._work, run, settings.timeout, self._threads)
         finally:
             self.running = False
         self.stats.ended(ending.outcome, clock.now() - began)
@@ -290,21 +290,21 @@ class Job:
         if ending.cancelled:
             raise asyncio.CancelledError
         if not ending.finished:
-            raise TermEnded(f"{rules.name} was cut short")
+            raise TermEnded(f"{settings.name} was cut short")
 
     def _variables(self, start: Open, slot: datetime) -> dict[str, str]:
         return {
             "LEADER_TOKEN": str(start.token),
             "LEADER_ELECTION": self._election.name,
             "LEADER_IDENTITY": self._election.identity,
-            "LEADER_JOB": self.rules.name,
+            "LEADER_JOB": self.settings.name,
             "LEADER_SLOT": slot.isoformat(),
             "LEADER_ATTEMPT": str(start.attempt),
         }
 
     async def _close(self, page: _Page) -> None:
         assert self._unclosed is not None
-        ledger = ended(self.rules, page.ledger, self._clocks.now(), self._unclosed[1])
+        ledger = ended(self.settings, page.ledger, self._clocks.now(), self._unclosed[1])
         # Needs no term: a leader that found this attempt unfinished has changed the ledger's version.
         reply = await self._client.request(m.SetData(self._path, encode(ledger), page.version))
         page.ledger, page.version = ledger, reply.stat.version
@@ -317,4 +317,4 @@ class Job:
 
     def _fields(self, event: str, run: JobRun | None = None) -> dict[str, object]:
         more = {} if run is None else {"attempt": run.attempt, "slot": run.slot.isoformat(), "token": run.token}
-        return self._election.reporter.fields(event, job=self.rules.name, **more)
+        return self._election.reporter.fields(event, job=self.settings.name, **more)

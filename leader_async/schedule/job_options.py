@@ -1,7 +1,8 @@
 """How a job is run: the options that `Schedule.cron` and `Schedule.every` take, their defaults and their limits. Pure.
 
 Rule: an option is declared here and nowhere else: its type and its meaning in `JobOptions`, its default and its limits
-in `Rules`. `Schedule` passes on what it gets.
+in `JobSettings`. `Schedule` passes on what it gets. Options act in `decisions`, but `timeout` in `job`; `jitter` and
+`window` are computed here.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class JobOptions(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class JobSettings:
     """A job's name, its trigger and its options.
 
     Attributes:

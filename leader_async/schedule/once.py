@@ -24,7 +24,7 @@ from ..waking import outlast
 from ..zookeeper.reader import Reader
 from .clocks import Clocks
 from .job import Job
-from .job_options import Rules, Unfinished
+from .job_options import JobSettings, Unfinished
 from .ledger import decode, ledger_of
 from .run import JobRun
 from .slots import Once, SlotStatus, opened, outcome
@@ -120,7 +120,7 @@ class OneSlot:
                 path = ledger_of(self._election.parent, self._election.name)
                 found = await Reader(self._election.client).data(path)
                 ledger = None if found is None else decode(found.data, path)
-                return outcome(self.slot, self._rules(self.slot), ledger)
+                return outcome(self.slot, self._settings(self.slot), ledger)
         except (NoAuth, AuthFailed):
             raise
         except (ZooKeeperError, TimeoutError) as error:
@@ -133,7 +133,7 @@ class OneSlot:
         once = self.slot
         assert once is not None
         self._job = self._job or Job(
-            self._election, self._clocks, self._rules(once), self._begin, opened=lambda ledger: opened(once, ledger)
+            self._election, self._clocks, self._settings(once), self._begin, opened=lambda ledger: opened(once, ledger)
         )
         self._leads = True
         try:
@@ -148,5 +148,5 @@ class OneSlot:
         self.begun = True
         await self._work(run)
 
-    def _rules(self, once: Once) -> Rules:
-        return Rules(self._election.name, once, unfinished=self._unfinished)
+    def _settings(self, once: Once) -> JobSettings:
+        return JobSettings(self._election.name, once, unfinished=self._unfinished)

@@ -29,7 +29,7 @@ from ..zookeeper import messages as m
 from ..zookeeper.reader import Reader
 from .clocks import Clocks
 from .job import Job
-from .job_options import JobOptions, Rules
+from .job_options import JobOptions, JobSettings
 from .ledger import UNKNOWN, Ledger, decode, encode, ledger_of, reset
 from .queries import read_job, read_jobs
 from .run import JobWork
@@ -127,7 +127,7 @@ class Schedule:
             hosts.check_path(f"/{called}")
             if any(called in schedule.names for schedule in _schedules[self.election]):
                 raise UsageError(f"{self.election.name} has a job {called!r} already; give this one another name=")
-            self._jobs[called] = Job(self.election, self._clocks, Rules(called, trigger, **options), work)
+            self._jobs[called] = Job(self.election, self._clocks, JobSettings(called, trigger, **options), work)
             self._added.fire()
             return work
 
@@ -176,7 +176,7 @@ class Schedule:
             self._term = None
             if term.is_current:  # it ends here; a suspended term may still be renewed
                 for job in self._jobs.values():
-                    job.refuse(self._not_begun(job.rules.name))
+                    job.refuse(self._not_begun(job.settings.name))
 
     async def run_now(self, name: str) -> None:
         """Run a job now, in addition to its slots; returns when the run is claimed, not when it has ended.

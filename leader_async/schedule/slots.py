@@ -15,7 +15,7 @@ from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
 from ..errors import UsageError
-from .job_options import Rules
+from .job_options import JobSettings
 from .ledger import Ledger, Outcome
 from .triggers import Trigger
 
@@ -116,13 +116,13 @@ class SlotStatus:
     running: bool = False
 
 
-def outcome(once: Once, rules: Rules, ledger: Ledger | None) -> SlotStatus:
+def outcome(once: Once, settings: JobSettings, ledger: Ledger | None) -> SlotStatus:
     """The outcome of this slot, by the ledger that was read, None if there was none."""
     if ledger is None or ledger.slot < once.slot:
         return SlotStatus(False, False, "has not been run")
     open_one = ledger.open
     if open_one is not None and open_one.slot == once.slot and not open_one.manual:
-        return SlotStatus(rules.unfinished == "leave", True, f"is being run by {open_one.identity}", running=True)
+        return SlotStatus(settings.unfinished == "leave", True, f"is being run by {open_one.identity}", running=True)
     for past in reversed(ledger.past):
         if past.slot == once.slot and not past.manual:
             how = {

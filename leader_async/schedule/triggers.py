@@ -16,6 +16,9 @@ Rules:
   Debian's cron has these rules for changes of less than three hours; here they hold for each.
 - Nothing is due before 1970, and no slot is searched after the year 9891.
 
+You add a trigger as a class here, with its line in `parse`. Its decorator is a method of `Schedule` (`schedule.py`).
+Its flag of `leader-async run` is in `cli/slot.py`, in `flags` and `plan`.
+
 Why no library reads the expressions: those that know time zones compute with naive local times and correct the result.
 """
 

@@ -13,10 +13,10 @@ Rules:
    one has, we read again, and if need be announce ours again and wait.
 4. Who leaves withdraws everything by deleting its member znode, and does the same; alone, it has nobody to wait for.
 
-So a queue never becomes empty by rule 3. Proof: of all that give a place of one partition up, take the one that
-withdrew last, Z, for the sake of X. X's announcement stood when Z withdrew, hence when everybody had: X is none of
-them, and what is announced stands in the queue. Who stands there without having announced it is nobody's sake, and may
-go. (Views of the assignment may differ as they like: the proof does not name the owner.)
+So rule 3 never empties a queue. Proof: of the members that give up a place of one partition, let Z be the last that
+withdrew, and X the member for which it did. X's announcement stood when Z withdrew, hence after all of them had
+withdrawn. So X is none of them, and by rule 2 it stands in the queue. A member that stands there without an
+announcement may go: no place was given up for it. (Members need not agree on the owner: the proof does not name it.)
 
 It does not promise that a queue stays filled when processes or sessions die: then the assignment changes, and the new
 owner joins. Nor does it say who leads: a partition that stands in two views is still one election.

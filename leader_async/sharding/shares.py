@@ -23,8 +23,8 @@ from .. import arguments, clock
 from ..callables import awaited, check_async
 from ..connection import Connection
 from ..election.election import Election
-from ..election.names import MEMBERS
-from ..election.rules.state import State
+from ..election.names import MEMBERS, ROOT
+from ..election.rules.state import LEASE, State
 from ..election.term import Term
 from ..errors import ConnectionLost, LeaderAsyncError, NoAuth, NotConnected, ServerError, SessionClosed, UsageError
 from ..zookeeper.reader import Reader
@@ -52,8 +52,8 @@ def partitions(
     count: int,
     identity: str | None = None,
     address: str = "",
-    lease: float = 3.0,
-    root: str = "/ELECTION",
+    lease: float = LEASE,
+    root: str = ROOT,
 ) -> Partitions:
     """Work in `count` shares, spread evenly over all replicas that give the same name.
 

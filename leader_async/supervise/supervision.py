@@ -5,9 +5,9 @@ Times are readings of `clock.now`. Rules:
   `stop_timeout` after the SIGTERM, whichever comes first. A SIGTERM is final: a renewed lease only gives the command
   more time to end.
 - A supervisor is late with its SIGKILL `LATE` of the lease after the lease's end, and `PATIENCE` after any other.
-- The process that judges may have been frozen: alone, and then the supervisor has killed long since; or with the whole
-  machine, and then the supervisor wakes at this moment as well. So if the first look comes when the supervisor would be
-  late already, it gets as long again as the look was late, `PATIENCE` at most, and only once.
+- The process that judges may have been frozen with the whole machine. Then the supervisor has only just woken up as
+  well. So if the first look comes when the supervisor would be late already, it gets as long again as the look was
+  late, `PATIENCE` at most, and only once. (If this process was frozen alone, the supervisor has killed long since.)
 
 It does not promise that a process dies of its SIGKILL at once. `Patience` does not know what the supervisor has sent:
 that is read before each look.

@@ -1,4 +1,4 @@
-"""What all routes share: the replica, its token, and asking ZooKeeper within a limit."""
+"""What all routes share: the replica, its bearer token, and asking ZooKeeper within a limit."""
 
 from __future__ import annotations
 

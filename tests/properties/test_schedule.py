@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from leader_async.schedule.decisions import Rewrite, Start, Wait, claimed, decide, ended, first
-from leader_async.schedule.job_options import ATTEMPTS, Rules
+from leader_async.schedule.job_options import ATTEMPTS, JobSettings
 from leader_async.schedule.ledger import Ledger, decode, encode
 from leader_async.schedule.triggers import Cron, Every, Trigger
 
@@ -83,7 +83,7 @@ class OneLedger(RuleBasedStateMachine):
             self.pace, trigger = 60, Cron(expression, zone)
             self.time, self.slots = around(zone, place, expression)
         late = None if window is None else window * self.pace
-        self.how = Rules("job", trigger, missed, late, unfinished, overlap, jitter * self.pace, retries=retries)
+        self.how = JobSettings("job", trigger, missed, late, unfinished, overlap, jitter * self.pace, retries=retries)
         self.clocks = [clock * SECOND for clock in clocks]
         self.data, self.version = encode(first(self.how, self.now(0))), 0
         self.start = decode(self.data, "/jobs/x").slot

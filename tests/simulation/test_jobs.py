@@ -10,7 +10,7 @@ import pytest
 
 from leader_async.schedule import job
 from leader_async.schedule.decisions import Correction, Rewrite, Start, Step, claimed, decide
-from leader_async.schedule.job_options import Rules
+from leader_async.schedule.job_options import JobSettings
 from leader_async.schedule.ledger import Ledger, Outcome, encode
 from leader_async.schedule.triggers import Cron
 from leader_async.zookeeper import messages as m
@@ -85,7 +85,7 @@ def run_before_the_answer(patch: pytest.MonkeyPatch) -> None:
 def forget_the_unfinished(patch: pytest.MonkeyPatch) -> None:
     """An attempt that nobody finished counts as done."""
 
-    def careless(rules: Rules, ledger: Ledger, now: int) -> Step:
+    def careless(rules: JobSettings, ledger: Ledger, now: int) -> Step:
         step = decide(rules, ledger, now)
         if isinstance(step, Start) and step.attempt > 1 and ledger.open is not None and ledger.open.again_at is None:
             return Rewrite(ledger.close(Outcome.DONE, now), Correction.ABANDONED)
@@ -97,7 +97,7 @@ def forget_the_unfinished(patch: pytest.MonkeyPatch) -> None:
 def begin_from_now(patch: pytest.MonkeyPatch) -> None:
     """Who takes over begins with the next slot."""
 
-    def fresh(rules: Rules, ledger: Ledger, now: int) -> Step:
+    def fresh(rules: JobSettings, ledger: Ledger, now: int) -> Step:
         step = decide(rules, ledger, now)
         return Start(now // 1000 * 1000) if isinstance(step, Start) and now - step.slot > 5000 else step
 

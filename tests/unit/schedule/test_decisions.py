@@ -25,16 +25,16 @@ from leader_async.schedule.decisions import (
     first,
 )
 from leader_async.schedule.job import CORRECTIONS
-from leader_async.schedule.job_options import ATTEMPTS, JobOptions, Rules
+from leader_async.schedule.job_options import ATTEMPTS, JobOptions, JobSettings
 from leader_async.schedule.ledger import AHEAD, ERROR_LENGTH, KEPT, Ledger, Open, Outcome, ahead, decode, encode, reset
 from leader_async.schedule.triggers import Every
 
 TEN = Every(10)
 
 
-def rules(**given: Any) -> Rules:
+def rules(**given: Any) -> JobSettings:
     given.setdefault("overlap", "queue")
-    return Rules("job", TEN, **given)
+    return JobSettings("job", TEN, **given)
 
 
 def s(seconds: float) -> int:
@@ -193,7 +193,7 @@ def test_slots_that_have_not_come_due_by_their_jitter_are_not_passed_over() -> N
 
 
 def test_each_of_a_thousand_slots_with_jitter_runs() -> None:
-    hourly = Rules("job", Every(3600), jitter=1800)
+    hourly = JobSettings("job", Every(3600), jitter=1800)
     book, now, ran = Ledger(hourly.trigger.spec, 0), 0, []
     while now < s(1000 * 3600):
         match decide(hourly, book, now):
@@ -208,7 +208,7 @@ def test_each_of_a_thousand_slots_with_jitter_runs() -> None:
 
 
 def test_a_jitter_over_many_slots_is_looked_at_in_part() -> None:
-    jittery = Rules("job", Every(0.1), jitter=86400)
+    jittery = JobSettings("job", Every(0.1), jitter=86400)
     book = ended(jittery, began(Start(0, manual=True), at=0), s(10**6), None)
     assert s(10**6 - 86400) <= book.slot < s(10**6 - 86400 + 500), "5,000 of 864,000"
     assert jittery.due(book.slot + 100) > s(10**6)
@@ -230,7 +230,7 @@ def test_a_run_that_was_asked_for_is_no_slot() -> None:
 
 
 def test_another_trigger_starts_from_now() -> None:
-    changed = Rules("job", Every(3), missed="all", overlap="queue")
+    changed = JobSettings("job", Every(3), missed="all", overlap="queue")
     step = decide(changed, ledger(10), s(100))
     assert isinstance(step, Rewrite)
     assert (step.ledger.spec, step.ledger.slot, step.why) == ("every 3 s", s(100), Correction.RETRIGGERED)
@@ -248,7 +248,7 @@ def test_a_ledger_in_the_future_is_told_of_and_comes_back() -> None:
     back = reset(book, now)
     assert decide(rules(), back, now) == Wait(s(30))
     assert back.past == book.past
-    changed = decide(Rules("job", Every(3)), book, now)
+    changed = decide(JobSettings("job", Every(3)), book, now)
     assert isinstance(changed, Rewrite)
     assert changed.ledger == replace(back, spec="every 3 s")
 
@@ -272,7 +272,7 @@ def test_two_clocks_that_are_right_are_no_future() -> None:
 
 def test_another_way_to_write_a_trigger_is_no_other_trigger() -> None:
     """Ledgers of old have six digits of the interval."""
-    long = Rules("job", Every(1234567))
+    long = JobSettings("job", Every(1234567))
     step = decide(long, Ledger("every 1.23457e+06 s", s(1234567)), s(3 * 1234567 + 1))
     assert isinstance(step, Rewrite)
     assert (step.ledger, step.why) == (Ledger("every 1234567 s", s(1234567)), Correction.RESPELLED)
@@ -295,7 +295,7 @@ def test_a_trigger_that_goes_back_runs_nothing_twice() -> None:
         def latest(self, after: int, now: int) -> int | None:
             return s(10)
 
-    back = Rules("job", Back(10))
+    back = JobSettings("job", Back(10))
     step = decide(back, ledger(10), s(30))
     assert step == Start(s(10))
     with pytest.raises(SlotTaken):
@@ -317,7 +317,7 @@ def test_what_a_decision_costs_does_not_depend_on_what_was_missed() -> None:
     million = 10**6
     for missed, slot in (("latest", million), ("all", 1), ("skip", million)):
         every = Counting(10)
-        how = Rules("job", every, missed=missed, overlap="queue")  # type: ignore[arg-type]
+        how = JobSettings("job", every, missed=missed, overlap="queue")  # type: ignore[arg-type]
         book = ledger()
         step = decide(how, book, s(10 * million))
         assert step == Start(s(10 * slot))
@@ -334,7 +334,7 @@ def test_a_trigger_that_is_never_due_again_is_waited_for() -> None:
         def latest(self, after: int, now: int) -> int | None:
             return None
 
-    once = Rules("job", Once(10))
+    once = JobSettings("job", Once(10))
     assert decide(once, ledger(), s(100)) == Wait(None)
     assert due(once, ledger(), s(100)) is None
 
@@ -387,7 +387,7 @@ def test_rules_that_cannot_be_used(given: dict[str, Any], words: str) -> None:
 
 def test_an_option_is_the_same_for_who_gives_it_and_for_who_goes_by_it() -> None:
     """Types, defaults and docstring stand in one file; this holds them together."""
-    fields = dict(list(inspect.signature(Rules).parameters.items())[2:])
+    fields = dict(list(inspect.signature(JobSettings).parameters.items())[2:])
     assert {name: field.annotation for name, field in fields.items()} == {
         name: written.__forward_arg__ for name, written in JobOptions.__annotations__.items()
     }

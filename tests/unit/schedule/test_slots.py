@@ -10,7 +10,7 @@ import pytest
 
 from leader_async import UsageError
 from leader_async.schedule.decisions import Start, Wait, claimed, decide, ended
-from leader_async.schedule.job_options import Rules, Unfinished
+from leader_async.schedule.job_options import JobSettings, Unfinished
 from leader_async.schedule.ledger import Ledger, Outcome
 from leader_async.schedule.slots import EARLY, Once, begun, due, given, opened, outcome
 from leader_async.schedule.triggers import Cron, Every, Trigger
@@ -86,7 +86,7 @@ def test_a_slot_in_the_future_is_told() -> None:
 
 def test_it_is_run_when_it_is_due_and_then_never_again() -> None:
     once = Once(TODAY, DAILY.spec, UTC)
-    rules = Rules("job", once)
+    rules = JobSettings("job", once)
     ledger = opened(once, None)
     assert once.means(ledger.spec)
     assert decide(rules, ledger, TODAY - 1) == Wait(TODAY)
@@ -98,7 +98,7 @@ def test_it_is_run_when_it_is_due_and_then_never_again() -> None:
 
 def test_the_ledger_of_another_trigger_is_taken_over_and_its_slots_stay_run() -> None:
     once = Once(TODAY, DAILY.spec, UTC)
-    rules = Rules("job", once)
+    rules = JobSettings("job", once)
     assert decide(rules, opened(once, Ledger("cron", TODAY - 1)), TODAY) == Start(TODAY)
     for later in (TODAY, TODAY + 5):
         assert decide(rules, opened(once, Ledger("cron", later)), TODAY + 5) == Wait(None)
@@ -107,7 +107,7 @@ def test_the_ledger_of_another_trigger_is_taken_over_and_its_slots_stay_run() ->
 @pytest.mark.parametrize(("unfinished", "over"), [("leave", True), ("rerun", False)])
 def test_what_has_become_of_it(unfinished: Unfinished, over: bool) -> None:
     once = Once(TODAY, DAILY.spec, UTC)
-    rules = Rules("job", once, unfinished=unfinished)
+    rules = JobSettings("job", once, unfinished=unfinished)
     fresh = opened(once, None)
     for ledger in (None, fresh):
         found = outcome(once, rules, ledger)
@@ -127,7 +127,7 @@ def test_what_has_become_of_it(unfinished: Unfinished, over: bool) -> None:
 
 def test_a_run_that_was_asked_for_is_not_the_slots() -> None:
     once = Once(TODAY, DAILY.spec, UTC)
-    rules = Rules("job", once)
+    rules = JobSettings("job", once)
     asked = claimed(Ledger(DAILY.spec, TODAY), Start(TODAY, manual=True), 1, "a", TODAY)
     for ledger in (asked, ended(rules, asked, TODAY, None), replace(asked, slot=TODAY + 1)):
         assert outcome(once, rules, ledger).words == "is not later than the last one that was run"
