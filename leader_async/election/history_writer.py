@@ -77,7 +77,7 @@ class _Backlog:
         if hold is not None and hold is own.hold and (how := own.story.how(hold)) and (terms := own.story.untold(hold)):
             if len(terms) >= history.FULL or not own.handover.by_name or not history.known_by_record(how):
                 return history.merged(self.ended, terms)
-        return history.merged(self.ended, ())
+        return history.merged(self.ended)
 
     def written(self, entries: list[TermEntry]) -> None:
         """Forget these entries."""
@@ -201,7 +201,7 @@ async def write(client: Client, candidacy: Candidacy, new: list[TermEntry]) -> b
     for _ in range(AT_ONCE):
         known, version = await read_history(Reader(client), candidacy.settings.parent)
         entries = history.merged(known, new)
-        if entries == history.merged(known, ()):
+        if entries == history.merged(known):
             return True
         hold = candidacy.hold
         checks: tuple[m.Operation, ...] = ()

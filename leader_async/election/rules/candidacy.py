@@ -100,12 +100,7 @@ class Candidacy:
         self._advance(now)
 
     def work_ended(self, now: float, leaving: End | None = None) -> None:
-        """The work that `StartWork` began has ended, for whatever reason.
-
-        Args:
-            now: the time.
-            leaving: why no further term is wanted: leave, as `leave` does. None if one is.
-        """
+        """The work that `StartWork` began has ended; `leaving` is why no further term is wanted, None if one is."""
         self.own.work = Work.NONE
         if leaving is not None and not self.own.dead:
             self.leave(now, leaving)
@@ -113,11 +108,7 @@ class Candidacy:
             self._advance(now)
 
     def die(self, *, working: bool) -> None:
-        """It has a bug: nothing of what it knows counts any more; rule 8.
-
-        Args:
-            working: work was started and has not ended; `work_ended` will be called.
-        """
+        """It has a bug: nothing of what it knows counts any more; rule 8. `work_ended` will be called if `working`."""
         own = self.own
         own.dead, own.wanted = True, False
         own.work = Work.STOPPING if working else Work.NONE
@@ -283,14 +274,7 @@ class Candidacy:
         self._advance(now)
 
     def answered(self, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
-        """The answer to a `Send` came.
-
-        Args:
-            asked: the command.
-            answer: what came, `Lost` if the connection ended before.
-            sent: the clock's reading before the request was encoded.
-            now: the time.
-        """
+        """This answer to a `Send` came, which was encoded after `sent`; `Lost` if the connection ended before."""
         purpose = asked.purpose
         self.own.asked.discard((purpose, asked.about))
         if isinstance(answer, m.Lost):

@@ -6,6 +6,7 @@ It does not promise more than the history knows: a lower bound is called one, an
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 
 from .history import Teller, TermEntry
 from .record import Record
@@ -30,11 +31,7 @@ def span(seconds: float) -> str:
 
 def nearest(entries: Sequence[TermEntry], wanted: float | None) -> tuple[TermEntry, TermEntry | None] | None:
     """The term that ended nearest to this time, the latest one if None, and the term behind it."""
-    ends = [
-        (entry, entries[index + 1] if index + 1 < len(entries) else None)
-        for index, entry in enumerate(entries)
-        if entry.ended is not None
-    ]
+    ends = [move for move in zip_longest(entries, entries[1:]) if move[0].ended is not None]
     if not ends or wanted is None:
         return ends[-1] if ends else None
     return min(ends, key=lambda move: abs((move[0].ended or 0.0) - wanted))
@@ -70,12 +67,7 @@ def explained(
 def _next(
     before: TermEntry, after: TermEntry | None, clock_time: Callable[[float | None], str], since: float = 0.0
 ) -> str:
-    """Who leads then.
-
-    Args:
-        before, after, clock_time: see `explained`.
-        since: when the record was put right, 0.0 if it was not: from then on nobody led.
-    """
+    """Who leads then. `since` is when the record was put right, 0.0 if it was not: from then on nobody led."""
     if after is None:
         return " Nobody has led since, as far as is written down."
     if after.put_right:

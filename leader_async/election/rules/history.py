@@ -26,6 +26,7 @@ import enum
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import chain, zip_longest
 
 from ... import stored
 from ...stored import Garbage
@@ -44,9 +45,6 @@ LARGEST = 64 * 1024
 
 FULL = 8
 """Terms that the record tells of before they are written into the history's znode."""
-
-IN_RECORD = r.ROWS
-"""Terms that the record tells of at most, if nobody may write them there."""
 
 
 class Teller(enum.StrEnum):
@@ -127,25 +125,13 @@ class TermEntry:
 
 
 def ended(entry: TermEntry, end: End, at: float, told_by: Teller) -> TermEntry:
-    """The entry of a term that has ended.
-
-    Args:
-        entry: what was known of it.
-        end: why it has.
-        at: wall-clock time by ZooKeeper's clock.
-        told_by: who says so.
-    """
+    """The entry of a term that has ended, as `told_by` says, `at` this wall-clock time of ZooKeeper's clock."""
     # Plain strings, as they come back from ZooKeeper.
     return replace(entry, ended=round(at, 3), why=end.why.value, detail=r.detail_of(end), told_by=told_by.value)
 
 
 def predecessor(number: int, how: Succession) -> TermEntry | None:
-    """What a holder can tell of the term before its own, None if there was none.
-
-    Args:
-        number: its own term's number.
-        how: how it came to that.
-    """
+    """What the holder of term `number` can tell of the term before, None if there was none."""
     before = how.before
     if number <= 1 or (before is not None and before.state is r.LeadState.NONE):
         return None
@@ -181,12 +167,11 @@ def in_record(record: r.Record, token: int, written: float, identity: str = "", 
         record: the record.
         token: the token of its term, if that is held.
         written: wall-clock time at which it was written.
-        identity: who its holder is, if the record does not say.
-        address: where that one is reached.
+        identity, address: its holder's, if the record does not say.
     """
-    terms = {entry.term: entry for row in record.past if (entry := _entry(row)) is not None}
     if record.state is r.LeadState.NONE:
         return []
+    terms = {entry.term: entry for row in record.past if (entry := _entry(row)) is not None}
     appointed = record.state is r.LeadState.HELD and not record.identity
     last = record.term - 1 if record.state is r.LeadState.HELD else record.term
     if record.state is r.LeadState.LEFT or appointed:
@@ -198,19 +183,11 @@ def in_record(record: r.Record, token: int, written: float, identity: str = "", 
         who = record.identity or identity, record.address or address
         detail = r.PUT_RIGHT if record.put_right else ""
         terms[record.term] = TermEntry(record.term, token, *who, round(written, 3), detail=detail)
-    return merged(terms.values(), ())
+    return merged(terms.values())
 
 
 def of_term(number: int, token: int, identity: str, address: str, how: Succession) -> tuple[TermEntry, ...]:
-    """What the holder of a term can tell, of the terms before and of its own.
-
-    Args:
-        number: its term's number.
-        token: its token.
-        identity: who it is.
-        address: where it is reached.
-        how: how it came to that.
-    """
+    """What the holder of a term can tell, of the terms before and of its own."""
     told = in_record(how.before, how.before_token, how.before_at) if how.before is not None else []
     before, own = predecessor(number, how), TermEntry(number, token, identity, address, round(how.began, 3))
     return tuple(merged(told, [own] if before is None else [before, own]))
@@ -224,7 +201,7 @@ def known_by_record(how: Succession) -> bool:
 
 def rows(entries: Iterable[TermEntry]) -> tuple[r.Row, ...]:
     """The entries as they are stored in the record: as many of the latest as it passes on."""
-    return tuple(map(_row, [*entries][-IN_RECORD:]))
+    return tuple(map(_row, [*entries][-r.ROWS :]))
 
 
 # -- merging -----------------------------------------------------------------------------------------------------------
@@ -249,21 +226,21 @@ def _both(one: TermEntry, other: TermEntry) -> TermEntry:
     )
 
 
-def merged(known: Iterable[TermEntry], told: Iterable[TermEntry]) -> list[TermEntry]:
-    """All that is known by both, oldest first, bounded."""
+def merged(*known: Iterable[TermEntry]) -> list[TermEntry]:
+    """All that is known by all, oldest first, bounded."""
     terms: dict[int, TermEntry] = {}
-    for entry in (*known, *told):
+    for entry in chain(*known):
         plain = replace(entry, leaderless_ms=None, at_least=False)
         terms[entry.term] = _both(terms[entry.term], plain) if entry.term in terms else plain
     return [terms[number] for number in sorted(terms)][-TERMS:]
 
 
 def complete(*known: Iterable[TermEntry]) -> list[TermEntry]:
-    """All that is known by all, oldest first, bounded, with the times without a leader."""
-    entries = merged((entry for told in known for entry in told), ())
+    """As `merged`, with the times without a leader."""
+    entries = merged(*known)
     found = []
-    for index, entry in enumerate(entries):
-        after, gap = entries[index + 1] if index + 1 < len(entries) else None, None
+    for entry, after in zip_longest(entries, entries[1:]):
+        gap = None
         if entry.ended is not None and after is not None and after.term == entry.term + 1 and after.began:
             gap = max(0, round((after.began - entry.ended) * 1000))
         surely = entry.told_by in (Teller.NOBODY, Teller.SUCCESSOR)
@@ -291,7 +268,7 @@ def decode(data: bytes) -> list[TermEntry]:
     except Garbage:
         return []
     entries = [entry for row in (rows if isinstance(rows, list) else ()) if (entry := _entry(row)) is not None]
-    return merged(entries, ())
+    return merged(entries)
 
 
 def _row(entry: TermEntry) -> r.Row:

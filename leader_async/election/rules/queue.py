@@ -90,11 +90,7 @@ class Queue:
         return self._ahead[-1] if self._ahead else None
 
     def listed(self, names: Iterable[str], own: str) -> tuple[set[str], set[str]]:
-        """Take a listing that was sent after the answer to our own create.
-
-        Args:
-            names: the parent's children.
-            own: our name, which is among them.
+        """Take a listing, with our `own` name in it, that was sent after the answer to our own create.
 
         Returns:
             The names ahead of us that are gone, and those that are new there, which rule 1 excludes.

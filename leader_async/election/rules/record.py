@@ -223,36 +223,17 @@ def signed(record: Record, identity: str, address: str) -> Record:
 
 
 def token_of(record: Record, mzxid: int) -> int:
-    """The token of the term that a record tells of (rule 5).
-
-    Args:
-        record: the record, as it was read.
-        mzxid: the zxid of the write that made it so.
-    """
+    """The token of the term that a record tells of; `mzxid` is the zxid of the write that made it so (rule 5)."""
     return record.token or mzxid
 
 
 def notice(holder: str, version: int, term: int, token: int, lease: float) -> str:
-    """The name of the znode whose creation says that this candidate has been appointed to just this.
-
-    Args:
-        holder: name of the appointed candidate's znode.
-        version: the record's version that it holds then.
-        term: its term's number.
-        token: its term's token.
-        lease: the lease of that term, in seconds.
-    """
+    """The name of the znode whose creation says that this candidate holds this version, under just this term."""
     return f"{NOTICE}{holder}:{version}:{term}:{token}:{lease!r}"
 
 
 def claim(parent: str, record: Record, version: int) -> Multi:
-    """The transaction that takes the lead.
-
-    Args:
-        parent: path of the election's znode.
-        record: what to write, `held` by the claimant's own znode.
-        version: the record's version that the claim rests on.
-    """
+    """The transaction that takes the lead by this record, `held` by the own znode; it rests on this version."""
     return Multi((Check(f"{parent}/{record.holder}"), *held(parent, record, version)))
 
 
@@ -295,13 +276,7 @@ def appointment(
 
 
 def withdrawal(parent: str, own: str, version: int) -> Multi:
-    """The transaction by which a candidate leaves the queue if it has not been appointed meanwhile.
-
-    Args:
-        parent: path of the election's znode.
-        own: name of the candidate's znode.
-        version: the record's version as the candidate knows it.
-    """
+    """The transaction by which a candidate leaves the queue unless it was appointed since the record's version."""
     return Multi((Check(parent, version), Delete(f"{parent}/{own}")))
 
 
@@ -316,11 +291,5 @@ def confirm(parent: str, holder: str, version: int) -> tuple[Check, Check]:
 
 
 def leave(parent: str, record: Record, version: int) -> Multi:
-    """The transaction by which a holder gives the lead and its place away.
-
-    Args:
-        parent: path of the election's znode.
-        record: what to write, `left` by the holder.
-        version: the version that the holder holds.
-    """
+    """The transaction by which the holder of this version gives the lead and its place away; the record says `left`."""
     return Multi((Delete(f"{parent}/{record.holder}"), SetData(parent, encode(record), version)))

@@ -80,10 +80,5 @@ def sentence(end: End) -> str:
 
 
 def over(number: int, end: End) -> str:
-    """The text of `TermEnded`.
-
-    Args:
-        number: the term's.
-        end: why it is over.
-    """
+    """The text of `TermEnded`."""
     return f"term {number} is over: {sentence(end)}"

@@ -207,7 +207,7 @@ def test_whether_the_next_one_will_find_it_in_the_record() -> None:
 
 def test_the_record_passes_on_the_latest_terms_only() -> None:
     rows = h.rows([TermEntry(number) for number in range(1, 40)])
-    assert len(rows) == h.IN_RECORD
+    assert len(rows) == r.ROWS
     assert rows[-1] == {"term": 39}
 
 

@@ -184,12 +184,12 @@ async def test_a_history_that_may_not_be_written_harms_nobody(
             await zk.client.request(m.Create(path))
         await zk.client.request(m.Create(PATH, access=(m.Access(m.Permission.READ, "world", "anyone"),)))
         async with candidates([zookeeper.address]) as [(_, one, _)]:
-            await pass_on(one, history.IN_RECORD + 2)
+            await pass_on(one, r.ROWS + 2)
             await until(lambda: "the history cannot be written" in caplog.text)
             assert one.is_leader
             entries = await one.history()
-            assert entries[-1].term == history.IN_RECORD + 3
-            assert len(entries) == history.IN_RECORD + 1, "the oldest are forgotten"
+            assert entries[-1].term == r.ROWS + 3
+            assert len(entries) == r.ROWS + 1, "the oldest are forgotten"
 
 
 async def test_one_who_wants_no_history_writes_none(zookeeper: ZooKeeper) -> None:
