@@ -13,7 +13,7 @@ from ..election.rules.history import TermEntry
 from ..election.rules.words import DETAILS
 from ..errors import UsageError
 from . import asking
-from .asking import Refused, Target, ask, clock_time, in_time, page, show
+from .asking import Declined, Target, ask, clock_time, in_time, page, show
 from .exits import print_error
 
 
@@ -94,7 +94,7 @@ async def _why(target: Target, wanted: float | None) -> None:
     print_error(problem)
     move = nearest(entries, wanted)
     if move is None:
-        raise Refused(f"no move of the lead of {target.election!r} is known")
+        raise Declined(f"no move of the lead of {target.election!r} is known")
     before, after = move
     data = {"before": asdict(before), "after": asdict(after) if after else None}
     show(target, data, explained(before, after, wanted, clock_time))

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from . import asking
-from .asking import Away, Refused, Target, ask, clock_time, fetch, in_time, page, show, token_for
+from .asking import Away, Declined, Target, ask, clock_time, fetch, in_time, page, show, token_for
 
 
 async def _all(target: Target) -> list[dict[str, Any]]:
@@ -27,7 +27,7 @@ async def _one(target: Target, name: str) -> dict[str, Any]:
     for job in await _all(target):
         if job["name"] == name:
             return job
-    raise Refused(f"{target.election} has no job {name!r}; `leader-async jobs` lists them")
+    raise Declined(f"{target.election} has no job {name!r}; `leader-async jobs` lists them")
 
 
 async def _run_now(target: Target, name: str, token: str) -> dict[str, Any]:
@@ -45,7 +45,7 @@ async def _reset(target: Target, name: str) -> dict[str, Any]:
     async with asking.election_of(target) as (_, election):
         found = await in_time(target, Schedule(election).reset(name))
     if found is None:
-        raise Refused(f"{target.election} has no job {name!r}; `leader-async jobs` lists them")
+        raise Declined(f"{target.election} has no job {name!r}; `leader-async jobs` lists them")
     return asdict(found)
 
 

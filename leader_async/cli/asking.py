@@ -62,7 +62,7 @@ class Away(Exception):
     """There is no answer; the message says from where and why."""
 
 
-class Refused(Exception):
+class Declined(Exception):
     """The answer is no; the message says why."""
 
 
@@ -118,7 +118,7 @@ def ask(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.new_event_loop().run_until_complete(work)
     except UsageError:
         raise  # wrong usage, see `Command`
-    except (Refused, StoredError) as error:
+    except (Declined, StoredError) as error:
         _end(str(error), Exit.NO)
     except (NoAuth, AuthFailed) as error:
         _end(str(error), Exit.DENIED)
@@ -180,11 +180,11 @@ async def fetch(target: Target, path: str, *, method: str = "GET", token: str | 
         raise Away(f"{url} cannot be asked: {error or 'no answer in time'}") from error
 
 
-def refusal(target: Target, code: int, body: dict[str, Any]) -> Refused:
+def refusal(target: Target, code: int, body: dict[str, Any]) -> Declined:
     """Why a replica does not do what only the leader can, by its answer; and which replica leads, if it knows."""
     leader = body.get("leader_address") or body.get("leader") if code == 503 else None
     hint = f"; {leader} leads, ask that one" if leader else ""
-    return Refused(f"{target.url} answers {code}: {body.get('error', 'it does not lead')}{hint}")
+    return Declined(f"{target.url} answers {code}: {body.get('error', 'it does not lead')}{hint}")
 
 
 async def events(target: Target) -> AsyncIterator[tuple[str, Any]]:

@@ -13,7 +13,7 @@ import click
 from .. import arguments, clock
 from . import asking, checks
 from . import options as options_of
-from .asking import Refused, Target, ask, clock_time, in_time
+from .asking import Declined, Target, ask, clock_time, in_time
 from .checks import FAIL, OK, WARN, Finding
 from .exits import Exit, print_lines
 
@@ -160,7 +160,7 @@ async def _planned(target: Target, lease: float | None) -> Any:
         try:
             return await in_time(target, repair.plan(zk.client, election.parent, lease))
         except UsageError as error:
-            raise Refused(str(error)) from error
+            raise Declined(str(error)) from error
 
 
 async def _written(target: Target, todo: Any) -> None:
@@ -168,7 +168,7 @@ async def _written(target: Target, todo: Any) -> None:
 
     async with asking.election_of(target) as (zk, _):
         if not await in_time(target, repair.carry_out(zk.client, todo)):
-            raise Refused("somebody has written the record meanwhile; nothing was done. Look again")
+            raise Declined("somebody has written the record meanwhile; nothing was done. Look again")
 
 
 async def _measured(zk: Any, election: Any) -> tuple[list[float], list[float], list[float]]:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from . import asking
-from .asking import Refused, Target, ask, in_time, show
+from .asking import Declined, Target, ask, in_time, show
 
 
 @asking.command
@@ -34,13 +34,13 @@ async def _evict(target: Target, znode: str, *, force: bool) -> tuple[Any, str]:
         try:
             found = await in_time(target, evict.plan(zk.client, election.parent, znode))
         except UsageError as error:
-            raise Refused(str(error)) from error
+            raise Declined(str(error)) from error
         if found.session and not force:
             where = f" at {found.address}" if found.address else ""
-            raise Refused(
+            raise Declined(
                 f"the session of {znode} lives: stop {found.identity}{where}, and its place goes with its session; "
                 "--force evicts it all the same"
             )
         if not await in_time(target, evict.carry_out(zk.client, found)):
-            raise Refused(f"{znode} has gone, or was written, in this very moment; nothing was done. Look again")
+            raise Declined(f"{znode} has gone, or was written, in this very moment; nothing was done. Look again")
         return asdict(found), f"{found.identity} ({znode}) stands in the queue of {target.election} no more"

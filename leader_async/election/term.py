@@ -32,7 +32,10 @@ class Term:
 
     @property
     def token(self) -> int:
-        """The fencing token, the zxid of the claim: what the work writes to must refuse one lower than it has seen."""
+        """The fencing token: give it to what the work writes to, which must refuse one lower than it has seen.
+
+        It is the zxid of the claim, plus one for each appointment since (`rules.record`, rule 5).
+        """
         return self._hold.token
 
     @property

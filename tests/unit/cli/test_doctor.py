@@ -95,7 +95,7 @@ def test_ghosts_in_the_queue() -> None:
 
 def test_what_stands_below_an_election() -> None:
     places = [f"{'a' * 32}-n_{number:010}" for number in range(3)]
-    assert checks.listing("/e", 5, [*places, "history", "jobs"]) == []
+    assert checks.listing("/e", 5, [*places, "history", "jobs", "members", "notice:a"]) == []
     (strange,) = checks.listing("/e", 4, [*places, "x" * 99])
     assert strange.level == WARN
     assert strange.text.startswith(f"1 znodes below /e are nobody's place in the queue, as '{'x' * 60}': delete ")
