@@ -222,10 +222,8 @@ class Host:
     def _serve(self, connection: _Connection) -> None:
         if connection.serving:
             return  # `submit` has committed at once, inside the loop below
-        connection.serving = True
-        while connection.asked and not connection.waiting and connection.sent < ENOUGH:
-            if connection.number not in self._connections:
-                break
+        connection.serving, number = True, connection.number
+        while connection.asked and not connection.waiting and number in self._connections and connection.sent < ENOUGH:
             self._do(connection, *connection.asked.popleft())
         connection.serving = False
 

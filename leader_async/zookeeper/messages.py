@@ -452,7 +452,7 @@ class Disconnected:
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """The server said that the session is over."""
+    """The session has expired, by a server's answer."""
 
     session_id: int
 

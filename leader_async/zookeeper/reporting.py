@@ -62,7 +62,7 @@ class SessionReporter:
             )  # fmt: skip
 
     def expired(self, event: m.Expired) -> None:
-        """A server said that the session is over."""
+        """The session has expired, by a server's answer."""
         self.stats.expired += 1
         fields = {"event": "session_expired", "session": f"0x{event.session_id:x}"}
         log.warning("session 0x%x expired", event.session_id, extra=fields)
