@@ -53,9 +53,7 @@ class TermConnection(Protocol):
 class Stakeholder(Protocol):
     """What drives a candidacy, as far as a confirm's answer needs it."""
 
-    @property
-    def candidacy(self) -> Candidacy:
-        """Its rules."""
+    candidacy: Candidacy
 
     def carry_out(self) -> None:
         """Do what the candidacy wants done."""
@@ -149,17 +147,13 @@ class Confirms:
             pass  # the connection ended in this very instant; the next one begins with a confirm
 
     def _answer_waiting(self, due_round: Round, number: int, answer: m.Answer) -> None:
-        waiting, self._waiting = self._waiting, []
-        for hold, asked, done in waiting:
-            if done.done():
+        self.term_over()
+        confirmed = [stake.hold for _, stake in due_round.stakes]
+        for hold, asked, done in self._waiting:
+            if done.done() or asked >= number or not any(each is hold for each in confirmed):
                 continue
-            if hold.end is not None:
-                done.set_exception(TermEnded(over(hold.number, hold.end)))
-            elif not any(stake.hold is hold for _, stake in due_round.stakes):
-                self._waiting.append((hold, asked, done))
-            elif asked < number and isinstance(answer, m.Lost):
+            if isinstance(answer, m.Lost):
                 done.set_exception(ConnectionLost("the connection ended before the confirm was answered"))
-            elif asked < number and isinstance(answer, m.Transacted) and answer.ok:
+            elif isinstance(answer, m.Transacted) and answer.ok:
                 done.set_result(None)
-            else:
-                self._waiting.append((hold, asked, done))
+        self._waiting = [each for each in self._waiting if not each[2].done()]

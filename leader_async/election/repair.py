@@ -1,23 +1,23 @@
 """Putting a record right that cannot be read: what `leader-async doctor --repair` does.
 
-What is written says that the lead is `held` by a znode that nobody has or ever had. So who is first in the queue does
-what it does about every holder that was lost: it waits 1.1 of the lease that the record names out, and claims.
+What is written says that the lead is `held` by a znode that nobody has or ever had. So the first in the
+queue waits 1.1 of the lease that the record names out, as for every holder that was lost, and claims.
 
 Rules:
 1. Only a record that cannot be read is written over, and only at the version at which it was read. A record that can be
    read has a holder that may live, or needs no help. But one that was written here may be written anew with another
    lease: as long as it stands nobody has claimed, and its holder's znode does not exist. The new one names another
-   holder, so whoever waits begins anew: 1.1 of the new lease from learning that this one is gone. A claim that rests
-   on the former one, and this write, both check its version: only one of the two is done.
+   holder, so a candidate that waits begins anew: 1.1 of the new lease from learning that this one is gone. A claim on
+   the former record, and this write, both check its version: only one of the two is done.
 2. It is written once at an odd version and twice at an even one, in one transaction: `held` stands at even versions.
 3. The lease is the longest that is known: the one that was asked for, and all that are found in candidates' data. If
    none was asked for, then also the one in what is left of the record: anybody may have written that, so the word of
-   who asks counts more. So whoever led before has stopped when the next one claims: its last confirm that was answered
+   who asks counts more. So the former leader has stopped when the next one claims: its last confirm that was answered
    was sent before the record was spoilt, hence before anybody could read what is written here.
-4. The term is one more than the highest that is known. Tokens rise by themselves.
+4. The term is one more than the highest that is known. Tokens rise with ZooKeeper's zxids.
 
 It does not promise anything if a lease was longer than every one that is known: so `--lease` asks for it. Where neither
-history nor a candidate's data tell of the last term, a number comes twice, under other tokens.
+history nor a candidate's data name the last term, a number comes twice, under other tokens.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Repair:
         why: what is wrong with its record.
         version: the record's version that is written over.
         record: what is written.
-        source: who says that its lease is the longest.
+        source: where its lease, the longest, was found.
     """
 
     parent: str
@@ -129,7 +129,7 @@ async def _written_here(client: Client, parent: str, record: r.Record, lease: fl
 
 
 async def _ask_candidates(client: Client, parent: str, terms: list[int], leases: dict[str, float]) -> None:
-    """Add what the data of those say that stand in the queue."""
+    """Add the terms and leases that the candidates' data name."""
     children = await client.request(m.GetChildren(parent))
     for name in q.in_order(children.names):
         read = await read_candidate_data(client, parent, name)
@@ -144,21 +144,17 @@ def _left(data: bytes) -> tuple[list[int], float]:
     lease = 0.0
     with suppress(Garbage):
         said = stored.Fields(stored.parse(data, r.LIMIT))
-        terms += _known(said, "term")
-        lease = max(_leases(said), default=0.0)
+        with suppress(Garbage):
+            lease = said.number("lease", *stored.LEASE)
+        terms += _term(said)
         for row in said.rows("past", []):
-            terms += _known(stored.Fields(row), "term")
+            terms += _term(stored.Fields(row))
     return terms, lease
 
 
-def _known(said: stored.Fields, name: str) -> Iterator[int]:
+def _term(said: stored.Fields) -> Iterator[int]:
     with suppress(Garbage):
-        yield said.whole(name, 1, TERMS)
-
-
-def _leases(said: stored.Fields) -> Iterator[float]:
-    with suppress(Garbage):
-        yield said.number("lease", *stored.LEASE)
+        yield said.whole("term", 1, TERMS)
 
 
 async def carry_out(client: Client, repair: Repair) -> bool:

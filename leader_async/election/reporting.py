@@ -41,7 +41,7 @@ REMARKS = {
     ),
     Remark.REFUSED: (logging.ERROR, "refused", "cannot %s: %s; trying again in %g s"),
 }  # fmt: skip
-"""What the log says of each: how severe it is, its event, and the text with what the rules give."""
+"""The line of each in the log: how severe it is, its event, and the text with what the rules give."""
 
 
 class Reporter:
@@ -53,7 +53,7 @@ class Reporter:
         self._identity = candidacy.settings.identity
 
     def fields(self, event: str, **more: object) -> dict[str, object]:
-        """What a line of the log about this election has beside its text: for `extra=`."""
+        """The fields of a line of the log about this election, for `extra=`."""
         return {"event": event, "election": self._name, "identity": self._identity, **more}
 
     def state(self, state: State) -> None:

@@ -2,8 +2,8 @@
 
 Rules:
 - Each side of a change of leaders counts what it sees itself, by one clock: who hands over, from its last instant as
-  the leader until ZooKeeper has said that the lead is given up; who takes over, from learning that the former leader
-  was gone until it leads. Neither knows how long nobody led in all: `history` does, by ZooKeeper's clock.
+  the leader until ZooKeeper has answered that the lead is given up; who takes over, from learning that the former
+  leader was gone until it leads. Neither knows how long nobody led in all: `history` does, by ZooKeeper's clock.
 - A term is counted when it begins and once more when it is over, with the word that the history has for why.
 
 Nothing is decided by these numbers. An end that comes with the process is not counted.
@@ -31,7 +31,7 @@ class Changeover(enum.StrEnum):
 
 
 ENDS = tuple(why for why in Why if why not in (Why.PROCESS_DIED, Why.LEFT, Why.LOST))
-"""Why a term of one's own may end: all but what only others can tell."""
+"""Why a term of this process may end: all but what only others can know."""
 
 
 @dataclass(slots=True)

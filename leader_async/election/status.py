@@ -20,8 +20,8 @@ class Candidate:
         is_leader: the record names its znode as the holder. Its lease may have run out: only it knows.
         term: the number of its term, None if it does not lead.
         token: the fencing token of its term, None if it does not lead.
-        ghost: its znode belongs to no session, so to no process. It never goes by itself, and who stands behind it
-            never leads, until somebody evicts it.
+        ghost: its znode belongs to no session, so to no process. It stays, and the candidates behind it never lead,
+            until somebody evicts it.
     """
 
     identity: str
@@ -56,7 +56,7 @@ class Status:
         leader_address: address of that holder.
         leader_seen: wall-clock time of that reading.
         overdue: seconds that the work runs past the end of its lease, normally 0.0.
-        healed: how often a periodic look found something that no event had told of.
+        healed: how often a periodic look found a change that no event had reported.
         since: wall-clock time of the last change of `state`.
         alive: False when the candidacy has died of a bug.
         problem: why nobody can tell who leads, and what to do: what the record was when it was last read is not this

@@ -42,7 +42,7 @@ class Transaction:
         self._checks = len(self._operations)
 
     def create(self, path: str, data: bytes = b"", *, ephemeral: bool = False, sequential: bool = False) -> Transaction:
-        """Create a znode; with `connect(auth=…)` for whoever gives the same credentials, else for everybody.
+        """Create a znode; with `connect(auth=…)` for those who give the same credentials, else for everybody.
 
         Args:
             path: where; its parent must exist.

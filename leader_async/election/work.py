@@ -34,7 +34,7 @@ class TermWork(Protocol):
         """
 
     def fail(self, error: Exception) -> None:
-        """The election cannot go on: who waits for this work gets the error."""
+        """The election has failed: the caller that waits for this work gets the error."""
 
 
 OnEnd: TypeAlias = Callable[[TermWork, End | None], None]

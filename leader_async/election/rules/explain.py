@@ -1,6 +1,6 @@
-"""A move of the lead: which one somebody means, and what is said of it, in one place for all who say it. Pure.
+"""A move of the lead: which one a question is about, and its explanation, the same wherever it is shown. Pure.
 
-It does not promise more than the history knows: a lower bound is called one, and what is missing is said to be.
+It does not promise more than the history knows: a lower bound is called one, and what is missing is named.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _UNITS = ((10, 1, 1, "s"), (90, 1, 0, "s"), (5400, 60, 0, "min"), (129600, 3600,
 
 
 def span(seconds: float) -> str:
-    """A length of time as people say it, the same wherever it is shown; the page has this rule, too."""
+    """A length of time for people, the same wherever it is shown; the page has this rule, too."""
     if seconds < 1:
         return f"{round(seconds * 1000)} ms"
     for limit, divisor, digits, unit in _UNITS:
@@ -85,7 +85,7 @@ def _next(
 
 def waited_out(lost: Record) -> str:
     """What is waited for while the record is held by a znode that is gone, for people."""
-    lease = f"whoever is first in the queue waits out a lease of {lost.lease:g} s"
+    lease = f"the first in the queue waits out a lease of {lost.lease:g} s"
     if not lost.put_right:
         return f"the record is held by {lost.holder}, which is gone: {lease}"
     remedy = (

@@ -2,22 +2,22 @@
 
 It stands in two places. The record, which each change of leaders writes anyway, has the latest terms. The persistent
 znode `history` below the election's has the others, as a JSON list, oldest first; `history_writer` writes it. This file
-says what a process can tell of a term, and how reports of several processes are merged.
+has what a process can report of a term, and how reports of several processes are merged.
 
 Rules:
 1. Several may report one term: its holder, the guardian of its dead process, and its successor. Their reports are
    merged, in whatever order they arrive. Of two ends the holder's counts before the guardian's, and that before the
    successor's.
-2. Only what is known is told. A successor that found the holder's znode gone knows when that one had stopped leading at
-   the latest, so what it can tell of the time without a leader is a lower bound.
+2. Only what is known is reported. A successor that found the holder's znode gone knows when that one had stopped
+   leading at the latest, so the time without a leader that it reports is a lower bound.
 3. Times are wall-clock times by ZooKeeper's leader: those of the write that gave the lead and of the write that ended
-   it. A holder whose lease ran out could write nothing then; it says so later, and counts from the beginning of its
-   term by its own clock.
+   it. A holder whose lease ran out could write nothing then; it reports that later, and counts from its term's
+   beginning by its own clock.
 4. It never grows beyond `TERMS` and `LARGEST`: the oldest terms are forgotten.
-5. Each write of the record passes on what the one before had told, and tells of the term that it ends: a handover costs
+5. Each write of the record passes on the terms of the one before, and reports the term that it ends: a handover costs
    no request for the history's sake. Once `FULL` terms are passed on, a holder writes them into the znode.
 
-It does not promise to be complete: who claims without reading the record does not know what it told.
+It does not promise to be complete: who claims without reading the record does not know what it reported.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ LARGEST = 64 * 1024
 """Bytes that are kept: far below ZooKeeper's jute limit of 1 MiB."""
 
 FULL = 8
-"""Terms that the record tells of before they are written into the history's znode."""
+"""Terms that the record has before they are written into the history's znode."""
 
 
 class Teller(enum.StrEnum):
-    """Who tells of a term's end; the last of these is believed."""
+    """Who reports a term's end; the last of these is believed."""
 
     NOBODY = ""
     SUCCESSOR = "successor"
@@ -68,7 +68,7 @@ class Succession:
         known_at: the holder's own clock when it knew of that.
         before: the record that the claim rested on, None if nothing was read; the appointment itself after one.
         before_at: wall-clock time at which that had been written, by ZooKeeper's clock.
-        before_token: the token of the term that it tells of.
+        before_token: the token of its term.
         appointed: somebody else gave it the lead, by name.
         waited: seconds between learning that the former holder's znode was gone and claiming; 0.0 if that was not so.
         predecessor: who held the lead before, as far as it was known.
@@ -131,7 +131,7 @@ def ended(entry: TermEntry, end: End, at: float, told_by: Teller) -> TermEntry:
 
 
 def predecessor(number: int, how: Succession) -> TermEntry | None:
-    """What the holder of term `number` can tell of the term before, None if there was none."""
+    """What the holder of term `number` can report of the term before, None if there was none."""
     before = how.before
     if number <= 1 or (before is not None and before.state is r.LeadState.NONE):
         return None
@@ -161,13 +161,13 @@ def _given_up(entry: TermEntry, record: r.Record, at: float) -> TermEntry:
 
 
 def in_record(record: r.Record, token: int, written: float, identity: str = "", address: str = "") -> list[TermEntry]:
-    """What the record tells: of the terms that it passes on, and of its own.
+    """What the record reports: the terms that it passes on, and its own.
 
     Args:
         record: the record.
         token: the token of its term, if that is held.
         written: wall-clock time at which it was written.
-        identity, address: its holder's, if the record does not say.
+        identity, address: its holder's, if the record does not have them.
     """
     if record.state is r.LeadState.NONE:
         return []
@@ -177,7 +177,7 @@ def in_record(record: r.Record, token: int, written: float, identity: str = "", 
     if record.state is r.LeadState.LEFT or appointed:
         terms[last] = _given_up(terms.get(last, TermEntry(last)), record, written)
     elif last in terms and terms[last].ended is None:
-        # The claimant had read it as held, and waited it out: it says more when it has time to.
+        # The claimant had read it as held, and waited it out: it reports more when it has time to.
         terms[last] = replace(terms[last], ended=round(written, 3), why=Why.LOST.value)
     if record.state is r.LeadState.HELD:
         who = record.identity or identity, record.address or address
@@ -187,14 +187,14 @@ def in_record(record: r.Record, token: int, written: float, identity: str = "", 
 
 
 def of_term(number: int, token: int, identity: str, address: str, how: Succession) -> tuple[TermEntry, ...]:
-    """What the holder of a term can tell, of the terms before and of its own."""
+    """What the holder of a term can report, of the terms before and of its own."""
     told = in_record(how.before, how.before_token, how.before_at) if how.before is not None else []
     before, own = predecessor(number, how), TermEntry(number, token, identity, address, round(how.began, 3))
     return tuple(merged(told, [own] if before is None else [before, own]))
 
 
 def known_by_record(how: Succession) -> bool:
-    """Whether the record tells all that `of_term` does: not the end of one that said nothing, nor what nobody read."""
+    """Whether the record has all of `of_term`: it lacks the end of a term that reported none, and what nobody read."""
     before = how.before
     return before is not None and (how.appointed or before.state is not r.LeadState.HELD)
 
@@ -213,7 +213,7 @@ def _rank(entry: TermEntry) -> tuple[int, float, str, str]:
 
 
 def _both(one: TermEntry, other: TermEntry) -> TermEntry:
-    """What two tell of one term."""
+    """What two report of one term."""
     if one.token and other.token and one.token != other.token:
         return max(one, other, key=lambda entry: entry.token)  # somebody has begun to count anew
     end = max(one, other, key=_rank)

@@ -1,6 +1,6 @@
-"""What people are told of an end: the one place of these texts, and nothing is decided by them. Pure.
+"""The texts about an end, for people: they stand here only, and nothing is decided by them. Pure.
 
-`explain` tells of whole moves of the lead with them. They can be reworded: labels, JSON's `why` and what other versions
+`explain` explains whole moves of the lead with them. They can be reworded: labels, JSON's `why` and what other versions
 read in ZooKeeper do not change.
 """
 
@@ -24,7 +24,7 @@ DETAILS: dict[Detail, str] = {
     Detail.BUG: "the candidacy has died of a bug",
     Detail.PUT_RIGHT: "the record could not be read, and was put right",
 }
-"""What there is to say besides the word for why; `detail` of the history."""
+"""What a text has besides the word for why; `detail` of the history."""
 
 OWN: dict[Why | Detail, str] = {
     Why.RESIGNED: "resigned",
@@ -63,11 +63,11 @@ OTHERS: dict[str, str] = {
     Why.LOST: "its session expired without a word: the process or the machine was lost, or cut off",
     Why.OTHER: "it ended",
 }
-"""Why a leader's term ended, said of that one. A later version of this library may have other words in the history."""
+"""Why another leader's term ended. A later version of this library may have other words in the history."""
 
 
 def detail(end: End) -> str:
-    """What there is to say besides the word for why, "" if there is nothing."""
+    """What the text of this end has besides the word for why, "" if nothing."""
     if end.detail is None:
         return end.text
     return DETAILS[end.detail].format(end=end, error=server_error(end.code))

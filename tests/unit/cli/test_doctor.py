@@ -83,7 +83,7 @@ def test_ghosts_in_the_queue() -> None:
     held, none = r.Record(1, "u-n_1", r.LeadState.HELD, 86400.0, "a"), r.Record()
     assert levels(checks.queue([a, b], held)) == [OK]
     (found,) = checks.queue([b], held)
-    lease = "whoever is first in the queue waits out a lease of 86400 s"
+    lease = "the first in the queue waits out a lease of 86400 s"
     assert (found.level, found.text) == (WARN, f"the record is held by u-n_1, which is gone: {lease}")
     (found,) = checks.queue([b], replace(held, identity=r.NOBODY, end=PUT_RIGHT))
     assert found.text.startswith(f"the record was put right: {lease}; if no replica was given one that long, ")
@@ -209,7 +209,7 @@ async def test_a_lease_that_a_stranger_s_record_names_need_not_be_waited_out(zoo
         election = zk.election("leader", identity="a", lease=0.5)
         running = asyncio.create_task(election.run(idle))
         await until(lambda: election.status().state == "waiting out")
-        waits = "the record was put right: whoever is first in the queue waits out a lease of 86400 s"
+        waits = "the record was put right: the first in the queue waits out a lease of 86400 s"
         names = ("doctor", "status", "history", "why")
         answers = await asyncio.gather(*(command(name, *there) for name in names))
         told = dict(zip(names, (out + err for _, out, err in answers), strict=True))
