@@ -26,12 +26,7 @@ TRUSTED = 1.0
 
 
 class Clocks:
-    """See the module's docstring.
-
-    Args:
-        election: a write below its znode shows ZooKeeper's clock.
-        wall_clock: returns this machine's time in seconds since the epoch.
-    """
+    """See the module's docstring; a write below the election's znode shows ZooKeeper's clock."""
 
     def __init__(self, election: Election, wall_clock: Callable[[], float]) -> None:
         self._client, self._folder = election.client, folder(election.parent)

@@ -57,12 +57,7 @@ class JobOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class JobSettings:
-    """A job's name, its trigger and its options.
-
-    Attributes:
-        name: the job's name.
-        trigger: when it is due.
-        missed, window, unfinished, overlap, jitter, timeout, retries, backoff: see `JobOptions`.
+    """A job's name, its trigger and its options, see `JobOptions`.
 
     Raises:
         UsageError: a value cannot be used.

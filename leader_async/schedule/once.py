@@ -65,10 +65,9 @@ class OneSlot:
         self._leads = False
 
     async def run(self, wait: float) -> SlotStatus:
-        """Have the slot run here or elsewhere. Cancel this to leave the queue after the work has ended.
+        """Have the slot run here or elsewhere; `wait` is how many seconds a process has to claim it.
 
-        Args:
-            wait: seconds to wait for a process to claim it.
+        Cancel this to leave the queue after the work has ended.
 
         Raises:
             UsageError: there is no slot, or this election is being run already.

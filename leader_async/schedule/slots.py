@@ -60,11 +60,7 @@ def due(trigger: Trigger, now: int) -> Once:
 
 
 def given(text: str, zone: str) -> Once:
-    """The slot in a text.
-
-    Args:
-        text: a date, or a date and time, as ISO 8601 has them.
-        zone: the time zone of a text that names none.
+    """The slot in a text: a date, or a date and time, as ISO 8601 has them; in this zone, unless the text names one.
 
     Raises:
         UsageError: it cannot be read.

@@ -64,10 +64,7 @@ class Trigger(Protocol):
 
 
 class Every(Trigger):
-    """A slot every so many seconds.
-
-    Args:
-        seconds: the interval, 0.1 at least, whole milliseconds.
+    """A slot every so many seconds: 0.1 at least, whole milliseconds.
 
     Raises:
         UsageError: it cannot be used.
@@ -93,11 +90,7 @@ class Every(Trigger):
 
 
 class Cron(Trigger):
-    """The slots of a cron expression.
-
-    Args:
-        expression: five fields, or six with seconds first.
-        zone: the expression's time zone, or its name.
+    """The slots of a cron expression: five fields, or six with seconds first; in this time zone, or one of this name.
 
     Raises:
         UsageError: one of them cannot be read, or the expression is never due.

@@ -39,14 +39,7 @@ class Next(enum.Enum):
 
 
 def after(why: StopReason, on_exit: OnExit, on_loss: OnLoss, *, started: bool, stopping: bool) -> Next:
-    """What to do after the command has ended for this reason.
-
-    Args:
-        why: the supervisor's report.
-        on_exit, on_loss: what to do when the command has exited, and when the lead was lost.
-        started: False if it could not be started.
-        stopping: this process is being stopped.
-    """
+    """What follows when the command has ended for this reason, or was not `started`, or this process is `stopping`."""
     if stopping or not started:
         return Next.EXIT
     if why is StopReason.ENDED:
