@@ -24,7 +24,7 @@ import random
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
@@ -307,7 +307,7 @@ class Driver:
             return False
         given_up = self.candidacy.places_given_up
         self.feed(step)
-        async with nullcontext() if timeout is None else asyncio.timeout(timeout):
+        async with asyncio.timeout(timeout):
             while self.candidacy.places_given_up == given_up:
                 self._raise_if_dead()
                 await self._changes.wait()

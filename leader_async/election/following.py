@@ -15,12 +15,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from ..errors import RecordError
 from ..zookeeper.client import Client
 from ..zookeeper.mirror import Mirror
-from .queries import Read, in_queue, read_candidate_data
+from .queries import Read, in_queue, read_candidate_data, read_record
 from .rules import queue as q
-from .rules import record as r
 from .status import Candidate, Change, Status
 
 
@@ -29,7 +27,7 @@ class Following:
 
     def __init__(self, client: Client, parent: str, mirror: Mirror) -> None:
         self._client, self._parent, self._mirror = client, parent, mirror
-        self._record, self._token, self._problem = r.Record(), 0, ""
+        self._record, self._token, self._problem = read_record(parent, None)
         self._names: list[str] = []
         self._data: dict[str, Read] = {}
         self._last: Change | None = None
@@ -40,33 +38,25 @@ class Following:
         Raises:
             ZooKeeperError: ZooKeeper cannot be asked; what was not read is read the next time.
         """
-        _, children = await asyncio.gather(self._look_at_record(), self._mirror.children(self._parent))
+        data, children = await asyncio.gather(self._mirror.data(self._parent), self._mirror.children(self._parent))
+        self._record, self._token, self._problem = read_record(self._parent, data)
         self._names = q.in_order(children or ())
         self._data = {name: read for name, read in self._data.items() if name in self._names}
         new = [name for name in self._names if name not in self._data]
         found = await asyncio.gather(*(read_candidate_data(self._client, self._parent, name) for name in new))
         self._data |= {name: read for name, read in zip(new, found, strict=True) if read is not None}
 
-    async def _look_at_record(self) -> None:
-        found = await self._mirror.data(self._parent)
-        self._record, self._token, self._problem = r.Record(), 0, ""
-        if found is not None:
-            try:
-                self._record = r.decode(found.data, found.stat.version, self._parent)
-                self._token = r.token_of(self._record, found.stat.mzxid)
-            except RecordError as error:  # until somebody puts it right, which is a change
-                self._problem = str(error)
-
     def change(self, status: Status, connected: bool) -> Change | None:
         """What has changed since the last call, None if nothing has; `status` is this process's own."""
         queue = tuple(in_queue(self._names, self._data, self._record, self._token))
+        problem = "" if self._problem is None else str(self._problem)
         leader: Candidate | None = next((one for one in queue if one.is_leader), None)
-        now, last = Change((), leader, queue, status, connected, self._problem), self._last
+        now, last = Change((), leader, queue, status, connected, problem), self._last
         if last is None:
             what: tuple[str, ...] = ("leader", "queue", "status", "connected")
         else:
             pairs = {
-                "leader": ((_who(leader), self._problem), (_who(last.leader), last.problem)),
+                "leader": ((_who(leader), problem), (_who(last.leader), last.problem)),
                 "queue": ([_who(one) for one in queue], [_who(one) for one in last.queue]),
                 "status": (_steady(status), _steady(last.status)),
                 "connected": (connected, last.connected),

@@ -62,18 +62,25 @@ async def read_queue(client: Client, parent: str, *, all_candidates: bool = True
     children, data = await asyncio.gather(reader.children(parent), reader.data(parent))
     if children is None or data is None:
         return ElectionView([], None, None)
-    record, problem = r.Record(), None
-    try:
-        record = r.decode(data.data, data.stat.version, parent)
-    except RecordError as error:
-        problem = error
+    record, token, problem = read_record(parent, data)
     holder = record.holder if record.state is r.LeadState.HELD else None
     names = q.in_order(children)
     wanted = [name for name in names if all_candidates or name == holder]
     found = await asyncio.gather(*(read_candidate_data(client, parent, name) for name in wanted))
     known = {name: read for name, read in zip(wanted, found, strict=True) if read is not None}
     lost = record if holder is not None and holder not in names else None
-    return ElectionView(in_queue(names, known, record, r.token_of(record, data.stat.mzxid)), problem, lost)
+    return ElectionView(in_queue(names, known, record, token), problem, lost)
+
+
+def read_record(parent: str, data: m.Data | None) -> tuple[r.Record, int, RecordError | None]:
+    """An election's record, the token of its term, and the error if it cannot be read: then the record is empty."""
+    if data is None:
+        return r.Record(), 0, None
+    try:
+        record = r.decode(data.data, data.stat.version, parent)
+    except RecordError as error:
+        return r.Record(), 0, error
+    return record, r.token_of(record, data.stat.mzxid), None
 
 
 def in_queue(names: list[str], known: Mapping[str, Read], record: r.Record, token: int) -> list[Candidate]:
@@ -163,22 +170,15 @@ async def read_terms(reader: Reader, parent: str) -> list[TermEntry]:
     Raises:
         ZooKeeperError: ZooKeeper cannot be asked.
     """
-    record, (stored, _) = await asyncio.gather(reader.data(parent), read_history(reader, parent))
-    recorded = [] if record is None else await _in_record(reader.client, parent, record)
-    return history.complete(stored, recorded)
-
-
-async def _in_record(client: Client, parent: str, data: m.Data) -> list[TermEntry]:
-    """The terms that an election's record names; nothing if it is not this library's."""
-    try:
-        record = r.decode(data.data, data.stat.version, parent)
-    except RecordError:
-        return []
+    data, (stored, _) = await asyncio.gather(reader.data(parent), read_history(reader, parent))
+    if data is None:
+        return history.complete(stored)
+    record, token, _ = read_record(parent, data)
     holder = None
     if record.holder and not record.identity:
-        holder = await read_candidate_data(client, parent, record.holder)
+        holder = await read_candidate_data(reader.client, parent, record.holder)
     who = (holder.data.identity, holder.data.address) if holder is not None else ("", "")
-    return history.in_record(record, r.token_of(record, data.stat.mzxid), data.stat.mtime, *who)
+    return history.complete(stored, history.in_record(record, token, data.stat.mtime, *who))
 
 
 async def read_history(reader: Reader, parent: str) -> tuple[list[TermEntry], int | None]:
