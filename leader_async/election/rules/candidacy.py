@@ -15,7 +15,7 @@ The rules, and the module in which each one stands in full, with who breaks it:
  2. A claim on `held` waits 1.1 leases from when we learnt that the holder's znode is gone (`lead`).
  3. An error on a confirm ends the term for good (`lead`).
  4. Our leave is sent, and a new place is taken, only after the work has ended (`handover`; kept by `_depart`).
- 5. Who is next knows what comes when the znode before it goes (`place`).
+ 5. The heir knows what to do when the znode before it goes (`place`).
  6. A lost reply is resolved by looking, never by sending again (`place`).
  7. Every few session timeouts everything is read again (`place`).
  8. A candidacy that has raised an error knows nothing for certain: it leads no more at once, has no stake in any
@@ -362,7 +362,7 @@ class Candidacy:
             self.lead.take(now)
 
     def _follow(self) -> None:
-        """Somebody is ahead of us: know who leads, were it ourselves. The holder's heir knows by its data."""
+        """Others are ahead of us: read which candidate leads, if the predecessor's data do not say it. It may be us."""
         sight = self.own.sight
         knows = self.own.join.queue.position == 1 and (sight.armed is None or sight.before.version)
         if sight.view is None and not knows:
