@@ -20,6 +20,7 @@ It does not promise that work obeys, or that ZooKeeper lets a place go in time: 
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 import uuid
@@ -40,10 +41,10 @@ from .remains import clear_away
 from .reporting import Reporter
 from .rules import ends
 from .rules.candidacy import Candidacy
-from .rules.effects import Command, ConfirmNow, Denied, Left, Note, Send, StartWork, StopWork
+from .rules.effects import Attend, Command, ConfirmNow, Denied, Left, Note, Send, StartWork, StopWork
 from .rules.ends import End
 from .rules.lease import Hold
-from .rules.state import Settings
+from .rules.state import DOUBT, Settings
 from .term import Term
 from .work import TermWork
 
@@ -85,7 +86,7 @@ class Driver:
     """
 
     def __init__(self, settings: Settings, shared: Shared, changes: Pulse) -> None:
-        self.candidacy = Candidacy(settings, _uuids(), random.random())
+        self.candidacy = Candidacy(settings, uuids(), random.random(), shared.confirms.pulse)
         self.name = settings.parent.rpartition("/")[2]
         self.reporter = Reporter(self.name, self.candidacy)
         self.term: Term | None = None
@@ -191,6 +192,8 @@ class Driver:
                 self._stop(end, later)
             case ConfirmNow():
                 self._shared.confirms.confirm_now(self.candidacy)
+            case Attend():
+                self._shared.confirms.attend(self.candidacy)
             case Left():
                 if self._hold is not None:
                     later.reports.append(partial(self._report_over, self._hold, self._stopped_at, clock.now()))
@@ -208,7 +211,10 @@ class Driver:
             # A step of its own: another one may be being carried out.
             asyncio.get_running_loop().call_soon(self.feed, partial(self._unsent, command))
 
-        self._shared.inflight.send(command.request, answered, unsent, command.within)
+        within, lease = command.within, self.candidacy.must_be_back
+        if within is None and lease < math.inf:
+            within = DOUBT * lease  # a server that does not answer must not cost it its place
+        self._shared.inflight.send(command.request, answered, unsent, within)
 
     def _unsent(self, command: Send, now: float) -> None:
         self.candidacy.unsent(command)
@@ -323,7 +329,7 @@ class Driver:
         self._alarm.cancel()
 
     async def _wait_left(self) -> None:
-        """Wait for the work's end without a limit, then for ZooKeeper for as long as a session is to live."""
+        """Wait for the end of the work, however long, then for ZooKeeper: for a session timeout, 6 s at most."""
         while self.candidacy.working:
             await self._changes.wait()
         try:
@@ -342,6 +348,7 @@ class Driver:
             raise self.died
 
 
-def _uuids() -> Iterator[str]:
+def uuids() -> Iterator[str]:
+    """Names that nobody else has."""
     while True:
         yield uuid.uuid4().hex

@@ -21,6 +21,8 @@ FAULTS = [
     "leading replica told to end (SIGTERM)",
     "ensemble restarted at once",
     "leading replica cut off",
+    "leading replica and its heir killed with their guardians",
+    "heir stopped (SIGSTOP)",
 ]
 
 

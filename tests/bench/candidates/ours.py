@@ -79,7 +79,8 @@ async def main() -> None:
         candidates = []
         for number in range(given.count):
             zk = sessions[0 if given.shared else number]
-            candidates.append(Candidate(number, zk.election(given.election(number), root=given.root)))
+            election = zk.election(given.election(number), root=given.root, lease=given.lease)
+            candidates.append(Candidate(number, election))
         async for order, number in orders():
             match order:
                 case "join":
