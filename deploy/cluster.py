@@ -155,7 +155,7 @@ def kill_leader(fleet: Fleet) -> None:
     if guarded(fleet, old):
         say(f"Its guardian sees that, and leaves for it. Without one this might take {bound:.1f} s.")
     else:
-        say(f"It has to be silent for a lease, which is then waited out, so this may take {bound:.1f} s …")
+        say(f"Its session and its lease have to run out, so this may take {bound:.1f} s …")
     began = time.monotonic()
     fleet.kill(old)
     taken = takeover(fleet.leader, old, began, bound + MARGIN)
@@ -201,18 +201,17 @@ def queues(fleet: Fleet, name: str) -> bool:
 
 
 def failover_bound(fleet: Fleet, leader: str) -> float:
-    """Seconds within which another replica leads if this one is killed with its guardian, of what it says itself.
+    """Seconds within which another replica leads if this one is killed and nobody notices, of what it says itself.
 
-    The next one sees it silent for a lease, and then waits its lease out and a tenth more for clocks; two fifths of a
-    lease go by between confirms and between looks. If its session ends before that, it is not waited for any longer:
-    ZooKeeper ends one on the tick after the timeout, or the one after that.
+    ZooKeeper ends its session on the tick after the timeout, or the one after that. Then its lease is waited out, and a
+    tenth more for clocks.
     """
     known = fleet.status(leader) or {}
     session, lease = known.get("session"), known.get("lease")
     timeout = session.get("timeout") if isinstance(session, dict) else None
-    timeout = timeout if isinstance(timeout, (int, float)) else 20.0
-    lease = lease if isinstance(lease, (int, float)) else 2.0
-    return min(1.4 * lease, timeout + 2 * fleet.tick) + 1.1 * lease
+    timeout = timeout if isinstance(timeout, (int, float)) else 6.0
+    lease = lease if isinstance(lease, (int, float)) else 3.0
+    return timeout + 2 * fleet.tick + 1.1 * lease
 
 
 def guarded(fleet: Fleet, leader: str) -> bool:

@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from . import arguments
 from .election.confirms import Confirms
-from .election.driver import Shared, uuids
+from .election.driver import Shared
 from .election.election import Election
 from .election.history_writer import HistoryWriter
 from .election.inflight import Inflight
@@ -41,7 +41,7 @@ CLOSED = "this connection was closed; open another one with leader_async.connect
 def connect(
     servers: str | Sequence[str],
     *,
-    timeout: float = 20.0,
+    timeout: float = 6.0,
     auth: Digest | None = None,
     tls: TLS | ssl.SSLContext | None = None,
     guardian: bool = False,
@@ -59,14 +59,14 @@ def connect(
         auth: who this process is to ZooKeeper; all that is created is for those who give the same, see `Digest`.
         tls: encrypt, and verify the servers; a `TLS` names files that are read anew for each connection.
         guardian: have a small second process end the session as soon as this process has died, however it dies, so that
-            the next one leads within milliseconds and not after two leases; see `leader_async.guardian`.
+            the next one leads within milliseconds and not after the session timeout; see `leader_async.guardian`.
         overdue: what to do about work that runs on for one more lease although its own has run out: `dump` the stacks
             of all threads and tasks to the log, or `exit` as well (code 5); see `leader_async.watchdog`.
 
     Raises:
         UsageError: an argument cannot be used.
     """
-    timeout = arguments.seconds("timeout=", timeout, "20 is a good start")
+    timeout = arguments.seconds("timeout=", timeout, "6 is a good start")
     if overdue not in ACTIONS:
         raise UsageError(f"overdue={overdue!r} is none of {', '.join(ACTIONS)}")
     if not isinstance(auth, Digest | None):
@@ -91,7 +91,7 @@ class Connection:
 
     def __init__(self, client: Client, *, guardian: bool = False, overdue: Action = "off") -> None:
         self.client = client
-        self.confirms = Confirms(client, self, uuids())
+        self.confirms = Confirms(client, self)
         self.confirmed, self.stats = self.confirms.confirmed, self.confirms.stats
         self.history_writer = HistoryWriter(client)
         self.changed = Pulse()  # the state of one of its elections has
@@ -169,7 +169,7 @@ class Connection:
             name: the election's name, a znode below `root`.
             identity: who this process is, for people; the host's name and the process's number if None, as `web1-4711`.
             address: where this process is reached, for people; "" if None.
-            lease: how long a confirmed leader leads without another confirm, in seconds; 2 if None. All candidates of
+            lease: how long a confirmed leader leads without another confirm, in seconds; 3 if None. All candidates of
                 an election may differ: the holder's counts.
             root: the znode below which elections live (itself below the connect string's chroot).
             history: keep in ZooKeeper who led and why that ended. The record passes the latest terms on; every eighth
@@ -183,7 +183,7 @@ class Connection:
         if self._closed:
             raise SessionClosed(CLOSED)
         arguments.name("an election's name", name)
-        lease = None if lease is None else arguments.seconds("lease=", lease, "2 is a good start")
+        lease = None if lease is None else arguments.seconds("lease=", lease, "half the session timeout is usual")
         known = self.find(name, root)
         if known is not None:
             known.agree(identity=identity, address=address, lease=lease, history=history)

@@ -85,8 +85,6 @@ GAUGES: tuple[tuple[str, str, Callable[[Status], float | None]], ...] = (
     ("lease_seconds", "The lease of this replica.", lambda one: one.lease),
     ("lease_left_seconds", "Until the lease ends unless it is renewed.", lambda one: one.lease_left),
     ("overdue_seconds", "How far the work runs past the end of its lease; normally 0.", lambda one: one.overdue),
-    ("silence_seconds", "For how long the one that this replica watches has confirmed nothing; left out if none.",
-     lambda one: one.silence),
     ("alive", "0 once the candidacy has died of a bug.", lambda one: one.alive),
 )  # fmt: skip
 
@@ -114,8 +112,6 @@ def _of_elections(known: Mapping[Election, Status]) -> Iterator[Metric]:
                    {(election.name,): election.reporter.stats.suspended for election in known})  # fmt: skip
     yield _counter("healed", "What a periodic look found although no event had told of it.", label,
                    {(one.election,): one.healed for one in known.values()})  # fmt: skip
-    yield _counter("buried", "Silent candidates whose znodes this replica has deleted.", label,
-                   {(one.election,): one.buried for one in known.values()})  # fmt: skip
     yield _histogram("handover_seconds", "From leading no more until the lead was given up: work ends, one write.",
                      label, {(election.name,): election.reporter.stats.handovers for election in known})  # fmt: skip
     yield _histogram("takeover_seconds", "From learning that the former leader was gone until leading, by how it went.",

@@ -146,18 +146,6 @@ class Fields:
         """Names of znodes."""
         return tuple(as_name(one, name) for one in self.rows(name, default))
 
-    def path(self, name: str, default: str | None = None) -> str:
-        """The path of a znode; the default need not be one."""
-        value = self._get(name, default)
-        if value == default and default is not None:
-            return default
-        if type(value) is not str or not value.startswith("/"):
-            raise Garbage(f"its {name} is no path")
-        for part in value[1:].split("/"):
-            if as_name(part, name) in (".", ".."):
-                raise Garbage(f"its {name} is no path")
-        return value
-
     def _get(self, name: str, default: Any) -> Any:
         return self.value(name) if default is None else self._said.get(name, default)
 

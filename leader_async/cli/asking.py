@@ -70,7 +70,7 @@ FLAGS = options.flags(
     options.zookeeper,
     click.option("--election", default="leader", show_default=True, metavar="NAME", help="Which election."),
     options.root,
-    click.option("--session-timeout", default=20.0, show_default=True, metavar="SECONDS",
+    click.option("--session-timeout", default=6.0, show_default=True, metavar="SECONDS",
                  type=click.FloatRange(arguments.SHORTEST, arguments.LONGEST),
                  help="The session timeout to ask ZooKeeper for."),
     click.option("--url", default=None, metavar="URL", help="Ask this replica over HTTP, not ZooKeeper."),

@@ -112,8 +112,8 @@ def server(name: str, answer: str | None, granted: float) -> list[Finding]:
     except (KeyError, ValueError):
         return [Finding(WARN, about, "its conf is not understood: look at tickTime and syncLimit yourself")]
     if 2 * tick > granted / 2:
-        text = f"a tick of {tick:g} s adds up to {2 * tick:g} s to the {granted:g} s for which the place of a "
-        return [Finding(WARN, about, text + "lost machine is kept; set a shorter tickTime")]
+        text = f"a tick of {tick:g} s adds up to {2 * tick:g} s to the {granted:g} s after which a lost machine is "
+        return [Finding(WARN, about, text + "noticed; set a shorter tickTime")]
     if limit > 2 * granted:
         text = f"syncLimit lets it serve for {limit:g} s after it was cut off: that is safe here, but who waits in the "
         return [Finding(WARN, about, text + "queue there is notified late; set a smaller syncLimit")]
@@ -158,59 +158,6 @@ def listing(parent: str, count: int, names: Sequence[str] | None) -> list[Findin
         text += "clients than this library read 1 MiB; run fewer candidates, or "
         found.append(Finding(WARN, "listing", text + remedy))
     return found
-
-
-def silence(samples: Sequence[tuple[float, int]]) -> float:
-    """The longest time, in seconds, for which a pulse stood at one version.
-
-    Args:
-        samples: its readings, each with when it came and the version.
-    """
-    longest, (since, version) = 0.0, samples[0]
-    for at, now in samples:
-        longest = max(longest, at - since)
-        if now != version:
-            since, version = at, now
-    return longest
-
-
-def pulse(who: str, lease: float, samples: Sequence[tuple[float, int]] | None) -> Finding:
-    """Whether the pulse of the leader, or of its heir, rises.
-
-    Args:
-        who: that one.
-        lease: the leader's lease, in seconds.
-        samples: see `silence`; None if the one names no pulse, or it is not there.
-    """
-    about = f"pulse of {who}"
-    if not samples:
-        text = "there is none: it runs an older version, or ZooKeeper refuses the znode (its log: event no_pulse); if "
-        return Finding(WARN, about, text + "it falls silent, the others wait for the end of its session")
-    longest, watched = silence(samples), samples[-1][0] - samples[0][0]
-    text = f"it beats: it was silent for {longest:.2f} s at most, watched for {watched:.1f} s"
-    limit = f"of a lease of {lease:g} s"
-    if longest >= lease:
-        text = f"silent for {longest:.2f} s, longer than its lease of {lease:g} s: look whether it hangs or is cut off"
-        return Finding(FAIL, about, text)
-    if longest > 2 / 5 * lease:
-        remedy = "it is busy, or ZooKeeper is slow; see `event loop lag` and `confirm` below, or choose a longer lease"
-        return Finding(WARN, about, f"{text}, {limit}: {remedy}")
-    return Finding(OK, about, f"{text}, {limit}")
-
-
-def burying(parent: str, refused: str) -> Finding:
-    """Whether we may delete other candidates' znodes.
-
-    Args:
-        parent: the election's znode.
-        refused: what is refused, "" if nothing is.
-    """
-    if not refused:
-        return Finding(
-            OK, "burying", f"this identity may delete the znodes below {parent}, so a silent one is followed"
-        )
-    text = f"{refused}: a leader that falls silent is followed only when its session has ended; give all replicas the "
-    return Finding(WARN, "burying", text + f"credentials with which {parent} was made")
 
 
 def times(about: str, seconds: Sequence[float], limit: float, remedy: str) -> Finding:

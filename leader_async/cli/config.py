@@ -74,13 +74,13 @@ class Config:
         "metavar": "N", "type": int, "help": "Listen on this port as well, together with the other replicas of this "
         "machine: the kernel spreads connections over them (SO_REUSEPORT).",
     })
-    session_timeout: float = field(default=20.0, metadata={
-        "metavar": "SECONDS", "help": "How long ZooKeeper keeps the place of a replica that it does not hear of. The "
+    session_timeout: float = field(default=6.0, metadata={
+        "metavar": "SECONDS", "help": "How long ZooKeeper keeps the place of a replica without a sign of life. The "
         "server may grant another one, see the log and /status.",
     })
     lease: float = field(default=LEASE, metadata={
         "metavar": "SECONDS", "help": "How long a leader leads without another confirm. Longer rides out longer "
-        "outages; shorter has a leader that has fallen silent followed sooner.",
+        "outages; shorter lets another one lead sooner after a crash.",
     })
     stop_timeout: float = field(default=10.0, metadata={
         "metavar": "SECONDS", "help": "The bound of a graceful stop: handing over, answering what is under way, "
@@ -88,7 +88,7 @@ class Config:
     })
     guardian: bool = field(default=True, metadata={
         "help": "Have a small second process hand the lead over as soon as this one has died, however it dies. Without "
-        "it the others wait for about two leases.",
+        "it the others wait for the session timeout.",
     })
     overdue: Action = field(default="dump", metadata={
         "metavar": "|".join(ACTIONS), "help": "What to do about work that runs on for one more lease after its own has "

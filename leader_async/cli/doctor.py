@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-import uuid
 from dataclasses import asdict
 from typing import Any
 
 import click
 
-from .. import arguments, clock, stored
+from .. import arguments, clock
 from . import asking, checks
 from . import options as options_of
 from .asking import Declined, Target, ask, clock_time, in_time
@@ -21,19 +20,17 @@ from .exits import Exit, print_lines
 SAMPLES = 100
 CONFIRMS = 5
 """An answer to a confirm may take a fifth of a lease."""
-LOOKS, WATCHED = 20, (1.5, 3.0)
-"""Readings of a pulse in a lease; and for how many leases it is read, and for how many seconds at most."""
 
 
 @asking.command
 @click.option("--lease", default=None, type=click.FloatRange(arguments.SHORTEST, arguments.LONGEST), metavar="SECONDS",
               help="The lease that the replicas are given; with --repair the longest that one of them was given, "
-              "whatever what is left of the record says.  [default: 2]")  # fmt: skip
+              "whatever what is left of the record says.  [default: 3]")  # fmt: skip
 @click.option("--repair", is_flag=True, help="Put right a record that cannot be read, after asking. With --lease also "
               "one that an earlier --repair wrote.")  # fmt: skip
 @click.option("--yes", is_flag=True, help="With --repair: do not ask.")  # fmt: skip
 def doctor(target: Target, lease: float | None, repair: bool, yes: bool) -> None:
-    """Check a deployment: timeouts, servers, queue, pulses, clock, delays, who leads. Exit code 1 if something fails.
+    """Check a deployment: timeouts, servers, queue, clock, delays, who leads. Exit code 1 if something fails.
 
     With --repair nothing is checked: an election's record that cannot be read, so that nobody leads, is put right.
     """
@@ -58,7 +55,6 @@ async def _findings(target: Target, lease: float) -> list[Finding]:
             found += checks.server(str(server), await _conf(server.host, server.port, target), status.timeout)
         found += await in_time(target, _access(zk, election, target))
         found += await in_time(target, _queue(zk, election))
-        found += await in_time(target, _silence(zk, election.parent))
         has_clock = hasattr(time, "CLOCK_BOOTTIME")
         text = "CLOCK_BOOTTIME, which runs on while a machine sleeps"
         weak = "CLOCK_BOOTTIME is missing here: do not let this machine sleep while it leads"
@@ -122,59 +118,6 @@ async def _queue(zk: Any, election: Any) -> list[Finding]:
     return [*found, *checks.queue(candidates, record)]
 
 
-async def _silence(zk: Any, parent: str) -> list[Finding]:
-    """Whether the pulses of the leader and of its heir beat, and whether we may bury one that does not."""
-    from ..election.queries import read_candidate_data
-    from ..election.rules import record as r
-    from ..errors import NoAuth, NoNode, RecordError
-    from ..zookeeper import messages as m
-
-    try:
-        data = await zk.client.request(m.GetData(parent))
-        record = r.decode(data.data, data.stat.version, parent)
-    except (NoNode, NoAuth, RecordError):
-        return []  # that is said already
-    found = [checks.burying(parent, await _refused(zk, parent))]
-    holder = await read_candidate_data(zk.client, parent, record.holder) if record.state is r.LeadState.HELD else None
-    if holder is None:
-        return found
-    said = [holder.data]
-    heir = await read_candidate_data(zk.client, parent, said[0].heir) if said[0].by_name else None
-    said += [] if heir is None else [heir.data]
-    for one, samples in zip(said, await _samples(zk, [one.pulse for one in said], record.lease), strict=True):
-        found.append(checks.pulse(one.identity, record.lease, samples))
-    return found
-
-
-async def _refused(zk: Any, parent: str) -> str:
-    """What of a burying ZooKeeper refuses to us, "" if nothing. It changes nothing: its last part always fails."""
-    from ..errors import NoAuth
-    from ..zookeeper import messages as m
-
-    path = f"{parent}/doctor:{uuid.uuid4().hex}"
-    tried = m.Create(path, b"", ephemeral=True), m.Delete(path), m.Check(parent, stored.INT)
-    failure = (await zk.client.request(m.Multi(tried))).failure
-    words = "this identity may not create znodes below", "this identity may not delete znodes below"
-    return f"{words[failure[0]]} {parent}" if failure is not None and failure[1] == NoAuth.code else ""
-
-
-async def _samples(zk: Any, paths: list[str], lease: float) -> list[list[tuple[float, int]]]:
-    """The versions of these pulses for some time, each with when it was read; nothing of one that is not there."""
-    from ..errors import NoAuth, NoNode
-    from ..zookeeper import messages as m
-
-    found: list[list[tuple[float, int]]] = [[] for _ in paths]
-    end = clock.now() + min(WATCHED[0] * lease, WATCHED[1])
-    while any(paths) and clock.now() < end:
-        for path, samples in zip(paths, found, strict=True):
-            with contextlib.suppress(NoNode, NoAuth):
-                if path:
-                    answer = await zk.client.request(m.Exists(path))
-                    samples.append((clock.now(), answer.stat.version))
-        await asyncio.sleep(lease / LOOKS)
-    return found
-
-
 async def _listing(zk: Any, parent: str, count: int) -> list[Finding]:
     from ..errors import ConnectionLost
     from ..zookeeper import messages as m
@@ -205,7 +148,7 @@ def _repair(target: Target, lease: float | None, *, yes: bool) -> None:
         click.confirm("Write it?", err=True, abort=True)
     ask(_written(target, todo))
     record, more = asdict(todo.record), {"path": todo.parent, "version": todo.version, "waits": round(todo.waits, 3)}
-    data = {name: value for name, value in record.items() if name not in ("end", "told")} | {"why": PUT_RIGHT} | more
+    data = {name: value for name, value in record.items() if name != "end"} | {"why": PUT_RIGHT} | more
     asking.show(target, data, f"the record of {todo.parent} is put right; somebody leads in about {todo.waits:g} s")
 
 

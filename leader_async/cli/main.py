@@ -100,7 +100,7 @@ def serve(
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Listen on this address.")
 @click.option("--port", default=2181, show_default=True, type=click.IntRange(0, 65535), metavar="N",
               help="Listen on this port; 0 for any free one, which is in the log.")  # fmt: skip
-@click.option("--tick", default=1.0, show_default=True, type=float, metavar="SECONDS",
+@click.option("--tick", default=0.5, show_default=True, type=float, metavar="SECONDS",
               help="Sessions last 2 to 20 ticks, and end on one.")  # fmt: skip
 @options.log_level
 def zookeeper(host: str, port: int, tick: float, log_level: str) -> None:

@@ -33,7 +33,7 @@ Examples, the same on every host:
 
 Every flag has an environment variable, LEADER_ASYNC_ and the flag's name.
 
-ZooKeeper need not be there. Leaving takes at most 8 s once COMMAND has ended.
+ZooKeeper need not be there. Leaving takes at most a session timeout and a third once COMMAND has ended.
 
 \b
 Exit codes are COMMAND's, or 128 and the number of the signal that ended it, and:

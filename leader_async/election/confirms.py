@@ -16,8 +16,6 @@ It does not promise that a lease holds: without an answer it runs out.
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -29,8 +27,6 @@ from ..zookeeper.client import Client
 from .rules.candidacy import Candidacy
 from .rules.confirm_rounds import ConfirmRounds, Round
 from .rules.lease import Hold
-from .rules.pulse import Pulse as SessionPulse
-from .rules.pulse import PulseRead, PulseReads
 from .rules.words import over
 from .stats import ConfirmStats
 
@@ -67,29 +63,22 @@ class Stakeholder(Protocol):
 
 
 class Confirms:
-    """See the module's docstring. `connection` is whose terms are confirmed, `pulse` the session's."""
+    """See the module's docstring. `connection` is whose terms are confirmed."""
 
-    def __init__(self, client: Client, connection: TermConnection, uuids: Iterator[str]) -> None:
+    def __init__(self, client: Client, connection: TermConnection) -> None:
         self.client, self.connection = client, connection
         self.confirmed = Pulse()
         self.stats = ConfirmStats()
         self._drivers: dict[Candidacy, Stakeholder] = {}
-        self.pulse = SessionPulse(uuids)
-        self._rounds = ConfirmRounds(self._broken, self.pulse)
-        self._reads: PulseReads[Candidacy] = PulseReads(self._broken)
+        self._rounds = ConfirmRounds(lambda candidacy, error: self._drivers[candidacy].die(error))
         self._alarm = Alarm(self.confirm_due, client.stats.lag)
         self._sent = 0  # rounds
-        client.must_be_back(self.shortest_lease)
         # Who waits for a confirm of this term, and how many rounds had been sent before the question.
         self._waiting: list[tuple[Hold, int, asyncio.Future[None]]] = []
 
     def add(self, driver: Stakeholder) -> None:
         """There is one more election."""
         self._drivers[driver.candidacy] = driver
-
-    def shortest_lease(self) -> float:
-        """The shortest lease, in seconds, of who has a stake or may soon have one; infinity if nobody does."""
-        return min((candidacy.must_be_back for candidacy in self._drivers), default=math.inf)
 
     def stop(self) -> None:
         """Send no more."""
@@ -107,15 +96,10 @@ class Confirms:
         await done
 
     def note(self, candidacy: Candidacy) -> None:
-        """Something has happened to this candidacy; it may have a stake now, or none any more."""
+        """Something has happened to this candidacy; it may want confirms now, or none any more."""
         self._rounds.note(candidacy)
         if candidacy.has_stake:  # else the alarm may ring in vain
             self._set_alarm()
-
-    def attend(self, candidacy: Candidacy) -> None:
-        """It watches another pulse: read that one in the next iteration of the event loop."""
-        self._reads.note(candidacy, clock.now())
-        self._set_alarm()
 
     def confirm_now(self, candidacy: Candidacy) -> None:
         """Confirm this candidacy's stake in the next iteration of the event loop; rule 1."""
@@ -135,28 +119,11 @@ class Confirms:
             if self.client.connected:
                 for due_round in self._rounds.rounds(clock.now()):
                     self._send(due_round)
-                for due_read in self._reads.reads(clock.now()):
-                    self._read(due_read)
         finally:  # an error costs a round, and not the alarm for the next one
             self._set_alarm()
 
     def _set_alarm(self) -> None:
-        due = [due for due in (self._rounds.due(), self._reads.due()) if due is not None]
-        self._alarm.set(min(due) if due and self.client.connected else None)
-
-    def _broken(self, candidacy: Candidacy, error: Exception) -> None:
-        self._drivers[candidacy].die(error)
-
-    def _read(self, due_read: PulseRead) -> None:
-        def answered(answer: m.Answer) -> None:
-            for candidacy in self._reads.answered(due_read, answer, clock.now()):
-                self._drivers[candidacy].carry_out()
-            self._set_alarm()
-
-        try:
-            self.client.send(due_read.request, answered, due_read.within)
-        except NotConnected:
-            self._reads.unsent(due_read)
+        self._alarm.set(self._rounds.due() if self.client.connected else None)
 
     def _send(self, due_round: Round) -> None:
         def answered(answer: m.Answer) -> None:

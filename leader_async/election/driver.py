@@ -20,7 +20,6 @@ It does not promise that work obeys, or that ZooKeeper lets a place go in time: 
 from __future__ import annotations
 
 import asyncio
-import math
 import random
 import time
 import uuid
@@ -41,10 +40,10 @@ from .remains import clear_away
 from .reporting import Reporter
 from .rules import ends
 from .rules.candidacy import Candidacy
-from .rules.effects import Attend, Command, ConfirmNow, Denied, Left, Note, Send, StartWork, StopWork
+from .rules.effects import Command, ConfirmNow, Denied, Left, Note, Send, StartWork, StopWork
 from .rules.ends import End
 from .rules.lease import Hold
-from .rules.state import DOUBT, Settings
+from .rules.state import Settings
 from .term import Term
 from .work import TermWork
 
@@ -86,7 +85,7 @@ class Driver:
     """
 
     def __init__(self, settings: Settings, shared: Shared, changes: Pulse) -> None:
-        self.candidacy = Candidacy(settings, uuids(), random.random(), shared.confirms.pulse)
+        self.candidacy = Candidacy(settings, _uuids(), random.random())
         self.name = settings.parent.rpartition("/")[2]
         self.reporter = Reporter(self.name, self.candidacy)
         self.term: Term | None = None
@@ -192,8 +191,6 @@ class Driver:
                 self._stop(end, later)
             case ConfirmNow():
                 self._shared.confirms.confirm_now(self.candidacy)
-            case Attend():
-                self._shared.confirms.attend(self.candidacy)
             case Left():
                 if self._hold is not None:
                     later.reports.append(partial(self._report_over, self._hold, self._stopped_at, clock.now()))
@@ -211,10 +208,7 @@ class Driver:
             # A step of its own: another one may be being carried out.
             asyncio.get_running_loop().call_soon(self.feed, partial(self._unsent, command))
 
-        within, lease = command.within, self.candidacy.must_be_back
-        if within is None and lease < math.inf:
-            within = DOUBT * lease  # a server that does not answer must not cost it its place
-        self._shared.inflight.send(command.request, answered, unsent, within)
+        self._shared.inflight.send(command.request, answered, unsent, command.within)
 
     def _unsent(self, command: Send, now: float) -> None:
         self.candidacy.unsent(command)
@@ -329,7 +323,7 @@ class Driver:
         self._alarm.cancel()
 
     async def _wait_left(self) -> None:
-        """Wait for the end of the work, however long, then for ZooKeeper: for a session timeout, 6 s at most."""
+        """Wait for the work's end without a limit, then for ZooKeeper for as long as a session is to live."""
         while self.candidacy.working:
             await self._changes.wait()
         try:
@@ -348,7 +342,6 @@ class Driver:
             raise self.died
 
 
-def uuids() -> Iterator[str]:
-    """Names that nobody else has."""
+def _uuids() -> Iterator[str]:
     while True:
         yield uuid.uuid4().hex

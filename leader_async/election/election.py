@@ -99,9 +99,6 @@ class Election:
             since=self.driver.since,
             alive=self.driver.died is None and self.client.died is None,
             problem="" if candidacy.unreadable is None else str(candidacy.unreadable),
-            watches=candidacy.silence.watches,
-            silence=candidacy.silence.seconds(now),
-            buried=candidacy.silence.buried,
         )
 
     def agree(self, **given: object) -> None:

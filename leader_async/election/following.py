@@ -74,4 +74,4 @@ def _who(one: Candidate | None) -> tuple[str, int | None] | None:
 
 def _steady(status: Status) -> Status:
     """A status without what changes as time passes."""
-    return replace(status, lease_left=0.0, leader_seen=None, overdue=0.0, since=0.0, silence=None)
+    return replace(status, lease_left=0.0, leader_seen=None, overdue=0.0, since=0.0)

@@ -14,7 +14,6 @@ from ..errors import UsageError
 from ..zookeeper import hosts
 from .rules import history
 from .rules import queue as q
-from .rules.pulse import PREFIX
 from .rules.record import NOTICE
 
 JOBS, MEMBERS = "jobs", "members"
@@ -25,7 +24,7 @@ ROOT = "/ELECTION"
 
 def is_own(name: str) -> bool:
     """Whether the library has, or may have, a znode of this name below an election's."""
-    return name in (JOBS, history.NAME, MEMBERS) or name.startswith((NOTICE, PREFIX)) or bool(q.in_order([name]))
+    return name in (JOBS, history.NAME, MEMBERS) or name.startswith(NOTICE) or bool(q.in_order([name]))
 
 
 class Names:

@@ -39,8 +39,6 @@ from .rules import record as r
 from .rules.ends import PUT_RIGHT
 from .rules.state import LEASE, WAIT_OUT
 
-EARLIER = 3.0
-"""Seconds of the lease that replicas of earlier versions are given by default: one of them may have led."""
 TERMS = stored.INT
 """Terms beyond this are not believed: each costs a version of the record, and those end there."""
 
@@ -90,9 +88,7 @@ async def plan(client: Client, parent: str, lease: float | None = None) -> Repai
     if data is None:
         raise UsageError(f"there is no election {parent}, so nothing to put right; look at --election")
     terms, stands = [0], None
-    leases = (
-        {"what replicas are given by default": max(LEASE, EARLIER)} if lease is None else {"--lease says so": lease}
-    )
+    leases = {"what replicas are given by default": LEASE} if lease is None else {"--lease says so": lease}
     try:
         stands = await _written_here(client, parent, r.decode(data.data, data.stat.version, parent), lease)
         why = f"{parent} was put right before, with a lease of {stands.lease:g} s"

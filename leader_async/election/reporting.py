@@ -39,20 +39,6 @@ REMARKS = {
         logging.WARNING, "made_anew",
         "somebody deleted the election's znode: the lease of whoever may lead by it is waited out",
     ),
-    Remark.NO_PULSE: (
-        logging.WARNING,
-        "no_pulse",
-        "cannot make the pulse of this session (%s): should it fall silent, others wait for its end",
-    ),
-    Remark.BURIED: (
-        logging.WARNING,
-        "buried",
-        "%s has fallen silent, it has confirmed nothing for %.1f s: %s has deleted its znode",
-    ),
-    Remark.CANNOT_BURY: (
-        logging.ERROR, "cannot_bury",
-        "%s has fallen silent, and this identity may not delete its znode: the end of its session is awaited",
-    ),
     Remark.REFUSED: (logging.ERROR, "refused", "cannot %s: %s; trying again in %g s"),
 }  # fmt: skip
 """The line of each in the log: how severe it is, its event, and the text with what the rules give."""

@@ -30,7 +30,7 @@ class Changeover(enum.StrEnum):
     FAILOVER = "failover"
 
 
-ENDS = tuple(why for why in Why if why not in (Why.PROCESS_DIED, Why.LEFT, Why.LOST, Why.FELL_SILENT))
+ENDS = tuple(why for why in Why if why not in (Why.PROCESS_DIED, Why.LEFT, Why.LOST))
 """Why a term of this process may end: all but what only others can know."""
 
 

@@ -61,10 +61,6 @@ class Status:
         alive: False when the candidacy has died of a bug.
         problem: why nobody can tell who leads, and what to do: what the record was when it was last read is not this
             library's. "" if it could be read.
-        watches: who it watches, to bury that one should it fall silent: the leader, or an heir; None if nobody.
-        silence: seconds for which that one has confirmed nothing, as far as this process has seen; None if not known.
-            A fifth of a lease is usual; from a whole lease on that one is buried.
-        buried: candidates that this process has buried, since it takes part.
     """
 
     election: str
@@ -87,9 +83,6 @@ class Status:
     since: float
     alive: bool
     problem: str = ""
-    watches: str | None = None
-    silence: float | None = None
-    buried: int = 0
 
 
 @dataclass(frozen=True, slots=True)

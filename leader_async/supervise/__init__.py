@@ -14,7 +14,7 @@ Rules:
    may be killed.
 
 Not promised: if `run` and its supervisor are killed at one instant, COMMAND dies with them, but processes that it
-started live on, and the next replica leads after about two leases. A container or systemd's KillMode ends those as
+started live on, and the next replica leads after the session timeout. A container or systemd's KillMode ends those as
 well. If both are frozen, COMMAND may outlive the lease; the token fences it off. A process that changes to a user whom
 the supervisor may not signal keeps the place; the log names it.
 """

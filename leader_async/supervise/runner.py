@@ -3,8 +3,8 @@
 Rules:
 - The work of a term ends only when the supervisor has reported that nothing is left, or this process has killed it all.
 - A graceful stop ends the command first, while confirms continue; the place is given up after that.
-- A stop needs no ZooKeeper. After the command's end it takes at most 6 s, or a session timeout if that is shorter, for
-  leaving, and 2 s for closing that: then the place goes with the session.
+- A stop needs no ZooKeeper. After the command's end it takes at most a session timeout and a third: after the timeout
+  the place is gone with the session, and the third is for closing that.
 """
 
 from __future__ import annotations

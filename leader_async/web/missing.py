@@ -21,7 +21,7 @@ from ..election.rules.history import TermEntry
 FORGET = 900.0
 MOST = 20
 
-_DIED = {Why.PROCESS_DIED, Why.LOST, Why.SESSION_EXPIRED, Why.PLACE_LOST, Why.FELL_SILENT}
+_DIED = {Why.PROCESS_DIED, Why.LOST, Why.SESSION_EXPIRED, Why.PLACE_LOST}
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,14 +131,6 @@ class Client:
         """Give a server at most so long to take the session over, at the first round: a lease does not wait for it."""
         self._dialler.patience = min(self._dialler.patience, seconds)
 
-    def must_be_back(self, lease: Callable[[], float]) -> None:
-        """Dial with the pauses and the patience of who has a lease to renew.
-
-        Args:
-            lease: gives the shortest lease of who has one, or waits for one, in seconds; infinity if nobody does.
-        """
-        self._dialler.lease = lease
-
     def check_open(self) -> None:
         """Return if this client dials, or will be dialling until it is closed.
 

@@ -5,8 +5,6 @@ Rules:
   failed last comes last. Dials are staggered (RFC 8305) by aiohappyeyeballs.
 - One handshake at a time: with two, the session would move to and fro between servers.
 - A connection that ended is dialled again at once, then with growing, jittered pauses, for as long as the client lives.
-- Handshakes get more time from round to round. Who is in a hurry (`lease`) gives each two fifths of its lease at
-  most, and pauses for a fifth of it at most: others would take it for lost.
 - A server with which TLS fails costs the others nothing; why it did is logged, and it is tried again.
 """
 
@@ -14,11 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import math
 import random
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from aiohappyeyeballs import AddrInfoType, start_connection
 
@@ -41,24 +38,17 @@ LOOK_UP_LIMIT = 1.0
 BACKOFF_FLOOR, BACKOFF_CAP = 0.05, 2.0
 """Seconds; see `backoff`."""
 
-PAUSES = 5
-"""Pauses a lease, at least."""
-
 STEADY = 1.0
 """Seconds after which a connection counts as steady: when it ends, the next round begins without a pause."""
 
 
-def backoff(away: float, longest: float = math.inf) -> float:
+def backoff(away: float) -> float:
     """Seconds to wait before the next round of dialling.
 
     Full jitter below a bound that grows with the outage (an eighth of `away`, 50 ms to 2 s): a server that comes back
     after four seconds is found within half a second, and one that stays away for an hour is asked once a second.
-
-    Args:
-        away: seconds since the connection was lost.
-        longest: seconds of the longest pause that is wanted.
     """
-    return random.uniform(0, min(BACKOFF_CAP, longest, max(BACKOFF_FLOOR, away / 8)))
+    return random.uniform(0, min(BACKOFF_CAP, max(BACKOFF_FLOOR, away / 8)))
 
 
 class Resolver:
@@ -68,14 +58,11 @@ class Resolver:
         self._servers = servers
         self._known: dict[Server, list[AddrInfoType]] = {}
 
-    async def resolve(
-        self, last: tuple[str, int] | None, limit: float = LOOK_UP_LIMIT
-    ) -> tuple[list[AddrInfoType], list[str]]:
+    async def resolve(self, last: tuple[str, int] | None) -> tuple[list[AddrInfoType], list[str]]:
         """All addresses of all servers, in the order in which to dial them.
 
         Args:
             last: host and port of the address to dial last.
-            limit: seconds that the name service has; it is waited for longer while nothing is known of a name.
 
         Returns:
             The addresses, and for each name that did not resolve a line with the reason. The last known addresses of
@@ -83,8 +70,7 @@ class Resolver:
         """
         asked = {server: asyncio.ensure_future(_look_up(server)) for server in self._servers}
         try:
-            known = all(server in self._known for server in asked)
-            await asyncio.wait(asked.values(), timeout=min(limit, LOOK_UP_LIMIT) if known else LOOK_UP_LIMIT)
+            await asyncio.wait(asked.values(), timeout=LOOK_UP_LIMIT)
         finally:
             for look_up in asked.values():
                 look_up.cancel()
@@ -96,7 +82,7 @@ class Resolver:
                 problems.append(f"{server}: {error}")
             else:
                 if not look_up.done():
-                    problems.append(f"{server}: the name service did not answer in time")
+                    problems.append(f"{server}: the name service did not answer in {LOOK_UP_LIMIT} s")
         found = [info for server in self._servers for info in self._known.get(server, [])]
         random.shuffle(found)
         found.sort(key=lambda info: info[4][:2] == last)
@@ -140,9 +126,7 @@ class Dialler:
         self.closing = False
         self.changed = Pulse()  # fires when the stream or the session's phase has changed
         # Seconds that a server has to take over a session at the first round; later rounds are more patient.
-        self.patience = session.tolerance / 3
-        # The shortest lease, in seconds, for which a server must be back soon; infinity if there is none.
-        self.lease: Callable[[], float] = lambda: math.inf
+        self.patience = session.timeout_asked / 3
         self._owner, self._session, self._reporter = owner, session, reporter
         self._servers, self._tls = servers, tls
         self._resolver = Resolver(servers)
@@ -183,19 +167,17 @@ class Dialler:
                 # Taken up and dropped at once is still the same outage: no tight loop on a server that does so.
             elif session.serving or (expiring and not session.session_id):
                 continue  # servers serve, or one answered that the session is over: shake hands again at once
-            patience = min(2 * patience, session.timeout_asked / 3)
-            await asyncio.sleep(backoff(clock.now() - lost, self.lease() / PAUSES))
+            patience = session.timeout_asked / 3
+            await asyncio.sleep(backoff(clock.now() - lost))
 
     async def _dial_round(self, patience: float) -> bool:
         """Dial every server once; whether one serves the session now."""
-        lease = self.lease()
-        patience = min(patience, 2 * lease / PAUSES)
-        addresses, unknown = await self._resolver.resolve(self._failed_last, lease / PAUSES)
+        addresses, unknown = await self._resolver.resolve(self._failed_last)
         failures: list[Failure] = [(f"cannot look up {problem}", m.Cause.UNKNOWN_NAME) for problem in unknown]
         while addresses and not self.over:
             try:
                 context = self._tls.context() if isinstance(self._tls, TLS) else self._tls
-                async with asyncio.timeout(min(self._session.timeout_asked / 3, lease)):
+                async with asyncio.timeout(self._session.timeout_asked / 3):
                     sock = await dial(addresses)
                 stream = Stream(self._owner, sock.getpeername()[:2], patience)
             except UsageError as error:
@@ -229,7 +211,7 @@ class Dialler:
 
     def _limit(self, stream: Stream) -> float:
         # Making a session takes a quorum write, resuming one does not: no hurry with the former.
-        return stream.patience if self._session.session_id else max(stream.patience, self._session.tolerance / 3)
+        return stream.patience if self._session.session_id else self._session.timeout_asked / 3
 
 
 def _cause(error: OSError) -> m.Cause:

@@ -18,7 +18,7 @@ Rules:
 4. While the session is not UP a request is refused at once (`NotConnected`); nothing is queued.
 5. A handshake that is answered with another session means that the one to resume has expired.
 6. A silent connection is pinged after a third of the session timeout: of the granted or of the asked one, whichever is
-   shorter, and of 6 s at most. So a server's silence is noticed as soon as the owner wants, whatever the server grants.
+   shorter. So a server's silence is noticed as soon as the owner wants, whatever the server grants.
 7. A server that ends a handshake without an answer does not serve, or is behind the last zxid that this session has
    seen. The latter may be for good: ZooKeeper's data may have been lost (aiozk#28). A trial finds out which:
    - After PATIENCE session timeouts of this, every other handshake asks for a new session, with zxid 0. A session that
@@ -54,10 +54,6 @@ from .identity import Identity
 MAX_XID = 2**31 - 1
 PATIENCE = 5
 """Session timeouts after which servers that end the handshakes are asked for a new session; see rule 7."""
-
-TOLERATED = 6.0
-"""Seconds of a session timeout that count for how long a server may be silent: a session that keeps places through long
-outages does not cling to a dead server for longer."""
 
 PARTING_XID = 1
 """The xid of the close of a new session by rule 7; it is that session's only request."""
@@ -146,11 +142,8 @@ class Session:
 
     @property
     def tolerance(self) -> float:
-        """The shorter one of the granted and the asked session timeout, in seconds, up to `TOLERATED`.
-
-        It bounds a server's silence.
-        """
-        return min(self.timeout, self.timeout_asked, TOLERATED)
+        """The shorter one of the granted and the asked session timeout, in seconds; it bounds a server's silence."""
+        return min(self.timeout, self.timeout_asked)
 
     @property
     def credentials(self) -> Credentials | None:

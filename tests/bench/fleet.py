@@ -6,7 +6,6 @@ All instants are readings of the machine's monotonic clock, taken by the process
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 from dataclasses import dataclass
@@ -114,7 +113,7 @@ class Fleet:
         with self._log.open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log, cwd=systems.ROOT,
-                env={**os.environ, "PYTHONPATH": str(systems.ROOT), "BENCH_WORKER": self._mark(number)},
+                env={**os.environ, "PYTHONPATH": str(systems.ROOT)},
             )  # fmt: skip
         self._workers[number] = process
         self._readers[number] = asyncio.create_task(self._read(number, process))
@@ -175,22 +174,6 @@ class Fleet:
         """Send a process a signal."""
         self._told_to_end.add(worker)
         self._workers[worker].send_signal(number)
-
-    def kill_all_of(self, worker: int) -> None:
-        """Kill a process and all that it has started, a guardian, at once: as the end of a container does."""
-        self._told_to_end.add(worker)
-        mark, process = f"BENCH_WORKER={self._mark(worker)}\0".encode(), self._workers[worker].pid
-        found = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                if mark in (folder / "environ").read_bytes():
-                    found.append(int(folder.name))
-        for each in sorted(found, key=lambda each: each == process):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(each, signal.SIGKILL)
-
-    def _mark(self, worker: int) -> str:
-        return f"{self.root}-{worker}"
 
     # -- what happened -------------------------------------------------------------------------------------------------
 

@@ -87,9 +87,8 @@ def judge(history: History, troubles: Sequence[Trouble]) -> Verdict:
         verdict.unanswered[trouble.kind].append(sum(max(0.0, end - begin) for begin, end in unanswered))
         # Nobody need lead while the fault lasts, or no quorum answers; afterwards somebody must, and stay.
         after = []
-        for lost, until in gaps:
-            # A lead that is lost again is a matter of its own: what counts is how long that takes.
-            since = max([trouble.healed, lost, *(min(end, until) for begin, end in outages if begin < until)])
+        for _, until in gaps:
+            since = max([trouble.healed, *(min(end, until) for begin, end in outages if begin < until)])
             if until - since > trouble.bound:
                 after.append(until - since)
         if after:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import shutil
 import signal
@@ -11,8 +10,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-
-from leader_async import connect
 
 from ..support.zookeeper import Ensemble, Lab, Server, classpath, lab_problem
 
@@ -154,26 +151,6 @@ class Field:
         said = {name: self._last_true(name) or 0.0 for name in self.names}
         last = max(self.names, key=said.__getitem__)
         return last if now - said[last] < 0.1 else None
-
-    async def heir(self) -> str | None:
-        """Who stands behind the leader, as far as the queue tells; None if nobody, or for other systems."""
-        assert self.ensemble is not None
-        if self.system != "leader_async":
-            return None
-        async with connect(self.ensemble.address, timeout=TIMEOUT) as zk:
-            queue = [candidate.identity for candidate in await zk.election(ELECTION).candidates()]
-        behind = queue[queue.index(leading) + 1 :] if (leading := self.leader()) in queue else []
-        return next((name for name in behind if name in self.names), None)
-
-    def kill_all(self, name: str) -> None:
-        """Kill this replica and all of its host at once, a guardian as well."""
-        namespace = self.lab.names[3 + self.names.index(name)]
-        shown = subprocess.run(["ip", "netns", "pids", namespace], capture_output=True, text=True, check=True).stdout
-        # The guardian first: the least that it learns is nothing.
-        for process in sorted(map(int, shown.split()), key=lambda process: process == self.replicas[name].pid):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
-        self.replicas[name].wait()
 
     def _last_true(self, name: str) -> float | None:
         path = self.folder / "observed" / name

@@ -2,8 +2,7 @@
 
 A replica is meant to lead again within `BOUND` of the begin of a fault that hit a replica, of the end of one that hit
 the ensemble, and of when a quorum answers again (which `writers` see): the session's end with its two ticks, what is
-left to wait out; then a margin, because the machine is shared. A replica of ours that is silent is followed sooner:
-within 2.4 leases, or 3.8 if its heir was lost with it, and a lost heir changes no leader (`SOONER`).
+left to wait out; then a margin, because the machine is shared.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import random
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import ClassVar
 
 from ..support.zookeeper import Server
@@ -24,18 +23,6 @@ MARGIN = 4.0
 BOUND = TIMEOUT + 2 * TICK + 1.1 * LEASE + MARGIN
 PATIENCE = BOUND + 40.0
 """Seconds to wait for a leader before the next fault: ZooKeeper's initLimit, and the same again."""
-SOONER = {
-    "leading replica stopped (SIGSTOP)": 2.4,
-    "leading replica cut off": 2.4,
-    "leading replica killed with its guardian": 2.4,
-    "leading replica and its heir stopped (SIGSTOP)": 3.8,
-    "leading replica and its heir cut off": 3.8,
-    "leading replica and its heir killed with their guardians": 3.8,
-    "heir stopped (SIGSTOP)": 0.0,
-    "heir cut off": 0.0,
-    "heir killed with its guardian": 0.0,
-}
-"""Leases in which one of ours follows, before the margin."""
 ISOLATED = 12.0
 """Seconds: longer than a follower goes on serving, so that its clients see all of it."""
 
@@ -59,13 +46,6 @@ class Nemesis:
         "leading replica stopped (SIGSTOP)": ("_stop", 7.0, True),
         "leading replica told to end (SIGTERM)": ("_terminate", 0.0, True),
         "leading replica cut off": ("_blackhole", 8.0, True),
-        "leading replica killed with its guardian": ("_kill_all", 0.0, True),
-        "leading replica and its heir stopped (SIGSTOP)": ("_stop_both", 9.0, True),
-        "leading replica and its heir cut off": ("_blackhole_both", 9.0, True),
-        "leading replica and its heir killed with their guardians": ("_kill_all_both", 0.0, True),
-        "heir stopped (SIGSTOP)": ("_stop_heir", 7.0, True),
-        "heir cut off": ("_blackhole_heir", 8.0, True),
-        "heir killed with its guardian": ("_kill_all_heir", 2.0, True),
         "other replicas come and go": ("_burst", 2.0, True),
         "all connections cut": ("_cut_all", 0.5, False),
         "ZooKeeper server killed": ("_kill_server", 2.0, False),
@@ -101,8 +81,7 @@ class Nemesis:
         healed = begin if others_lead else now()
         await self._led(PATIENCE)
         await asyncio.sleep(1.0)
-        sooner = SOONER.get(kind) if self.field.system == "leader_async" else None
-        trouble = Trouble(kind, begin, healed, BOUND if sooner is None else sooner * LEASE + MARGIN, now())
+        trouble = Trouble(kind, begin, healed, BOUND, now())
         self.troubles.append(trouble)
         return trouble
 
@@ -137,75 +116,20 @@ class Nemesis:
         await asyncio.to_thread(process.wait, 20)
         self.field.start(name)
 
-    async def _heir(self) -> str:
-        others = [name for name in self.field.names if name != self._leading()]
-        return await self.field.heir() or self._rng.choice(others)
-
     @asynccontextmanager
-    async def _stopped(self, *names: str) -> AsyncIterator[None]:
-        processes = [self.field.replicas[name] for name in names]
-        for process in processes:
-            process.send_signal(signal.SIGSTOP)
+    async def _stop(self) -> AsyncIterator[None]:
+        process = self.field.replicas[self._leading()]
+        process.send_signal(signal.SIGSTOP)
         try:
             yield
         finally:
-            for process in processes:
-                process.send_signal(signal.SIGCONT)
+            process.send_signal(signal.SIGCONT)
 
     @asynccontextmanager
-    async def _blackholed(self, *names: str) -> AsyncIterator[None]:
+    async def _blackhole(self) -> AsyncIterator[None]:
+        host = 3 + self.field.names.index(self._leading())
         rules = [("INPUT", "-i", "eth0", "-j", "DROP"), ("OUTPUT", "-o", "eth0", "-j", "DROP")]
-        async with AsyncExitStack() as stack:
-            for name in names:
-                await stack.enter_async_context(self._filtered(3 + self.field.names.index(name), rules))
-            yield
-
-    @asynccontextmanager
-    async def _all_killed(self, *names: str) -> AsyncIterator[None]:
-        for name in names:
-            self.field.kill_all(name)
-        yield
-        await self._led(BOUND)
-        for name in names:
-            self.field.start(name)
-
-    def _stop(self) -> AbstractAsyncContextManager[None]:
-        return self._stopped(self._leading())
-
-    def _blackhole(self) -> AbstractAsyncContextManager[None]:
-        return self._blackholed(self._leading())
-
-    def _kill_all(self) -> AbstractAsyncContextManager[None]:
-        return self._all_killed(self._leading())
-
-    @asynccontextmanager
-    async def _stop_both(self) -> AsyncIterator[None]:
-        async with self._stopped(await self._heir(), self._leading()):
-            yield
-
-    @asynccontextmanager
-    async def _blackhole_both(self) -> AsyncIterator[None]:
-        async with self._blackholed(await self._heir(), self._leading()):
-            yield
-
-    @asynccontextmanager
-    async def _kill_all_both(self) -> AsyncIterator[None]:
-        async with self._all_killed(await self._heir(), self._leading()):
-            yield
-
-    @asynccontextmanager
-    async def _stop_heir(self) -> AsyncIterator[None]:
-        async with self._stopped(await self._heir()):
-            yield
-
-    @asynccontextmanager
-    async def _blackhole_heir(self) -> AsyncIterator[None]:
-        async with self._blackholed(await self._heir()):
-            yield
-
-    @asynccontextmanager
-    async def _kill_all_heir(self) -> AsyncIterator[None]:
-        async with self._all_killed(await self._heir()):
+        async with self._filtered(host, rules):
             yield
 
     @asynccontextmanager

@@ -21,8 +21,6 @@ FAULTS = [
     "leading replica told to end (SIGTERM)",
     "ensemble restarted at once",
     "leading replica cut off",
-    "leading replica and its heir killed with their guardians",
-    "heir stopped (SIGSTOP)",
 ]
 
 

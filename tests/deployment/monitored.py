@@ -61,9 +61,9 @@ def wait_for(end: float) -> dict[str, Any]:
             }
         except (OSError, LookupError):
             told = {}
-        # One that was asked before it listened is asked again.
-        up = [*told.get("targets", {}).values()] == ["up"] * len(ADDRESSES)
-        done = up and "unknown" not in told["rules"].values()
+        done = len(told.get("targets", ())) == len(ADDRESSES) and "unknown" not in [
+            *told["targets"].values(), *told["rules"].values(),
+        ]  # fmt: skip
         if done or time.monotonic() > end:
             return told
         time.sleep(0.05)

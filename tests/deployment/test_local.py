@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -30,9 +29,6 @@ HANDOVER = 3000
 """Milliseconds: generous for a handover that takes 20 on a quiet machine, far below any session timeout."""
 FAILOVER = 1500
 """Milliseconds: generous for a failover that takes 30 on a quiet machine, below the session timeout of 2 s."""
-
-SILENT = 8000
-"""Milliseconds: generous for the 2.5 s that two and a half leases take, far below a session timeout of 20 s."""
 
 
 @pytest.fixture
@@ -88,7 +84,7 @@ def test_walkthrough(launcher: Launcher, nginx: str) -> None:
     told = launcher.done("kill-leader")
     measured("kill-leader, local processes with guardians, session timeout 2 s", milliseconds(told) / 1000)
     assert "Its guardian sees that" in told
-    assert "might take 2.5 s" in told
+    assert "might take 5.1 s" in told
     assert milliseconds(told) < FAILOVER
     # Round robin meets the dead one as well, and no client notices.
     after = polls(launcher.port, 25)
@@ -185,30 +181,6 @@ def test_a_taken_port_is_told(launcher: Launcher) -> None:
         told = launcher.refused("up")
     assert f"port {launcher.port} is taken" in told
     assert launcher.processes() == []
-
-
-@pytest.mark.timeout(60)
-def test_a_leader_that_is_killed_with_its_guardian_is_followed_long_before_its_session_has_ended(
-    bare: Launcher,
-) -> None:
-    """The others see it silent for a lease, and wait its lease out; a session lasts 20 s."""
-    long = {"LEADER_ASYNC_SESSION_TIMEOUT": "20", "NGINX": "none", "ZOOKEEPER": "embedded"}
-    own = Launcher(bare.state, bare.port, {**bare.environment, **long})
-    own.done("up")
-    for pid in own.guardians():
-        os.kill(pid, signal.SIGKILL)
-
-    def leader_knows() -> bool:
-        page = status(own.port, "/leader/status")
-        return page is not None and page["session"]["guardian"] == "lost"
-
-    eventually(leader_knows, 10, "it has no guardian any more")
-    told = own.done("kill-leader")
-    measured(
-        "kill-leader, local processes without guardians, session timeout 20 s, lease 1 s", milliseconds(told) / 1000
-    )
-    assert "so this may take 2.5 s" in told
-    assert milliseconds(told) < SILENT
 
 
 @pytest.mark.timeout(60)

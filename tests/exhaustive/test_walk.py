@@ -22,19 +22,8 @@ pytestmark = pytest.mark.timeout(240)
         Bounds(2, {ANEW: 1}, 1, 0),
         Bounds(2, {"expire": 1, "resign": 1}, 1, 0, elections=2),
         Bounds(3, FEW, 1, 0),
-        Bounds(2, {}, 0, 1, pulses=True),
-        Bounds(2, {}, 0, 4, pulses=True, coarse=True),
     ],
-    ids=[
-        "2 join",
-        "2 and a fault",
-        "2, expiry, time",
-        "2, the election deleted",
-        "2 in 2 elections",
-        "3 and a fault",
-        "2 with pulses",
-        "2 fall silent",
-    ],
+    ids=["2 join", "2 and a fault", "2, expiry, time", "2, the election deleted", "2 in 2 elections", "3 and a fault"],
 )
 def test_every_interleaving_keeps_the_promises(bounds: Bounds) -> None:
     found = walk(bounds)

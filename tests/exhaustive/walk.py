@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from leader_async.election.rules import candidate_data, history, lease, pulse, queue, record
+from leader_async.election.rules import candidate_data, history, lease, queue, record
 from leader_async.election.rules import effects as commands
 from leader_async.election.rules import state as standing
 from leader_async.election.rules.candidacy import Candidacy
@@ -47,7 +47,6 @@ share(
     commands,
     history,
     lease,
-    pulse,
     queue,
     record,
     standing,
@@ -71,9 +70,6 @@ class Bounds:
         leases: of each candidate, in seconds; 3 if there are no more.
         rates: of each one's clock; 1 if there are no more.
         elections: how many each takes part in, under one session.
-        pulses: whether sessions have a pulse; else nobody is buried.
-        coarse: all that is on its way to and from a candidate arrives at once, or nothing. What is silent for several
-            steps of time is reached in fewer states then.
     """
 
     candidates: int
@@ -85,8 +81,6 @@ class Bounds:
     leases: tuple[float, ...] = ()
     rates: tuple[float, ...] = ()
     elections: int = 1
-    pulses: bool = False
-    coarse: bool = False
 
 
 @dataclass(eq=False)
@@ -98,7 +92,6 @@ class State(explore.State):
     total: int
     passes: int
     cut_off: frozenset[int] = frozenset()
-    coarse: bool = False
 
     def possible(self) -> Iterator[Action]:
         return possible(self)
@@ -115,8 +108,7 @@ class State(explore.State):
 
 def begin(bounds: Bounds) -> State:
     """Where the walk starts."""
-    own = bounds
-    world = World(own.candidates, leases=own.leases, rates=own.rates, elections=own.elections, pulses=own.pulses)
+    world = World(bounds.candidates, leases=bounds.leases, rates=bounds.rates, elections=bounds.elections)
     for process in world.processes:
         process.join()
         if bounds.joined:
@@ -127,7 +119,7 @@ def begin(bounds: Bounds) -> State:
     state = State(world, dict.fromkeys((*FAULTS, ANEW), 99), 99, 99)
     for action in bounds.first:
         state = after(state, action)
-    return State(state.world, dict(bounds.faults), bounds.total, bounds.passes, state.cut_off, bounds.coarse)
+    return State(state.world, dict(bounds.faults), bounds.total, bounds.passes, state.cut_off)
 
 
 def possible(state: State) -> Iterator[Action]:
@@ -137,16 +129,12 @@ def possible(state: State) -> Iterator[Action]:
         if connection is None:
             yield "connect", number
         else:
+            writes = connection.up and not isinstance(connection.up[0][0], m.GetData | m.GetChildren | m.Exists)
             over = process.session not in state.world.ensemble.sessions
-            served = _served(state.world, process, state.cut_off)
-            if state.coarse:
-                if served or connection.down:
-                    yield "exchange", number
-            else:
-                if served:
-                    yield "serve", number
-                if connection.down:
-                    yield "receive", number
+            if connection.up and not (writes if number in state.cut_off else over):
+                yield "serve", number
+            if connection.down:
+                yield "receive", number
             if number in state.cut_off or over:
                 yield "leave server", number
     if state.passes:
@@ -161,16 +149,6 @@ def possible(state: State) -> Iterator[Action]:
         for number, process in enumerate(state.world.processes):
             if _can(fault, state, number, process):
                 yield fault, number
-
-
-def _served(world: World, process: Process, cut_off: frozenset[int]) -> bool:
-    """Whether its server takes its oldest request: no write if it is cut off, and nothing of an ended session's."""
-    connection = process.connection
-    if connection is None or not connection.up:
-        return False
-    if world.processes.index(process) in cut_off:
-        return isinstance(connection.up[0][0], m.GetData | m.GetChildren | m.Exists)
-    return process.session in world.ensemble.sessions
 
 
 def _can(fault: str, state: State, number: int, process: Process) -> bool:
@@ -214,8 +192,6 @@ def after(state: State, action: Action) -> State:
             process.serve()
         case "receive":
             process.receive()
-        case "exchange":
-            _exchange(world, process, cut_off)
         case "pass":
             world.step(STEP)
             passes -= 1
@@ -246,21 +222,7 @@ def after(state: State, action: Action) -> State:
             world.delete_election()
     _catch_up(world, cut_off)
     world.check()
-    depth = state.depth + 1
-    return State(world, left, total, passes, cut_off, state.coarse, before=state, action=action, depth=depth)
-
-
-def _exchange(world: World, process: Process, cut_off: frozenset[int]) -> None:
-    """All that is on its way to and from this one arrives, and what follows from it."""
-    while (connection := process.connection) is not None:
-        if _served(world, process, cut_off):
-            process.serve()
-        elif connection.down:
-            process.receive()
-        else:
-            return
-        _catch_up(world, cut_off)
-        world.check()
+    return State(world, left, total, passes, cut_off, before=state, action=action, depth=state.depth + 1)
 
 
 def _catch_up(world: World, cut_off: frozenset[int]) -> None:
@@ -309,37 +271,7 @@ def _process_key(process: Process) -> Any:
         round(max(-_lease(process), min(process.keeper._due - now, _lease(process))), 3),
         process.session,
         _connection_key(process, now),
-        _pulses_key(process, now) if process.world.pulses else None,
     )
-
-
-def _pulses_key(process: Process, now: float) -> Any:
-    number = process.candidacies.index
-    return (
-        process.pulse.stage,
-        process.pulse.path,
-        tuple(
-            (
-                (path, max(0.0, round(read.due - now, 3)), read.asked is None),
-                (tuple(map(number, read.watchers)), tuple(map(number, read.late))),
-            )
-            for path, read in process.reads._reads.items()
-        ),
-        tuple(_silence_key(candidacy, now) for candidacy in process.candidacies),
-        # Whether it is healthy: nobody may bury it then.
-        tuple(process.healthy(number, _lease(process)) for number in range(len(process.candidacies))),
-    )
-
-
-def _silence_key(candidacy: Candidacy, now: float) -> Any:
-    sight, join = candidacy.own.sight, candidacy.own.join
-    watch, lease = sight.watch, 1.2 * candidacy.settings.lease
-    return (
-        sight.heir, sight.edition, join.pulse,
-        watch and (watch.subject, watch.seen, watch.beaten, watch.doubted, watch.barred),
-        watch and round(min(now - watch.since, lease), 3),
-        watch and watch.proved and round(min(now - watch.proved, lease), 3),
-    )  # fmt: skip
 
 
 def _lease(process: Process) -> float:
@@ -391,9 +323,7 @@ def _connection_key(process: Process, now: float) -> Any:
 
 def _asked(asked: worlds.Asked, now: float) -> Any:
     what, sent, number = asked
-    purpose: tuple[object, ...] = "confirm", what.request
-    if isinstance(what, commands.Send):
-        purpose = what.purpose, what.about, number
+    purpose = (what.purpose, what.about, number) if isinstance(what, commands.Send) else ("confirm", what.request)
     return purpose, round(min(now - sent, 4.0), 3)
 
 

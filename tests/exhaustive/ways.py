@@ -10,10 +10,10 @@ EACH = dict.fromkeys(walk.FAULTS, 1)
 
 
 def prefix(
-    candidates: int, *actions: Action, joined: bool = True, leases: tuple[float, ...] = (), pulses: bool = False
+    candidates: int, *actions: Action, joined: bool = True, leases: tuple[float, ...] = ()
 ) -> tuple[Action, ...]:
     """What is done to so many before a walk begins; `drain` lets all that concerns one of them arrive."""
-    state = walk.begin(walk.Bounds(candidates, joined=joined, leases=leases, pulses=pulses))
+    state = walk.begin(walk.Bounds(candidates, joined=joined, leases=leases))
     state.left, state.total, state.passes = dict.fromkeys(walk.FAULTS, 9), 9, 9
     done: list[Action] = []
     for what, number in actions:
@@ -61,15 +61,6 @@ LENT = prefix(
 """The first one has appointed the second, which leads under a lease that is not its own, and stands behind it now: it
 will not be appointed."""
 
-READ = ("pass", 0), ("drain", 0), ("drain", 1), ("drain", 2)
-"""All have confirmed, and have read each other's pulses then."""
-SILENT = prefix(2, *READ[:3], ("pass", 0), ("drain", 1), ("pass", 0), pulses=True)
-"""The first one has been silent for a lease, with confirms on their way; the second has just sent what buries it."""
-SILENT_HEIR = prefix(2, *READ[:3], ("drain", 0), *READ[:2], ("pass", 0), ("drain", 0), ("pass", 0), pulses=True)
-"""The second one has been silent for a lease; the first, which leads, has just sent what buries it."""
-SILENT_BOTH = prefix(3, *READ, ("pass", 0), ("drain", 2), ("pass", 0), pulses=True)
-"""Leader and heir have been silent for a lease; the third has just sent what buries the heir."""
-
 WAYS: dict[str, walk.Bounds | sessions.Bounds] = {
     "1 joins, any 3 faults": walk.Bounds(1, EACH, 3, 0, joined=False),
     "2 join, 1 step of time": walk.Bounds(2, {}, 0, 1, joined=False),
@@ -101,20 +92,6 @@ WAYS: dict[str, walk.Bounds | sessions.Bounds] = {
     "3 in the queue, any 1 fault, 1 step of time": walk.Bounds(3, EACH, 1, 1),
     "3 in the queue, any 2 faults": walk.Bounds(3, EACH, 2, 0),
     "4 in the queue, any 1 fault": walk.Bounds(4, EACH, 1, 0),
-    "2 with pulses, 1 step": walk.Bounds(2, {}, 0, 1, pulses=True),
-    "2, the leader being buried, any 1 fault, 1 step": walk.Bounds(2, EACH, 1, 1, first=SILENT, pulses=True),
-    "2, the heir being buried, any 1 fault": walk.Bounds(2, EACH, 1, 0, first=SILENT_HEIR, pulses=True),
-    "3, both being buried, 1 step": walk.Bounds(3, {}, 0, 1, first=SILENT_BOTH, pulses=True),
-    "2 with pulses, coarse, any 1 fault, 4 steps": walk.Bounds(2, EACH, 1, 4, pulses=True, coarse=True),
-    "2 with pulses, coarse, any 2 faults, 3 steps": walk.Bounds(2, EACH, 2, 3, pulses=True, coarse=True),
-    "3 with pulses, coarse, 4 steps": walk.Bounds(3, {}, 0, 4, pulses=True, coarse=True),
-    "3 with pulses, coarse, any 1 fault, 3 steps": walk.Bounds(3, EACH, 1, 3, pulses=True, coarse=True),
-    "2 of different leases with pulses, coarse, 4 steps": walk.Bounds(
-        2, {"resign": 1}, 1, 4, leases=(3.0, 10.0), pulses=True, coarse=True
-    ),
-    "2 in 2 elections with pulses, coarse, any 1 fault, 3 steps": walk.Bounds(
-        2, EACH, 1, 3, elections=2, pulses=True, coarse=True
-    ),
     "a session, 2 requests, any 2 faults": sessions.Bounds(2, 3, 2),
     "a session, any 2 faults, 2 steps of time": sessions.Bounds(0, 3, 2, 2, 1),
 }

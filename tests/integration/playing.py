@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
@@ -36,8 +35,8 @@ def pauses_of(monkeypatch: pytest.MonkeyPatch) -> list[Pause]:
     pauses: list[Pause] = []
     backoff = dialling.backoff
 
-    def told(away: float, longest: float = math.inf) -> float:
-        pauses.append(Pause(clock.now(), away, backoff(away, longest)))
+    def told(away: float) -> float:
+        pauses.append(Pause(clock.now(), away, backoff(away)))
         return pauses[-1].seconds
 
     monkeypatch.setattr(dialling, "backoff", told)

@@ -38,11 +38,10 @@ async def test_kill_9_without_a_guardian_is_told_by_the_successor(
             replica.signal(signal.SIGKILL)
             await leads(heir, 30)
             entry = await told(heir, lambda entry: bool(entry.told_by))
-            assert (entry.identity, entry.why) == ("killed", "fell silent")
+            assert (entry.identity, entry.why) == ("killed", "session expired or machine lost")
             assert (entry.told_by, entry.at_least) == ("successor", True)
-            assert entry.detail.endswith(" s when heir deleted its znode")
             assert entry.leaderless_ms is not None
-            assert entry.leaderless_ms >= 549, "its lease was waited out once more"
+            assert entry.leaderless_ms >= 49, "a tenth of its lease"
     finally:
         await replica.kill()
 

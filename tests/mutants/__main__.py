@@ -12,8 +12,8 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from .burying import MUTANTS
 from .catchers import catch
+from .rules import MUTANTS
 
 
 def main() -> int:

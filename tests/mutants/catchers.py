@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
 import signal
 import time
 from collections.abc import Callable, Iterator
-from types import FrameType, ModuleType
+from types import FrameType
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -17,14 +16,14 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from leader_async.testing import ZooKeeper
 
-from ..exhaustive import sessions, test_buried, test_traps
+from ..exhaustive import sessions, test_traps
 from ..exhaustive.walk import Bounds, walk
 from ..exhaustive.ways import WAYS
 from ..properties.test_election import Elections
 from ..simulation.plan import of_seed
 from ..simulation.run import run
-from ..unit.election import test_confirm_rounds, test_pulse, test_silence, test_term
-from .burying import MUTANTS
+from ..unit.election import test_term
+from .rules import MUTANTS
 
 DIRECTED = (
     "1 joins, a reply lost, a server behind, resigns",
@@ -113,22 +112,12 @@ def properties(examples: int) -> str:
 
 def traps() -> str:
     """The first of the schedules that once broke a draft, or a real system, which does so again."""
-    return _first_to_fail(test_traps, test_buried)
-
-
-def units() -> str:
-    """The first unit test of burying that fails."""
-    return _first_to_fail(test_silence, test_pulse, test_confirm_rounds)
-
-
-def _first_to_fail(*modules: ModuleType) -> str:
-    for module in modules:
-        for name, test in vars(module).items():
-            if name.startswith("test_") and not inspect.signature(test).parameters:
-                try:
-                    test()
-                except Exception as error:
-                    return f"{name}: {type(error).__name__} {error}".rstrip().partition("\n")[0]
+    for name, trap in vars(test_traps).items():
+        if name.startswith("test_"):
+            try:
+                trap()
+            except Exception as error:
+                return f"{name}: {type(error).__name__} {error}".rstrip()
     return ""
 
 
@@ -165,7 +154,6 @@ def walks(seconds: float, names: tuple[str, ...] = WALKS) -> str:
 
 CATCHERS: dict[str, Callable[[], str]] = {
     "traps": traps,
-    "unit tests of burying": units,
     "terms": terms,
     "simulation": lambda: simulation(range(300)),
     "properties": lambda: properties(150),
@@ -233,7 +221,7 @@ FIRST: dict[str, Callable[[], str]] = {
 
 def soon(name: str) -> str:
     """What the quickest one to notice this mutant says; "" if none of the quick ones does."""
-    quick = (traps, units, _runs(0, 40), session, _some_examples, _runs(40, 120), lambda: walks(6.0, DIRECTED))
+    quick = (traps, _runs(0, 40), session, _some_examples, _runs(40, 120), lambda: walks(6.0, DIRECTED))
     with MUTANTS[name]():
         for look in (FIRST.get(name, quick[0]), *quick):
             try:

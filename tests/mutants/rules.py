@@ -87,7 +87,7 @@ def _pings() -> AbstractContextManager[Any]:
         tick(own, now)
 
     tick = Candidacy.tick
-    return both(instead(Candidacy, "answered", answered), instead(Candidacy, "tick", ticking))
+    return _both(instead(Candidacy, "answered", answered), instead(Candidacy, "tick", ticking))
 
 
 @mutant("a refused confirm does not end the term")
@@ -136,7 +136,7 @@ def _no_own() -> AbstractContextManager[Any]:
 
 @mutant("ok is read from the header of a failed transaction")
 def _header() -> AbstractContextManager[Any]:
-    return both(
+    return _both(
         instead(m.Transacted, "ok", property(lambda own: True)),
         instead(m.Transacted, "failure", property(lambda own: None)),
         mock.patch.dict(lead.TAKERS, {Purpose.CLAIM: _header_claim}),
@@ -184,7 +184,7 @@ def _wait_from_view() -> AbstractContextManager[Any]:
         real(own, now)
 
     real = Lead.take
-    return both(instead(Lead, "wait_out_end", end), instead(Lead, "take", take))
+    return _both(instead(Lead, "wait_out_end", end), instead(Lead, "take", take))
 
 
 @mutant("no version parity: the heir's blind v + 1, after a stale read of `none`, meets a term")
@@ -214,7 +214,7 @@ def _no_parity() -> AbstractContextManager[Any]:
         return True
 
     real, real_learn, real_unread = record.decode, Place.learn_gone, Lead._claim_unread
-    return both(
+    return _both(
         instead(record, "claim", claim),
         instead(record, "version_after_claim", lambda version: version + 1),
         instead(record, "decode", decode),
@@ -322,7 +322,7 @@ def _left_too_soon() -> AbstractContextManager[Any]:
         if own.join.hold is not None:
             own.join.hold.forfeited |= forfeited
 
-    return both(instead(Standing, "end_join", end), _leave_early())
+    return _both(instead(Standing, "end_join", end), _leave_early())
 
 
 @mutant("a new place is taken while the old work runs")
@@ -334,7 +334,7 @@ def _join_early() -> AbstractContextManager[Any]:
         real(own, now)
         own.own.work = work if own.own.work is Work.NONE else own.own.work
 
-    return both(instead(Candidacy, "_take_part", take_part), _leave_early())
+    return _both(instead(Candidacy, "_take_part", take_part), _leave_early())
 
 
 # -- handing over by name ----------------------------------------------------------------------------------------------
@@ -352,7 +352,7 @@ def _unproven() -> AbstractContextManager[Any]:
         own._own.join.warm = now
         told(own, name, now)
 
-    return both(instead(Lead, "adopt", adopt), instead(Lead, "take_notice", take_notice))
+    return _both(instead(Lead, "adopt", adopt), instead(Lead, "take_notice", take_notice))
 
 
 @mutant("an appointment leaves the record at an odd version")
@@ -402,7 +402,7 @@ def _deaf() -> AbstractContextManager[Any]:
 
 @mutant("a create whose reply was lost is sent again blindly, and nobody looks for twins")
 def _blind() -> AbstractContextManager[Any]:
-    return both(instead(candidacy, "CHANGES", set()), instead(Place, "_delete_twins", lambda own, mine: None))
+    return _both(instead(candidacy, "CHANGES", set()), instead(Place, "_delete_twins", lambda own, mine: None))
 
 
 @mutant("what a lost reply left behind is looked for without a sync")
@@ -446,7 +446,7 @@ def _audited_only() -> AbstractContextManager[Any]:
         if event.change is not m.EventType.DELETED:
             real(own, event, now)
 
-    return both(
+    return _both(
         instead(Candidacy, "watched", watched),
         instead(Lead, "take_notice", lambda own, name, now: None),
         instead(Story, "heal", lambda own, text: None),
@@ -472,7 +472,7 @@ def _exists() -> AbstractContextManager[Any]:
         real(own, asked, m.Data(b"", answer.stat) if isinstance(answer, m.Found) else answer, sent, now)
 
     real = lead.TAKERS[Purpose.WATCH]
-    return both(instead(Place, "watch", watch), mock.patch.dict(lead.TAKERS, {Purpose.WATCH: take}))
+    return _both(instead(Place, "watch", watch), mock.patch.dict(lead.TAKERS, {Purpose.WATCH: take}))
 
 
 @mutant("a join outlives its session, and takes what it made in the old one for its own (CURATOR-498)")
@@ -511,7 +511,7 @@ def _moved() -> AbstractContextManager[Any]:
     class Never:
         code = 1
 
-    return both(instead(session, "SessionMoved", Never), instead(session, "SessionExpired", Never))
+    return _both(instead(session, "SessionMoved", Never), instead(session, "SessionExpired", Never))
 
 
 @mutant("any session that a server grants is taken for ours")
@@ -567,8 +567,7 @@ def _forgotten() -> AbstractContextManager[Any]:
 
 
 @contextmanager
-def both(*parts: AbstractContextManager[Any]) -> Iterator[None]:
-    """All of these at once."""
+def _both(*parts: AbstractContextManager[Any]) -> Iterator[None]:
     with ExitStack() as stack:
         for part in parts:
             stack.enter_context(part)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from .burying import MUTANTS
 from .catchers import properties, session, simulation, soon
+from .rules import MUTANTS
 
 
 @pytest.mark.timeout(240)

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 
 from leader_async.election.rules.candidacy import Candidacy
 from leader_async.election.rules.confirm_rounds import ConfirmRounds, Round
-from leader_async.election.rules.effects import Attend, ConfirmNow, Send, StartWork, StopWork
-from leader_async.election.rules.pulse import Pulse, PulseReads
+from leader_async.election.rules.effects import ConfirmNow, Send, StartWork, StopWork
 from leader_async.election.rules.state import Settings
 from leader_async.embedded.entries import CloseSession, Entry, OpenSession
 from leader_async.embedded.tree import Refused, Tree
@@ -29,8 +28,7 @@ class Member:
 
     session: int
     candidacy: Candidacy
-    keeper: ConfirmRounds
-    reads: PulseReads[Candidacy] = field(default_factory=PulseReads)
+    keeper: ConfirmRounds = field(default_factory=ConfirmRounds)
 
 
 class Crowd:
@@ -57,8 +55,7 @@ class Crowd:
         number = next(self._numbers)
         uuids = (f"{number:06d}-{join}" for join in itertools.count())
         settings = Settings(PARENT, f"member-{number}", "", 3.0, 0.0, history=False)
-        pulse = Pulse(uuids)
-        member = Member(number, Candidacy(settings, uuids, 0.5, pulse), ConfirmRounds(pulse=pulse))
+        member = Member(number, Candidacy(settings, uuids, 0.5))
         self.members.append(member)
         self._by_session[number] = member
         self._tree.apply(Entry(number, OpenSession(6.0, b"")))
@@ -103,13 +100,9 @@ class Crowd:
                         member.candidacy.work_ended(self.now)
                     case ConfirmNow():
                         member.keeper.hurry()
-                    case Attend():
-                        member.reads.note(member.candidacy, self.now)
                     case StartWork():
                         assert member.candidacy.is_leader(self.now)
             member.keeper.note(member.candidacy)
-            for read in member.reads.reads(self.now):
-                member.reads.answered(read, self._answer(member, read.request), self.now)
             for due in member.keeper.rounds(self.now):
                 self._confirm(member, due)
                 self._busy.append(member)

@@ -23,8 +23,7 @@ from leader_async.election.rules import record as r
 from leader_async.election.rules.candidacy import Candidacy
 from leader_async.election.rules.candidate_data import CandidateData
 from leader_async.election.rules.confirm_rounds import ConfirmRounds, Round
-from leader_async.election.rules.effects import Attend, Command, ConfirmNow, Purpose, Send, StartWork, StopWork
-from leader_async.election.rules.pulse import Pulse, PulseRead, PulseReads
+from leader_async.election.rules.effects import Command, ConfirmNow, Send, StartWork, StopWork
 from leader_async.election.rules.state import HOLD_OFF, WAIT_OUT, Appointee, Settings, Work
 from leader_async.embedded.entries import CloseSession, Entry, Happened, OpenSession
 from leader_async.embedded.tree import Refused, Tree
@@ -39,14 +38,10 @@ PARENTS = (PARENT, "/ELECTION/y", "/ELECTION/z")
 SLOW, FAST = 1.05**-0.5, 1.05**0.5
 """Rates of clocks as far apart as is assumed."""
 
-HEALTHY = 4 / 5
-"""Leases that may have passed since the last confirm that was answered had been sent, if a candidate is healthy: the
-period is a fifth of them, and the answer may take three fifths."""
-
 SETTLING = 0.2
 """Seconds of a step of `World.settle`."""
 
-Asked: TypeAlias = tuple[Send | Round | PulseRead, float, int]
+Asked: TypeAlias = tuple[Send | Round, float, int]
 """What was asked, and when, and for which of the elections (a round is for all of them)."""
 
 WHO = 0
@@ -125,17 +120,14 @@ class Process:
     def __init__(self, world: World, index: int, lease: float, rate: float) -> None:
         self.world, self.rate, self.offset = world, rate, 1000.0 * index
         self.name = f"p{index}"
-        self.pulse = Pulse(self._uuids(index) if world.pulses else None)
         self.candidacies = [
-            Candidacy(Settings(parent, self.name, "", lease, 0.0, history=True), self._uuids(index), 0.5, self.pulse)
+            Candidacy(Settings(parent, self.name, "", lease, 0.0, history=True), self._uuids(index), 0.5)
             for parent in world.parents
         ]
-        self.keeper = ConfirmRounds(pulse=self.pulse)
-        self.reads: PulseReads[Candidacy] = PulseReads()
+        self.keeper = ConfirmRounds()
         self.session = 0
         self.connection: Connection | None = None
         self.seen = 0  # how far a server was whose answer reached this client: none behind it takes it
-        self.frozen = False  # it does nothing at all, as if it were stopped by a signal
         self.obedient = True  # its work ends as soon as it is told to
         self.woken = 0
         self.tokens: list[list[int]] = [[] for _ in world.parents]
@@ -215,10 +207,7 @@ class Process:
             reply = m.Synced()
         else:
             assert isinstance(request, m.Multi | m.Create | m.Delete | m.SetData | m.Check)
-            if isinstance(asked[0], Send) and asked[0].purpose is Purpose.BURY:
-                reply = self.world.bury(self.session, request)
-            else:
-                reply = ensemble.commit(Entry(self.session, request))
+            reply = ensemble.commit(Entry(self.session, request))
             self.catch_up(connection, ensemble.zxid)  # a server answers a write when it has applied it
         connection.down.append(((reply, asked), connection.applied))
 
@@ -248,18 +237,8 @@ class Process:
         what, sent, number = asked
         if isinstance(what, Send):
             self.candidacies[number].answered(what, answer, sent, self.now)
-        elif isinstance(what, Round):
-            self.keeper.answered(what, answer, sent, self.now)
         else:
-            self.reads.answered(what, answer, self.now)
-
-    def healthy(self, number: int, lease: float) -> bool:
-        """Whether nobody may bury its candidate in this election who judges it by this lease."""
-        candidacy = self.candidacies[number]
-        hold, sent = candidacy.hold, candidacy.own.join.warm
-        if hold is not None:
-            sent = max(sent, hold.until - hold.lease)
-        return self.now - sent <= HEALTHY * lease
+            self.keeper.answered(what, answer, sent, self.now)
 
     # -- its loop --------------------------------------------------------------------------------------------------
 
@@ -284,15 +263,10 @@ class Process:
                     candidacy.work_ended(self.now)
             case ConfirmNow():
                 self.keeper.hurry(candidacy)
-            case Attend():
-                self.reads.note(candidacy, self.now)
 
     def confirm(self) -> None:
         for candidacy in self.candidacies:
             self.keeper.note(candidacy)
-        for read in self.reads.reads(self.now) if self.connection is not None else ():
-            assert self.connection is not None
-            self.connection.up.append((read.request, (read, self.now, 0)))
         for due in self.keeper.rounds(self.now) if self.connection is not None else ():
             assert self.connection is not None
             self.connection.up.append((due.request, (due, self.now, 0)))
@@ -325,10 +299,7 @@ class World:
         rates: tuple[float, ...] = (),
         leases: tuple[float, ...] = (),
         elections: int = 1,
-        *,
-        pulses: bool = True,
     ) -> None:
-        self.pulses = pulses
         self.parents = PARENTS[:elections]
         self.time = 1.0
         self.ensemble = Ensemble()
@@ -344,7 +315,6 @@ class World:
         ]
         self.led: list[dict[int, str]] = [{} for _ in self.parents]
         self.strangers = False  # somebody has deleted what is not theirs: audits may have something to heal
-        self.buried = self.asked_to_bury = 0
 
     def new_session(self) -> int:
         self._sessions += 1
@@ -387,37 +357,16 @@ class World:
         self.strangers = True
         self.ensemble.commit(Entry(next(iter(self.ensemble.sessions), 0), m.Delete(path)))
 
-    def bury(self, session: int, request: m.Request) -> m.Reply:
-        """A candidate deletes the znode of one that is silent; no healthy one's.
-
-        Raises:
-            AssertionError: it is healthy.
-        """
-        assert isinstance(request, m.Multi)
-        self.asked_to_bury += 1
-        parent, _, znode = request.operations[-1].path.rpartition("/")
-        owner = dict(self.znodes(parent)).get(znode)
-        reply = self.ensemble.commit(Entry(session, request))
-        if isinstance(reply, m.Transacted) and reply.ok:
-            self.buried += 1
-            lease = min(process.candidacy.settings.lease for process in self.processes)
-            for process in self.processes:
-                if process.session == owner:
-                    healthy = process.healthy(self.parents.index(parent), lease)
-                    assert not healthy, f"{process.name} is buried, and is healthy"
-        return reply
-
     def step(self, seconds: float) -> None:
         self.time += seconds
         for process in self.processes:
-            if not process.frozen:
-                process.tick()
+            process.tick()
         self.check()
 
     def settle(self, *, wait: float = 60.0) -> None:
         """Let everything that is on its way arrive, and let time pass, until nothing is to be done any more."""
         for process in self.processes:
-            if process.connection is None and not process.frozen:
+            if process.connection is None:
                 process.connect()
         end = self.time + wait
         while self.time < end:
@@ -437,7 +386,7 @@ class World:
         """
         lease = max(process.candidacy.settings.lease for process in self.processes)
         out = WAIT_OUT * lease / min(process.rate for process in self.processes)
-        return out * (2 if self.strangers or self.buried else 1) + HOLD_OFF + 2 * SETTLING
+        return out * (2 if self.strangers else 1) + HOLD_OFF + 2 * SETTLING
 
     def heal(self) -> None:
         """Heal everything: then somebody leads soon, and everybody stands in the queue as soon.
@@ -445,8 +394,6 @@ class World:
         Raises:
             AssertionError: they do not.
         """
-        for process in self.processes:
-            process.frozen = False
         self.settle(wait=self.promised)
         self._check_healed(everybody=not self.strangers)
         self.settle(wait=45.0)  # an audit finds what a stranger did
@@ -480,7 +427,7 @@ class World:
             busy = False
             for process in self.processes:
                 connection = process.connection
-                if connection is None or process.frozen:
+                if connection is None:
                     continue
                 if process.session not in self.ensemble.sessions:
                     process.cut(0)
@@ -498,16 +445,15 @@ class World:
 
     def delete_election(self) -> None:
         """A stranger deletes the election's znode with all below it."""
-        for path, _ in [*self.ensemble.head.walk()]:
-            if path.startswith(PARENT + "/"):
-                self.delete_by_a_stranger(path)
+        for name, _ in self.znodes():
+            self.delete_by_a_stranger(f"{PARENT}/{name}")
         self.delete_by_a_stranger(PARENT)
 
     def znodes(self, parent: str = PARENT) -> list[tuple[str, int]]:
         """What stands in the queue, first first, and the sessions that it belongs to."""
         head, prefix = self.ensemble.head, parent + "/"
-        found = {path[len(prefix) :]: node.owner for path, node in head.walk() if path.startswith(prefix)}
-        return [(name, found[name]) for name in q.in_order(found)]
+        found = [(path[len(prefix) :], node.owner) for path, node in head.walk() if path.startswith(prefix)]
+        return sorted(found, key=lambda each: each[0].rpartition("-n_")[2])
 
     def appointee(self, number: int, parent: str = PARENT) -> Appointee | None:
         """Whoever stands at this place of the queue, and how to tell it that it leads; None without a queue."""

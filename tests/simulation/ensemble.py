@@ -19,7 +19,6 @@ from leader_async.embedded.host import Host
 from leader_async.embedded.quorum import Ticket
 from leader_async.embedded.tree import Tree
 from leader_async.errors import SessionExpired, SessionMoved
-from leader_async.zookeeper import messages as m
 
 from .timeline import Timeline
 
@@ -64,7 +63,6 @@ class Ensemble:
         self.expiry = Expiry(TICK)
         self.owners: dict[int, tuple[Server, int]] = {}
         self.denied: dict[int, int] = {}  # sessions that a server said to have expired, and the zxid then
-        self.buried: list[tuple[int, int]] = []  # sessions whose znode was buried, and by which, in order
         self.quorum = True
         self.wall = 0.0
         """By how much its wall clocks are ahead of the timeline."""
@@ -100,20 +98,9 @@ class Ensemble:
             self.expiry.forget(entry.session)
             self.owners.pop(entry.session, None)
         self.log.append(ordered)
-        before = self._owner_of_buried(entry)
         self.tree.apply(entry)
-        if before and not self._owner_of_buried(entry):
-            self.buried.append((before, entry.session))
         for each in self.servers:
             self.timeline.after(self.hop(), each.catch_up)
-
-    def _owner_of_buried(self, entry: Entry) -> int:
-        """Whose znode this entry would bury; 0 if none."""
-        operations = entry.write.operations if isinstance(entry.write, m.Multi) else ()
-        if not operations or not isinstance(operations[0], m.Check) or "/pulse-" not in operations[0].path:
-            return 0
-        node = self.tree.find(operations[-1].path)
-        return node.owner if node is not None and isinstance(operations[-1], m.Delete) else 0
 
     def resume(self, server: Server, session: int, password: bytes, ticket: Ticket) -> None:
         """A client wants to go on with its session at this server."""

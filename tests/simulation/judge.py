@@ -6,12 +6,8 @@ longest lease, and all of it by the slowest clock. `WITHOUT_LEADER` says it for 
 - a handover (resign, transfer, cancel, terminate) is one write and one event: `HANDOVER`;
 - a cut connection, one server's trouble, a wall clock that jumps change no leader: no time at all;
 - a session that ended early, a znode that was deleted: 1.1 L;
-- a process that is gone, frozen, or unheard (there is no guardian here): a lease of silence, two fifths of one for the
-  last confirm and the reading of it, and 1.1 L; or T, two ticks and 1.1 L, if that is sooner;
+- a process that is gone, frozen, or unheard (there is no guardian here): T, two ticks and 1.1 L;
 - no quorum: for as long as there is none, and until its servers are dialled again.
-
-*Nobody who is well is buried*: not by another, while it was connected, ran, and had each request answered within three
-fifths of a lease, for a whole lease before.
 
 `healed_within` says it for when everything has healed, after any number of them at once: T and two ticks until the
 sessions of the dead have ended, 1.1 L for the last holder (once more if a stranger has deleted the znode of who
@@ -71,18 +67,13 @@ def _expiry(plan: Plan, seconds: float) -> float:
     return plan.timeout + 2 * TICK + _lease(plan) + HANDOVER
 
 
-def _silent(plan: Plan, seconds: float) -> float:
-    return min(1.4 * FASTEST * plan.lease + _lease(plan) + HANDOVER, _expiry(plan, seconds))
-
-
 WITHOUT_LEADER: dict[str, Callable[[Plan, float], float]] = {
     **dict.fromkeys(("resign", "transfer", "cancel", "terminate", "wall clock jumps"), _no_time),
     **dict.fromkeys(("cut", "server lags", "server frozen", "server down", "server cut off"), _no_time),
     **{kind: _no_time for kind in ARMED if kind.startswith("cut")},
     **dict.fromkeys(("expire session", "delete znode"), _early),
     **{kind: _early for kind in ARMED if kind.startswith("expire")},
-    **dict.fromkeys(("kill", "stop", "blackhole", "deaf", "mute"), _silent),
-    "server denies": _expiry,
+    **dict.fromkeys(("kill", "stop", "blackhole", "deaf", "mute", "server denies"), _expiry),
     "no quorum": lambda plan, seconds: seconds + _dialling(seconds) + plan.timeout / 3 * FASTEST,
 }
 """Seconds in which nobody may lead, by the kind of the only fault and how long that lasts."""
@@ -108,12 +99,10 @@ class Judge:
     Args:
         ensemble: whose record is looked at.
         processes: all that live; the caller keeps this list.
-        plan: of the run.
     """
 
-    def __init__(self, ensemble: Ensemble, processes: Sequence[Process], plan: Plan) -> None:
-        self._ensemble, self._processes, self._plan = ensemble, processes, plan
-        self._seen_buried = 0
+    def __init__(self, ensemble: Ensemble, processes: Sequence[Process]) -> None:
+        self._ensemble, self._processes = ensemble, processes
         self._led: dict[int, str] = {}
         self._newest = 0
         self._working: dict[str, Term] = {}
@@ -220,27 +209,12 @@ class Judge:
                 raise Violation(f"{process.name} has died of {process.election.driver.died!r}")
             if process.election is not None and process.election.candidacy.story.healed and not self.strangers:
                 raise Violation(f"{process.name} found by looking what an event should have told it")
-            process.see_how_it_is(3 / 5 * self._plan.lease * self._plan.shorter)
-        if len(self._ensemble.buried) != self._seen_buried:
-            self._look_at_buried()
         if (broken := self.others.broken(strangers=self.strangers)) is not None:
             raise Violation(broken)
         if len(self._ensemble.log) != self._seen:
             self._seen = len(self._ensemble.log)
             self._look_at_record()
             self._look_at_queue()
-
-    def _look_at_buried(self) -> None:
-        """No healthy candidate is deleted by another."""
-        buried, now = self._ensemble.buried[self._seen_buried :], self._ensemble.timeline.now
-        self._seen_buried = len(self._ensemble.buried)
-        for owner, by in buried:
-            for process in self._processes:
-                if process.election is None or process.election.client.session_id != owner or process.over:
-                    continue
-                well = now - process.well_since
-                if well > FASTEST * self._plan.lease:
-                    raise Violation(f"{process.name} was buried by session {by}, and was well for {well:.2f} s")
 
     def _look_at_queue(self) -> None:
         tree = self._ensemble.tree

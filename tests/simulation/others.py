@@ -59,7 +59,6 @@ class Others:
                 return f"{parent}: {by_name}"
             # Who has no share of a partition does not stand in its queue.
             rest = {"leading", "queued"} | ({"idle"} if f"/{PARTS}/" in parent else set())
-            # Who was silent may have been passed, and stands first until that leader goes.
-            if not set(by_name.values()) <= rest | {"waiting out"} or list(by_name.values()).count("waiting out") > 1:
+            if not set(by_name.values()) <= rest:
                 return f"{parent}: {by_name}"
         return None

@@ -90,7 +90,7 @@ def draw(integer: Callable[[int, int], int], choice: Callable[[Sequence[Any]], A
         kinds_of_work = tuple(choice(WORK) for _ in range(integer(1, 2)))
     processes = integer(2, 5)
     timeout = choice((1.0, 2.0, 4.0))
-    lease, shorter = choice((0.5, 1.0, 2.0)), choice((1.0, 1.0, 0.25, 0.6))
+    lease, shorter = choice((0.5, 1.0, 2.0)), choice((1.0, 1.0, 1.0, 0.6))
     works = tuple(tuple(choice(kinds_of_work) for _ in range(integer(1, 3))) for _ in range(processes))
     faults = []
     at = 0.0

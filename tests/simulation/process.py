@@ -27,8 +27,8 @@ WORK = ("steady", "brief", "failing", "stubborn", "blocking")
 loop from running for a while, longer than the lease."""
 
 
-FLOOD = 150
-"""Requests in a second that no process has a reason to send for one election, confirms and reads of pulses included."""
+FLOOD = 60
+"""Requests in a second that no process has a reason to send for one election."""
 
 SIDE = "side"
 """The elections that a process takes part in besides: `side-0`, `side-1`, …"""
@@ -90,8 +90,6 @@ class Process:
         self.run_task: asyncio.Task[Any] | None = None
         self.main_task: asyncio.Task[Any] | None = None
         self.connections: list[Connection] = []
-        self.unanswered: dict[object, float] = {}  # when what is not answered yet was sent
-        self.well_since = timeline.now
         self.armed: tuple[str, Callable[[Connection], None]] | None = None
         self.blackholed = False
         self.stopping = False
@@ -213,18 +211,6 @@ class Process:
                     await asyncio.wait([self.run_task])
                     raise
             await asyncio.sleep(self.rng.uniform(0, 0.5))
-
-    def see_how_it_is(self, patience: float) -> None:
-        """Note since when nothing has kept it from confirming.
-
-        Args:
-            patience: seconds in which each of its requests must be answered.
-        """
-        loop, now = self.loop, self._timeline.now
-        well = not (loop.stopped or loop.dead or loop._running or self.blackholed or self.stopping)
-        well = well and self.election is not None and self.election.client.connected
-        if not well or (self.unanswered and now - next(iter(self.unanswered.values())) > patience):
-            self.well_since = now
 
     # -- its work ------------------------------------------------------------------------------------------------------
 

@@ -23,11 +23,9 @@ from unittest import mock
 from leader_async import JobRun, Term, clock
 from leader_async.election.driver import Driver
 from leader_async.election.rules import queue as q
-from leader_async.election.rules.pulse import PREFIX
 from leader_async.embedded.entries import Entry
 from leader_async.zookeeper import dialling
 from leader_async.zookeeper import messages as m
-from leader_async.zookeeper.client import Client, OnAnswer
 
 from ..properties.world import FAST, SLOW
 from . import nights
@@ -52,7 +50,6 @@ class Report:
         violation: the promise that was broken, "" if none was.
         steps: how many things happened.
         terms: how many times work began.
-        buried: how many znodes were buried.
         faults: how often each kind of fault happened, by the state of the process that it hit.
         jobs: how many attempts at jobs were made.
         longest: seconds in which nobody led at most, once somebody had.
@@ -63,7 +60,6 @@ class Report:
     violation: str = ""
     steps: int = 0
     terms: int = 0
-    buried: int = 0
     faults: Counter[tuple[str, str]] = field(default_factory=Counter)
     jobs: int = 0
     longest: float = 0.0
@@ -84,7 +80,7 @@ def run(plan: Plan, *, verbose: bool = False) -> Report:
             if world.report.violation:
                 world.tell(f"VIOLATION: {world.report.violation}")
             world.report.steps, world.report.terms = world.timeline.steps, world.judge.terms
-            world.report.jobs, world.report.buried = world.slots.runs, len(world.ensemble.buried)
+            world.report.jobs = world.slots.runs
             world.report.longest = world.judge.longest
             world.report.trace = world.digest.hexdigest()
             world.wind_up()
@@ -123,7 +119,7 @@ class World:
         self.processes: list[Process] = []
         self._dead: list[Process] = []
         self._numbers = itertools.count()
-        self.judge = Judge(self.ensemble, self.processes, plan)
+        self.judge = Judge(self.ensemble, self.processes)
         self.night = nights.NIGHTS.get(plan.night)
         self.slots = Slots(self.judge.fail, self.night)
         self.report = Report()
@@ -193,13 +189,7 @@ class World:
         self.timeline.run_until(self.timeline.now + TICK)
         if queue := q.in_order(self.ensemble.tree.children(PARENT)):
             raise Violation(f"left behind: {queue}")
-        owned = [
-            session
-            for session in self.ensemble.tree.sessions
-            for path in self.ensemble.tree.owned(session)
-            # A server said that this session is over, and it is not: its pulse, in nobody's way, ends with it.
-            if not (session in self.ensemble.denied and path.rpartition("/")[2].startswith(PREFIX))
-        ]
+        owned = [session for session in self.ensemble.tree.sessions if self.ensemble.tree.owned(session)]
         if owned:
             raise Violation(f"ephemeral znodes of {owned} were left behind")
 
@@ -419,22 +409,6 @@ class World:
         async def dial(addresses: Sequence[Any], **how: float) -> Connection:
             return await here().dial(addresses)
 
-        send = Client.send
-
-        def sent(client: Client, request: m.Request, taken: OnAnswer, within: float | None = None) -> float:
-            unanswered, number = here().unanswered, object()
-
-            def answered(answer: m.Answer) -> None:
-                unanswered.pop(number, None)
-                taken(answer)
-
-            unanswered[number] = self.timeline.now
-            try:
-                return send(client, request, answered, within)
-            except BaseException:
-                unanswered.pop(number, None)
-                raise
-
         watch_event = Driver.watch_event
 
         def watched(driver: Driver, event: m.Watched) -> None:
@@ -451,7 +425,6 @@ class World:
                 mock.patch.object(uuid, "uuid4", next_uuid),
                 mock.patch.object(dialling, "start_connection", dial),
                 mock.patch.object(Driver, "watch_event", watched),
-                mock.patch.object(Client, "send", sent),
             ):
                 yield
         finally:

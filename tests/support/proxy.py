@@ -7,7 +7,7 @@ import struct
 from collections import Counter
 from types import TracebackType
 
-CREATE, DELETE, EXISTS, SET_DATA, CHECK, MULTI = 1, 2, 3, 5, 13, 14
+CREATE, DELETE, SET_DATA, CHECK, MULTI = 1, 2, 5, 13, 14
 
 
 class Proxy:
@@ -30,8 +30,7 @@ class Proxy:
         self.port = 0
         self.requests: Counter[int] = Counter()
         self.bytes: Counter[int] = Counter()
-        self.transactions: list[int] = []  # how many operations each confirm had; 0 for other transactions
-        self.pulse_reads = 0  # they are among the requests as well
+        self.transactions: list[int] = []  # how many operations each multi had
 
     async def __aenter__(self) -> Proxy:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -146,8 +145,6 @@ class _Pipe:
         self._proxy.bytes[opcode] += 4 + len(frame)
         if opcode == MULTI:
             self._proxy.transactions.append(_operations(frame))
-        if opcode == EXISTS:
-            self._proxy.pulse_reads += _is_pulse(_text(frame, 8))
         if opcode == self._proxy.swallowing:
             self._proxy.swallowing, self._doomed = None, xid
         return True
@@ -165,25 +162,14 @@ class _Pipe:
 def _operations(frame: bytes) -> int:
     """How many operations a confirm has; 0 for other transactions.
 
-    A confirm is of checks (each: 9 bytes of header, path, version), and ends with one, or with the setData that raises
-    the session's pulse. The first may have become the setData of a candidate's own data.
+    A confirm is of checks (each: 9 bytes of header, path, version), and ends with one. The first may have become the
+    setData of a candidate's own data.
     """
-    count, offset, kind, path = 0, 8, 0, b""
+    count, offset, kind = 0, 8, 0
     while (following := struct.unpack_from("!i", frame, offset)[0]) in (CHECK, SET_DATA):
         kind, offset = following, offset + 9
-        path = _text(frame, offset)
         for _ in range(1 if kind == CHECK else 2):  # path, and data
             offset += 4 + struct.unpack_from("!i", frame, offset)[0]
         offset += 4
         count += 1
-    return count if following == -1 and (kind == CHECK or _is_pulse(path)) else 0
-
-
-def _text(frame: bytes, offset: int) -> bytes:
-    """The text, or the data, that begins at this place of a frame."""
-    (length,) = struct.unpack_from("!i", frame, offset)
-    return frame[offset + 4 : offset + 4 + length]
-
-
-def _is_pulse(path: bytes) -> bool:
-    return b"/pulse-" in path
+    return count if (kind, following) == (CHECK, -1) else 0

@@ -19,7 +19,7 @@ from leader_async.cli.main import cli
 from leader_async.testing import ZooKeeper, zookeeper
 
 from ..conftest import need
-from ..mutants.burying import MUTANTS
+from ..mutants.rules import MUTANTS
 from ..support.readme import (
     DOCS,
     INDEX,

@@ -21,25 +21,18 @@ The rules, and the module in which each one stands in full, with who breaks it:
  8. A candidacy that has raised an error knows nothing for certain: it leads no more at once, has no stake in any
     confirm, and wants nothing more. What is left of it in ZooKeeper is cleared away by others (`remains`).
     Broken by: "a candidacy that has died of a bug goes on confirming".
- 9. Who depends on a candidate watches its pulse (`silence`).
-10. Silence is counted from the answer that showed it, anew for each subject and connection (`silence`).
-11. After a lease of silence the watched one is buried, unless it has confirmed (`silence`).
-12. Nobody is buried while ZooKeeper is away for all (`silence`).
-13. None buries while it departs, or claims blindly what it has buried (`silence`).
-14. Who is behind an heir in doubt is appointed instead (`silence`).
 
 It does not promise that the work obeys: work that does not end keeps the znode. Better no leader than two.
 """
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Iterator, Mapping
 
 from ...errors import RecordError
 from ...zookeeper import messages as m
-from . import ends, handover, lead, place, silence
+from . import ends, handover, lead, place
 from . import record as r
 from .effects import Command, ConfirmNow, Purpose, Send, StartWork, StopWork
 from .ends import End
@@ -47,13 +40,8 @@ from .handover import Handover
 from .lead import Lead
 from .lease import Hold, Stake
 from .place import Place
-from .pulse import Pulse, Wanted
-from .silence import Silence
 from .state import CHANGES, Appointee, Role, Settings, Standing, State, Work
 from .story import Story
-
-NEAR = 2
-"""Candidates ahead of one that may soon have a stake, at most."""
 
 
 class Candidacy:
@@ -63,25 +51,22 @@ class Candidacy:
         settings: what does not change.
         uuids: a new one for each join.
         jitter: from 0 to 1, spreads the audits of many candidates.
-        pulse: of the session, shared by its candidacies; None for a session without one.
 
     Attributes:
         own: where it stands: facts of its connection and of its join.
         place: its place in the queue; order.
         lead: what it holds; safety.
         handover: how it gives that away.
-        silence: whose silence it watches.
         story: what it remembers for people.
     """
 
-    def __init__(self, settings: Settings, uuids: Iterator[str], jitter: float, pulse: Pulse | None = None) -> None:
+    def __init__(self, settings: Settings, uuids: Iterator[str], jitter: float) -> None:
         self.settings = settings
-        self.own = Standing(settings, uuids, pulse or Pulse(None))
+        self.own = Standing(settings, uuids)
         self.story = Story(self.own)
         self.place = Place(self.own, self.story, jitter)
         self.handover = Handover(self.own, self.story)
         self.lead = Lead(self.own, self.place, self.handover, self.story)
-        self.silence = Silence(self.own, self.place, self.handover)
 
     # -- what the process wants ------------------------------------------------------------------------------------
 
@@ -128,8 +113,6 @@ class Candidacy:
         own.dead, own.wanted = True, False
         own.work = Work.STOPPING if working else Work.NONE
         own.commands.clear()
-        if own.asking(Purpose.PULSE):
-            own.pulse.made(m.Lost())  # it is the whole session's, and the answer will not come here
         if (hold := own.join.hold) is not None:
             hold.end = hold.end or ends.BUG
 
@@ -196,19 +179,6 @@ class Candidacy:
         """Whether a confirm is of use to it."""
         return self.lead.has_stake
 
-    @property
-    def must_be_back(self) -> float:
-        """The lease, in seconds, within which others would take us for lost; infinity if nobody depends on us.
-
-        Also while no server is connected: who holds, or stands so far in front that it is or soon may be named.
-        """
-        own, join = self.own, self.own.join
-        if join.hold is not None:
-            return join.hold.lease
-        if own.dead or join.znode is None or not join.queue.known or join.queue.position > NEAR:
-            return math.inf
-        return min(self.settings.lease, self.lead.last_lease or math.inf)
-
     def state(self, now: float) -> State:
         """Where this process stands, see the drawing above."""
         own, join = self.own, self.own.join
@@ -241,8 +211,6 @@ class Candidacy:
             due.append(own.sight.audit_at)
             if (end := self.lead.wait_out_end()) is not None:
                 due.append(end)
-            if (end := self.silence.due()) is not None:
-                due.append(end)
         return min(due, default=None)
 
     @property
@@ -260,7 +228,6 @@ class Candidacy:
         """A server serves the session; a new one is preceded by `expired` if there was one before."""
         own, hold = self.own, self.own.join.hold
         own.link.session_id, own.link.timeout = session_id, timeout
-        own.pulse.connected(session_id)
         if hold is not None and hold.end is None:
             own.commands.append(ConfirmNow())
         self._advance(now)
@@ -283,20 +250,7 @@ class Candidacy:
     def confirmed(self, stake: Stake, sent: float, now: float) -> None:
         """A confirm with this stake in it, sent at `sent`, was answered "ok"."""
         self.lead.confirmed(stake, sent)
-        self.silence.proved(sent, now)
         self._advance(now)
-
-    @property
-    def watched_pulse(self) -> Wanted | None:
-        """The pulse that it wants read; None if none."""
-        return self.silence.watched_pulse
-
-    def beat(self, path: str, version: int | None, now: float) -> bool:
-        """This pulse was read: its version, None if it is not there. Returns whether anything is to be done for it."""
-        if not self.silence.beat(path, version, now):  # a healthy one's, read for thousands of elections
-            return False
-        self._advance(now)
-        return True
 
     def refused(self, stake: Stake, part: int, code: int, now: float) -> None:
         """A confirm with this stake in it was refused: that part of it failed, with this error code."""
@@ -317,7 +271,6 @@ class Candidacy:
             self.place.learn_gone(name, now)
         elif name == sight.armed:
             self.place.unsure()
-            sight.changed = True
         self._advance(now)
 
     def answered(self, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
@@ -326,23 +279,17 @@ class Candidacy:
         self.own.asked.discard((purpose, asked.about))
         if isinstance(answer, m.Lost):
             self.own.join.uncertain |= purpose in CHANGES
-            if purpose is Purpose.PULSE:
-                self.own.pulse.made(answer)
         elif purpose in lead.TAKERS:
             lead.TAKERS[purpose](self.lead, asked, answer, sent, now)
         elif purpose in place.TAKERS:
             place.TAKERS[purpose](self.place, asked, answer, sent, now)
-        elif purpose in handover.TAKERS:
-            handover.TAKERS[purpose](self.handover, asked, answer, sent, now)
         else:
-            silence.TAKERS[purpose](self.silence, asked, answer, sent, now)
+            handover.TAKERS[purpose](self.handover, asked, answer, sent, now)
         self._advance(now)
 
     def unsent(self, asked: Send) -> None:
         """A `Send` could not be sent: nothing was asked. `disconnected` follows."""
         self.own.asked.discard((asked.purpose, asked.about))
-        if asked.purpose is Purpose.PULSE:
-            self.own.pulse.made(m.Lost())
 
     def tick(self, now: float) -> None:
         """Time has passed."""
@@ -413,9 +360,6 @@ class Candidacy:
             self.lead.await_notice()
         elif not own.asking(Purpose.CLAIM):
             self.lead.take(now)
-        if join.znode is not None and sight.listed:
-            self.place.pulse()
-            self.silence.attend(now)
 
     def _follow(self) -> None:
         """Others are ahead of us: read which candidate leads, if the predecessor's data do not say it. It may be us."""

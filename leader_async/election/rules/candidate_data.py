@@ -32,13 +32,10 @@ class CandidateData:
         term: number of the term that it holds, 0 for none.
         version: the record's version that it holds.
         token: the token of that term.
-        lease: the lease of that term, or of the term whose heir it is, in seconds.
+        lease: the lease of that term, in seconds.
         heir: znode right behind it, as far as it knows, if nobody stands before it.
         by_name: it will hand over to that one by name.
         appointed: znode right behind this one that has just been given the lead by somebody before it.
-        pulse: path of the znode that each confirm of its session raises, "" if it has none; see `pulse`.
-        named_by: znode of the holder that has named it its heir, and will hand over to it by name; "" if none has.
-        named_in: version of that znode's data.
     """
 
     identity: str = ""
@@ -51,9 +48,6 @@ class CandidateData:
     heir: str = ""
     by_name: bool = False
     appointed: str = ""
-    pulse: str = ""
-    named_by: str = ""
-    named_in: int = 0
 
     def encode(self) -> bytes:
         """As the znode has it; what says nothing is left out."""
@@ -77,9 +71,6 @@ class CandidateData:
                 heir=said.name("heir", ""),
                 by_name=said.flag("by_name", False),
                 appointed=said.name("appointed", ""),
-                pulse=said.path("pulse", ""),
-                named_by=said.name("named_by", ""),
-                named_in=said.whole("named_in", 0, stored.INT, 0),
             )
         except Garbage:
             return NO_DATA

@@ -12,8 +12,6 @@ write that changes nothing (but for a candidate's data, once a term). Rules:
 5. A round is one transaction up to `LARGEST` bytes, several beyond that: ZooKeeper takes frames up to its jute limit.
 6. A candidate that raises an error when it is asked for its stake, or gets an answer, has a bug. `broken` is called,
    so that it has no stake any more; the rounds and answers of the others are not affected.
-7. Each round raises the session's pulse (`pulse`), by its last operation. If only that is refused, no term ends: the
-   session goes without a pulse, which is removed, and the round is sent again at once.
 
 It does not promise that a lease holds: without an answer it runs out.
 """
@@ -26,7 +24,6 @@ from dataclasses import dataclass
 from ...zookeeper.messages import Answer, Check, Multi, Operation, SetData, Transacted
 from .candidacy import Candidacy
 from .lease import Stake
-from .pulse import Pulse
 from .state import CONFIRMS
 
 LARGEST = 256 * 1024
@@ -44,20 +41,13 @@ class Round:
 
     Attributes:
         request: the transaction.
-        stakes: whose parts it has, in order; none in a round that only removes a pulse.
+        stakes: whose parts it has, in order.
         within: seconds in which it must be answered.
-        raises: its last operation raises the session's pulse.
     """
 
     request: Multi
     stakes: tuple[tuple[Candidacy, Stake], ...]
     within: float
-    raises: bool = False
-
-    @property
-    def last(self) -> int:
-        """The place of its last operation."""
-        return len(self.request.operations) - 1
 
     def stake_of(self, index: int) -> tuple[Candidacy, Stake, int]:
         """Whose part stands at this place of the transaction, and which of its parts that is."""
@@ -77,12 +67,10 @@ class ConfirmRounds:
 
     Args:
         broken: called with each candidate that has a bug, and the error that it raised; rule 6.
-        pulse: of the session; None for a session without one.
     """
 
-    def __init__(self, broken: Callable[[Candidacy, Exception], None] = _raise, pulse: Pulse | None = None) -> None:
-        self._broken, self._pulse = broken, pulse or Pulse(None)
-        self._removal: Round | None = None
+    def __init__(self, broken: Callable[[Candidacy, Exception], None] = _raise) -> None:
+        self._broken = broken
         # In order, as a set is not: rounds are the same in every run.
         self._staked: dict[Candidacy, None] = {}
         self._hurried: dict[Candidacy, None] = {}
@@ -118,12 +106,11 @@ class ConfirmRounds:
         if not self._staked:
             self._due = _NEVER
             return []
-        first, self._removal = [] if self._removal is None else [self._removal], None
         if now >= self._due:
             self._due = now + min(map(_period, self._staked))
-            return [*first, *self._cut(self._staked)]
+            return list(self._cut(self._staked))
         chosen = [candidate for candidate in hurried if candidate in self._staked]
-        return [*first, *self._cut(chosen)] if chosen else first
+        return list(self._cut(chosen)) if chosen else []
 
     def _cut(self, candidates: Iterable[Candidacy]) -> Iterator[Round]:
         stakes: list[tuple[Candidacy, Stake]] = []
@@ -137,19 +124,12 @@ class ConfirmRounds:
             published += bool(stake.data)
             more = sum(map(_size, stake.operations))
             if stakes and size + more > LARGEST:
-                yield self._round(stakes)
+                yield _round(stakes)
                 stakes, size = [], 0
             stakes.append((candidate, stake))
             size += more
         if stakes:
-            yield self._round(stakes)
-
-    def _round(self, stakes: list[tuple[Candidacy, Stake]]) -> Round:
-        operations: list[Operation] = [operation for _, stake in stakes for operation in stake.operations]
-        if (raised := self._pulse.raised()) is not None:
-            operations.append(raised)
-        within = min(_period(candidate) for candidate, _ in stakes)
-        return Round(Multi(tuple(operations)), tuple(stakes), within, raised is not None)
+            yield _round(stakes)
 
     def answered(self, sent_round: Round, answer: Answer, sent: float, now: float) -> bool:
         """The answer to a round came; the candidates learn what it means for them.
@@ -171,11 +151,7 @@ class ConfirmRounds:
                     except Exception as error:
                         self._broken(candidate, error)
                 return True
-            case Transacted(failure=(index, _)) if sent_round.raises and index == sent_round.last:
-                if self._pulse.raised() is not None:  # else another round has found it out before
-                    self._removal = Round(Multi((self._pulse.off(),)), (), sent_round.within)
-                self._hurried.update((candidate, None) for candidate, _ in sent_round.stakes)
-            case Transacted(failure=(index, code)) if sent_round.stakes:
+            case Transacted(failure=(index, code)):
                 candidate, stake, part = sent_round.stake_of(index)
                 self._hurried.update((other, None) for other, _ in sent_round.stakes if other is not candidate)
                 try:
@@ -186,14 +162,14 @@ class ConfirmRounds:
         return False  # without an answer it counts for nothing; the period or the next connection brings the next one
 
 
+def _round(stakes: list[tuple[Candidacy, Stake]]) -> Round:
+    operations = tuple(operation for _, stake in stakes for operation in stake.operations)
+    return Round(Multi(operations), tuple(stakes), min(_period(candidate) for candidate, _ in stakes))
+
+
 def _period(candidate: Candidacy) -> float:
-    hold, own = candidate.own.join.hold, candidate.settings.lease
-    if hold is not None:
-        return hold.lease / CONFIRMS
-    # The holder that has named us, or that we have let past, goes by its own lease when it judges our silence.
-    sight = candidate.own.sight
-    watched = sight.watch.subject.lease if sight.watch is not None else own
-    return min(own, sight.before.lease or own, watched) / CONFIRMS
+    hold = candidate.own.join.hold
+    return (candidate.settings.lease if hold is None else hold.lease) / CONFIRMS
 
 
 def _size(operation: Operation) -> int:

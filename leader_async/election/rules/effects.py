@@ -28,9 +28,6 @@ class Purpose(enum.StrEnum):
     NOTICE = "await an appointment"
     WITHDRAW = "leave the queue"
     DELETE = "delete a znode"
-    PULSE = "make the pulse"
-    HEIR = "read what the heir says"
-    BURY = "delete the znode of a silent one"
 
 
 class Listing(enum.StrEnum):
@@ -81,11 +78,6 @@ class ConfirmNow:
 
 
 @dataclass(frozen=True, slots=True)
-class Attend:
-    """It watches another pulse, or wants to act on one at another time: read that one, and set the alarm."""
-
-
-@dataclass(frozen=True, slots=True)
 class Left:
     """The place in the queue has been given up, and nothing of it is left."""
 
@@ -107,9 +99,6 @@ class Remark(enum.Enum):
     RECORD_READABLE = enum.auto()
     MADE_ANEW = enum.auto()
     REFUSED = enum.auto()
-    NO_PULSE = enum.auto()
-    BURIED = enum.auto()
-    CANNOT_BURY = enum.auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,4 +109,4 @@ class Note:
     about: tuple[object, ...] = ()
 
 
-Command: TypeAlias = Send | StartWork | StopWork | ConfirmNow | Attend | Left | Denied | Note
+Command: TypeAlias = Send | StartWork | StopWork | ConfirmNow | Left | Denied | Note

@@ -27,7 +27,6 @@ class Why(enum.StrEnum):
     """our znode was deleted, or the record was at another version; the label stays, and `Detail` has which"""
     LEFT = "left"
     LOST = "session expired or machine lost"
-    FELL_SILENT = "fell silent"
     OTHER = "other"
 
 
@@ -46,7 +45,6 @@ class Detail(enum.Enum):
     APPOINTED_LATE = enum.auto()
     BUG = enum.auto()
     PUT_RIGHT = enum.auto()
-    BURIED = enum.auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +84,6 @@ LOST = End(Why.LOST)
 APPOINTED_LATE = End(Why.OTHER, Detail.APPOINTED_LATE)
 BUG = End(Why.OTHER, Detail.BUG)
 PUT_RIGHT = End(Why.OTHER, Detail.PUT_RIGHT)
-
-
-def buried(by: str, seconds: float) -> End:
-    """A leader has confirmed nothing, and its successor has deleted its znode.
-
-    Args:
-        by: who has.
-        seconds: how long it had been silent.
-    """
-    return End(Why.FELL_SILENT, Detail.BURIED, by, seconds=seconds)
 
 
 def refused(part: int, code: int) -> End:

@@ -64,36 +64,13 @@ class Handover:
         """What our znode is to say while we hold; it is kept, as thousands of elections ask for it at every confirm."""
         join, by_name = self._own.join, self.by_name
         behind = join.behind
-        made_from = hold.version, behind and behind[0], by_name, self._own.pulse.stage
+        made_from = hold.version, behind and behind[0], by_name
         if join.said is None or join.said[0] != made_from:
             own = self._own.settings
             said = own.identity, own.address, own.started_at, hold.number, hold.version, hold.token, hold.lease
             heir = behind[0] if behind and self.in_turn else ""
-            data = CandidateData(*said, heir, bool(heir) and by_name, pulse=self._own.pulse.named)
-            join.said = made_from, data.encode()
+            join.said = made_from, CandidateData(*said, heir, bool(heir) and by_name).encode()
         return join.said[1]
-
-    def heir_data(self) -> bytes:
-        """What our znode is to say while a holder has named us; b"" if what it says will do."""
-        join, sight, pulse = self._own.join, self._own.sight, self._own.pulse
-        if not pulse.named and not join.pulse:
-            return b""  # nobody can tell whether we are silent
-        made_from = sight.armed, sight.edition, pulse.stage
-        if join.said is None or join.said[0] != made_from:
-            own, lease = self._own.settings, sight.before.lease
-            data = CandidateData(
-                own.identity, own.address, own.started_at, lease=lease,
-                pulse=pulse.named, named_by=sight.armed or "", named_in=sight.edition,
-            )  # fmt: skip
-            join.said = made_from, data.encode()
-        return join.said[1]
-
-    def already_said(self, hold: Hold) -> None:
-        """Who appointed us has written onto our znode what we are to write there, as far as it knew."""
-        join = self._own.join
-        # If we were writing there ourselves just then, or say something else than before, we write it once more.
-        if join.published and self.by_name and self._own.pulse.named == join.pulse:
-            join.published = self.data(hold)
 
     def give_up(self, hold: Hold) -> None:
         """Our work has ended: give the lead to the next one by name, or leave it."""
@@ -122,48 +99,25 @@ class Handover:
         behind, to, end = join.behind or (), join.appointee, hold.end or ends.RESIGNED
         if to is None and not (behind and by_name):
             return None
-        to = to or self._next(behind)
-        known = self._own.sight.heir
-        made_from = hold.version, hold.holder, behind, to, end, self._notifies, by_name, self._story.untold(hold), known
+        made_from = hold.version, hold.holder, behind, to, end, self._notifies, by_name, self._story.untold(hold)
         if join.prepared is None or join.prepared[0] != made_from:
-            join.prepared = made_from, self._appoint(hold, to, behind, end)
+            join.prepared = made_from, self._appoint(hold, to or Appointee(behind[0]), behind, end)
         return join.prepared[1]
-
-    def _next(self, behind: tuple[str, ...]) -> Appointee:
-        """The one behind us; the one behind that, if that one is in doubt (rule 14 of `silence`)."""
-        watch, heir = self._own.sight.watch, self._own.sight.heir
-        if len(behind) > 1 and watch is not None and watch.doubted and watch.subject.znode == behind[0]:
-            data = NO_DATA if heir is None else heir.data
-            if watch.beaten:  # it knows that it was named, and what it has said of that since then is kept
-                data = replace(data, lease=watch.subject.lease, named_by=self._own.join.znode or "")
-            return Appointee(behind[1], behind[0], data)
-        return Appointee(behind[0])
 
     def _appoint(self, hold: Hold, to: Appointee, behind: tuple[str, ...], end: End) -> m.Multi:
         own, rest = self._own, behind[behind.index(to.znode) + 1 :] if to.znode in behind else ()
-        heir = own.sight.heir
-        if heir is not None and (heir.znode != to.znode or not heir.data.pulse):
-            heir = None  # nobody could tell its silence
         record = r.Record(
-            hold.number + 1, to.znode, r.LeadState.HELD, hold.lease, behind=rest[:PASSED_ON], end=end,
-            token=hold.token + 1, told=heir is not None, past=self._story.past(hold),
+            hold.number + 1, to.znode, r.LeadState.HELD, hold.lease,
+            behind=rest[:PASSED_ON], end=end, token=hold.token + 1, past=self._story.past(hold),
         )  # fmt: skip
-        wakes: list[m.SetData] = []
-        # Who is next watches our end; but if others are ahead of us, it cannot tell from that how we went.
+        wake = None
+        # Who is next watches our end; but if others are ahead of us, that does not show it how we went.
         if to.through and not (to.through == hold.holder and self.in_turn):
             data = replace(to.data or NO_DATA, appointed=to.znode).encode()
-            wakes.append(m.SetData(own.path(to.through), data, m.ANY_VERSION))
-        if heir is not None:
-            # So that who is behind it knows where it stands, even if that one does not wake up any more.
-            before, turn = heir.data, bool(rest) and self.in_turn
-            said = CandidateData(
-                before.identity, before.address, before.started_at, record.term, hold.version + 2, record.token,
-                record.lease, rest[0] if turn else "", turn, pulse=before.pulse,
-            )  # fmt: skip
-            wakes.append(m.SetData(own.path(to.znode), said.encode(), m.ANY_VERSION))
+            wake = m.SetData(own.path(to.through), data, m.ANY_VERSION)
         # Our heir, and nobody else, knows by our data what to wait for.
         notified = self._notifies and self.by_name and to.znode in behind[:1]
-        return r.appointment(own.settings.parent, hold.holder, record, hold.version, wakes, notified=notified)
+        return r.appointment(own.settings.parent, hold.holder, record, hold.version, wake, notified=notified)
 
     def _take_appointed(self, asked: Send, answer: m.Answer, sent: float, now: float) -> None:
         failure = answer.failure if isinstance(answer, m.Transacted) else None

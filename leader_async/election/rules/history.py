@@ -72,7 +72,6 @@ class Succession:
         appointed: somebody else gave it the lead, by name.
         waited: seconds between learning that the former holder's znode was gone and claiming; 0.0 if that was not so.
         predecessor: who held the lead before, as far as it was known.
-        buried: how the term before ended, if the holder has ended it by burying its leader; see `silence`.
     """
 
     began: float
@@ -83,7 +82,6 @@ class Succession:
     appointed: bool
     waited: float
     predecessor: r.Record | None
-    buried: End | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +146,6 @@ def predecessor(number: int, how: Succession) -> TermEntry | None:
         return ended(entry, ends.LEFT, how.began, Teller.SUCCESSOR)
     if how.appointed or before.state is r.LeadState.LEFT:
         return _given_up(entry, before, how.before_at)
-    if how.buried is not None:
-        # Its lease had ended before it was buried; that was waited out once more since.
-        return ended(entry, how.buried, how.began - how.waited, Teller.SUCCESSOR)
     # Its znode was gone, and then its lease was waited out: it led for one lease more at the most.
     surely = how.began - max(0.0, how.waited - before.lease)
     return ended(entry, ends.PUT_RIGHT if before.put_right else ends.LOST, surely, Teller.SUCCESSOR)
@@ -183,7 +178,7 @@ def in_record(record: r.Record, token: int, written: float, identity: str = "", 
         terms[last] = _given_up(terms.get(last, TermEntry(last)), record, written)
     elif last in terms and terms[last].ended is None:
         # The claimant had read it as held, and waited it out: it reports more when it has time to.
-        terms[last] = replace(terms[last], ended=round(written, 3), why=terms[last].why or Why.LOST.value)
+        terms[last] = replace(terms[last], ended=round(written, 3), why=Why.LOST.value)
     if record.state is r.LeadState.HELD:
         who = record.identity or identity, record.address or address
         detail = r.PUT_RIGHT if record.put_right else ""

@@ -41,7 +41,7 @@ from .effects import ConfirmNow, Purpose, Remark, Send
 from .handover import Handover
 from .lease import Hold, Stake
 from .place import Place
-from .state import CHANGES, CONFIRMS, NO_NODE, WAIT_OUT, Role, Standing, View
+from .state import CONFIRMS, NO_NODE, WAIT_OUT, Role, Standing, View
 from .story import Story
 
 
@@ -105,11 +105,6 @@ class Lead:
         if since is None or view.record.state is not r.LeadState.HELD:
             return None
         return since + WAIT_OUT * view.record.lease
-
-    @property
-    def last_lease(self) -> float:
-        """The lease of the last term that we have seen, in any join, in seconds; 0.0 if we have seen none."""
-        return self._last_lease
 
     @property
     def made_anew(self) -> bool:
@@ -273,14 +268,12 @@ class Lead:
         record, own = view.record, self._own
         if view.version < hold.version:
             return  # it was on its way when we got notice: it is asked for again
-        first, hold.read = not hold.read, True
+        hold.read = True
         if record is None or view.version != hold.version:
             self._story.lost(hold, now)  # another one's: a confirm will be refused
             return
         if own.join.behind is None:
             own.join.behind = record.behind or None
-        if first and record.told:
-            self._handover.already_said(hold)
         self._story.read(hold, view, now)
         self._saw(r.signed(record, own.settings.identity, own.settings.address), now)
         if not own.join.departing:
@@ -304,69 +297,47 @@ class Lead:
             self._saw(held, now)
         if self.named:
             join.named_at = before.version
-        changed, own.sight.changed = own.sight.changed, False
-        # It may have said that we are appointed: its owner, who knows nothing of that, may have written since.
-        perhaps = changed and before.named_by and not before.version
-        if (perhaps or before.appointed) and before.appointed in ("", join.znode) and join.hold is None:
+        if before.appointed and before.appointed == join.znode and join.hold is None:
             own.read_record(Role.FOLLOWER)
 
     # -- confirming: rules 1 and 3 ---------------------------------------------------------------------------------
 
     @property
     def has_stake(self) -> bool:
-        """Whether a confirm is of use: we hold, are named, stand first, or have to prove that ZooKeeper serves."""
+        """Whether a confirm is of use: we hold, or are named."""
         own, join = self._own, self._own.join
-        hold, watch = join.hold, own.sight.watch
-        if not own.link.session_id or own.dead:
-            return False
-        if join.departing:  # a holder confirms until its leave is sent, also while its work winds down
-            there = hold is not None and not hold.forfeited and join.znode is not None
-            return there and not (join.uncertain or own.asking(*CHANGES))
-        if hold is not None or self.named:
-            return True
-        # Who has been named says so in its data; once it stands first, the holder behind it may go by that.
-        first = bool(join.named_at) and not (join.queue.position or own.asking(Purpose.CLAIM))
-        return join.znode is not None and (first or (watch is not None and watch.doubted))
+        return bool(own.link.session_id) and not (join.departing or own.dead) and (join.hold is not None or self.named)
 
     def stake(self, *, publish: bool = True) -> Stake:
         """Our part in the next confirm; with new data for our znode only if there is room for that."""
         own, join = self._own, self._own.join
-        hold, data = join.hold, b""
-        operations: tuple[m.Check, ...]
+        hold = join.hold
         if hold is None:
             assert join.znode is not None
-            operations = (m.Check(own.path(join.znode)),)
-            if publish and self.named:
-                data = self._handover.heir_data()
-        else:
-            operations = r.confirm(own.settings.parent, hold.holder, hold.version)
-            if publish and join.behind is not None:
-                data = self._handover.data(hold)
-        if not data or data == join.published:
-            return Stake(operations, hold)
-        join.published = b""  # until it is answered
-        return Stake((m.SetData(operations[0].path, data, m.ANY_VERSION), *operations[1:]), hold, data)
+            return Stake((m.Check(own.path(join.znode)),), None)
+        znode, record = r.confirm(own.settings.parent, hold.holder, hold.version)
+        data = self._handover.data(hold)
+        if not publish or join.behind is None or data == join.published:
+            return Stake((znode, record), hold)
+        return Stake((m.SetData(znode.path, data, m.ANY_VERSION), record), hold, data)
 
     def confirmed(self, stake: Stake, sent: float) -> None:
         """A confirm with this stake in it, sent at `sent`, was answered "ok"."""
         join, hold = self._own.join, stake.hold
         if hold is None:
-            if join.znode is not None and stake.operations[0].path == self._own.path(join.znode):
-                join.published = stake.data or join.published
-                if self.named:
-                    join.warm = sent
-        elif hold is join.hold:
+            if self.named and stake == self.stake():  # for this znode, not that of an earlier join
+                join.warm = sent
+        elif hold is join.hold and hold.end is None:
+            hold.until = max(hold.until, sent + hold.lease)
             join.published = stake.data or join.published
-            if hold.end is None:
-                hold.until = max(hold.until, sent + hold.lease)
-                self._handover.appointment(hold)
+            self._handover.appointment(hold)
 
     def refused(self, stake: Stake, part: int, code: int) -> None:
         """A confirm with this stake in it was refused: that part of it failed, with this error code."""
         if stake.hold is None:
             self._own.sight.listed = False  # the listing will show that our znode is gone
             self._place.unsure()
-        elif stake.hold is self._own.join.hold and (stake.hold.end is None or self._own.join.departing):
+        elif stake.hold is self._own.join.hold and stake.hold.end is None:
             self._own.end_join(ends.refused(part, code), forfeited=True)
 
 

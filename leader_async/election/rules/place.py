@@ -42,7 +42,7 @@ from . import ends
 from . import queue as q
 from .candidate_data import NO_DATA, CandidateData
 from .effects import ConfirmNow, Listing, Purpose, Remark, Send
-from .state import AUDIT, AUDITED, NO_NODE, REJOIN, Role, Standing
+from .state import AUDIT, NO_NODE, REJOIN, Role, Standing
 from .story import Story
 
 
@@ -57,17 +57,16 @@ class Place:
 
     def __init__(self, own: Standing, story: Story, jitter: float) -> None:
         self._own, self._story, self._jitter = own, story, jitter
+        settings = own.settings
+        self._plain = CandidateData(settings.identity, settings.address, settings.started_at).encode()  # without a term
         self._barred: Send | None = None  # the lowest znode above the election's that we may not make
 
     # -- asking ----------------------------------------------------------------------------------------------------
 
     def queue_up(self) -> None:
         """Create our znode."""
-        own, settings = self._own, self._own.settings
-        self.pulse()
-        own.join.pulse = own.pulse.path
-        data = CandidateData(settings.identity, settings.address, settings.started_at, pulse=own.join.pulse)
-        create = m.Create(own.path(q.prefix(own.join.uuid)), data.encode(), ephemeral=True, sequential=True)
+        own = self._own
+        create = m.Create(own.path(q.prefix(own.join.uuid)), self._plain, ephemeral=True, sequential=True)
         own.ask(Purpose.CREATE, create, pause=REJOIN if own.places_given_up else 0.0)
 
     def give_up(self) -> None:
@@ -79,16 +78,6 @@ class Place:
     def list_queue(self) -> None:
         """Read who stands before us, and who behind."""
         self._own.ask(Purpose.LIST, m.GetChildren(self._own.settings.parent))
-
-    def list_behind(self) -> None:
-        """Read who stands behind us, who hold."""
-        self._own.ask(Purpose.LIST, m.GetChildren(self._own.settings.parent), Listing.BEHIND)
-
-    def pulse(self) -> None:
-        """Make the session's pulse, if it has none yet."""
-        own = self._own
-        if (request := own.pulse.request(own.settings.parent)) is not None:
-            own.ask(Purpose.PULSE, request)
 
     def look(self) -> None:
         """Find out what a lost reply left behind, as of now and not of some time ago; rule 6."""
@@ -108,7 +97,7 @@ class Place:
         """A holder must know who stands behind it, to hand over by name."""
         own = self._own
         if own.join.behind is None:
-            self.list_behind()
+            own.ask(Purpose.LIST, m.GetChildren(own.settings.parent), Listing.BEHIND)
         elif not own.join.behind and not own.link.watches_joins:
             # Nobody does: watch for one. A holder that has an heir is not woken by what happens behind that one.
             own.ask(Purpose.LIST, m.GetChildren(own.settings.parent, watch=True), Listing.ALONE)
@@ -120,13 +109,11 @@ class Place:
         own = self._own
         own.link.watches_joins = False
         if own.join.hold is not None and not own.join.departing:
-            self.list_behind()
+            own.ask(Purpose.LIST, m.GetChildren(own.settings.parent), Listing.BEHIND)
 
     def unsure(self) -> None:
         """The znode that we watch, or ours, is not as we know it: it is to be read again."""
-        sight = self._own.sight
-        sight.armed, sight.before = None, NO_DATA
-        sight.watch = sight.attended = None
+        self._own.sight.armed, self._own.sight.before = None, NO_DATA
 
     def learn_gone(self, name: str, now: float) -> None:
         """This znode does not exist any more."""
@@ -143,7 +130,7 @@ class Place:
                 own.read_record(Role.FOLLOWER)
             return
         sight.view = None
-        if watched and sight.listed and not own.asking(Purpose.BURY):
+        if watched and sight.listed:
             sight.gone_with = before
 
     def _delete_twins(self, mine: list[str]) -> None:
@@ -240,14 +227,13 @@ class Place:
         if sight.view is not None and sight.view.role is not Role.FIRST and known:
             sight.view = None  # as old as the last listing
         self._take_behind(standing)
-        sight.audit_at = now + min(own.link.timeout, AUDITED) * (AUDIT[0] + AUDIT[1] * self._jitter)
+        sight.audit_at = now + own.link.timeout * (AUDIT[0] + AUDIT[1] * self._jitter)
 
     def _take_behind(self, in_order: list[str]) -> None:
         """Who stands behind a holder; the next confirm names the first of them in our data."""
         own, join = self._own, self._own.join
         if join.hold is None or join.znode is None:
             return
-        own.sight.attended = None
         was, join.behind = join.behind, tuple(in_order[in_order.index(join.znode) + 1 :])
         if was is None or was[:1] != join.behind[:1]:
             own.commands.append(ConfirmNow())
@@ -258,7 +244,6 @@ class Place:
         own, join, sight = self._own, self._own.join, self._own.sight
         if isinstance(answer, m.Data):
             sight.armed, sight.before = asked.about, CandidateData.decode(answer.data)
-            sight.edition = answer.stat.version
             if sight.before.version and sight.before.heir == join.znode:
                 join.queue.last_but(asked.about)
             return True

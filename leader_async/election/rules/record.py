@@ -28,7 +28,6 @@ from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import TypeAlias
 
@@ -75,7 +74,6 @@ class Record:
         token: the fencing token of a term that began by an appointment, 0 for others: the zxid of the claim.
         past: the terms before that may not be in the history's znode yet, as `history` has them. Nothing is decided by
             them.
-        told: the holder's znode, too, was made to say that it holds.
     """
 
     term: int = 0
@@ -88,7 +86,6 @@ class Record:
     end: End | None = None
     token: int = 0
     past: tuple[Row, ...] = ()
-    told: bool = False
 
     @property
     def put_right(self) -> bool:
@@ -118,8 +115,8 @@ _CODES = {
     Why.PLACE_LOST: "our znode was deleted",
 }
 """How `why` begins where that is not the value itself: every version reads these, so they are never reworded."""
-_WHYS = {_CODES.get(why, why.value): why for why in Why if why not in (Why.LEFT, Why.LOST, Why.FELL_SILENT)}
-"""All but what no record says: those are concluded where it says nothing."""
+_WHYS = {_CODES.get(why, why.value): why for why in Why if why not in (Why.LEFT, Why.LOST)}
+"""All but what no record says: those two are concluded where it says nothing."""
 _WHOLE = {code: End(why) for code, why in _WHYS.items()}
 _WHOLE |= {PUT_RIGHT: ends.PUT_RIGHT, "resigned while claiming": ends.RESIGNED_WHILE_CLAIMING}
 """What is read as a whole; only older versions write the last one."""
@@ -154,7 +151,7 @@ def first_line(text: str) -> str:
 _ROW = frozenset(ROW)
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _STATES = {state.value: state for state in LeadState}
-_FIELDS = tuple(field.name for field in fields(Record) if field.name not in ("end", "token", "told", "past"))
+_FIELDS = tuple(field.name for field in fields(Record) if field.name not in ("end", "token", "past"))
 
 
 def encode(record: Record) -> bytes:
@@ -165,8 +162,6 @@ def encode(record: Record) -> bytes:
         contents["why"] = text_of(record.end)
     if record.token:
         contents["token"] = record.token
-    if record.told:
-        contents["told"] = True
     if record.past:
         contents["past"] = record.past
     return _encode(contents).encode()
@@ -214,7 +209,6 @@ def _read(said: stored.Fields) -> Record:
         behind=names[1:],
         end=end_of(said.text("why", "")),
         token=said.whole("token", 0, stored.LONG - 1, 0),
-        told=said.flag("told", False),
         past=tuple(row for row in rows if row is not None),
     )
 
@@ -224,8 +218,7 @@ def signed(record: Record, identity: str, address: str) -> Record:
     # Not `replace`, which takes four times as long: this is on the way of every handover.
     own = record
     return Record(
-        own.term, own.holder, own.state, own.lease, identity, address, own.behind, own.end, own.token, own.past,
-        own.told,
+        own.term, own.holder, own.state, own.lease, identity, address, own.behind, own.end, own.token, own.past
     )  # fmt: skip
 
 
@@ -252,7 +245,7 @@ def held(parent: str, record: Record, version: int) -> tuple[SetData, ...]:
 
 
 def appointment(
-    parent: str, own: str, record: Record, version: int, wakes: Iterable[SetData] = (), *, notified: bool = False
+    parent: str, own: str, record: Record, version: int, wake: SetData | None = None, *, notified: bool = False
 ) -> Multi:
     """The transaction by which a holder gives its place away and the lead to another candidate, by name.
 
@@ -261,7 +254,7 @@ def appointment(
         own: name of the znode that holds the lead now.
         record: what to write, `held` by the appointed candidate.
         version: the version that is held now.
-        wakes: changes of znodes that candidates watch.
+        wake: a change of the znode that the appointed one watches, if that is not `own`.
         notified: give notice.
     """
     data = encode(record)
@@ -274,7 +267,7 @@ def appointment(
         (
             Check(f"{parent}/{record.holder}"),
             *notices,
-            *wakes,
+            *(() if wake is None else (wake,)),
             Delete(f"{parent}/{own}"),
             SetData(parent, data, version),
             SetData(parent, data, version + 1),  # stay even

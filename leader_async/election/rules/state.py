@@ -26,20 +26,15 @@ from .candidate_data import NO_DATA, CandidateData
 from .effects import Command, Denied, Left, Note, Purpose, Remark, Send
 from .ends import End
 from .lease import Hold
-from .pulse import Pulse
 
-LEASE = 2.0
+LEASE = 3.0
 """Seconds of a lease, unless another one is given."""
 WAIT_OUT = 1.1
 """Times the holder's lease: the lease, and a tenth for ending work and for clocks (rates within a factor of 1.05)."""
 CONFIRMS = 5
 """Confirms a lease. An unanswered one costs two fifths of the lease; three are left to renew it elsewhere."""
-DOUBT = 2 / CONFIRMS
-"""Leases of silence after which a candidate is in doubt: what an unanswered confirm costs a healthy one."""
 AUDIT = 4.0, 2.0
-"""Session timeouts (of `AUDITED` seconds at most) between audits: at least, and what the jitter adds at most."""
-AUDITED = 6.0
-"""Seconds of a session timeout that count for audits: who keeps places for long is not healed later for that."""
+"""Session timeouts between audits: at least, and what the jitter adds at most."""
 HOLD_OFF = 1.0
 """Seconds to wait after the server refused something that it should not refuse."""
 
@@ -141,61 +136,6 @@ class Appointee:
     data: CandidateData | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Heir:
-    """What the znode of a holder's heir says, as it was read without a watch.
-
-    Attributes:
-        znode: its name.
-        data: what it says.
-    """
-
-    znode: str
-    data: CandidateData
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """Whose silence is watched, and as what; see `silence`.
-
-    Attributes:
-        znode: name of its znode.
-        pulse: path of its pulse.
-        lease: the lease for which it may be silent, in seconds.
-        version: the record's version for which it is the holder, or our heir; 0 for somebody else's heir.
-        check: what holds as long as it is somebody else's heir, if it is that.
-    """
-
-    znode: str
-    pulse: str
-    lease: float
-    version: int
-    check: m.Check | None = None
-
-
-@dataclass(slots=True)
-class Watch:
-    """What is known of the watched one's silence; see `silence`.
-
-    Attributes:
-        subject: whose.
-        seen: the pulse's version, None while it was not read.
-        since: reading of the clock when that version was first read.
-        beaten: another version was read before.
-        doubted: it has been silent for so long that proof is wanted that ZooKeeper serves.
-        proved: reading of the clock when that came, None while it has not.
-        barred: it cannot be watched, or not be buried.
-    """
-
-    subject: Subject
-    seen: int | None = None
-    since: float = 0.0
-    beaten: bool = False
-    doubted: bool = False
-    proved: float | None = None
-    barred: bool = False
-
-
 @dataclass(slots=True)
 class Link:
     """What a connection owns.
@@ -222,30 +162,20 @@ class Sight:
         audit_at: reading of the clock at which all is read again.
         armed: name of the znode that is watched for its end or a change; None if none is.
         before: what that znode says.
-        changed: that znode has changed since it was read.
-        edition: the version of its data.
         gone_with: what it said last, if it has gone and nobody stands before us any more; `lead` may claim by it, once.
         awaited: name of the notice that is watched for; "" if none is.
         view: the record as last read, None if it is to be read (again).
         audited: the view before an audit, with which the audit's is compared.
-        heir: what our heir's znode says, which we do not watch; None while it was not read.
-        attended: what it was made from whose silence is watched.
-        watch: whose silence is watched, None if nobody's.
     """
 
     listed: bool = False
     audit_at: float = 0.0
     armed: str | None = None
     before: CandidateData = NO_DATA
-    changed: bool = False
-    edition: int = 0
     gone_with: CandidateData | None = None
     awaited: str = ""
     view: View | None = None
     audited: View | None = None
-    heir: Heir | None = None
-    attended: object = None
-    watch: Watch | None = None
 
 
 @dataclass(slots=True)
@@ -264,12 +194,9 @@ class Join:
         named_at: the record's version at which our predecessor named us its heir, 0 if it did not.
         behind: who stands behind us, next first; None while that is not known. Known to holders only.
         appointee: to whom this join's end gives the lead, None for the next one.
-        said: what our znode is to say, and what that was made from.
-        published: what our znode says, b"" if that is what it said at first, or not known.
-        pulse: the pulse that it named at first.
+        said: what our znode is to say as a holder, and what that was made from.
+        published: what our znode says, b"" before a confirm has changed it.
         prepared: the appointment that is at hand, and what it was made from.
-        burying: whom we have asked to bury, for people, and since when it had been silent.
-        buried: the znodes that we have buried, and after how many seconds of silence.
     """
 
     uuid: str
@@ -285,10 +212,7 @@ class Join:
     appointee: Appointee | None = None
     said: tuple[object, bytes] | None = None
     published: bytes = b""
-    pulse: str = ""
     prepared: tuple[object, m.Multi] | None = None
-    burying: tuple[str, float] = "", 0.0
-    buried: dict[str, float] = field(default_factory=dict)
 
 
 class Standing:
@@ -297,7 +221,6 @@ class Standing:
     Args:
         settings: what does not change.
         uuids: a new one for each join.
-        pulse: of this session, shared by its candidacies.
 
     Attributes:
         link, sight, join: what is forgotten with a connection, with either, with a join.
@@ -310,8 +233,8 @@ class Standing:
         places_given_up: joins that are over.
     """
 
-    def __init__(self, settings: Settings, uuids: Iterator[str], pulse: Pulse) -> None:
-        self.settings, self.uuids, self.pulse = settings, uuids, pulse
+    def __init__(self, settings: Settings, uuids: Iterator[str]) -> None:
+        self.settings, self.uuids = settings, uuids
         self.link, self.sight, self.join = Link(), Sight(), Join(next(uuids))
         self.asked: set[tuple[Purpose, str]] = set()
         self.commands: deque[Command] = deque()
@@ -368,15 +291,6 @@ class Standing:
         """A record of ours."""
         own = self.settings
         return r.Record(term, holder, state, own.lease, own.identity, own.address, end=end, past=past)
-
-    def who(self, znode: str) -> str:
-        """Who that is, for people, as far as it is known; else the znode's name."""
-        sight, said = self.sight, NO_DATA
-        if sight.armed == znode:
-            said = sight.before
-        elif sight.heir is not None and sight.heir.znode == znode:
-            said = sight.heir.data
-        return said.identity or znode
 
     # -- saying ----------------------------------------------------------------------------------------------------
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from . import ends, history
+from . import history
 from . import record as r
 from .candidate_data import CandidateData
 from .effects import Remark
-from .ends import End
 from .history import Succession, TermEntry
 from .lease import Hold
 from .state import WAIT_OUT, Standing, View
@@ -60,19 +59,7 @@ class Story:
             return ()
         if not self._own.settings.history:
             return view.record.past
-        known = history.in_record(view.record, view.token, view.mtime)
-        if (end := self._buried(view.record)) is not None:
-            known[-1] = replace(known[-1], why=end.why.value, detail=r.detail_of(end))  # when, the write itself says
-        return history.rows(known)
-
-    def _buried(self, record: r.Record) -> End | None:
-        """How the term of this holder has ended, if we have buried it."""
-        seconds = self._own.join.buried.get(record.holder)
-        return (
-            None
-            if seconds is None or record.state is not r.LeadState.HELD
-            else ends.buried(self._own.settings.identity, seconds)
-        )
+        return history.rows(history.in_record(view.record, view.token, view.mtime))
 
     def read(self, hold: Hold, view: View, now: float) -> None:
         """The record was read, and we are its holder: we were appointed, or a claim's reply was lost."""
@@ -108,7 +95,6 @@ class Story:
             appointed=appointed is not None,
             waited=0.0 if before is None or since is None else max(sent - since, WAIT_OUT * before.lease),
             predecessor=self.seen[0] if self.seen is not None else None,
-            buried=None if before is None or appointed is not None else self._buried(before),
         )
 
     # -- what the history gets -------------------------------------------------------------------------------------

@@ -23,7 +23,6 @@ DETAILS: dict[Detail, str] = {
     Detail.APPOINTED_LATE: "appointed while it was leaving",
     Detail.BUG: "the candidacy has died of a bug",
     Detail.PUT_RIGHT: "the record could not be read, and was put right",
-    Detail.BURIED: "it had confirmed nothing for {end.seconds:.1f} s when {end.text} deleted its znode",
 }
 """What a text has besides the word for why; `detail` of the history."""
 
@@ -41,7 +40,6 @@ OWN: dict[Why | Detail, str] = {
     Why.PLACE_LOST: "a confirm was refused: {detail}",
     Why.LEFT: "the lead was given up",
     Why.LOST: "the session expired, or the machine was lost",
-    Why.FELL_SILENT: "it fell silent: {detail}",
     Why.OTHER: "{detail}",
     Detail.WHILE_CLAIMING: "resigned {detail}",
     Detail.DELETED: "our znode was deleted {detail}",
@@ -63,7 +61,6 @@ OTHERS: dict[str, str] = {
     Why.PLACE_LOST: "its place in the queue was lost",
     Why.LEFT: "it gave the lead up, and did not say why",
     Why.LOST: "its session expired without a word: the process or the machine was lost, or cut off",
-    Why.FELL_SILENT: "it fell silent",
     Why.OTHER: "it ended",
 }
 """Why another leader's term ended. A later version of this library may have other words in the history."""

@@ -213,7 +213,7 @@ function drawQueue() {
     const since = one.started_at ? `up for ${span(wall() - one.started_at)}` : "";
     const row = make("li", "", make("span", "place", `${index + 1}`), make("span", "who", who(one.identity, one.address)),
       make("span", "state", state),
-      make("span", "note", [since, own && stream ? "this page listens to it" : "", own && stream && mine.watches ? `watches ${mine.watches}` : ""].filter(Boolean).join(" · ")));
+      make("span", "note", [since, own && stream ? "this page listens to it" : ""].filter(Boolean).join(" · ")));
     if (one.ghost) row.append(make("span", "note failed", `belongs to no process, and blocks who stands behind it: leader-async evict ${one.znode}`));
     if (one.is_leader) row.dataset.leads = "";
     row.dataset.sure = certain ? "yes" : "no";
@@ -231,7 +231,7 @@ function drawQueue() {
   put("queue-empty", told.queue.problem || (told.queue.connected ? "Nobody stands in the queue." : "Not known yet."));
 }
 
-const BAD = ["process died", "lease ran out", "session expired", "session expired or machine lost", "fell silent", "place lost", "work failed"];
+const BAD = ["process died", "lease ran out", "session expired", "session expired or machine lost", "place lost", "work failed"];
 
 function drawTerms() {
   const terms = told.terms?.terms;

@@ -79,8 +79,7 @@ async def main() -> None:
         candidates = []
         for number in range(given.count):
             zk = sessions[0 if given.shared else number]
-            election = zk.election(given.election(number), root=given.root, lease=given.lease)
-            candidates.append(Candidate(number, election))
+            candidates.append(Candidate(number, zk.election(given.election(number), root=given.root)))
         async for order, number in orders():
             match order:
                 case "join":

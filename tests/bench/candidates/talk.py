@@ -33,11 +33,6 @@ class Arguments:
         """One session for all, an election for each."""
         return "shared" in self.words
 
-    @property
-    def lease(self) -> float | None:
-        """The lease that `lease=SECONDS` asks for, of systems that have one; None for their own choice."""
-        return next((float(word.removeprefix("lease=")) for word in self.words if word.startswith("lease=")), None)
-
     def server(self, number: int) -> str:
         """The connect string of that candidate's session: with `spread` a single server, by turns."""
         servers = self.servers.split(",")

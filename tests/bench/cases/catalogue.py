@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from ..bench import Bench
 from ..figures import Figure
 from .counting import departures
-from .crashes import kills, silences, zookeeper_leader_killed
+from .crashes import kills, zookeeper_leader_killed
 from .handover import handovers
 from .polling import polls
 from .small import confirms, imports
@@ -36,7 +36,6 @@ CASES: dict[str, Case] = {
     "handover-ensemble-50": _handover(3, 50, 0, 200),
     "handover-ensemble-500": _handover(3, 500, 0, 200),
     "kill": kills,
-    "silence": silences,
     "zookeeper-leader": zookeeper_leader_killed,
     "requests": departures,
     "first-leader": first_leader,

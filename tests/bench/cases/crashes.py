@@ -1,8 +1,7 @@
 """What cannot be handed over: the leader is killed, the leader is frozen, ZooKeeper's own leader is killed.
 
 - After kill -9 and SIGSTOP: from the signal to the instant at which the next one knows that it leads. Two candidates of
-  each system, in processes of their own. Leases matter to ours only; the others are shown beside each.
-- Resigning to an heir that is frozen: from the call to the instant at which the third one knows that it leads.
+  each system, in processes of their own.
 - After kill -9 of ZooKeeper's leader: for how long nobody held the election's lead, as its candidates know it, and from
   the kill to the end of a handover that is asked for 0.2 s after it.
 
@@ -23,9 +22,6 @@ from ..figures import Figure
 from ..fleet import Failure, Fleet
 from ..systems import LIMIT, OURS
 
-SILENCES = ((4.0, 1.0), (10.0, 1.0), (4.0, 2.0), (10.0, 2.0))
-"""Session timeouts and leases, in seconds, with which leaders fall silent."""
-
 
 async def kills(bench: Bench) -> list[Figure]:
     """kill -9 and SIGSTOP of the leader."""
@@ -33,43 +29,16 @@ async def kills(bench: Bench) -> list[Figure]:
         figures = await asyncio.gather(
             _crash(bench, zookeeper, 4.0, signal.SIGKILL, "kill -9, session timeout 4 s"),
             _crash(bench, zookeeper, 10.0, signal.SIGKILL, "kill -9, session timeout 10 s"),
+            _crash(bench, zookeeper, 4.0, signal.SIGSTOP, "SIGSTOP, session timeout 4 s"),
         )
     return [figure for some in figures for figure in some]
 
 
-async def silences(bench: Bench) -> list[Figure]:
-    """The leader is frozen, or killed with its guardian; it resigns to an heir that is frozen."""
-    figures: list[Figure] = []
-    async with bench.zookeeper(3) as zookeeper:
-        for timeout, lease in SILENCES[: bench.some(1, len(SILENCES))]:
-            of = f"session timeout {timeout:g} s, lease {lease:g} s"
-            some = await asyncio.gather(
-                _crash(bench, zookeeper, timeout, signal.SIGSTOP, f"SIGSTOP, {of}", lease),
-                _crash(bench, zookeeper, timeout, None, f"killed with its guardian, {of}", lease),
-                _frozen_heir(bench, zookeeper, timeout, lease, f"resigned to a frozen heir, {of}"),
-            )
-            figures += [figure for one in some for figure in one]
-    return figures
-
-
-def _fleets(bench: Bench, zookeeper: ZooKeeper, processes: int, timeout: float, lease: float | None) -> list[Fleet]:
-    words = ("guardian", *([] if lease is None else [f"lease={lease}"]))
-    return [
-        Fleet(system, zookeeper.address, bench.folder, processes=processes, timeout=timeout, words=words)
+async def _crash(bench: Bench, zookeeper: ZooKeeper, timeout: float, number: signal.Signals, case: str) -> list[Figure]:
+    made = [
+        Fleet(system, zookeeper.address, bench.folder, processes=2, timeout=timeout, words=("guardian",))
         for system in bench.systems
     ]
-
-
-async def _crash(
-    bench: Bench,
-    zookeeper: ZooKeeper,
-    timeout: float,
-    number: signal.Signals | None,
-    case: str,
-    lease: float | None = None,
-) -> list[Figure]:
-    """The leader gets this signal, or is killed with all that it has started if None."""
-    made = _fleets(bench, zookeeper, 2, timeout, lease)
     async with bench.fleets(made, zookeeper) as attempts:
         times: dict[str, list[float]] = {fleet.system: [] for fleet in attempts.alive}
         for fleet in attempts.alive:
@@ -98,16 +67,13 @@ async def _stand(zookeeper: ZooKeeper, fleet: Fleet) -> None:
     await asyncio.sleep(0.2)
 
 
-async def _hit(fleet: Fleet, number: signal.Signals | None, pause: float, taken: list[float]) -> None:
+async def _hit(fleet: Fleet, number: signal.Signals, pause: float, taken: list[float]) -> None:
     await asyncio.sleep(pause)
     leader = fleet.leader
     assert leader is not None
     fleet.forget("leads")
     at = time.monotonic()
-    if number is None:
-        fleet.kill_all_of(leader.worker)
-    else:
-        fleet.signal(leader.worker, number)
+    fleet.signal(leader.worker, number)
     after = await fleet.led()
     if after.worker == leader.worker:
         raise Failure("the leader that was hit led again")
@@ -123,60 +89,6 @@ async def _replace(zookeeper: ZooKeeper, fleet: Fleet) -> None:
     fleet.order(new, "join", 0)
     await zookeeper.joined(fleet, 2)
     await asyncio.sleep(0.2)
-
-
-async def _frozen_heir(bench: Bench, zookeeper: ZooKeeper, timeout: float, lease: float, case: str) -> list[Figure]:
-    made = _fleets(bench, zookeeper, 3, timeout, lease)
-    async with bench.fleets(made, zookeeper) as attempts:
-        times: dict[str, list[float]] = {fleet.system: [] for fleet in attempts.alive}
-        queues = {fleet.system: [0, 1, 2] for fleet in attempts.alive}
-        for fleet in attempts.alive:
-            await attempts.attempt(fleet, _queue_up(zookeeper, fleet))
-        for repetition in range(bench.some(1, 10)):
-            if repetition:
-                for fleet in attempts.alive:
-                    await attempts.attempt(fleet, _complete(zookeeper, fleet, queues[fleet.system]))
-            await asyncio.gather(
-                *(
-                    attempts.attempt(
-                        one, _resign_to_frozen(one, queues[one.system], random.uniform(0, lease), times[one.system])
-                    )
-                    for one in attempts.alive
-                )
-            )
-    return [Figure(case, system, taken) for system, taken in times.items() if taken] + attempts.figures(case)
-
-
-async def _queue_up(zookeeper: ZooKeeper, fleet: Fleet) -> None:
-    for worker in range(3):
-        fleet.order(worker, "join", 0)
-        if not worker:
-            await fleet.led()
-        await zookeeper.joined(fleet, worker + 1)
-    await asyncio.sleep(1.0)
-
-
-async def _resign_to_frozen(fleet: Fleet, queue: list[int], pause: float, taken: list[float]) -> None:
-    """The heir is frozen, and a while later the leader gives the lead up; then the third one leads."""
-    leader, heir, third = queue
-    fleet.signal(heir, signal.SIGSTOP)
-    await asyncio.sleep(pause)
-    fleet.forget("leads")
-    at = time.monotonic()
-    fleet.order(leader, "resign", 0)
-    fleet.leader = await fleet.said("leads", worker=third)
-    taken.append((fleet.leader.at - at) * 1000)
-    queue[:] = [third, leader]
-    await fleet.end(heir)
-
-
-async def _complete(zookeeper: ZooKeeper, fleet: Fleet, queue: list[int]) -> None:
-    """Another one for the one that was frozen."""
-    await zookeeper.joined(fleet, 2)
-    queue.append(await fleet.spawn())
-    fleet.order(queue[-1], "join", 0)
-    await zookeeper.joined(fleet, 3)
-    await asyncio.sleep(1.0)
 
 
 async def zookeeper_leader_killed(bench: Bench) -> list[Figure]:

@@ -226,7 +226,7 @@ def test_one_at_a_time_and_nobody_waits_for_himself(zk: blocking.Connection) -> 
             election.transfer("two")
         assert election.is_leader
     assert zk.election("x") is election
-    with pytest.raises(UsageError, match=r"with lease=2\.0 and not 4.0: give the same, or leave it out"):
+    with pytest.raises(UsageError, match=r"with lease=3\.0 and not 4.0: give the same, or leave it out"):
         zk.leader("x", lease=4)
     with pytest.raises(UsageError, match="timeout=0 cannot be used"):
         blocking.connect("127.0.0.1:1", timeout=0)

@@ -95,7 +95,7 @@ def test_ghosts_in_the_queue() -> None:
 
 def test_what_stands_below_an_election() -> None:
     places = [f"{'a' * 32}-n_{number:010}" for number in range(3)]
-    assert checks.listing("/e", 6, [*places, "history", "jobs", "members", "notice:a", "pulse-0a"]) == []
+    assert checks.listing("/e", 5, [*places, "history", "jobs", "members", "notice:a"]) == []
     (strange,) = checks.listing("/e", 4, [*places, "x" * 99])
     assert strange.level == WARN
     assert strange.text.startswith(f"1 znodes below /e are nobody's place in the queue, as '{'x' * 60}': delete ")
@@ -114,24 +114,6 @@ async def test_a_list_that_is_too_long_is_told_of(zookeeper: ZooKeeper) -> None:
             await zk.client.request(m.Create(path))
         assert levels(await _listing(zk, "/e", 4)) == [FAIL]
         assert zk.client.connected
-
-
-def test_pulses_and_the_right_to_bury() -> None:
-    def about(*versions: int) -> tuple[str, str]:
-        found = checks.pulse("a", 1.0, [(10.0 + number / 5, version) for number, version in enumerate(versions)])
-        return found.level, found.text
-
-    assert checks.silence([(10.0, 3), (10.5, 3), (10.75, 4), (11.0, 5)]) == 0.75
-    assert about(1, 2, 3) == (OK, "it beats: it was silent for 0.20 s at most, watched for 0.4 s, of a lease of 1 s")
-    assert about(1, 1, 1, 1, 2)[0] == WARN, "longer than a healthy one is"
-    level, text = about(1, 1, 1, 1, 1, 1)
-    assert (level, text[:49]) == (FAIL, "silent for 1.00 s, longer than its lease of 1 s: ")
-    assert about()[1].startswith("there is none: it runs an older version, or ZooKeeper refuses the znode")
-    assert checks.pulse("a", 1.0, None).level == WARN
-    assert checks.burying("/e", "").level == OK
-    refused = checks.burying("/e", "this identity may not delete znodes below /e")
-    assert refused.level == WARN
-    assert "is followed only when its session has ended" in refused.text
 
 
 def test_delays() -> None:
@@ -154,9 +136,8 @@ async def test_a_deployment_is_looked_at(zookeeper: ZooKeeper) -> None:
         found = {each["about"]: each for each in json.loads(out)}
         assert code in (0, 1), "delays are this machine's"
         assert found["leader"]["text"].startswith("a leads, term 1, since ")
-        assert found["session timeout"]["level"] == found["queue"]["level"] == found["burying"]["level"] == "ok"
-        assert found["pulse of a"]["text"].startswith("it beats: it was silent for 0."), "how long is this machine's"
-        assert found["lease"]["level"] == "warn", "two seconds are more than the session timeout"
+        assert found["session timeout"]["level"] == found["queue"]["level"] == "ok"
+        assert found["lease"]["level"] == "warn", "three seconds are more than the session timeout"
         assert {"event loop lag", "round trip", "confirm (quorum write)", "clock", "ZooKeeper"} <= found.keys()
         running.cancel()
         await asyncio.wait([running])

@@ -20,8 +20,6 @@ from leader_async.election.rules.effects import (
 )
 from leader_async.election.rules.ends import End
 from leader_async.election.rules.lease import Stake
-from leader_async.election.rules.pulse import Pulse
-from leader_async.election.rules.pulse import Stage as PulseStage
 from leader_async.election.rules.state import Settings
 from leader_async.errors import NoNode
 from leader_async.zookeeper import messages as m
@@ -41,11 +39,10 @@ def left(holder: str, term: int = 1) -> r.Record:
 
 
 class Stage:
-    def __init__(self, *, history: bool = False, pulse: bool = False) -> None:
+    def __init__(self, *, history: bool = False) -> None:
         self.now = 100.0
         settings = Settings(PARENT, "me", "http://me", 3.0, 0.0, history)
-        self.pulse = Pulse(iter(["mine", "mine-too"]) if pulse else None)
-        self.candidacy = Candidacy(settings, (f"u{n}" for n in itertools.count()), 0.5, self.pulse)
+        self.candidacy = Candidacy(settings, (f"u{n}" for n in itertools.count()), 0.5)
         self.commands: list[Command] = []
 
     def take(self) -> list[Command]:
@@ -79,10 +76,8 @@ class Stage:
         """Join behind these, having read this record; returns our znode's name."""
         self.connect()
         self.candidacy.join(self.now)
-        *pulse, create = self.sends(*[Purpose.PULSE] * (self.pulse.stage is not PulseStage.OFF), Purpose.CREATE)
+        (create,) = self.sends(Purpose.CREATE)
         assert isinstance(create.request, m.Create)
-        for asked in pulse:
-            self.answer(asked, m.Created(self.pulse.path))
         self.answer(create, m.Created(f"{create.request.path}{number:010d}"))
         assert self.candidacy.znode is not None
         read, listing = self.sends(Purpose.RECORD, Purpose.LIST)

@@ -553,18 +553,6 @@ def test_who_is_appointed_behind_others_is_told_by_its_predecessors_data(stage: 
     assert stage.candidacy.is_leader(stage.now)
 
 
-def test_an_heir_that_writes_its_data_meanwhile_hides_no_appointment(stage: Stage) -> None:
-    znode = stage.enter(LEADER, "b-n_0000000002")
-    (watch,) = stage.sends(Purpose.WATCH)
-    stage.arm(watch)
-    stage.candidacy.watched(m.Watched(m.EventType.DATA, f"{PARENT}/b-n_0000000002"), stage.now)
-    (watch,) = stage.sends(Purpose.WATCH)
-    stage.arm(watch, CandidateData("bob", lease=3.0, named_by=LEADER, named_in=2))
-    (read,) = stage.sends(Purpose.RECORD)
-    stage.read(read, by_name(znode), 10, mzxid=61)
-    assert stage.candidacy.hold is not None
-
-
 # -- for people --------------------------------------------------------------------------------------------------------
 
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 
 import pytest
 
@@ -10,9 +9,8 @@ from leader_async.election.rules.candidacy import Candidacy
 from leader_async.election.rules.candidate_data import CandidateData
 from leader_async.election.rules.confirm_rounds import LARGEST, PUBLISHED, ConfirmRounds, Round
 from leader_async.election.rules.lease import Hold, Stake
-from leader_async.election.rules.pulse import Pulse
 from leader_async.election.rules.state import Settings
-from leader_async.errors import BadVersion, NoAuth, NoNode
+from leader_async.errors import BadVersion, NoNode
 from leader_async.zookeeper import messages as m
 
 
@@ -279,82 +277,3 @@ def test_a_bug_that_nobody_asks_for_is_raised(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(broken.lead, "stake", bug)
     with pytest.raises(ZeroDivisionError):
         keeper.rounds(103.0)
-
-
-# -- the pulse: rule 7 -------------------------------------------------------------------------------------------------
-
-RAISED = m.SetData("/e/a/pulse-u0", b"", m.ANY_VERSION)
-
-
-def beating() -> Pulse:
-    pulse = Pulse(iter(["u0"]))
-    pulse.connected(7)
-    pulse.request("/e/a")
-    pulse.made(m.Created(RAISED.path))
-    return pulse
-
-
-def test_each_transaction_raises_the_pulse_last() -> None:
-    candidacies = [leader(f"{'a-long-name' * 9}-{number}") for number in range(1500)]
-    keeper = ConfirmRounds(pulse=beating())
-    for candidacy in candidacies:
-        keeper.note(candidacy)
-    rounds = keeper.rounds(101.0)
-    assert len(rounds) == 2
-    assert [each.request.operations[each.last] for each in rounds] == [RAISED] * 2
-    assert all(each.raises for each in rounds)
-
-
-@pytest.mark.parametrize("code", [NoNode.code, NoAuth.code])
-def test_a_pulse_that_is_refused_ends_no_term_and_the_round_is_sent_again_without_it(code: int) -> None:
-    one, pulse = leader("a"), beating()
-    keeper = ConfirmRounds(pulse=pulse)
-    keeper.note(one)
-    first, second = the_round(keeper, 101.0), the_round(keeper, 102.0)
-    assert not keeper.answered(first, refusal(2, code, 3), 101.0, 101.1)
-    assert not keeper.answered(second, refusal(2, code, 3), 101.0, 101.1), "one that was under way"
-    assert one.hold is not None
-    assert one.hold.end is None
-    assert keeper.due() == float("-inf")
-    removal, again = keeper.rounds(101.1)
-    assert removal.request == m.Multi((m.Delete(RAISED.path),))
-    assert again.request == m.Multi((m.Check("/e/a/me-n_1"), m.Check("/e/a", 2)))
-    assert not again.raises
-    assert not keeper.answered(removal, refusal(0, NoNode.code, 1), 101.1, 101.2), "it was gone already"
-    assert keeper.answered(again, m.Transacted((m.Checked(), m.Checked())), 101.1, 101.2)
-    assert one.hold.until == 104.1
-
-
-def test_a_part_that_is_refused_in_front_of_the_pulse_ends_its_own_term() -> None:
-    one, two, pulse = leader("a"), leader("b"), beating()
-    keeper, hold = ConfirmRounds(pulse=pulse), one.hold
-    keeper.note(one)
-    keeper.note(two)
-    keeper.answered(the_round(keeper, 101.0), refusal(1, BadVersion.code, 5), 101.0, 101.1)
-    assert hold is not None
-    assert hold.over
-    assert pulse.raised() == RAISED
-    assert [each for each, _ in the_round(keeper, 101.1).stakes] == [two]
-
-
-def test_one_that_departs_and_is_refused_makes_no_further_round_fail() -> None:
-    """It confirms until its leave is sent; if it is not the holder any more, it has no stake."""
-    one, two = leader("a"), leader("b")
-    one.own.join.znode = "me-n_1"
-    keeper = keeping(one, two)
-    one.own.end_join(ends.RESIGNED)
-    keeper.note(one)
-    sent = the_round(keeper, 101.0)
-    assert [each for each, _ in sent.stakes] == [one, two]
-    keeper.answered(sent, refusal(0, NoNode.code, 4), 101.0, 101.1)
-    assert [each for each, _ in the_round(keeper, 101.1).stakes] == [two]
-    assert [each for each, _ in the_round(keeper, 103.0).stakes] == [two]
-
-
-def test_an_heir_confirms_at_the_pace_of_the_shorter_lease() -> None:
-    """Who has named it judges its silence by its own lease."""
-    for of_holder, within in ((1.0, 0.2), (30.0, 0.6), (0.0, 0.6)):
-        candidacy = heir("a")
-        sight = candidacy.own.sight
-        sight.before = replace(sight.before, lease=of_holder)
-        assert the_round(keeping(candidacy), 101.0).within == pytest.approx(within)

@@ -95,14 +95,6 @@ def test_who_only_found_a_znode_gone_knows_the_latest_instant() -> None:
     assert entry.why == "session expired or machine lost"
 
 
-def test_who_has_buried_a_silent_leader_says_so_and_counts_from_then_on() -> None:
-    entry = h.predecessor(8, replace(PLAIN, before=HELD, waited=3.4, buried=ends.buried("bob", 3.06)))
-    assert entry is not None
-    assert (entry.ended, entry.told_by) == (996.6, "successor"), "its lease had ended before"
-    assert (entry.why, entry.identity) == ("fell silent", "alice")
-    assert entry.detail == "it had confirmed nothing for 3.1 s when bob deleted its znode"
-
-
 def test_a_record_that_was_put_right_says_so() -> None:
     right = replace(HELD, identity=r.NOBODY, end=ends.PUT_RIGHT)
     entry = h.predecessor(8, replace(PLAIN, before=right, waited=3.3))

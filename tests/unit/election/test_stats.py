@@ -99,8 +99,8 @@ def test_a_term_that_was_lost_hands_nothing_over(ran_out: bool, why: Why) -> Non
 
 
 def test_ends_that_only_others_can_tell_are_no_label() -> None:
-    assert {Why.PROCESS_DIED, Why.LEFT, Why.LOST, Why.FELL_SILENT}.isdisjoint(ENDS)
-    assert len(ENDS) == len(Why) - 4
+    assert {Why.PROCESS_DIED, Why.LEFT, Why.LOST}.isdisjoint(ENDS)
+    assert len(ENDS) == len(Why) - 3
 
 
 def test_confirms_by_what_became_of_them() -> None:

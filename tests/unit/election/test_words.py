@@ -72,5 +72,4 @@ def test_every_remark_of_the_rules_has_its_line() -> None:
     assert {*REMARKS} == {*Remark}
     assert {event for _, event, _ in REMARKS.values()} == {
         "place_lost", "healed", "record_unreadable", "record_readable", "made_anew", "refused",
-        "no_pulse", "buried", "cannot_bury",
     }  # fmt: skip

@@ -72,7 +72,7 @@ def test_an_outage_of_zookeeper(place: Place, server: ZooKeeper) -> None:
         # Each confirm was sent before the outage; the tenth is what the next leader waits for as well.
         assert max(when for beats in roles.values() for _, when in beats) < began + 1.1 * LEASE
         assert other.process.wait(5) == 0
-        assert clock.now() < began + 3.0, "leaving is bounded: a session timeout, and a third for closing it"
+        assert clock.now() < began + 3.0, "leaving is bounded: a session timeout and a third"
     eventually(lambda: place.pids("command") != before)
     eventually(lambda: not other.relatives())
 

@@ -596,10 +596,3 @@ def test_a_server_that_grants_less_is_not_waited_for_longer_than_it_waits_for_us
     session.open(0.0, 2.0)
     session.receive_data(accepted(timeout=3000), 0.0)
     assert (session.tolerance, session.deadline()) == (3.0, 1.0)
-
-
-def test_a_session_that_keeps_places_for_long_does_not_cling_to_a_dead_server_for_that() -> None:
-    session = Session(60.0)
-    session.open(0.0, 2.0)
-    session.receive_data(accepted(timeout=60000), 0.0)
-    assert (session.timeout, session.tolerance, session.deadline()) == (60.0, 6.0, 2.0)

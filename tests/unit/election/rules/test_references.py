@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from leader_async.election import rules
-from tests.mutants.burying import MUTANTS
+from tests.mutants.rules import MUTANTS
 
 TESTS = Path(__file__).parents[3]
 DOCSTRINGS = {
     path.stem: ast.get_docstring(ast.parse(path.read_text())) or "" for path in Path(rules.__path__[0]).glob("*.py")
 }
-NUMBERED = re.compile(r"^ ?(\d+)\. (.*?)(?=^ ?\d+\. |^\S|\Z)", re.MULTILINE | re.DOTALL)
+NUMBERED = re.compile(r"^ ?(\d)\. (.*?)(?=^ ?\d\. |^\S|\Z)", re.MULTILINE | re.DOTALL)
 CITED = re.compile(r'Broken by:((?:\s+"[^"]+"[,.])+)')
 
 
@@ -32,7 +32,7 @@ def home(number: str) -> str:
     return DOCSTRINGS.get(named[1] if named else "", DOCSTRINGS["candidacy"])
 
 
-@pytest.mark.parametrize("number", [str(number) for number in range(1, 15)])
+@pytest.mark.parametrize("number", "12345678")
 def test_each_rule_stands_in_the_module_that_the_list_names_with_who_breaks_it(number: str) -> None:
     text = dict(NUMBERED.findall(home(number)))[number]
     assert cited(text)

@@ -12,10 +12,9 @@ import pytest
 from leader_async.election.rules import candidacy
 from leader_async.election.rules import record as r
 from leader_async.election.rules.candidacy import Candidacy
-from leader_async.election.rules.candidate_data import CandidateData
 from leader_async.election.rules.effects import Command, Purpose, Send
 from leader_async.election.rules.lease import Hold
-from leader_async.election.rules.state import Heir, Role
+from leader_async.election.rules.state import Role
 from leader_async.election.rules.story import Story
 from leader_async.zookeeper import messages as m
 from tests.properties.world import PARENT, World
@@ -105,55 +104,6 @@ def test_what_is_written_down_is_told_no_more() -> None:
     (read,) = stage.sends(Purpose.RECORD)
     stage.read(read, r.Record(1, hold.holder, r.LeadState.HELD, 3.0, "me", ""), hold.version, mzxid=hold.token)
     assert story.untold(hold) == (), "nor when the record is read once more"
-
-
-def test_who_has_buried_the_leader_tells_so_in_its_claim_and_as_a_holder() -> None:
-    stage, pulse = Stage(history=True), f"{PARENT}/pulse-a"
-    own = stage.candidacy
-    before = r.Record(4, "a-n_0000000001", r.LeadState.HELD, 3.0, "alice", "")
-    stage.enter("a-n_0000000001", record=before, version=2)
-    watch, *_ = [one for one in stage.take() if isinstance(one, Send)]
-    assert (own.silence.watches, own.silence.seconds(stage.now)) == (None, None)
-    stage.arm(watch, CandidateData("alice", term=4, version=2, token=9, lease=3.0, pulse=pulse))
-    assert (own.silence.watches, own.silence.seconds(stage.now)) == ("alice", None), "its pulse was not read yet"
-    own.beat(pulse, 5, 100.0)
-    own.beat(pulse, 5, 101.25)
-    assert own.silence.seconds(102.5) == 2.5
-    own.confirmed(stage.stake(), 101.25, 101.5)
-    stage.take()
-    stage.now = 103.0
-    own.tick(stage.now)
-    (bury,) = stage.sends(Purpose.BURY)
-    own.watched(m.Watched(m.EventType.DELETED, f"{PARENT}/a-n_0000000001"), stage.now)  # it comes ahead of the answer
-    (read,) = stage.sends(Purpose.RECORD)
-    stage.now = 103.125
-    stage.answer(bury, m.Transacted((m.Checked(), m.Deleted())))
-    assert own.silence.buried == 1
-    stage.read(read, before, 2)
-    stage.now = 106.5
-    own.tick(stage.now)
-    (claim,) = stage.sends(Purpose.CLAIM)
-    assert isinstance(claim.request, m.Multi)
-    write = claim.request.operations[1]
-    assert isinstance(write, m.SetData)
-    (row,) = r.decode(write.data, 4, PARENT).past
-    end = "fell silent", "it had confirmed nothing for 3.1 s when me deleted its znode"
-    assert (row["why"], row["detail"], "ended" in row) == (*end, False), "when, the claim itself says"
-    stage.claimed(claim)
-    assert own.hold is not None
-    lost, ours = own.story.untold(own.hold)
-    assert (lost.identity, lost.why, lost.detail, lost.told_by, ours.identity) == ("alice", *end, "successor", "me")
-
-
-def test_who_somebody_is_is_told_as_far_as_it_is_known() -> None:
-    stage = Stage()
-    stage.enter("a-n_0000000001", record=r.Record(), version=0)
-    watch, *_ = [one for one in stage.take() if isinstance(one, Send)]
-    stage.arm(watch, CandidateData("alice"))
-    own = stage.candidacy.own
-    own.sight.heir = Heir("b-n_0000000002", CandidateData("bob"))
-    told = [own.who(znode) for znode in ("a-n_0000000001", "b-n_0000000002", "c-n_0000000003")]
-    assert told == ["alice", "bob", "c-n_0000000003"]
 
 
 @pytest.mark.parametrize("what", [hand_over, lose, expire, meddle])
