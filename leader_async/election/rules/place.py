@@ -97,7 +97,7 @@ class Place:
         """A holder must know who stands behind it, to hand over by name."""
         own = self._own
         if own.join.behind is None:
-            own.ask(Purpose.LIST, m.GetChildren(own.settings.parent), Listing.BEHIND)
+            self._list_behind()
         elif not own.join.behind and not own.link.watches_joins:
             # Nobody does: watch for one. A holder that has an heir is not woken by what happens behind that one.
             own.ask(Purpose.LIST, m.GetChildren(own.settings.parent, watch=True), Listing.ALONE)
@@ -109,7 +109,11 @@ class Place:
         own = self._own
         own.link.watches_joins = False
         if own.join.hold is not None and not own.join.departing:
-            own.ask(Purpose.LIST, m.GetChildren(own.settings.parent), Listing.BEHIND)
+            self._list_behind()
+
+    def _list_behind(self) -> None:
+        """Read who stands behind us, as we hold."""
+        self._own.ask(Purpose.LIST, m.GetChildren(self._own.settings.parent), Listing.BEHIND)
 
     def unsure(self) -> None:
         """The znode that we watch, or ours, is not as we know it: it is to be read again."""
@@ -122,7 +126,7 @@ class Place:
         before, watched = NO_DATA, sight.armed == name
         if watched:
             before = sight.before
-            sight.armed, sight.before = None, NO_DATA
+            self.unsure()
         if not join.queue.gone(name) or join.departing or join.hold is not None:
             return
         if join.queue.position:
